@@ -1,0 +1,238 @@
+"""The packet plane: TUN, UDP, transport encryption, allowed IPs, mac1, mac2 and cookies.
+
+The border between brain and plane. Packet bytes never cross it towards Python; private keys and
+Noise never cross it towards Rust. Integers named `now`, `reject`, `renew_*` and `next` are
+nanoseconds on CLOCK_BOOTTIME. Every class is frozen and may be used from any thread.
+"""
+
+from typing import final
+
+@final
+class Endpoint:
+    """A peer's UDP address. One that came with a packet also holds the local address it came to."""
+
+    def __new__(cls, host: str, port: int) -> Endpoint:
+        """Make one from a numeric address (`fe80::1%eth0` and `fe80::1%2` too).
+
+        Raises ValueError if `host` is no address or its interface is unknown.
+        """
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def local(self) -> str | None:
+        """The local address that answers to this endpoint leave from, None where the kernel chooses."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Tun:
+    """A TUN interface with vnet_hdr and, where the kernel has them, TSO and USO offloads."""
+
+    def __new__(cls, name: str, mtu: int = 1420) -> Tun:
+        """Create the interface, or attach to a persistent one, and set its MTU (OSError)."""
+
+    @staticmethod
+    def from_fd(fd: int) -> Tun:
+        """Take over an open TUN file descriptor; whether it has a vnet_hdr is asked of the kernel."""
+
+    @property
+    def name(self) -> str:
+        """The interface's name as the kernel has it now."""
+
+    @property
+    def offloads(self) -> tuple[str, ...]:
+        """Which of "vnet_hdr", "tso", "uso" are on."""
+
+    def fileno(self) -> int:
+        """The file descriptor, for ioctls; the plane reads and writes it."""
+
+    def close(self) -> None: ...
+
+@final
+class Handshake:
+    """An initiation or a response that passed the gate: bare Noise message, macs verified and cut."""
+
+    @property
+    def message(self) -> bytes: ...
+    @property
+    def size(self) -> int:
+        """The datagram's length with its macs."""
+
+    @property
+    def remote(self) -> Endpoint: ...
+
+@final
+class Stale:
+    """A peer has traffic and no session, or one to renew. One-shot: `Peer.watch` arms it again."""
+
+    @property
+    def peer(self) -> int: ...
+
+@final
+class Active:
+    """A debt began (data unanswered on either side). One-shot: `Peer.due` arms it again."""
+
+    @property
+    def peer(self) -> int: ...
+
+@final
+class Confirmed:
+    """The first packet under a responder's new session arrived: the session is now in use."""
+
+    @property
+    def peer(self) -> int: ...
+
+@final
+class Trouble:
+    """Sending UDP began to fail with `errno`, or works again (0). One event a change."""
+
+    @property
+    def errno(self) -> int: ...
+
+@final
+class Died:
+    """The plane's thread has ended: the interface is gone (EBADFD), or a fault (EIO)."""
+
+    @property
+    def errno(self) -> int: ...
+
+Event = Handshake | Stale | Active | Confirmed | Trouble | Died
+
+@final
+class Due:
+    """What `Peer.due` collected. `next` is when to look again, None to wait for `Active`."""
+
+    @property
+    def keepalive(self) -> bool: ...
+    @property
+    def handshake(self) -> bool: ...
+    @property
+    def persistent(self) -> bool: ...
+    @property
+    def next(self) -> int | None: ...
+
+@final
+class Plane:
+    """Moves packets between one TUN and UDP sockets, in a thread of its own."""
+
+    def __new__(cls, tun: Tun) -> Plane: ...
+    def endpoint(self, host: str, port: int, /) -> Endpoint:
+        """Make an `Endpoint`; here so that the brain needs no import of this module."""
+
+    def fileno(self) -> int:
+        """An eventfd that is readable while events wait."""
+
+    def events(self, limit: int = 64) -> list[Event]:
+        """Take up to `limit` events; the eventfd stays readable if more wait."""
+
+    def bind(self, port: int, fwmark: int, /) -> int:
+        """Open the UDP sockets on `port` (0: any) with `fwmark`, and return the port.
+
+        IPv4 alone where the system has no IPv6. Raises OSError (EADDRINUSE, EPERM), and what was
+        bound before then stays as it was. The same port keeps its sockets and changes the mark.
+        """
+
+    def unbind(self) -> None:
+        """Close the UDP sockets."""
+
+    def identify(self, public_key: bytes | None, /) -> None:
+        """Say whose mac1 to accept; None accepts no handshake."""
+
+    def set_mtu(self, mtu: int, /) -> None:
+        """Say the interface's MTU, which bounds the padding."""
+
+    def peer(self, public_key: bytes, /) -> Peer:
+        """Add a peer."""
+
+    def discards(self) -> dict[str, int]:
+        """Count of packets not passed on, by reason; every reason is there."""
+
+    def close(self) -> None:
+        """Stop the thread, close the sockets, zero the keys. The Tun stays open."""
+
+@final
+class Peer:
+    """One peer's part in the plane."""
+
+    @property
+    def id(self) -> int:
+        """The number that events name; never used twice."""
+
+    @property
+    def endpoint(self) -> Endpoint | None: ...
+    def set_endpoint(self, endpoint: Endpoint, /) -> None: ...
+    def forget_source(self) -> None:
+        """Let the kernel choose the local address anew."""
+
+    def allow(self, address: bytes, cidr: int, /) -> None:
+        """Route a network of inner addresses to this peer, taking it from the one that had it.
+
+        `address` is packed, 4 or 16 bytes, host bits zero; ValueError otherwise.
+        """
+
+    def disallow(self, address: bytes, cidr: int, /) -> None:
+        """Take a network from this peer if it has it."""
+
+    def disallow_all(self) -> None: ...
+    def allowed(self) -> list[tuple[bytes, int]]:
+        """The networks this peer has, in the order they were allowed."""
+
+    def traffic(self) -> tuple[int, int]:
+        """Bytes received and sent, UDP payloads, handshakes included."""
+
+    def discards(self) -> dict[str, int]:
+        """Like `Plane.discards`, of packets known to be this peer's; only reasons that occurred."""
+
+    def heard(self, remote: Endpoint, size: int, now: int, /) -> None:
+        """Account for an authenticated handshake message: roam to `remote`, count, settle the debt."""
+
+    def send_handshake(self, message: bytes, now: int, /) -> None:
+        """Stamp mac1 and mac2 on a bare Noise message and send it to the endpoint.
+
+        An initiation's sender index becomes the one whose response the gate lets in. A failure to
+        send is counted; the brain's timers retry.
+        """
+
+    def send_keepalive(self) -> None:
+        """Send what is staged, or an empty packet if nothing is."""
+
+    def install(
+        self,
+        local_index: int,
+        remote_index: int,
+        send_key: bytes,
+        receive_key: bytes,
+        *,
+        confirmed: bool,
+        renew_on_send: int,
+        renew_on_receive: int,
+        reject: int,
+    ) -> None:
+        """Put a new session in place: current if `confirmed` (initiator), else next (responder).
+
+        Older sessions move as in the kernel's noise.c, add_new_keypair. A session unconfirmed
+        becomes current with the first packet received under it, and `Confirmed` tells.
+        A confirmed one sends what is staged.
+        """
+
+    def due(self, now: int, keepalive: int, handshake: int, persistent: int, /) -> Due:
+        """Collect and clear what is due, and say when to look again.
+
+        `keepalive`: data came that long ago and nothing went back; `handshake`: data went out that
+        long ago and nothing came back; `persistent`: nothing went either way that long (0: off).
+        While no data is unanswered `Active` is armed.
+        """
+
+    def watch(self) -> None:
+        """Arm `Stale`: the next packet that finds no session, or one to renew, pushes it."""
+
+    def drop_staged(self) -> None: ...
+    def erase(self) -> None:
+        """Zero and forget every session and what the handshake awaited."""
+
+    def remove(self) -> None:
+        """Erase, drop what is staged, and leave every table. The object is dead after this."""

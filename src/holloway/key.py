@@ -1,0 +1,95 @@
+"""A WireGuard key: 32 bytes, written in base64 for people and hexadecimal in the UAPI.
+
+Private, public and preshared keys are all a `Key`. Its repr shows nothing, so that no log or
+traceback carries a secret; print one only by asking for `base64` or `hex`.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hmac
+from typing import ClassVar, Final
+
+from holloway.errors import KeyFormatError
+
+KEY_LENGTH: Final = 32
+BASE64_LENGTH: Final = 44
+
+
+class Key:
+    """Thirty-two bytes that name or protect a peer."""
+
+    __slots__ = ("_raw",)
+
+    ZERO: ClassVar[Key]
+    """All zeros: in an update it removes the key that is set (wg(8), UAPI, netlink)."""
+
+    def __init__(self, raw: bytes) -> None:
+        if len(raw) != KEY_LENGTH:
+            raise KeyFormatError("a key has 32 bytes")
+        self._raw = bytes(raw)
+
+    @classmethod
+    def from_base64(cls, text: str) -> Key:
+        """Parse 44 characters of canonical base64; raises `KeyFormatError`."""
+        try:
+            raw = binascii.a2b_base64(text.encode("ascii"), strict_mode=True)
+        except ValueError:
+            raise KeyFormatError("a key has 44 base64 characters") from None
+        key = cls(raw)
+        if key.base64 != text:
+            raise KeyFormatError("a key has 44 base64 characters")
+        return key
+
+    @classmethod
+    def from_hex(cls, text: str) -> Key:
+        """Parse 64 hexadecimal digits, as the UAPI has them; raises `KeyFormatError`."""
+        try:
+            return cls(binascii.unhexlify(text))
+        except ValueError:
+            raise KeyFormatError("a key has 64 hexadecimal digits") from None
+
+    @property
+    def raw(self) -> bytes:
+        """The 32 bytes."""
+        return self._raw
+
+    @property
+    def base64(self) -> str:
+        """The 44 characters that wg(8) shows."""
+        return binascii.b2a_base64(self._raw, newline=False).decode("ascii")
+
+    @property
+    def hex(self) -> str:
+        """The 64 digits that the UAPI carries."""
+        return self._raw.hex()
+
+    def clamped(self) -> Key:
+        """Return this key as an X25519 scalar (RFC 7748, section 5), as `wg genkey` makes it."""
+        scalar = bytearray(self._raw)
+        scalar[0] &= 248
+        scalar[31] = (scalar[31] & 127) | 64
+        return Key(bytes(scalar))
+
+    def public(self) -> Key:
+        """Derive the public key of this private key (X25519, RFC 7748)."""
+        # Imported here: `wg show interfaces` and most of `wg set` have no use for it.
+        from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+        return Key(X25519PrivateKey.from_private_bytes(self._raw).public_key().public_bytes_raw())
+
+    def __bool__(self) -> bool:
+        """Whether any bit is set; `Key.ZERO` stands for "no key"."""
+        return self._raw != bytes(KEY_LENGTH)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Key) and hmac.compare_digest(self._raw, other._raw)
+
+    def __hash__(self) -> int:
+        return hash(self._raw)
+
+    def __repr__(self) -> str:
+        return "Key(hidden)"
+
+
+Key.ZERO = Key(bytes(KEY_LENGTH))

@@ -1,0 +1,147 @@
+"""What a device is (`Device`, `Peer`) and what to change of one (`DeviceUpdate`, `PeerUpdate`).
+
+Configuration files, the command line, the UAPI and our own daemon are codecs around these types.
+They know no text format, no socket and no clock. `diff` tells what makes one device into another.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from typing import Final
+
+from holloway.key import Key
+
+IPV4_LENGTH: Final = 4
+IPV6_LENGTH: Final = 16
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class AllowedIP:
+    """A network of inner addresses that belongs to a peer: `address` packed, host bits zero."""
+
+    address: bytes
+    cidr: int
+
+    @classmethod
+    def parse(cls, text: str) -> AllowedIP:
+        """Read `10.0.0.0/8`, `fd00::/64` or a bare address; raises ValueError.
+
+        Bits beyond the prefix length are cleared, as wg(8) and the kernel do.
+        """
+        host, slash, length = text.partition("/")
+        try:
+            packed = socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
+        except (OSError, ValueError):
+            raise ValueError(f"not an IP address: {host!r}") from None
+        bits = len(packed) * 8
+        if not slash:
+            return cls(packed, bits)
+        if not (length.isascii() and length.isdigit()) or int(length) > bits:
+            raise ValueError(f"not a prefix length from 0 to {bits}: {length!r}")
+        return cls.masked(packed, int(length))
+
+    @classmethod
+    def masked(cls, address: bytes, cidr: int) -> AllowedIP:
+        """Build from a packed address, clearing the bits beyond `cidr`."""
+        bits = len(address) * 8
+        if cidr == bits:
+            return cls(address, cidr)
+        kept = int.from_bytes(address, "big") >> (bits - cidr) << (bits - cidr)
+        return cls(kept.to_bytes(len(address), "big"), cidr)
+
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return 4 if len(self.address) == IPV4_LENGTH else 6
+
+    @property
+    def host(self) -> str:
+        """The address without its prefix length."""
+        family = socket.AF_INET if len(self.address) == IPV4_LENGTH else socket.AF_INET6
+        return socket.inet_ntop(family, self.address)
+
+    def __str__(self) -> str:
+        return f"{self.host}/{self.cidr}"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a peer's UDP packets go: a numeric address (`fe80::1%eth0` too) and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A peer as a device reports it.
+
+    `latest_handshake` is wall time in nanoseconds since 1970, 0 for never; `rx_bytes` and
+    `tx_bytes` count UDP payloads; `persistent_keepalive` is in seconds, 0 for off.
+    """
+
+    public_key: Key
+    preshared_key: Key | None = None
+    endpoint: Endpoint | None = None
+    allowed_ips: tuple[AllowedIP, ...] = ()
+    latest_handshake: int = 0
+    rx_bytes: int = 0
+    tx_bytes: int = 0
+    persistent_keepalive: int = 0
+    protocol_version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """An interface as it is; `listen_port` 0 means none chosen, `fwmark` 0 means off."""
+
+    name: str
+    private_key: Key | None = None
+    listen_port: int = 0
+    fwmark: int = 0
+    peers: tuple[Peer, ...] = ()
+
+    @property
+    def public_key(self) -> Key | None:
+        """The key that names this device to its peers, None without a private key."""
+        return None if self.private_key is None else self.private_key.public()
+
+
+@dataclass(frozen=True, slots=True)
+class PeerUpdate:
+    """What to change of one peer; None leaves a setting as it is.
+
+    `preshared_key=Key.ZERO` removes it. Of the allowed IPs, first all are cleared if
+    `replace_allowed_ips`, then `removed_allowed_ips` are taken away, then `allowed_ips` are added,
+    each moving here from the peer that had it. `update_only` changes nothing where the peer does
+    not exist; `remove` removes it.
+    """
+
+    public_key: Key
+    remove: bool = False
+    update_only: bool = False
+    preshared_key: Key | None = None
+    endpoint: Endpoint | None = None
+    persistent_keepalive: int | None = None
+    replace_allowed_ips: bool = False
+    removed_allowed_ips: tuple[AllowedIP, ...] = ()
+    allowed_ips: tuple[AllowedIP, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceUpdate:
+    """What to change of a device; None leaves a setting as it is.
+
+    `private_key=Key.ZERO` removes it, `fwmark=0` turns it off, `listen_port=0` chooses a port
+    anew. `replace_peers` removes all peers first; then `peers` apply in their order.
+    """
+
+    private_key: Key | None = None
+    listen_port: int | None = None
+    fwmark: int | None = None
+    replace_peers: bool = False
+    peers: tuple[PeerUpdate, ...] = ()
