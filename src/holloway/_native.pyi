@@ -23,7 +23,7 @@ class Endpoint:
     def port(self) -> int: ...
     @property
     def local(self) -> str | None:
-        """The local address that answers to this endpoint leave from, None where the kernel chooses."""
+        """The local address that packets leave from, None where the kernel chooses."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
@@ -37,7 +37,7 @@ class Tun:
 
     @staticmethod
     def from_fd(fd: int) -> Tun:
-        """Take over an open TUN file descriptor; whether it has a vnet_hdr is asked of the kernel."""
+        """Take over an open TUN file descriptor; the kernel is asked whether it has a vnet_hdr."""
 
     @property
     def name(self) -> str:
@@ -54,7 +54,7 @@ class Tun:
 
 @final
 class Handshake:
-    """An initiation or a response that passed the gate: bare Noise message, macs verified and cut."""
+    """An initiation or a response that passed the gate: the Noise message, its macs cut."""
 
     @property
     def message(self) -> bytes: ...
@@ -188,7 +188,7 @@ class Peer:
         """Like `Plane.discards`, of packets known to be this peer's; only reasons that occurred."""
 
     def heard(self, remote: Endpoint, size: int, now: int, /) -> None:
-        """Account for an authenticated handshake message: roam to `remote`, count, settle the debt."""
+        """Account for an authenticated handshake message: roam to `remote`, count, settle."""
 
     def send_handshake(self, message: bytes, now: int, /) -> None:
         """Stamp mac1 and mac2 on a bare Noise message and send it to the endpoint.

@@ -1,4 +1,4 @@
-"""What the brain needs of a plane. `holloway._native` fits structurally; the simulation has its own.
+"""What the brain needs of a plane; `holloway._native` fits structurally.
 
 The plane owns packets: sockets, sessions, allowed IPs, mac1, mac2 and cookies. It reports through
 events that the shell drains and hands to `core.device.Device.handle_event`. Times are nanoseconds

@@ -1,0 +1,22 @@
+//! The packet plane of Holloway: moves packets between a TUN interface and UDP sockets.
+//!
+//! It never decides when to shake hands or with which keys; it is told sessions to use and reports
+//! events. No Python here: `crates/native` binds it.
+
+pub mod allowed_ips;
+pub mod batch;
+pub mod clock;
+pub mod debts;
+pub mod discard;
+pub mod endpoint;
+pub mod events;
+pub mod gate;
+pub mod index;
+pub mod offload;
+pub mod peer;
+pub mod plane;
+pub mod replay;
+pub mod session;
+pub mod shard;
+pub mod tun;
+pub mod udp;
