@@ -1,1 +1,1 @@
-"""text"""
+"""Pure codecs between text and the model: the UAPI, configuration files, what `wg show` prints."""
