@@ -1,0 +1,58 @@
+# Every target sets up what it needs by itself; a second run takes seconds.
+#   make demo    two hosts, a tunnel, explained (as root)
+#   make test    all checks and tests (as root; others are told what is left out)
+#   make check   formatting, lints, types, import rules
+#   make bench   side by side with other implementations (as root)
+#   make format  put the code in its form
+#   make fuzz    each fuzz target for FUZZ_SECONDS (nightly Rust)
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+FUZZ_SECONDS ?= 60
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
+
+.PHONY: demo test check bench format fuzz loom build clean
+.DELETE_ON_ERROR:
+
+demo: build
+	@$(BIN)/holloway demo
+
+build: $(VENV)/.built
+
+$(VENV)/.installed: requirements-dev.txt
+	@scripts/debian-packages iproute2 nftables iputils-ping
+	@$(PYTHON) -m ensurepip --version >/dev/null 2>&1 || scripts/debian-packages python3-venv
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the Python packages"
+	@$(BIN)/pip install -q --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/.built: $(VENV)/.installed $(RUST_SOURCES)
+	@echo "Building the extension (a minute, the first time)"
+	@. $(BIN)/activate && maturin develop --release --quiet
+	@$(BIN)/python -c 'import holloway._native'
+	@touch $@
+
+test: check
+	@scripts/debian-packages wireguard-tools iperf3 tcpdump
+	@scripts/peers
+	cargo test --release --quiet
+	$(BIN)/pytest
+
+check: build
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest holloway._native
+	$(BIN)/lint-imports
+	cargo fmt --check
+	cargo clippy --quiet --release --all-targets -- -D warnings
+
+format: $(VENV)/.installed
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+	cargo fmt
+
+clean:
+	rm -rf $(VENV) target .peers

@@ -1,0 +1,169 @@
+"""`holloway-device [-f] INTERFACE`: starts a device with wireguard-go's contract.
+
+Reads the arguments and the environment, makes the TUN and the socket so that their errors reach
+the caller, then forks unless told to stay. Packets and keys are `daemon`'s.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from holloway._native import Tun
+
+USAGE = "Usage: holloway-device [-f|--foreground] INTERFACE-NAME"
+HELP = f"""{USAGE}
+
+Makes the network interface INTERFACE-NAME and serves it, in the background once its socket
+answers. Configure it with wg(8) or wg-quick(8). It ends when the interface or the socket
+/var/run/wireguard/INTERFACE-NAME.sock is removed.
+
+Options:
+  -f, --foreground   stay in the foreground
+  -h, --help         show this text
+  --version          show the version
+
+Environment:
+  LOG_LEVEL                   verbose or debug, error (the default), silent
+  WG_PROCESS_FOREGROUND=1     like --foreground
+  WG_TUN_FD, WG_UAPI_FD       open file descriptors to use for the TUN and the listening socket
+  WG_TUN_NAME_FILE            a file to write the interface's name to
+
+Examples:
+  holloway-device wg0 && wg setconf wg0 /etc/wireguard/wg0.conf
+  LOG_LEVEL=debug holloway-device -f wg0
+  WG_QUICK_USERSPACE_IMPLEMENTATION=holloway-device wg-quick up wg0
+"""
+
+LOG_LEVELS = {
+    "verbose": logging.DEBUG,
+    "debug": logging.DEBUG,
+    "error": logging.ERROR,
+    "silent": logging.CRITICAL + 1,
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if arguments in (["-h"], ["--help"]):
+        print(HELP, end="")
+        return 0
+    if arguments == ["--version"]:
+        from holloway import __version__
+
+        print(f"holloway-device {__version__}")
+        return 0
+    foreground = os.environ.get("WG_PROCESS_FOREGROUND") == "1"
+    if arguments and arguments[0] in ("-f", "--foreground"):
+        foreground = True
+        arguments = arguments[1:]
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        print(USAGE, file=sys.stderr)
+        return 1
+    return start(arguments[0], foreground=foreground)
+
+
+def start(name: str, *, foreground: bool) -> int:
+    """Make the interface and its socket, then serve them here or in the background."""
+    try:
+        tun, listener = _prepare(name)
+    except OSError as error:
+        print(f"holloway-device: {_explain(error, name)}", file=sys.stderr)
+        return 1
+    if foreground:
+        return _serve(tun, listener, lambda: None)
+    return _serve_in_background(tun, listener)
+
+
+def _prepare(name: str) -> tuple[Tun, socket.socket]:
+    from holloway import _native, daemon, uapi_server
+
+    tun_fd = os.environ.get("WG_TUN_FD")
+    tun = daemon.open_tun(name) if not tun_fd else _native.Tun.from_fd(int(tun_fd))
+    uapi_fd = os.environ.get("WG_UAPI_FD")
+    listener = socket.socket(fileno=int(uapi_fd)) if uapi_fd else uapi_server.claim(tun.name)
+    if name_file := os.environ.get("WG_TUN_NAME_FILE"):
+        Path(name_file).write_text(f"{tun.name}\n")
+    return tun, listener
+
+
+def _explain(error: OSError, name: str) -> str:
+    """Say what went wrong and what to do about it."""
+    if isinstance(error, PermissionError):
+        return f"Unable to create {name}: {error.strerror} (run it as root)"
+    if error.filename is not None:
+        return f"Unable to use {error.filename}: {error.strerror}"
+    return f"Unable to create {name}: {error.strerror}"
+
+
+def _serve_in_background(tun: Tun, listener: socket.socket) -> int:
+    """Fork; the parent returns when the child's socket answers, or with its failure."""
+    told, tell = os.pipe()
+    if os.fork() == 0:
+        os.close(told)
+        _become_daemon(tun, listener, tell)
+    os.close(tell)
+    with os.fdopen(told, "rb") as pipe:
+        if pipe.read(1):
+            return 0
+    print("holloway-device: the device did not start; LOG_LEVEL=debug says more", file=sys.stderr)
+    return 1
+
+
+def _become_daemon(tun: Tun, listener: socket.socket, tell: int) -> NoReturn:
+    """Leave the caller's session, directory and, unless logging was asked for, its output."""
+    status = 1
+    try:
+        os.setsid()
+        os.chdir("/")
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, 0)
+        if os.environ.get("LOG_LEVEL", "silent") == "silent":
+            os.dup2(null, 1)
+            os.dup2(null, 2)
+        status = _serve(tun, listener, lambda: _say_ready(tell))
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def _say_ready(tell: int) -> None:
+    os.write(tell, b"1")
+    os.close(tell)
+
+
+def _serve(tun: Tun, listener: socket.socket, ready: Callable[[], None]) -> int:
+    from holloway import daemon
+
+    _set_up_logging(tun.name)
+    try:
+        daemon.serve(tun, listener, ready)
+    except OSError as error:
+        logging.getLogger(__name__).error("%s", error)
+        return 1
+    return 0
+
+
+def _set_up_logging(name: str) -> None:
+    level = LOG_LEVELS.get(os.environ.get("LOG_LEVEL", "error"), logging.ERROR)
+    logging.raiseExceptions = False  # a full disk under the log must not disturb the device
+    logging.basicConfig(
+        level=level,
+        format=f"%(levelname)s: ({name}) %(asctime)s %(message)s",
+        datefmt="%Y/%m/%d %H:%M:%S",
+    )
+    logging.getLogger("asyncio").setLevel(max(level, logging.ERROR))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

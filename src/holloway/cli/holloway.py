@@ -1,0 +1,56 @@
+"""`holloway COMMAND`: what goes beyond `wg` and `wg-quick`.
+
+Reads arguments and calls the command's module, imported only then.
+"""
+
+from __future__ import annotations
+
+import sys
+
+USAGE = "Usage: holloway {demo | help | version}"
+HELP = f"""{USAGE}
+
+WireGuard, whole, in Python. The interface is set up with wg(8) and wg-quick(8), which come
+along; `holloway-device` makes and serves one.
+
+Commands:
+  demo      build two hosts on this machine, join them by a tunnel, and explain each step (root)
+  help      show this text
+  version   show the version
+
+Examples:
+  sudo holloway demo
+  wg genkey | tee private.key | wg pubkey
+  sudo wg-quick up wg0
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    arguments = sys.argv[1:] if argv is None else argv
+    match arguments:
+        case ["demo"]:
+            from holloway.cli import demo
+
+            return demo.main()
+        case ["help" | "-h" | "--help"]:
+            print(HELP, end="")
+            return 0
+        case ["version" | "--version"]:
+            from holloway import __version__
+
+            print(f"holloway {__version__}")
+            return 0
+        case ["demo", "-h" | "--help"]:
+            from holloway.cli import demo
+
+            print(demo.HELP, end="")
+            return 0
+    if arguments:
+        print(f"Invalid command: {' '.join(arguments)!r}", file=sys.stderr)
+    print(USAGE, file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

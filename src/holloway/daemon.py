@@ -1,0 +1,139 @@
+"""The device process: a TUN, a UAPI socket, signals, and a `Tunnel` between them.
+
+Its contract is wireguard-go's, so that the original `wg-quick` can start it: it ends when its
+socket or its interface is removed. `cli.device` reads the environment, forks and calls it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from holloway import _native, link
+from holloway.link import LinkWatch
+from holloway.tunnel import Tunnel
+from holloway.uapi_server import SocketWatch, UapiConnection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+DEFAULT_MTU = 1420  # wireguard-go, kernel device.c: 1500 less the overhead over IPv6
+RETRY_SECONDS = 5
+"""How long to wait before a device that could not come up tries again."""
+
+
+def open_tun(name: str) -> _native.Tun:
+    """Create the interface and give it the look of WireGuard's."""
+    tun = _native.Tun(name, DEFAULT_MTU)
+    link.shape(tun.name, DEFAULT_MTU)
+    return tun
+
+
+def serve(tun: _native.Tun, listener: socket.socket, ready: Callable[[], None]) -> None:
+    """Run a device until it ends; `ready` is called once its socket answers."""
+
+    async def run() -> None:
+        await Daemon(tun, listener).run(ready)
+
+    asyncio.run(run())
+
+
+class Daemon:
+    """One device from its birth to its end. Make it inside the event loop."""
+
+    def __init__(self, tun: _native.Tun, listener: socket.socket) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._tun = tun
+        self._listener = listener
+        self._ended = asyncio.Event()
+        self._trouble: str | None = None
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Serve until a signal, or until the interface or the socket is gone.
+
+        `ready` is called once the socket answers.
+        """
+        with contextlib.ExitStack() as stack:
+            self._start_tunnel(stack)
+            self._watch_link(stack)
+            self._watch_socket(stack)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._loop.add_signal_handler(number, self._ended.set)
+            server = await self._loop.create_unix_server(
+                lambda: UapiConnection(self._tunnel), sock=self._listener
+            )
+            stack.callback(server.close)
+            log.info("UAPI listener started")
+            ready()
+            notify("READY=1")
+            await self._ended.wait()
+            notify("STOPPING=1")
+            log.info("Shutting down")
+
+    def _start_tunnel(self, stack: contextlib.ExitStack) -> None:
+        self._tunnel = Tunnel(self._tun)
+        stack.callback(self._tunnel.close)
+        self._tunnel.died.add_done_callback(lambda _: self._ended.set())
+
+    def _watch_link(self, stack: contextlib.ExitStack) -> None:
+        self._link = LinkWatch(self._tun.fileno())
+        stack.callback(self._link.close)
+        self._loop.add_reader(self._link.fileno(), self._follow_link)
+        stack.callback(lambda: self._loop.remove_reader(self._link.fileno()))
+        self._follow_link()
+
+    def _follow_link(self) -> None:
+        """Tell the tunnel what became of its interface."""
+        self._loop.remove_reader(self._link.fileno())
+        try:
+            state = self._link.state()
+            self._tunnel.link_changed(up=state.up, mtu=state.mtu)
+        except OSError as error:
+            if error.errno == errno.EBADFD:
+                self._ended.set()
+                return
+            self._report(f"Unable to follow the interface: {error.strerror}")
+            self._loop.call_later(RETRY_SECONDS, self._follow_link)
+        else:
+            self._trouble = None
+        self._loop.add_reader(self._link.fileno(), self._follow_link)
+
+    def _report(self, trouble: str) -> None:
+        """Log a trouble once, until it is over or another one."""
+        if trouble != self._trouble:
+            self._trouble = trouble
+            log.error("%s", trouble)
+
+    def _watch_socket(self, stack: contextlib.ExitStack) -> None:
+        """End with the socket's removal; take the socket along otherwise."""
+        path = Path(self._listener.getsockname())
+        watch = SocketWatch(path)
+        stack.callback(watch.close)
+        stack.callback(path.unlink, missing_ok=True)
+
+        def look() -> None:
+            if watch.removed():
+                self._ended.set()
+
+        self._loop.add_reader(watch.fileno(), look)
+        stack.callback(self._loop.remove_reader, watch.fileno())
+
+
+def notify(state: str) -> None:
+    """Tell systemd, where it asked to be told (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, contextlib.suppress(OSError):
+        sender.sendto(state.encode(), address)

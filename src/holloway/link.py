@@ -1,0 +1,159 @@
+"""The TUN interface as the kernel sees it: shaped at birth, then watched.
+
+`shape` gives a fresh TUN the look and the limits a WireGuard interface has. `LinkWatch` tells of
+up, down, MTU and name, also after the interface was moved into another network namespace. It
+knows nothing of peers or packets; `daemon` calls it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+import socket
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+RTMGRP_LINK: Final = 1  # linux/rtnetlink.h
+CLONE_NEWNET: Final = 0x40000000  # linux/sched.h
+IFF_UP: Final = 1  # linux/if.h
+IFF_MULTICAST: Final = 0x1000
+NO_LINK_LOCAL: Final = {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", 1)]}  # IN6_ADDR_GEN_MODE_NONE
+SIOCGIFFLAGS: Final = 0x8913
+SIOCGIFMTU: Final = 0x8921
+TUNGETIFF: Final = 0x800454D2  # linux/if_tun.h
+TUNGETDEVNETNS: Final = 0x54E3
+
+MAX_UDP_PAYLOAD: Final = 65_507
+MAX_UDP_SEGMENTS: Final = 64  # linux/udp.h: UDP_MAX_SEGMENTS before 6.9; the least of any kernel
+TRANSPORT_OVERHEAD: Final = 32  # header and tag of a transport message (paper, 5.4.6)
+TCP_HEADERS: Final = 52  # IPv4 and TCP with timestamps: what the MTU has beyond the segment
+KERNEL_TCP_RESERVE: Final = 384  # what net/ipv4/tcp.c keeps free below gso_max_size
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """An interface at one moment."""
+
+    name: str
+    up: bool
+    mtu: int
+
+
+def gso_max_size(mtu: int) -> int:
+    """Return the largest superpacket that one UDP GSO send carries once it is encrypted.
+
+    A TUN read is then one `sendmsg`: without the bound TCP hands over 47 or 48 segments of the
+    usual MTU, and 45 fit a datagram.
+    """
+    segments = min(MAX_UDP_PAYLOAD // (mtu + TRANSPORT_OVERHEAD), MAX_UDP_SEGMENTS)
+    return max(min(segments * (mtu - TCP_HEADERS) + KERNEL_TCP_RESERVE, 65_536), mtu)
+
+
+def shape(name: str, mtu: int) -> None:
+    """Make a TUN look like the kernel's WireGuard interface and set its segmentation limit.
+
+    No multicast, no link-local address, queue length 1000. What an older kernel refuses is left
+    as it is: none of it changes what passes.
+    """
+    from pyroute2 import IPRoute
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    with IPRoute() as route:
+        (index,) = route.link_lookup(ifname=name)
+        for setting in (
+            {"txqlen": 1000},
+            {"flags": 0, "change": IFF_MULTICAST},
+            {"IFLA_AF_SPEC": {"attrs": [("AF_INET6", NO_LINK_LOCAL)]}},
+            {"gso_max_size": gso_max_size(mtu)},
+        ):
+            with contextlib.suppress(NetlinkError):
+                route.link("set", index=index, **setting)
+
+
+class LinkWatch:
+    """Follows one TUN by its file descriptor; `fileno` is readable when something changed.
+
+    The netlink socket lives in the interface's namespace, and serves the ioctls too, so nothing
+    is parsed: any link message means "look again". Raises OSError (EBADFD) once the interface is
+    gone.
+    """
+
+    def __init__(self, tun: int) -> None:
+        self._tun = tun
+        self._netlink = self._open()
+
+    def fileno(self) -> int:
+        return self._netlink.fileno()
+
+    def close(self) -> None:
+        self._netlink.close()
+
+    def state(self) -> LinkState:
+        """Drain what woke us and read the interface's name, flags and MTU.
+
+        After a move between namespaces `fileno` is another one.
+        """
+        self._drain()
+        try:
+            return self._read()
+        except OSError as error:
+            if error.errno != errno.ENODEV:
+                raise
+        self._netlink.close()
+        self._netlink = self._open()
+        return self._read()
+
+    def _drain(self) -> None:
+        while True:
+            try:
+                self._netlink.recv(65536)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                # Messages were lost, which is as good as receiving them.
+                if error.errno != errno.ENOBUFS:
+                    raise
+
+    def _read(self) -> LinkState:
+        request = fcntl.ioctl(self._tun, TUNGETIFF, bytes(40))
+        raw_name = request[:16]
+        flags = fcntl.ioctl(self._netlink, SIOCGIFFLAGS, struct.pack("16sH22x", raw_name, 0))
+        mtu = fcntl.ioctl(self._netlink, SIOCGIFMTU, struct.pack("16si20x", raw_name, 0))
+        return LinkState(
+            name=raw_name.rstrip(b"\0").decode(),
+            up=bool(struct.unpack_from("H", flags, 16)[0] & IFF_UP),
+            mtu=struct.unpack_from("i", mtu, 16)[0],
+        )
+
+    def _open(self) -> socket.socket:
+        """Open a netlink socket in the namespace where the interface is now."""
+        there = fcntl.ioctl(self._tun, TUNGETDEVNETNS, 0)
+        here = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _enter(there)
+            try:
+                return _netlink_socket()
+            finally:
+                _enter(here)
+        finally:
+            os.close(there)
+            os.close(here)
+
+
+def _netlink_socket() -> socket.socket:
+    opened = socket.socket(
+        socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
+    )
+    opened.bind((0, RTMGRP_LINK))
+    return opened
+
+
+def _enter(namespace: int) -> None:
+    """Move this thread into a network namespace (os.setns exists from Python 3.12 on)."""
+    if ctypes.CDLL(None, use_errno=True).setns(namespace, CLONE_NEWNET) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

@@ -1,0 +1,132 @@
+"""The asyncio shell of one device: brain, plane and a single timer.
+
+It hands the plane's events and the clock to `core.Device`, and is itself a `Control`: `get` shows
+the device, `set` changes it. Packets never come here. `daemon` runs one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import time
+from typing import TYPE_CHECKING
+
+from holloway import _native
+from holloway.core.constants import SECOND, Nanoseconds
+from holloway.core.device import Device
+
+if TYPE_CHECKING:
+    from holloway import model
+
+log = logging.getLogger(__name__)
+
+EVENTS_A_TURN = 64
+"""So many events at most before timers and the UAPI have their turn."""
+
+
+class Tunnel:
+    """A running device. Make it inside the event loop that is to serve it."""
+
+    def __init__(self, tun: _native.Tun) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._tun = tun
+        self._plane = _native.Plane(tun)
+        self._device = Device(self._plane, random=os.urandom, wall=time.time_ns)
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_up = False
+        self.died: asyncio.Future[int] = self._loop.create_future()
+        """Resolves to an errno when the plane has ended by itself."""
+        self._loop.add_reader(self._plane.fileno(), self._take_events)
+
+    @property
+    def name(self) -> str:
+        """The interface's name; it changes when the interface is renamed."""
+        return self._tun.name
+
+    def get(self) -> model.Device:
+        """Show the device as it is now."""
+        return self._device.state(self.name)
+
+    def set(self, update: model.DeviceUpdate) -> None:
+        """Apply an update whole, or raise (OSError, ConfigError) and change nothing."""
+        try:
+            self._device.configure(now(), update)
+        finally:
+            self._set_timer()
+
+    def link_changed(self, *, up: bool, mtu: int) -> None:
+        """Follow the interface: sockets are open and timers run only while it is up.
+
+        Raises OSError if the port cannot be bound; the device then stays down.
+        """
+        self._plane.set_mtu(mtu)
+        if up == self._is_up:
+            return
+        try:
+            if up:
+                self._device.up(now())
+            else:
+                self._device.down(now())
+            self._is_up = up
+        finally:
+            self._set_timer()
+
+    def discards(self) -> dict[str, int]:
+        """Count packets and messages not passed on, by reason, plane and brain together."""
+        return self._plane.discards() | self._device.discards()
+
+    def close(self) -> None:
+        """Stop. Session keys are zeroed; the TUN stays open."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._loop.remove_reader(self._plane.fileno())
+        self._plane.close()
+
+    def _take_events(self) -> None:
+        for event in self._plane.events(EVENTS_A_TURN):
+            self._take(event)
+        self._set_timer()
+
+    def _take(self, event: _native.Event) -> None:
+        match event:
+            case _native.Handshake():
+                self._device.handle_handshake(now(), event.message, event.size, event.remote)
+            case _native.Stale():
+                self._device.handle_stale(now(), event.peer)
+            case _native.Active():
+                self._device.handle_active(now(), event.peer)
+            case _native.Confirmed():
+                self._device.handle_confirmed(now(), event.peer)
+            case _native.Trouble(errno=0):
+                log.error("Sending works again")
+            case _native.Trouble():
+                log.error("Cannot send: %s", os.strerror(event.errno))
+            case _native.Died():
+                self._end(event.errno)
+
+    def _end(self, number: int) -> None:
+        if number != errno.EBADFD:
+            log.error("The packet thread ended: %s", os.strerror(number))
+        if not self.died.done():
+            self.died.set_result(number)
+
+    def _set_timer(self) -> None:
+        due = self._device.next_timeout()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if due is not None:
+            delay = max(0, due - now()) / SECOND
+            self._timer = self._loop.call_later(delay, self._time_out)
+
+    def _time_out(self) -> None:
+        self._timer = None
+        self._device.handle_timeout(now())
+        self._set_timer()
+
+
+def now() -> Nanoseconds:
+    """CLOCK_BOOTTIME: sessions must age while the machine sleeps."""
+    return Nanoseconds(time.clock_gettime_ns(time.CLOCK_BOOTTIME))

@@ -1,0 +1,169 @@
+"""The UAPI socket of a running device: claimed, served, and watched for its removal.
+
+Requests become a `DeviceUpdate` or a `Device` shown; nothing here knows what a device does with
+them. The contract is the cross-platform userspace one: one blank line ends a request, a
+connection may carry many, and an answer ends with `errno=N`. `daemon` runs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import errno
+import logging
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from holloway.text.uapi import UapiError, dump_get, parse_set
+
+if TYPE_CHECKING:
+    from holloway.control import Control
+
+log = logging.getLogger(__name__)
+
+SOCKET_DIRECTORY: Final = Path("/var/run/wireguard")
+LONGEST_REQUEST: Final = 256 << 20
+"""Bytes of one request: room for a million peers, and a bound."""
+
+OPERATIONS: Final = (b"get=1\n", b"set=1\n")
+IN_ATTRIB: Final = 0x4  # linux/inotify.h; an unlink changes the link count
+IN_DELETE_SELF: Final = 0x400
+
+
+def claim(name: str) -> socket.socket:
+    """Listen on an interface's socket, readable by its owner alone.
+
+    A socket that nobody serves is replaced; one that answers raises OSError (EADDRINUSE).
+    """
+    SOCKET_DIRECTORY.mkdir(mode=0o755, parents=True, exist_ok=True)
+    path = socket_path(name)
+    if path.exists():
+        _remove_stale(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    umask = os.umask(0o077)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(umask)
+    listener.listen()
+    return listener
+
+
+def socket_path(name: str) -> Path:
+    """Where wg(8) looks for an interface."""
+    return SOCKET_DIRECTORY / f"{name}.sock"
+
+
+def _remove_stale(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            return
+    raise OSError(errno.EADDRINUSE, "unix socket in use", str(path))
+
+
+class SocketWatch:
+    """Tells when the socket's file is gone; `fileno` is readable when it may be."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        library = ctypes.CDLL(None, use_errno=True)
+        self._inotify = library.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
+        watch = library.inotify_add_watch(
+            self._inotify, os.fsencode(path), IN_ATTRIB | IN_DELETE_SELF
+        )
+        if self._inotify < 0 or watch < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(path))
+
+    def fileno(self) -> int:
+        return int(self._inotify)
+
+    def removed(self) -> bool:
+        """Drain the events and look."""
+        os.read(self._inotify, 65536)
+        return not os.path.lexists(self._path)
+
+    def close(self) -> None:
+        os.close(self._inotify)
+
+
+class UapiConnection(asyncio.Protocol):
+    """One client's connection. A broken request closes it, a refused one is answered."""
+
+    _transport: asyncio.Transport
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+        self._received = bytearray()
+        self._searched = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def pause_writing(self) -> None:
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        while (request := self._next_request()) is not None:
+            self._transport.write(self._answer(request))
+
+    def _next_request(self) -> bytes | None:
+        """Take a whole request off the buffer: its operation line and what follows."""
+        received = self._received
+        if b"\n" in received[:16] and not received.startswith(OPERATIONS):
+            self._break("invalid operation")
+            return None
+        end = received.find(b"\n\n", self._searched)
+        if end < 0:
+            self._searched = max(0, len(received) - 1)
+            if len(received) > LONGEST_REQUEST or (len(received) > 16 and b"\n" not in received):
+                self._break("request too long")
+            return None
+        request = bytes(received[: end + 1])
+        del received[: end + 2]
+        self._searched = 0
+        return request
+
+    def _break(self, reason: str) -> None:
+        log.error("UAPI: %s", reason)
+        self._received.clear()
+        self._searched = 0
+        self._transport.close()
+
+    def _answer(self, request: bytes) -> bytes:
+        body = request[len(OPERATIONS[0]) :]
+        if request.startswith(b"get=1\n"):
+            return self._answer_get(body)
+        # wg(8) reads the errno of a set as negative and that of a get as positive.
+        return b"errno=%d\n\n" % -self._set(body)
+
+    def _answer_get(self, body: bytes) -> bytes:
+        if body:
+            log.error("UAPI: a get has no arguments")
+            return b"errno=%d\n\n" % errno.EINVAL
+        return dump_get(self._control.get()).encode() + b"errno=0\n\n"
+
+    def _set(self, body: bytes) -> int:
+        """Apply an update whole, or log why not; the errno, 0 if it was applied."""
+        try:
+            self._control.set(parse_set(body.decode()))
+        except UapiError as error:
+            log.error("UAPI: %s", error)
+            return error.errno
+        except OSError as error:
+            log.error("UAPI: %s", error.strerror)
+            return error.errno or errno.EIO
+        except UnicodeDecodeError:
+            log.error("UAPI: not UTF-8")
+            return errno.EINVAL
+        return 0
