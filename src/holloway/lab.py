@@ -8,7 +8,6 @@ away. Needs root and util-linux.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import signal
@@ -19,7 +18,6 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 CONFIG_DIRECTORY = Path("/etc/wireguard")
 
 HOLD = """
@@ -53,10 +51,9 @@ class Host:
     def start(self) -> None:
         """Make the namespaces; raises OSError or CalledProcessError where the system refuses."""
         self._holder = subprocess.Popen(
-            ["unshare", "--net", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child",
+            ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child",
              "--mount-proc", "sh", "-c", HOLD, "hold", self.name],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
-            preexec_fn=_die_with_parent,
         )  # fmt: skip
         assert self._holder.stdout is not None
         if self._holder.stdout.readline() != "ready\n":
@@ -134,10 +131,10 @@ def join(first: Host, second: Host, first_name: str = "eth0", second_name: str =
         host.run("ip", "link", "set", name, "up")
 
 
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def missing_tools() -> list[str]:
     """Return the programs a lab needs that are not installed."""
-    return [tool for tool in ("unshare", "nsenter", "ip", "mount") if shutil.which(tool) is None]
+    return [
+        tool
+        for tool in ("unshare", "nsenter", "setpriv", "ip", "mount")
+        if shutil.which(tool) is None
+    ]
