@@ -1,0 +1,279 @@
+"""The brain of one device: its identity, its peers, and who gets which event.
+
+The shell (`tunnel`) drains the plane's events into the `handle_` methods, calls `handle_timeout`
+when `next_timeout` says, and changes the device by `configure`. No clock, no I/O: `now` comes with
+every call, wall time and randomness with the constructor.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from holloway import model
+from holloway.core import noise
+from holloway.core.constants import MAX_PEERS, Nanoseconds
+from holloway.core.discard import Discard, tally
+from holloway.core.indices import Indices
+from holloway.core.peer import Peer, Surroundings
+from holloway.core.plane import Endpoint, Plane
+from holloway.core.wire import Initiation, parse_handshake_untrusted
+from holloway.errors import BadMessage, ConfigError
+from holloway.key import Key
+
+
+class Device:
+    """A WireGuard interface without its packets."""
+
+    def __init__(
+        self, plane: Plane, *, random: Callable[[int], bytes], wall: Callable[[], int]
+    ) -> None:
+        self._plane = plane
+        self._around = Surroundings(random, wall, Indices(random))
+        self._private_key: Key | None = None
+        self._listen_port = 0
+        self._fwmark = 0
+        self._peers: dict[bytes, Peer] = {}
+        self._by_id: dict[int, Peer] = {}
+        self._discards: Counter[Discard] = Counter()
+
+    @property
+    def running(self) -> bool:
+        """Whether the interface is up."""
+        return self._around.running
+
+    def up(self, now: Nanoseconds) -> None:
+        """Open the sockets and begin to serve (wg_open); OSError leaves the device down."""
+        if self.running:
+            return
+        self._listen_port = self._plane.bind(self._listen_port, self._fwmark)
+        self._around.running = True
+        for peer in self._peers.values():
+            peer.start(now)
+
+    def down(self, now: Nanoseconds) -> None:
+        """Close the sockets and forget all sessions (wg_stop)."""
+        if not self.running:
+            return
+        self._around.running = False
+        for peer in self._peers.values():
+            peer.stop(now)
+        self._plane.unbind()
+
+    def handle_handshake(
+        self, now: Nanoseconds, message: bytes, size: int, remote: Endpoint
+    ) -> None:
+        """A handshake message passed the plane's gate; `size` is its length with the macs."""
+        if not self.running:
+            return
+        try:
+            parsed = parse_handshake_untrusted(message)
+        except BadMessage:
+            self._discards[Discard.BAD_MESSAGE] += 1
+            return
+        peer: Peer | None
+        if isinstance(parsed, Initiation):
+            claim = self._open_claim(parsed)
+            if isinstance(claim, Discard):
+                self._discards[claim] += 1
+                return
+            peer = self._peers[claim.static]
+            discard = peer.handle_claim(now, claim, size, remote)
+        else:
+            peer = self._around.indices.awaiting(parsed.receiver)
+            if peer is None:
+                self._discards[Discard.UNEXPECTED_RESPONSE] += 1
+                return
+            discard = peer.handle_response(now, parsed, size, remote)
+        if discard is not None:
+            peer.discards[discard] += 1
+
+    def handle_stale(self, now: Nanoseconds, peer: int) -> None:
+        """The plane needs a session for this peer."""
+        if (found := self._serving(peer)) is not None:
+            found.handle_stale(now)
+
+    def handle_active(self, now: Nanoseconds, peer: int) -> None:
+        """Data of this peer waits for an answer."""
+        if (found := self._serving(peer)) is not None:
+            found.handle_active(now)
+
+    def handle_confirmed(self, now: Nanoseconds, peer: int) -> None:
+        """This peer has used the session that we answered with."""
+        if (found := self._serving(peer)) is not None:
+            found.handle_confirmed(now)
+
+    def handle_timeout(self, now: Nanoseconds) -> None:
+        """Do everything whose time has come."""
+        for peer, timer in self._around.timers.expired(now):
+            peer.handle_timer(now, timer)
+
+    def next_timeout(self) -> Nanoseconds | None:
+        """When to call `handle_timeout`; None while nothing is planned."""
+        return self._around.timers.next_timeout()
+
+    def configure(self, now: Nanoseconds, update: model.DeviceUpdate) -> None:
+        """Change the device: all of it, or nothing where it raises.
+
+        What can fail comes first: addresses and the number of peers (ConfigError), then the
+        sockets (OSError).
+        """
+        endpoints = self._endpoints(update)
+        self._check_room(update)
+        self._rebind(update)
+        if update.replace_peers:
+            for peer in list(self._peers.values()):
+                self._remove(peer)
+        if update.private_key is not None:
+            self._identify(now, update.private_key or None)
+        for change, endpoint in zip(update.peers, endpoints, strict=True):
+            self._configure_peer(now, change, endpoint)
+
+    def state(self, name: str) -> model.Device:
+        """Return the device as it is, under the interface's name."""
+        return model.Device(
+            name=name,
+            private_key=self._private_key,
+            listen_port=self._listen_port,
+            fwmark=self._fwmark,
+            peers=tuple(_state(peer) for peer in self._peers.values()),
+        )
+
+    def discards(self) -> dict[str, int]:
+        """Handshake messages not passed on, by reason; every reason is there."""
+        total = self._discards.copy()
+        for peer in self._peers.values():
+            total.update(peer.discards)
+        return tally(total)
+
+    def peer_discards(self, public_key: Key) -> dict[str, int]:
+        """Like `discards`, of messages that name this peer; only reasons that occurred."""
+        peer = self._peers.get(public_key.raw)
+        return {} if peer is None else {why.value: n for why, n in peer.discards.items()}
+
+    def _serving(self, peer: int) -> Peer | None:
+        """Find the peer of an event; it may be gone, or the device down, since it was pushed."""
+        return self._by_id.get(peer) if self.running else None
+
+    def _open_claim(self, message: Initiation) -> noise.Claim | Discard:
+        identity = self._around.identity
+        if identity is None:
+            return Discard.NO_PRIVATE_KEY
+        claim = noise.open_claim_untrusted(identity, message)
+        if isinstance(claim, noise.Claim) and claim.static not in self._peers:
+            return Discard.UNKNOWN_PEER
+        return claim
+
+    def _endpoints(self, update: model.DeviceUpdate) -> list[Endpoint | None]:
+        return [self._endpoint(change.endpoint) for change in update.peers]
+
+    def _endpoint(self, endpoint: model.Endpoint | None) -> Endpoint | None:
+        if endpoint is None:
+            return None
+        try:
+            return self._plane.endpoint(endpoint.host, endpoint.port)
+        except ValueError as error:
+            raise ConfigError(f"{error}: {endpoint}", key="endpoint") from None
+
+    def _check_room(self, update: model.DeviceUpdate) -> None:
+        """Refuse more peers than a device holds at any time while the update is applied."""
+        if len(self._peers) + len(update.peers) <= MAX_PEERS:
+            return
+        present = set() if update.replace_peers else set(self._peers)
+        for change in update.peers:
+            if change.remove:
+                present.discard(change.public_key.raw)
+            elif not change.update_only:
+                present.add(change.public_key.raw)
+            if len(present) > MAX_PEERS:
+                raise ConfigError(f"a device holds at most {MAX_PEERS} peers", key="public_key")
+
+    def _rebind(self, update: model.DeviceUpdate) -> None:
+        port = self._listen_port if update.listen_port is None else update.listen_port
+        fwmark = self._fwmark if update.fwmark is None else update.fwmark
+        if (port, fwmark) == (self._listen_port, self._fwmark):
+            return
+        if self.running:
+            port = self._plane.bind(port, fwmark)
+        self._listen_port, self._fwmark = port, fwmark
+        # Routes may differ by mark, so what each packet left from no longer holds (set_port).
+        for peer in self._peers.values():
+            peer.plane.forget_source()
+
+    def _identify(self, now: Nanoseconds, private_key: Key | None) -> None:
+        # A private key is known clamped (kernel noise.c, curve25519_clamp_secret).
+        private_key = None if private_key is None else private_key.clamped()
+        if private_key == self._private_key:
+            return
+        identity = None if private_key is None else noise.Identity.of(private_key.raw)
+        if identity is not None and (own := self._peers.get(identity.remote.raw)) is not None:
+            self._remove(own)
+        self._private_key = private_key
+        self._around.identity = identity
+        self._plane.identify(None if identity is None else identity.remote.raw)
+        for peer in self._peers.values():
+            peer.change_identity(now)
+
+    def _configure_peer(
+        self, now: Nanoseconds, change: model.PeerUpdate, endpoint: Endpoint | None
+    ) -> None:
+        peer = self._peers.get(change.public_key.raw)
+        if change.remove:
+            if peer is not None:
+                self._remove(peer)
+            return
+        new = peer is None
+        if peer is None:
+            if change.update_only or self._is_own(change.public_key):
+                return
+            peer = self._add(change.public_key)
+        if change.preshared_key is not None:
+            peer.preshared_key = change.preshared_key.raw
+        if endpoint is not None:
+            peer.change_endpoint(now, endpoint)
+        _route(peer, change)
+        if new and self.running:
+            peer.start(now)
+        if change.persistent_keepalive is not None:
+            peer.change_persistent_keepalive(now, change.persistent_keepalive)
+
+    def _is_own(self, public_key: Key) -> bool:
+        """Ourselves as a peer: silently no peer, so that one list serves all hosts (netlink.c)."""
+        identity = self._around.identity
+        return identity is not None and identity.remote.raw == public_key.raw
+
+    def _add(self, public_key: Key) -> Peer:
+        plane = self._plane.peer(public_key.raw)
+        peer = Peer(self._around, noise.Remote.of(public_key.raw), plane)
+        self._peers[public_key.raw] = self._by_id[plane.id] = peer
+        return peer
+
+    def _remove(self, peer: Peer) -> None:
+        del self._peers[peer.remote.raw]
+        del self._by_id[peer.plane.id]
+        self._discards += peer.discards
+        peer.remove()
+
+
+def _route(peer: Peer, change: model.PeerUpdate) -> None:
+    if change.replace_allowed_ips:
+        peer.plane.disallow_all()
+    for network in change.removed_allowed_ips:
+        peer.plane.disallow(network.address, network.cidr)
+    for network in change.allowed_ips:
+        peer.plane.allow(network.address, network.cidr)
+
+
+def _state(peer: Peer) -> model.Peer:
+    endpoint = peer.plane.endpoint
+    rx_bytes, tx_bytes = peer.plane.traffic()
+    return model.Peer(
+        public_key=Key(peer.remote.raw),
+        preshared_key=Key(peer.preshared_key) if any(peer.preshared_key) else None,
+        endpoint=None if endpoint is None else model.Endpoint(endpoint.host, endpoint.port),
+        allowed_ips=tuple(model.AllowedIP(*network) for network in peer.plane.allowed()),
+        latest_handshake=peer.latest_handshake,
+        rx_bytes=rx_bytes,
+        tx_bytes=tx_bytes,
+        persistent_keepalive=peer.persistent_keepalive,
+    )

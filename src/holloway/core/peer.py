@@ -1,0 +1,398 @@
+"""One peer: its handshake state and its three timers (paper, 6; kernel noise.c and timers.c).
+
+Decides when to start a handshake, answer one, keep alive or forget; does it through its
+`PeerPlane`. Packets are the plane's: what they owe is asked with `due`, and told by `Stale`,
+`Active` and `Confirmed`. `device` makes peers and calls them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from holloway import model
+from holloway.core import noise, tai64n
+from holloway.core.constants import (
+    ERASE_AFTER_TIME,
+    HANDSHAKE_ATTEMPTS,
+    INITIATION_INTERVAL,
+    KEEPALIVE_TIMEOUT,
+    NEVER,
+    NEW_HANDSHAKE_TIME,
+    REJECT_AFTER_TIME,
+    REKEY_AFTER_TIME,
+    REKEY_TIMEOUT,
+    REKEY_TIMEOUT_JITTER,
+    RENEW_ON_RECEIVE_TIME,
+    SECOND,
+    Nanoseconds,
+)
+from holloway.core.discard import Discard
+from holloway.core.indices import Indices
+from holloway.core.plane import Endpoint, PeerPlane
+from holloway.core.timers import Timer, Timers
+from holloway.core.wire import Response
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """No handshake of ours is under way."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Initiated:
+    """We sent message 1 and wait for message 2."""
+
+    pairing: noise.Pairing
+    noise: noise.InitiatorState
+
+
+# There is no Responded: message 2 is written in the same breath as message 1 is read, and the
+# session that it begins waits for confirmation in the plane.
+Handshake = Idle | Initiated
+
+
+@dataclass(slots=True, repr=False)
+class Surroundings:
+    """What the peers of one device share."""
+
+    random: Callable[[int], bytes]
+    wall: Callable[[], int]
+    indices: Indices[Peer]
+    timers: Timers[Peer] = field(default_factory=Timers)
+    identity: noise.Identity | None = None
+    running: bool = False
+
+
+class Peer:
+    """A peer of a device."""
+
+    def __init__(self, around: Surroundings, remote: noise.Remote, plane: PeerPlane) -> None:
+        self.remote = remote
+        self.plane = plane
+        self.preshared_key = noise.NO_PRESHARED_KEY
+        self.persistent_keepalive = 0
+        self.latest_handshake = 0
+        self.discards: Counter[Discard] = Counter()
+        self._around = around
+        self._handshake: Handshake = Idle()
+        self._attempts = 0
+        self._allowed_at = Nanoseconds(0)  # when we may send an initiation again
+        self._wanted = False  # there was a reason to initiate, and no key or no endpoint
+        self._watch_at: Nanoseconds | None = None
+        self._answer_jitter = self._jitter()
+        self._pairing: noise.Pairing | None = None  # made when first needed
+        self._last_stamp = 0
+        self._greatest_timestamp = b""
+        self._initiation_heard_at: Nanoseconds | None = None
+
+    def start(self, now: Nanoseconds) -> None:
+        """Begin to serve: the interface came up, or the peer was added to one that is up."""
+        self.plane.watch()
+        self.keep_alive(now, at_once=self.persistent_keepalive > 0)
+
+    def stop(self, now: Nanoseconds) -> None:
+        """Forget sessions and what was to be done, as the interface goes down (wg_stop)."""
+        self.plane.drop_staged()
+        self._around.timers.forget(self)
+        self._erase()
+        self._attempts = 0
+        self._allowed_at = now
+        self._watch_at = None
+        self._wanted = False
+
+    def remove(self) -> None:
+        """Leave the device; the object is dead after this."""
+        self._forget_handshake()
+        self._around.timers.forget(self)
+        self.plane.remove()
+
+    def change_identity(self, now: Nanoseconds) -> None:
+        """Take up the device's new private key, or that it has none.
+
+        The kernel stops only the sending side of sessions (wg_noise_expire_current_peer_keypairs).
+        We forget them: what comes under the old identity is no longer for us.
+        """
+        self._pairing = None
+        self._erase()
+        self._allowed_at = now
+        if self._around.running:
+            self.plane.watch()
+        self.try_again(now)
+
+    def change_endpoint(self, now: Nanoseconds, endpoint: Endpoint) -> None:
+        """Send to another address from now on."""
+        self.plane.set_endpoint(endpoint)
+        self.try_again(now)
+
+    def change_persistent_keepalive(self, now: Nanoseconds, interval: int) -> None:
+        """Set the seconds of silence after which to send a keepalive; 0 turns it off."""
+        begins = interval > 0 and self.persistent_keepalive == 0
+        self.persistent_keepalive = interval
+        if self._around.running:
+            self.keep_alive(now, at_once=begins)
+
+    def keep_alive(self, now: Nanoseconds, *, at_once: bool) -> None:
+        """Look at what is due; `at_once` sends a keepalive whether one is due or not."""
+        if not self._look(now) and at_once:
+            self.plane.send_keepalive()
+
+    def try_again(self, now: Nanoseconds) -> None:
+        """Send the initiation that lacked a key or an endpoint, if there was one."""
+        if self._wanted and self._around.running:
+            self.handle_stale(now)
+
+    def handle_stale(self, now: Nanoseconds) -> None:
+        """There is a packet to send and no session, or a session to renew (send.c)."""
+        self._attempts = 0
+        if now >= self._allowed_at:
+            self._initiate(now)
+        else:
+            # Have it told again when an initiation is allowed.
+            self._watch_at = self._allowed_at
+            self._look_again(self._around.timers.deadline(self, Timer.LOOK))
+
+    def handle_active(self, now: Nanoseconds) -> None:
+        """Data crossed that the other side has not answered yet."""
+        self._answer_jitter = self._jitter()
+        self._look(now)
+
+    def handle_confirmed(self, now: Nanoseconds) -> None:
+        """The initiator uses the session that we answered with: it stands."""
+        self._complete()
+        self.plane.watch()
+        self._look(now)
+
+    def handle_timer(self, now: Nanoseconds, timer: Timer) -> None:
+        """A deadline has come."""
+        match timer:
+            case Timer.LOOK:
+                self._look(now)
+            case Timer.RETRANSMIT:
+                self._retransmit(now)
+            case Timer.ERASE:
+                log.debug(
+                    "Zeroing out all keys for peer %s, since we haven't received a new one in"
+                    " %d seconds",
+                    self,
+                    ERASE_AFTER_TIME // SECOND,
+                )
+                self._erase()
+
+    def handle_claim(
+        self, now: Nanoseconds, claim: noise.Claim, size: int, remote: Endpoint
+    ) -> Discard | None:
+        """Answer message 1 if this peer truly sent it, and lately (noise.c, receive.c)."""
+        pairing = self._paired()
+        if pairing is None:
+            return Discard.LOW_ORDER
+        proven = noise.prove_claim_untrusted(pairing, claim)
+        if isinstance(proven, Discard):
+            return proven
+        if proven.timestamp <= self._greatest_timestamp:
+            return Discard.REPLAYED_INITIATION
+        heard = self._initiation_heard_at
+        if heard is not None and now < heard + INITIATION_INTERVAL:
+            return Discard.INITIATION_FLOOD
+        self._greatest_timestamp = proven.timestamp
+        self._initiation_heard_at = now
+        self.plane.heard(remote, size, now)
+        log.debug("Receiving handshake initiation from peer %s", self)
+        return self._respond(now, pairing, proven)
+
+    def handle_response(
+        self, now: Nanoseconds, message: Response, size: int, remote: Endpoint
+    ) -> Discard | None:
+        """Take up the session that message 2 gives (noise.c, receive.c)."""
+        match self._handshake:
+            case Initiated(pairing, state) if state.index == message.receiver:
+                keys = noise.consume_response_untrusted(pairing, state, self.preshared_key, message)
+            case _:
+                return Discard.UNEXPECTED_RESPONSE
+        if isinstance(keys, Discard):
+            return keys
+        self.plane.heard(remote, size, now)
+        log.debug("Receiving handshake response from peer %s", self)
+        self._forget_handshake()
+        self._install(now, keys, initiator=True)
+        self._complete()
+        # Sends what is staged, else an empty packet that confirms the session at once.
+        self.plane.send_keepalive()
+        self.plane.watch()
+        return None
+
+    def _initiate(self, now: Nanoseconds) -> None:
+        """Send message 1; the caller has seen to the rate limit."""
+        self._wanted = self._around.identity is None or self.plane.endpoint is None
+        if self._wanted:
+            return
+        pairing = self._paired()
+        if pairing is None:
+            self.discards[Discard.LOW_ORDER] += 1
+            return
+        self._forget_handshake()
+        self._last_stamp = tai64n.advance(self._around.wall(), self._last_stamp)
+        written = noise.initiate(
+            pairing,
+            ephemeral=self._around.random(noise.EPHEMERAL_LENGTH),
+            index=self._around.indices.claim(now),
+            timestamp=tai64n.encode(self._last_stamp),
+        )
+        if isinstance(written, Discard):
+            self.discards[written] += 1
+            return
+        message, state = written
+        log.debug("Sending handshake initiation to peer %s", self)
+        self._handshake = Initiated(pairing, state)
+        self._around.indices.expect(state.index, self)
+        self._allowed_at = Nanoseconds(now + REKEY_TIMEOUT)
+        self.plane.send_handshake(message.build(), now)
+        retry = Nanoseconds(now + REKEY_TIMEOUT + self._jitter())
+        self._around.timers.set(self, Timer.RETRANSMIT, retry)
+        # New traffic, even while we wait, starts the count of attempts anew.
+        self.plane.watch()
+
+    def _respond(
+        self, now: Nanoseconds, pairing: noise.Pairing, proven: noise.ResponderState
+    ) -> Discard | None:
+        index = self._around.indices.claim(now)
+        ephemeral = self._around.random(noise.EPHEMERAL_LENGTH)
+        written = noise.respond(
+            pairing, proven, self.preshared_key, ephemeral=ephemeral, index=index
+        )
+        if isinstance(written, Discard):
+            return written
+        message, keys = written
+        log.debug("Sending handshake response to peer %s", self)
+        # As in the kernel there is one handshake: theirs takes the place of ours, if any.
+        self._forget_handshake()
+        self._allowed_at = Nanoseconds(now + REKEY_TIMEOUT)
+        # Before it is sent: their first packet may be here before we return from sending.
+        self._install(now, keys, initiator=False)
+        self.plane.send_handshake(message.build(), now)
+        self.plane.watch()
+        return None
+
+    def _install(self, now: Nanoseconds, keys: noise.SessionKeys, *, initiator: bool) -> None:
+        self._wanted = False
+        reject = Nanoseconds(now + REJECT_AFTER_TIME)
+        # Only the initiator renews by age, else both would at once (paper, 6.2).
+        self.plane.install(
+            keys.local_index,
+            keys.remote_index,
+            keys.send,
+            keys.receive,
+            confirmed=initiator,
+            renew_on_send=now + REKEY_AFTER_TIME if initiator else NEVER,
+            renew_on_receive=now + RENEW_ON_RECEIVE_TIME if initiator else NEVER,
+            reject=reject,
+        )
+        self._around.indices.hold(keys.local_index, reject)
+        self._around.timers.set(self, Timer.ERASE, Nanoseconds(now + ERASE_AFTER_TIME))
+        log.debug("Keypair %d created for peer %d", keys.local_index, self.plane.id)
+
+    def _complete(self) -> None:
+        """Both sides have the session (wg_timers_handshake_complete)."""
+        self._around.timers.cancel(self, Timer.RETRANSMIT)
+        self._attempts = 0
+        self.latest_handshake = self._around.wall()
+
+    def _retransmit(self, now: Nanoseconds) -> None:
+        """Nobody answered message 1: try again, or give up after 90 s (paper, 6.4)."""
+        if now < self._allowed_at:
+            # A response of ours came between. The kernel lets the attempt lapse, and packets
+            # staged wait for the next one to come; we only put it off.
+            self._around.timers.set(self, Timer.RETRANSMIT, self._allowed_at)
+        elif self._attempts > HANDSHAKE_ATTEMPTS:
+            log.debug(
+                "Handshake for peer %s did not complete after %d attempts, giving up",
+                self,
+                HANDSHAKE_ATTEMPTS + 2,
+            )
+            self._give_up(now)
+        else:
+            self._attempts += 1
+            log.debug(
+                "Handshake for peer %s did not complete after %d seconds, retrying (try %d)",
+                self,
+                REKEY_TIMEOUT // SECOND,
+                self._attempts + 1,
+            )
+            self.plane.forget_source()
+            self._initiate(now)
+
+    def _give_up(self, now: Nanoseconds) -> None:
+        self.plane.drop_staged()
+        self._forget_handshake()
+        timers = self._around.timers
+        if timers.deadline(self, Timer.ERASE) is None:
+            timers.set(self, Timer.ERASE, Nanoseconds(now + ERASE_AFTER_TIME))
+
+    def _look(self, now: Nanoseconds) -> bool:
+        """Do what the plane says is due; tells whether a keepalive was sent."""
+        if self._watch_at is not None and self._watch_at <= now:
+            self._watch_at = None
+            self.plane.watch()
+        due = self.plane.due(
+            now,
+            KEEPALIVE_TIMEOUT,
+            NEW_HANDSHAKE_TIME + self._answer_jitter,
+            self.persistent_keepalive * SECOND,
+        )
+        self._look_again(due.next)
+        keepalive = due.keepalive or due.persistent
+        if keepalive:
+            self.plane.send_keepalive()
+        if due.handshake:
+            self._start_over(now)
+        return keepalive
+
+    def _start_over(self, now: Nanoseconds) -> None:
+        """Data went out and nothing came back (paper, 6.2; wg_expired_new_handshake)."""
+        log.debug(
+            "Retrying handshake with peer %s because we stopped hearing back after %d seconds",
+            self,
+            NEW_HANDSHAKE_TIME // SECOND,
+        )
+        self._answer_jitter = self._jitter()
+        self.plane.forget_source()
+        self._attempts = 0
+        if now >= self._allowed_at:
+            self._initiate(now)
+
+    def _look_again(self, at: int | None) -> None:
+        """Set LOOK to what the plane asked for, or sooner if an initiation is allowed sooner."""
+        wishes = [Nanoseconds(wish) for wish in (at, self._watch_at) if wish is not None]
+        if wishes:
+            self._around.timers.set(self, Timer.LOOK, min(wishes))
+        else:
+            self._around.timers.cancel(self, Timer.LOOK)
+
+    def _erase(self) -> None:
+        self._forget_handshake()
+        self.plane.erase()
+
+    def _forget_handshake(self) -> None:
+        match self._handshake:
+            case Initiated(noise=state):
+                self._around.indices.release(state.index)
+        self._handshake = Idle()
+
+    def _paired(self) -> noise.Pairing | None:
+        """Return what we share with the peer; None without a key of ours, or a sound one of its."""
+        if self._pairing is None and self._around.identity is not None:
+            self._pairing = self._around.identity.pair(self.remote)
+        return self._pairing
+
+    def _jitter(self) -> int:
+        """Up to a third of a second, so that two sides do not start together twice."""
+        return int.from_bytes(self._around.random(2), "little") * REKEY_TIMEOUT_JITTER >> 16
+
+    def __str__(self) -> str:
+        seen = self.plane.endpoint
+        place = "no endpoint" if seen is None else model.Endpoint(seen.host, seen.port)
+        return f"{self.plane.id} ({place})"
