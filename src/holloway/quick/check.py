@@ -1,0 +1,77 @@
+"""Refuses, before anything is changed, what a later step could not do.
+
+Every refusal is a `ConfigError` with the line, the key and the reason. The wg(8) half of the file
+has been read by `text.conf` by then; here are the values that wg-quick takes for itself, and what
+it cannot do with the peers' allowed IPs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from holloway.errors import ConfigError
+from holloway.quick import plan
+from holloway.quick.source import Source
+
+MTU_MIN: Final = 68  # RFC 791: what every IPv4 link carries; the kernel's least for a tunnel
+MTU_MAX: Final = 65535  # the length field of IP
+
+
+def check(source: Source, tables: Mapping[str, int]) -> None:
+    """Raise `ConfigError` for the first value that cannot be applied."""
+    _check_addresses(source)
+    _check_mtu(source)
+    _check_table(source, tables)
+    _check_dns(source)
+    _check_default_routes(source)
+
+
+def _check_addresses(source: Source) -> None:
+    for written in source.config.addresses:
+        try:
+            plan.interface(written)
+        except ValueError:
+            reason = f"`{written}' is not an IP address with an optional prefix length"
+            raise _refusal(source, "Address", written, reason) from None
+
+
+def _check_mtu(source: Source) -> None:
+    mtu = source.config.mtu
+    if mtu is not None and not MTU_MIN <= mtu <= MTU_MAX:
+        reason = f"`{mtu}' is not from {MTU_MIN} to {MTU_MAX}"
+        raise _refusal(source, "MTU", str(mtu), reason)
+
+
+def _check_table(source: Source, tables: Mapping[str, int]) -> None:
+    table = source.config.table
+    if table in {None, plan.TABLE_OFF, plan.TABLE_AUTO}:
+        return
+    assert table is not None
+    try:
+        plan.table_number(table, tables)
+    except ValueError as error:
+        raise _refusal(source, "Table", table, str(error)) from None
+
+
+def _check_dns(source: Source) -> None:
+    for server in source.config.dns:
+        reason = "name servers are not set yet; use PostUp with resolvectl meanwhile"
+        raise _refusal(source, "DNS", server, reason)
+
+
+def _check_default_routes(source: Source) -> None:
+    if source.config.table not in {None, plan.TABLE_AUTO}:
+        return
+    for _, line in source.config.wg_lines:
+        key, _, value = line.partition("#")[0].partition("=")
+        if key.strip().lower() != "allowedips":
+            continue
+        for network in value.replace(",", " ").split():
+            if network.endswith("/0"):
+                reason = f"`{network}' needs policy routing; use Table = off meanwhile"
+                raise _refusal(source, "AllowedIPs", network, reason)
+
+
+def _refusal(source: Source, key: str, value: str, reason: str) -> ConfigError:
+    return ConfigError(reason, key=key, line=source.line(key, value))
