@@ -3,20 +3,29 @@
 //! It never decides when to shake hands or with which keys; it is told sessions to use and reports
 //! events. No Python here: `crates/native` binds it.
 
+pub mod aead;
 pub mod allowed_ips;
 pub mod batch;
+pub mod checksum;
 pub mod clock;
+pub mod coalesce;
 pub mod debts;
 pub mod discard;
+pub mod ecn;
 pub mod endpoint;
 pub mod events;
+pub mod flow;
 pub mod gate;
 pub mod index;
+pub mod inner;
+pub mod limiter;
 pub mod offload;
 pub mod peer;
 pub mod plane;
 pub mod replay;
 pub mod session;
 pub mod shard;
+pub mod split;
+pub mod trie;
 pub mod tun;
 pub mod udp;

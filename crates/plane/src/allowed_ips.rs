@@ -1,0 +1,228 @@
+//! Which peer an inner address belongs to: cryptokey routing (paper, 2; kernel allowedips.c).
+//!
+//! A prefix has one owner; inserting it for another moves it. Lookups allocate nothing. Kept by the
+//! plane behind one lock, read once per batch.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::trie::{Held, Trie};
+
+/// A network of inner addresses, its host bits zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Prefix {
+    address: IpAddr,
+    length: u8,
+}
+
+impl Prefix {
+    /// A network, or `None` if `length` is too great or a host bit is set.
+    #[must_use]
+    pub fn new(address: IpAddr, length: u8) -> Option<Self> {
+        let host_bits = match address {
+            IpAddr::V4(v4) => {
+                let mask = u32::MAX
+                    .checked_shl(32u32.checked_sub(length.into())?)
+                    .unwrap_or(0);
+                u128::from(v4.to_bits() & !mask)
+            }
+            IpAddr::V6(v6) => {
+                let mask = u128::MAX
+                    .checked_shl(128u32.checked_sub(length.into())?)
+                    .unwrap_or(0);
+                v6.to_bits() & !mask
+            }
+        };
+        (host_bits == 0).then_some(Self { address, length })
+    }
+
+    /// The network's address.
+    #[must_use]
+    pub const fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// How many bits all its addresses share.
+    #[must_use]
+    pub const fn length(&self) -> u8 {
+        self.length
+    }
+}
+
+/// Whoever may own prefixes.
+pub trait Owner {
+    /// The number that tells owners apart.
+    fn id(&self) -> u32;
+}
+
+#[derive(Clone, Debug)]
+struct Owned<T> {
+    owner: T,
+    /// The prefixes by the stamp of their insertion: in order, and removed without a search.
+    prefixes: BTreeMap<u64, Prefix>,
+}
+
+/// All prefixes and their owners.
+#[derive(Clone, Debug)]
+pub struct AllowedIps<T> {
+    v4: Trie<u32>,
+    v6: Trie<u128>,
+    owners: Vec<Option<Owned<T>>>,
+    free: Vec<u32>,
+    slots: HashMap<u32, u32>,
+    stamp: u64,
+}
+
+impl<T: Owner + Clone> AllowedIps<T> {
+    /// A table without prefixes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            v4: Trie::new(),
+            v6: Trie::new(),
+            owners: Vec::new(),
+            free: Vec::new(),
+            slots: HashMap::new(),
+            stamp: 0,
+        }
+    }
+
+    /// The owner of the longest prefix that covers an IPv4 address.
+    #[must_use]
+    pub fn lookup_v4(&self, address: [u8; 4]) -> Option<&T> {
+        self.owner(self.v4.lookup(u32::from_be_bytes(address))?)
+    }
+
+    /// The owner of the longest prefix that covers an IPv6 address.
+    #[must_use]
+    pub fn lookup_v6(&self, address: [u8; 16]) -> Option<&T> {
+        self.owner(self.v6.lookup(u128::from_be_bytes(address))?)
+    }
+
+    /// The owner of the longest prefix that covers an address.
+    #[must_use]
+    pub fn lookup(&self, address: IpAddr) -> Option<&T> {
+        match address {
+            IpAddr::V4(address) => self.lookup_v4(address.octets()),
+            IpAddr::V6(address) => self.lookup_v6(address.octets()),
+        }
+    }
+
+    /// Give a prefix to an owner, taking it from the one that had it; it comes last in `owned_by`,
+    /// as in the kernel, even if it was the owner's before.
+    pub fn insert(&mut self, prefix: Prefix, owner: &T) {
+        let slot = self.slot(owner);
+        self.stamp += 1;
+        let held = Held {
+            value: slot,
+            stamp: self.stamp,
+        };
+        let before = match prefix.address {
+            IpAddr::V4(address) => self.v4.insert(address.to_bits(), prefix.length, held),
+            IpAddr::V6(address) => self.v6.insert(address.to_bits(), prefix.length, held),
+        };
+        if let Some(owned) = &mut self.owners[slot as usize] {
+            owned.prefixes.insert(self.stamp, prefix);
+        }
+        if let Some(before) = before {
+            self.disown(before);
+        }
+    }
+
+    /// Take a prefix from an owner; false if it is not the owner's.
+    pub fn remove(&mut self, prefix: Prefix, owner_id: u32) -> bool {
+        let Some(&slot) = self.slots.get(&owner_id) else {
+            return false;
+        };
+        if self.held(prefix).is_none_or(|held| held.value != slot) {
+            return false;
+        }
+        if let Some(held) = self.cut(prefix) {
+            self.disown(held);
+        }
+        true
+    }
+
+    /// Take all prefixes from an owner.
+    pub fn remove_owner(&mut self, owner_id: u32) {
+        let Some(slot) = self.slots.remove(&owner_id) else {
+            return;
+        };
+        let Some(owned) = self.owners[slot as usize].take() else {
+            return;
+        };
+        for prefix in owned.prefixes.into_values() {
+            self.cut(prefix);
+        }
+        self.free.push(slot);
+    }
+
+    /// An owner's prefixes in the order they were inserted.
+    #[must_use]
+    pub fn owned_by(&self, owner_id: u32) -> Vec<Prefix> {
+        let owned = self
+            .slots
+            .get(&owner_id)
+            .and_then(|&slot| self.owners[slot as usize].as_ref());
+        owned.map_or_else(Vec::new, |owned| owned.prefixes.values().copied().collect())
+    }
+
+    fn owner(&self, slot: u32) -> Option<&T> {
+        self.owners
+            .get(slot as usize)?
+            .as_ref()
+            .map(|owned| &owned.owner)
+    }
+
+    fn slot(&mut self, owner: &T) -> u32 {
+        if let Some(&slot) = self.slots.get(&owner.id()) {
+            return slot;
+        }
+        let owned = Some(Owned {
+            owner: owner.clone(),
+            prefixes: BTreeMap::new(),
+        });
+        let slot = if let Some(slot) = self.free.pop() {
+            self.owners[slot as usize] = owned;
+            slot
+        } else {
+            self.owners.push(owned);
+            u32::try_from(self.owners.len() - 1).expect("owners are told apart by 32 bits")
+        };
+        self.slots.insert(owner.id(), slot);
+        slot
+    }
+
+    /// Forget an entry that has left the trie, and its owner with the last one.
+    fn disown(&mut self, held: Held) {
+        let Some(owned) = &mut self.owners[held.value as usize] else {
+            return;
+        };
+        owned.prefixes.remove(&held.stamp);
+        if owned.prefixes.is_empty() {
+            self.slots.remove(&owned.owner.id());
+            self.owners[held.value as usize] = None;
+            self.free.push(held.value);
+        }
+    }
+
+    fn held(&self, prefix: Prefix) -> Option<Held> {
+        match prefix.address {
+            IpAddr::V4(address) => self.v4.get(Ipv4Addr::to_bits(address), prefix.length),
+            IpAddr::V6(address) => self.v6.get(Ipv6Addr::to_bits(address), prefix.length),
+        }
+    }
+
+    fn cut(&mut self, prefix: Prefix) -> Option<Held> {
+        match prefix.address {
+            IpAddr::V4(address) => self.v4.remove(address.to_bits(), prefix.length),
+            IpAddr::V6(address) => self.v6.remove(address.to_bits(), prefix.length),
+        }
+    }
+}
+
+impl<T: Owner + Clone> Default for AllowedIps<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,166 @@
+//! The two debts of a peer: since when we owe an answer, and since when we await one.
+//!
+//! They replace the kernel's per-packet timers (timers.c): the shard writes them when they flip, the
+//! brain collects what is due (`due`) and is otherwise woken once, by an `Active` event, when a debt
+//! begins while armed. Times are the caller's; 0 means none. Knows no peer and no clock.
+//!
+//! The kernel's `need_another_keepalive` has no word here: the keepalive that its timer has just
+//! queued settles the packets it stands for too, so what it adds is undone at once.
+
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+#[cfg(not(loom))]
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+
+use crate::clock::Nanos;
+
+/// What `Debts::due` collected, and when to look again (`None`: wait for `Active`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Due {
+    /// Data came and nothing went back for long enough: send a keepalive.
+    pub keepalive: bool,
+    /// Data went out and nothing came back for long enough: start a handshake.
+    pub handshake: bool,
+    /// Nothing went either way for long enough: send a persistent keepalive.
+    pub persistent: bool,
+    /// When to look again.
+    pub next: Option<Nanos>,
+}
+
+/// The debts of one peer, written by the shard, collected by the brain.
+#[derive(Debug)]
+pub struct Debts {
+    owed_since: AtomicU64,
+    awaited_since: AtomicU64,
+    last_traffic: AtomicU64,
+    armed: AtomicBool,
+}
+
+impl Debts {
+    /// No debts; the first one to begin pushes `Active`.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            owed_since: AtomicU64::new(0),
+            awaited_since: AtomicU64::new(0),
+            last_traffic: AtomicU64::new(0),
+            armed: AtomicBool::new(true),
+        }
+    }
+
+    /// An authenticated packet was sent; `data` if it was no keepalive and no handshake. True asks
+    /// the caller to push `Active`.
+    #[must_use]
+    pub fn sent(&self, now: Nanos, data: bool) -> bool {
+        self.touch(now);
+        settle(&self.owed_since);
+        data && self.begin(&self.awaited_since, now)
+    }
+
+    /// An authenticated packet was received; the rest as `sent`.
+    #[must_use]
+    pub fn received(&self, now: Nanos, data: bool) -> bool {
+        self.touch(now);
+        settle(&self.awaited_since);
+        data && self.begin(&self.owed_since, now)
+    }
+
+    /// Collect and clear what is due, and say when to look again. If no debt stays open, `Active` is
+    /// armed within the call, so none that begins meanwhile is missed. The last three are spans;
+    /// `persistent` 0 is off.
+    #[must_use]
+    pub fn due(&self, now: Nanos, keepalive: Nanos, handshake: Nanos, persistent: Nanos) -> Due {
+        let mut due = Due {
+            keepalive: collect(&self.owed_since, now, keepalive),
+            handshake: collect(&self.awaited_since, now, handshake),
+            ..Due::default()
+        };
+        if persistent != 0 {
+            let (collected, next) = self.collect_persistent(now, persistent);
+            due.persistent = collected;
+            due.next = Some(next);
+        }
+        if let Some(earliest) = self
+            .open_until(keepalive, handshake)
+            .or_else(|| self.arm(keepalive, handshake))
+        {
+            // A debt may be settled and begin anew before it is due; looking at least every
+            // `keepalive` finds the new one in time.
+            let next = earliest.min(now.saturating_add(keepalive));
+            due.next = Some(due.next.map_or(next, |persistent| persistent.min(next)));
+        }
+        due
+    }
+
+    fn touch(&self, now: Nanos) {
+        if self.last_traffic.load(Ordering::Relaxed) != now {
+            self.last_traffic.store(now, Ordering::Relaxed);
+        }
+    }
+
+    fn begin(&self, debt: &AtomicU64, now: Nanos) -> bool {
+        if debt.load(Ordering::Relaxed) != 0 {
+            return false;
+        }
+        if debt
+            .compare_exchange(0, now.max(1), Ordering::AcqRel, Ordering::Relaxed)
+            .is_err()
+        {
+            return false;
+        }
+        fence(Ordering::SeqCst); // pairs with the one in `arm`: one of the two sees the other
+        self.armed.load(Ordering::Relaxed) && self.armed.swap(false, Ordering::AcqRel)
+    }
+
+    /// Arm `Active`, then look again: a debt that began before it was armed pushed nothing.
+    fn arm(&self, keepalive: Nanos, handshake: Nanos) -> Option<Nanos> {
+        self.armed.store(true, Ordering::Release);
+        fence(Ordering::SeqCst);
+        let earliest = self.open_until(keepalive, handshake)?;
+        self.armed.store(false, Ordering::Release);
+        Some(earliest)
+    }
+
+    fn open_until(&self, keepalive: Nanos, handshake: Nanos) -> Option<Nanos> {
+        let end = |debt: &AtomicU64, span: Nanos| match debt.load(Ordering::Relaxed) {
+            0 => None,
+            since => Some(since.saturating_add(span)),
+        };
+        let owed = end(&self.owed_since, keepalive);
+        let awaited = end(&self.awaited_since, handshake);
+        owed.into_iter().chain(awaited).min()
+    }
+
+    /// Silence is collected by starting it anew, so that a keepalive which finds no session is not
+    /// due again at once.
+    fn collect_persistent(&self, now: Nanos, persistent: Nanos) -> (bool, Nanos) {
+        let last = self.last_traffic.load(Ordering::Relaxed);
+        let next = last.saturating_add(persistent);
+        if last != 0 && now < next {
+            return (false, next);
+        }
+        self.last_traffic.store(now.max(1), Ordering::Relaxed);
+        (true, now.saturating_add(persistent))
+    }
+}
+
+impl Default for Debts {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn settle(debt: &AtomicU64) {
+    if debt.load(Ordering::Relaxed) != 0 {
+        debt.store(0, Ordering::Release);
+    }
+}
+
+fn collect(debt: &AtomicU64, now: Nanos, span: Nanos) -> bool {
+    let since = debt.load(Ordering::Relaxed);
+    since != 0
+        && now >= since.saturating_add(span)
+        && debt
+            .compare_exchange(since, 0, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+}

@@ -1,0 +1,222 @@
+//! A path-compressed binary trie over IP prefixes, in one arena: the longest match of an address.
+//!
+//! It knows values as small numbers and prefixes as bits; `allowed_ips` gives both a meaning.
+
+/// No node.
+const NIL: u32 = u32::MAX;
+
+/// An address as bits, the first network bit highest.
+pub trait Bits: Copy + Eq + std::fmt::Debug {
+    /// How many bits an address has.
+    const WIDTH: u8;
+    /// The bit at `position`, from 0 for the highest.
+    fn bit(self, position: u8) -> usize;
+    /// How many leading bits two addresses share.
+    fn shared(self, other: Self) -> u8;
+    /// The address with all but the first `length` bits zero.
+    fn masked(self, length: u8) -> Self;
+}
+
+macro_rules! bits {
+    ($type:ty) => {
+        impl Bits for $type {
+            const WIDTH: u8 = <$type>::BITS as u8;
+
+            fn bit(self, position: u8) -> usize {
+                (self >> (Self::WIDTH - 1 - position) & 1) as usize
+            }
+
+            fn shared(self, other: Self) -> u8 {
+                (self ^ other).leading_zeros() as u8
+            }
+
+            fn masked(self, length: u8) -> Self {
+                self & !<$type>::MAX.checked_shr(u32::from(length)).unwrap_or(0)
+            }
+        }
+    };
+}
+
+bits!(u32);
+bits!(u128);
+
+/// What a prefix holds: a value, and a stamp that the caller tells its entries apart by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The caller's number for the prefix's owner.
+    pub value: u32,
+    /// The caller's number for this entry.
+    pub stamp: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Node<B> {
+    bits: B,
+    length: u8,
+    held: Option<Held>,
+    children: [u32; 2],
+}
+
+impl<B: Bits> Node<B> {
+    fn covers(&self, address: B) -> bool {
+        self.bits.shared(address) >= self.length
+    }
+}
+
+/// Prefixes of one address family.
+#[derive(Clone, Debug)]
+pub struct Trie<B> {
+    nodes: Vec<Node<B>>,
+    free: Vec<u32>,
+    root: u32,
+}
+
+/// A place that names a node: the root, or one child of a node.
+#[derive(Clone, Copy)]
+enum Link {
+    Root,
+    Child(u32, usize),
+}
+
+impl<B: Bits> Trie<B> {
+    /// A trie without prefixes.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            nodes: Vec::new(),
+            free: Vec::new(),
+            root: NIL,
+        }
+    }
+
+    /// The value of the longest prefix that covers `address`.
+    #[must_use]
+    pub fn lookup(&self, address: B) -> Option<u32> {
+        let mut found = None;
+        let mut at = self.root;
+        while let Some(node) = self.nodes.get(at as usize) {
+            if !node.covers(address) {
+                break;
+            }
+            if let Some(held) = node.held {
+                found = Some(held.value);
+            }
+            if node.length == B::WIDTH {
+                break;
+            }
+            at = node.children[address.bit(node.length)];
+        }
+        found
+    }
+
+    /// What exactly this prefix holds.
+    #[must_use]
+    pub fn get(&self, bits: B, length: u8) -> Option<Held> {
+        let (_, _, at) = self.descend(bits, length);
+        let node = self.nodes.get(at as usize)?;
+        if node.length == length && node.bits == bits {
+            node.held
+        } else {
+            None
+        }
+    }
+
+    /// Let a prefix, host bits zero, hold something; what it held is given back.
+    pub fn insert(&mut self, bits: B, length: u8, held: Held) -> Option<Held> {
+        let (_, link, at) = self.descend(bits, length);
+        let Some(node) = self.nodes.get_mut(at as usize) else {
+            let leaf = self.add(bits, length, Some(held));
+            self.point(link, leaf);
+            return None;
+        };
+        if node.length == length && node.bits == bits {
+            return node.held.replace(held);
+        }
+        let (other, other_length) = (node.bits, node.length);
+        let shared = bits.shared(other).min(length).min(other_length);
+        let leaf = self.add(bits, length, Some(held));
+        if shared == length {
+            self.nodes[leaf as usize].children[other.bit(length)] = at;
+            self.point(link, leaf);
+        } else {
+            let fork = self.add(bits.masked(shared), shared, None);
+            let children = &mut self.nodes[fork as usize].children;
+            children[bits.bit(shared)] = leaf;
+            children[other.bit(shared)] = at;
+            self.point(link, fork);
+        }
+        None
+    }
+
+    /// Let a prefix hold nothing; what it held is given back.
+    pub fn remove(&mut self, bits: B, length: u8) -> Option<Held> {
+        let (above, link, at) = self.descend(bits, length);
+        let node = self.nodes.get_mut(at as usize)?;
+        if node.length != length || node.bits != bits {
+            return None;
+        }
+        let held = node.held.take()?;
+        self.splice(link, at);
+        // A fork that lost one of its two branches is no fork any more.
+        if let (Link::Child(parent, _), Some(above)) = (link, above) {
+            self.splice(above, parent);
+        }
+        Some(held)
+    }
+
+    /// The first node on the way to a prefix that does not lie strictly above it, or `NIL`; the link
+    /// to it, and the link to the node that has this link.
+    fn descend(&self, bits: B, length: u8) -> (Option<Link>, Link, u32) {
+        let (mut above, mut link, mut at) = (None, Link::Root, self.root);
+        while let Some(node) = self.nodes.get(at as usize) {
+            if node.length >= length || !node.covers(bits) {
+                break;
+            }
+            let branch = bits.bit(node.length);
+            above = Some(link);
+            link = Link::Child(at, branch);
+            at = node.children[branch];
+        }
+        (above, link, at)
+    }
+
+    /// Take a node out if it holds nothing and has fewer than two children.
+    fn splice(&mut self, link: Link, at: u32) {
+        let node = &self.nodes[at as usize];
+        let child = match node.children {
+            _ if node.held.is_some() => return,
+            [child, NIL] | [NIL, child] => child,
+            _ => return,
+        };
+        self.point(link, child);
+        self.free.push(at);
+    }
+
+    fn point(&mut self, link: Link, to: u32) {
+        match link {
+            Link::Root => self.root = to,
+            Link::Child(parent, branch) => self.nodes[parent as usize].children[branch] = to,
+        }
+    }
+
+    fn add(&mut self, bits: B, length: u8, held: Option<Held>) -> u32 {
+        let node = Node {
+            bits,
+            length,
+            held,
+            children: [NIL; 2],
+        };
+        if let Some(at) = self.free.pop() {
+            self.nodes[at as usize] = node;
+            return at;
+        }
+        self.nodes.push(node);
+        u32::try_from(self.nodes.len() - 1).expect("fewer prefixes than memory has room for")
+    }
+}
+
+impl<B: Bits> Default for Trie<B> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
