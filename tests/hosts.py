@@ -1,0 +1,72 @@
+"""What root and interop tests share: where the tools are, and how a device is started in a host."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from holloway.lab import Host
+
+REPOSITORY = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+PEERS = REPOSITORY / ".peers" / "bin"
+DEVICES = {
+    "holloway": [str(BIN / "holloway-device")],
+    "wireguard-go": [str(PEERS / "wireguard-go")],
+    "boringtun": [str(PEERS / "boringtun-cli"), "--disable-drop-privileges"],
+}
+WG = {"holloway": str(BIN / "wg"), "original": "/usr/bin/wg"}
+ENVIRONMENT = {"WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD": "1", "LOG_LEVEL": "error"}
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """A private key and its public one, in base64."""
+
+    private: str
+    public: str
+
+
+def start_device(host: Host, implementation: str, interface: str, namespace: str = "") -> None:
+    """Start a device that daemonizes; the socket answers when this returns."""
+    inside = ["ip", "netns", "exec", namespace] if namespace else []
+    host.run(*inside, *DEVICES[implementation], interface, environment=ENVIRONMENT)
+    host.run("sh", "-c", f"until [ -S /run/wireguard/{interface}.sock ]; do sleep 0.05; done",
+             timeout=10)  # fmt: skip
+
+
+def program(host: Host, name: str, *arguments: str, namespace: str = "") -> subprocess.Popen[str]:
+    """Start one of `traffic.py`'s programs and wait until it listens."""
+    inside = ["ip", "netns", "exec", namespace] if namespace else []
+    script = str(Path(__file__).parent / "traffic.py")
+    started = host.popen(*inside, sys.executable, script, name, *arguments)
+    assert started.stdout is not None
+    line = started.stdout.readline()
+    assert line == "ready\n", started.communicate()
+    return started
+
+
+def result(started: subprocess.Popen[str]) -> dict[str, object]:
+    """Wait for a program to end and read what it found."""
+    output, errors = started.communicate(timeout=60)
+    assert started.returncode == 0, errors
+    found: dict[str, object] = json.loads(output)
+    return found
+
+
+def eventually(condition: object, seconds: float = 5.0) -> bool:
+    """Ask again until a callable says yes; False if it never does."""
+    assert callable(condition)
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True

@@ -1,0 +1,86 @@
+"""Small programs that tests run inside hosts: `python traffic.py NAME ARGUMENT...`.
+
+Each prints "ready" when it listens and JSON when it is done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import socket
+import sys
+
+CHUNK = 1 << 20
+
+
+def tcp_receive(address: str, port: str) -> None:
+    """Hash what one connection sends."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, int(port)), family=family) as listener:
+        print("ready", flush=True)
+        listener.settimeout(20)
+        connection, _ = listener.accept()
+    digest, total, buffer = hashlib.blake2b(), 0, bytearray(CHUNK)
+    connection.settimeout(30)
+    with connection:
+        while got := connection.recv_into(buffer):
+            digest.update(memoryview(buffer)[:got])
+            total += got
+    print(json.dumps({"bytes": total, "hash": digest.hexdigest()}))
+
+
+def tcp_send(address: str, port: str, megabytes: str) -> None:
+    """Send pseudo-random data and hash it."""
+    print("ready", flush=True)
+    digest, source = hashlib.blake2b(), random.Random(1)
+    chunk = source.randbytes(CHUNK)
+    with socket.create_connection((address, int(port)), timeout=30) as connection:
+        for number in range(int(megabytes)):
+            piece = number.to_bytes(8, "big") + chunk[8:]
+            digest.update(piece)
+            connection.sendall(piece)
+    print(json.dumps({"bytes": int(megabytes) * CHUNK, "hash": digest.hexdigest()}))
+
+
+def udp_receive(address: str, port: str, seconds: str) -> None:
+    """Take one datagram, or none within the time."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as receiver:
+        receiver.bind((address, int(port)))
+        receiver.settimeout(float(seconds))
+        print("ready", flush=True)
+        try:
+            data, source = receiver.recvfrom(65535)
+        except TimeoutError:
+            print(json.dumps({"data": None}))
+            return
+    print(json.dumps({"data": data.hex(), "from": source[0]}))
+
+
+def udp_send(address: str, port: str, text: str) -> None:
+    """Send one datagram."""
+    print("ready", flush=True)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sender:
+        sender.sendto(text.encode(), (address, int(port)))
+    print(json.dumps({"sent": len(text)}))
+
+
+def udp_garbage(address: str, port: str, count: str, seed: str) -> None:
+    """Send datagrams of all lengths and kinds, none of them valid."""
+    print("ready", flush=True)
+    source = random.Random(int(seed))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for number in range(int(count)):
+            size = source.choice((0, 1, 4, 16, 31, 32, 64, 92, 148, 149, source.randrange(1500)))
+            data = bytearray(source.randbytes(size))
+            if size >= 4 and number % 3:
+                data[:4] = bytes((source.randrange(6), 0, 0, 0))
+            sender.sendto(data, (address, int(port)))
+        sender.sendto(bytes(65507), (address, int(port)))
+    print(json.dumps({"sent": int(count) + 1}))
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](*sys.argv[2:])
