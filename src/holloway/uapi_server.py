@@ -16,6 +16,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from holloway.errors import ConfigError
 from holloway.text.uapi import UapiError, dump_get, parse_set
 
 if TYPE_CHECKING:
@@ -160,6 +161,9 @@ class UapiConnection(asyncio.Protocol):
         except UapiError as error:
             log.error("UAPI: %s", error)
             return error.errno
+        except ConfigError as error:
+            log.error("UAPI: %s", error)
+            return errno.EINVAL
         except OSError as error:
             log.error("UAPI: %s", error.strerror)
             return error.errno or errno.EIO
