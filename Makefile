@@ -49,6 +49,19 @@ check: build
 	cargo fmt --check
 	cargo clippy --quiet --release --all-targets -- -D warnings
 
+bench: build
+	@scripts/debian-packages wireguard-tools iperf3
+	@scripts/peers
+	$(BIN)/python bench/compare.py
+
+loom:
+	RUSTFLAGS="--cfg loom" cargo test --release --quiet -p holloway-plane --lib --target-dir target/loom debts
+
+fuzz:
+	@command -v cargo-fuzz >/dev/null || cargo install -q cargo-fuzz
+	for target in $$(cargo +nightly fuzz list); do \
+	    cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+
 format: $(VENV)/.installed
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
