@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Generic
 
 from holloway import model
 from holloway.core import noise
@@ -16,25 +17,25 @@ from holloway.core.constants import MAX_PEERS, Nanoseconds
 from holloway.core.discard import Discard, tally
 from holloway.core.indices import Indices
 from holloway.core.peer import Peer, Surroundings
-from holloway.core.plane import Endpoint, Plane
+from holloway.core.plane import EndpointType, Plane
 from holloway.core.wire import Initiation, parse_handshake_untrusted
 from holloway.errors import BadMessage, ConfigError
 from holloway.key import Key
 
 
-class Device:
+class Device(Generic[EndpointType]):
     """A WireGuard interface without its packets."""
 
     def __init__(
-        self, plane: Plane, *, random: Callable[[int], bytes], wall: Callable[[], int]
+        self, plane: Plane[EndpointType], *, random: Callable[[int], bytes], wall: Callable[[], int]
     ) -> None:
         self._plane = plane
-        self._around = Surroundings(random, wall, Indices(random))
+        self._around = Surroundings[EndpointType](random, wall, Indices(random))
         self._private_key: Key | None = None
         self._listen_port = 0
         self._fwmark = 0
-        self._peers: dict[bytes, Peer] = {}
-        self._by_id: dict[int, Peer] = {}
+        self._peers: dict[bytes, Peer[EndpointType]] = {}
+        self._by_id: dict[int, Peer[EndpointType]] = {}
         self._discards: Counter[Discard] = Counter()
 
     @property
@@ -61,7 +62,7 @@ class Device:
         self._plane.unbind()
 
     def handle_handshake(
-        self, now: Nanoseconds, message: bytes, size: int, remote: Endpoint
+        self, now: Nanoseconds, message: bytes, size: int, remote: EndpointType
     ) -> None:
         """A handshake message passed the plane's gate; `size` is its length with the macs."""
         if not self.running:
@@ -71,7 +72,7 @@ class Device:
         except BadMessage:
             self._discards[Discard.BAD_MESSAGE] += 1
             return
-        peer: Peer | None
+        peer: Peer[EndpointType] | None
         if isinstance(parsed, Initiation):
             claim = self._open_claim(parsed)
             if isinstance(claim, Discard):
@@ -82,7 +83,7 @@ class Device:
         else:
             peer = self._around.indices.awaiting(parsed.receiver)
             if peer is None:
-                self._discards[Discard.UNEXPECTED_RESPONSE] += 1
+                self._discards[Discard.LATE_RESPONSE] += 1
                 return
             discard = peer.handle_response(now, parsed, size, remote)
         if discard is not None:
@@ -151,7 +152,7 @@ class Device:
         peer = self._peers.get(public_key.raw)
         return {} if peer is None else {why.value: n for why, n in peer.discards.items()}
 
-    def _serving(self, peer: int) -> Peer | None:
+    def _serving(self, peer: int) -> Peer[EndpointType] | None:
         """Find the peer of an event; it may be gone, or the device down, since it was pushed."""
         return self._by_id.get(peer) if self.running else None
 
@@ -164,10 +165,10 @@ class Device:
             return Discard.UNKNOWN_PEER
         return claim
 
-    def _endpoints(self, update: model.DeviceUpdate) -> list[Endpoint | None]:
+    def _endpoints(self, update: model.DeviceUpdate) -> list[EndpointType | None]:
         return [self._endpoint(change.endpoint) for change in update.peers]
 
-    def _endpoint(self, endpoint: model.Endpoint | None) -> Endpoint | None:
+    def _endpoint(self, endpoint: model.Endpoint | None) -> EndpointType | None:
         if endpoint is None:
             return None
         try:
@@ -215,7 +216,7 @@ class Device:
             peer.change_identity(now)
 
     def _configure_peer(
-        self, now: Nanoseconds, change: model.PeerUpdate, endpoint: Endpoint | None
+        self, now: Nanoseconds, change: model.PeerUpdate, endpoint: EndpointType | None
     ) -> None:
         peer = self._peers.get(change.public_key.raw)
         if change.remove:
@@ -242,20 +243,20 @@ class Device:
         identity = self._around.identity
         return identity is not None and identity.remote.raw == public_key.raw
 
-    def _add(self, public_key: Key) -> Peer:
+    def _add(self, public_key: Key) -> Peer[EndpointType]:
         plane = self._plane.peer(public_key.raw)
         peer = Peer(self._around, noise.Remote.of(public_key.raw), plane)
         self._peers[public_key.raw] = self._by_id[plane.id] = peer
         return peer
 
-    def _remove(self, peer: Peer) -> None:
+    def _remove(self, peer: Peer[EndpointType]) -> None:
         del self._peers[peer.remote.raw]
         del self._by_id[peer.plane.id]
         self._discards += peer.discards
         peer.remove()
 
 
-def _route(peer: Peer, change: model.PeerUpdate) -> None:
+def _route(peer: Peer[EndpointType], change: model.PeerUpdate) -> None:
     if change.replace_allowed_ips:
         peer.plane.disallow_all()
     for network in change.removed_allowed_ips:
@@ -264,7 +265,7 @@ def _route(peer: Peer, change: model.PeerUpdate) -> None:
         peer.plane.allow(network.address, network.cidr)
 
 
-def _state(peer: Peer) -> model.Peer:
+def _state(peer: Peer[EndpointType]) -> model.Peer:
     endpoint = peer.plane.endpoint
     rx_bytes, tx_bytes = peer.plane.traffic()
     return model.Peer(

@@ -13,6 +13,8 @@ class Discard(StrEnum):
     """Not an initiation and not a response."""
     INITIATION_FLOOD = "initiation_flood"
     """A peer's second initiation within a fiftieth of a second."""
+    LATE_RESPONSE = "late_response"
+    """A response that passed the gate, to an initiation that we wait on no longer."""
     LOW_ORDER = "low_order"
     """A public key that gives everyone the same shared secret (RFC 7748, section 6.1)."""
     NO_PRIVATE_KEY = "no_private_key"
@@ -21,8 +23,6 @@ class Discard(StrEnum):
     """A timestamp not beyond the greatest the peer has shown."""
     UNDECRYPTABLE = "undecryptable"
     """A seal that does not open: forged, for another key, or another preshared key."""
-    UNEXPECTED_RESPONSE = "unexpected_response"
-    """A response to no initiation that we wait on."""
     UNKNOWN_PEER = "unknown_peer"
     """An initiation by a public key that is none of our peers."""
 

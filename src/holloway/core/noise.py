@@ -73,6 +73,7 @@ class Pairing:
 class InitiatorState:
     """What message 1 leaves us to read message 2 with."""
 
+    pairing: Pairing
     index: int
     ephemeral: X25519PrivateKey
     chaining_key: bytes
@@ -93,6 +94,7 @@ class Claim:
 class ResponderState:
     """What a proven message 1 leaves us to write message 2 with."""
 
+    pairing: Pairing
     remote_index: int
     ephemeral: X25519PublicKey
     timestamp: bytes
@@ -127,7 +129,7 @@ def initiate(
     chaining_key, key = _kdf2(chaining_key, pairing.secret)
     sealed = ChaCha20Poly1305(key).encrypt(_NONCE, timestamp, transcript)
     transcript = _mix_hash(transcript, sealed)
-    state = InitiatorState(index, private, chaining_key, transcript)
+    state = InitiatorState(pairing, index, private, chaining_key, transcript)
     return Initiation(index, public, static, sealed), state
 
 
@@ -153,18 +155,20 @@ def prove_claim_untrusted(pairing: Pairing, claim: Claim) -> ResponderState | Di
         return Discard.UNDECRYPTABLE
     ephemeral = X25519PublicKey.from_public_bytes(claim.message.ephemeral)
     transcript = _mix_hash(claim.hash, claim.message.timestamp)
-    return ResponderState(claim.message.sender, ephemeral, timestamp, chaining_key, transcript)
+    return ResponderState(
+        pairing, claim.message.sender, ephemeral, timestamp, chaining_key, transcript
+    )
 
 
 def respond(
-    pairing: Pairing, state: ResponderState, preshared_key: bytes, *, ephemeral: bytes, index: int
+    state: ResponderState, preshared_key: bytes, *, ephemeral: bytes, index: int
 ) -> tuple[Response, SessionKeys] | Discard:
     """Write message 2, and derive the session (paper, 5.4.3 and 5.4.5)."""
     private = X25519PrivateKey.from_private_bytes(ephemeral)
     public = private.public_key().public_bytes_raw()
     chaining_key = _kdf1(state.chaining_key, public)
     transcript = _mix_hash(state.hash, public)
-    for other in (state.ephemeral, pairing.them.public):
+    for other in (state.ephemeral, state.pairing.them.public):
         secret = _exchange(private, other)
         if secret is None:
             return Discard.LOW_ORDER
@@ -178,13 +182,13 @@ def respond(
 
 
 def consume_response_untrusted(
-    pairing: Pairing, state: InitiatorState, preshared_key: bytes, message: Response
+    state: InitiatorState, preshared_key: bytes, message: Response
 ) -> SessionKeys | Discard:
     """Read message 2, and derive the session (paper, 5.4.3 and 5.4.5)."""
     other = X25519PublicKey.from_public_bytes(message.ephemeral)
     chaining_key = _kdf1(state.chaining_key, message.ephemeral)
     transcript = _mix_hash(state.hash, message.ephemeral)
-    for private in (state.ephemeral, pairing.us.private):
+    for private in (state.ephemeral, state.pairing.us.private):
         secret = _exchange(private, other)
         if secret is None:
             return Discard.LOW_ORDER

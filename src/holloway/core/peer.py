@@ -11,6 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Generic
 
 from holloway import model
 from holloway.core import noise, tai64n
@@ -31,7 +32,7 @@ from holloway.core.constants import (
 )
 from holloway.core.discard import Discard
 from holloway.core.indices import Indices
-from holloway.core.plane import Endpoint, PeerPlane
+from holloway.core.plane import EndpointType, PeerPlane
 from holloway.core.timers import Timer, Timers
 from holloway.core.wire import Response
 
@@ -47,7 +48,6 @@ class Idle:
 class Initiated:
     """We sent message 1 and wait for message 2."""
 
-    pairing: noise.Pairing
     noise: noise.InitiatorState
 
 
@@ -57,21 +57,26 @@ Handshake = Idle | Initiated
 
 
 @dataclass(slots=True, repr=False)
-class Surroundings:
+class Surroundings(Generic[EndpointType]):
     """What the peers of one device share."""
 
     random: Callable[[int], bytes]
     wall: Callable[[], int]
-    indices: Indices[Peer]
-    timers: Timers[Peer] = field(default_factory=Timers)
+    indices: Indices[Peer[EndpointType]]
+    timers: Timers[Peer[EndpointType]] = field(default_factory=Timers)
     identity: noise.Identity | None = None
     running: bool = False
 
 
-class Peer:
+class Peer(Generic[EndpointType]):
     """A peer of a device."""
 
-    def __init__(self, around: Surroundings, remote: noise.Remote, plane: PeerPlane) -> None:
+    def __init__(
+        self,
+        around: Surroundings[EndpointType],
+        remote: noise.Remote,
+        plane: PeerPlane[EndpointType],
+    ) -> None:
         self.remote = remote
         self.plane = plane
         self.preshared_key = noise.NO_PRESHARED_KEY
@@ -124,7 +129,7 @@ class Peer:
             self.plane.watch()
         self.try_again(now)
 
-    def change_endpoint(self, now: Nanoseconds, endpoint: Endpoint) -> None:
+    def change_endpoint(self, now: Nanoseconds, endpoint: EndpointType) -> None:
         """Send to another address from now on."""
         self.plane.set_endpoint(endpoint)
         self.try_again(now)
@@ -184,7 +189,7 @@ class Peer:
                 self._erase()
 
     def handle_claim(
-        self, now: Nanoseconds, claim: noise.Claim, size: int, remote: Endpoint
+        self, now: Nanoseconds, claim: noise.Claim, size: int, remote: EndpointType
     ) -> Discard | None:
         """Answer message 1 if this peer truly sent it, and lately (noise.c, receive.c)."""
         pairing = self._paired()
@@ -202,17 +207,17 @@ class Peer:
         self._initiation_heard_at = now
         self.plane.heard(remote, size, now)
         log.debug("Receiving handshake initiation from peer %s", self)
-        return self._respond(now, pairing, proven)
+        return self._respond(now, proven)
 
     def handle_response(
-        self, now: Nanoseconds, message: Response, size: int, remote: Endpoint
+        self, now: Nanoseconds, message: Response, size: int, remote: EndpointType
     ) -> Discard | None:
         """Take up the session that message 2 gives (noise.c, receive.c)."""
         match self._handshake:
-            case Initiated(pairing, state) if state.index == message.receiver:
+            case Initiated(state) if state.index == message.receiver:
                 keys = noise.consume_response_untrusted(pairing, state, self.preshared_key, message)
             case _:
-                return Discard.UNEXPECTED_RESPONSE
+                return Discard.LATE_RESPONSE
         if isinstance(keys, Discard):
             return keys
         self.plane.heard(remote, size, now)
@@ -247,7 +252,7 @@ class Peer:
             return
         message, state = written
         log.debug("Sending handshake initiation to peer %s", self)
-        self._handshake = Initiated(pairing, state)
+        self._handshake = Initiated(state)
         self._around.indices.expect(state.index, self)
         self._allowed_at = Nanoseconds(now + REKEY_TIMEOUT)
         self.plane.send_handshake(message.build(), now)
@@ -256,14 +261,10 @@ class Peer:
         # New traffic, even while we wait, starts the count of attempts anew.
         self.plane.watch()
 
-    def _respond(
-        self, now: Nanoseconds, pairing: noise.Pairing, proven: noise.ResponderState
-    ) -> Discard | None:
+    def _respond(self, now: Nanoseconds, proven: noise.ResponderState) -> Discard | None:
         index = self._around.indices.claim(now)
         ephemeral = self._around.random(noise.EPHEMERAL_LENGTH)
-        written = noise.respond(
-            pairing, proven, self.preshared_key, ephemeral=ephemeral, index=index
-        )
+        written = noise.respond(proven, self.preshared_key, ephemeral=ephemeral, index=index)
         if isinstance(written, Discard):
             return written
         message, keys = written
@@ -378,7 +379,7 @@ class Peer:
 
     def _forget_handshake(self) -> None:
         match self._handshake:
-            case Initiated(noise=state):
+            case Initiated(state):
                 self._around.indices.release(state.index)
         self._handshake = Idle()
 

@@ -1,0 +1,1 @@
+"""Two brains on one simulated link: no clock but the simulation's, no packet but its values."""
