@@ -215,7 +215,7 @@ class Peer(Generic[EndpointType]):
         """Take up the session that message 2 gives (noise.c, receive.c)."""
         match self._handshake:
             case Initiated(state) if state.index == message.receiver:
-                keys = noise.consume_response_untrusted(pairing, state, self.preshared_key, message)
+                keys = noise.consume_response_untrusted(state, self.preshared_key, message)
             case _:
                 return Discard.LATE_RESPONSE
         if isinstance(keys, Discard):
