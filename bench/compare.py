@@ -22,9 +22,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from hosts import WG, KeyPair, start_device
-
 from holloway.lab import Host, join
+from hosts import WG, KeyPair, start_device
 
 TICKS = os.sysconf("SC_CLK_TCK")
 TESTS = {"tcp1": (), "tcp4": ("-P", "4"), "tcp1 reverse": ("-R",)}
@@ -60,7 +59,8 @@ class Tunnel:
         """CPU seconds that the two device processes have used."""
         script = (
             "for p in /proc/[0-9]*; do case $(cat $p/comm 2>/dev/null) in"
-            " holloway-devic*|wireguard-go|boringtun-cli|python*) cut -d')' -f2 $p/stat;; esac; done"
+            " holloway-devic*|wireguard-go|boringtun-cli|python*)"
+            " cut -d')' -f2 $p/stat;; esac; done"
         )
         total = 0
         for host in self.hosts:
@@ -116,6 +116,14 @@ def table(rounds: list[dict[str, Any]], devices: list[str]) -> str:
     return "\n".join(lines)
 
 
+def processor() -> str:
+    """Name the machine's processor."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -136,9 +144,11 @@ def main() -> int:
             print(f"round {number + 1} of {options.rounds}: {device}: {speeds}", file=sys.stderr)
     print(table(rounds, devices))
     if options.out is not None:
-        cpu = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
-                    if line.startswith("model name")), "unknown")  # fmt: skip
-        machine = {"kernel": platform.release(), "processor": cpu, "processors": os.cpu_count()}
+        machine = {
+            "kernel": platform.release(),
+            "processor": processor(),
+            "processors": os.cpu_count(),
+        }
         report = {"machine": machine, "seconds": options.seconds, "rounds": rounds}
         options.out.write_text(json.dumps(report, indent=1) + "\n")
     return 0
