@@ -23,7 +23,7 @@ DEVICES = {
     "boringtun": [str(PEERS / "boringtun-cli"), "--disable-drop-privileges"],
 }
 WG = {"holloway": str(BIN / "wg"), "original": "/usr/bin/wg"}
-ENVIRONMENT = {"WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD": "1", "LOG_LEVEL": "error"}
+ENVIRONMENT = {"WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD": "1"}
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,9 @@ class KeyPair:
 def start_device(host: Host, implementation: str, interface: str, namespace: str = "") -> None:
     """Start a device that daemonizes; the socket answers when this returns."""
     inside = ["ip", "netns", "exec", namespace] if namespace else []
-    host.run(*inside, *DEVICES[implementation], interface, environment=ENVIRONMENT)
+    # To a file, for some devices keep their caller's output open in the background.
+    host.run("sh", "-c", f'exec "$@" >/run/{interface}.log 2>&1', "start",
+             *inside, *DEVICES[implementation], interface, environment=ENVIRONMENT)  # fmt: skip
     host.run("sh", "-c", f"until [ -S /run/wireguard/{interface}.sock ]; do sleep 0.05; done",
              timeout=10)  # fmt: skip
 
