@@ -7,6 +7,21 @@ nanoseconds on CLOCK_BOOTTIME. Every class is frozen and may be used from any th
 
 from typing import final
 
+__all__ = [
+    "Active",
+    "Confirmed",
+    "Died",
+    "Due",
+    "Endpoint",
+    "Event",
+    "Handshake",
+    "Peer",
+    "Plane",
+    "Stale",
+    "Trouble",
+    "Tun",
+]
+
 @final
 class Endpoint:
     """A peer's UDP address. One that came with a packet also holds the local address it came to."""

@@ -1,7 +1,41 @@
-//! Python bindings of `holloway-plane`: conversions, no logic.
+//! Python bindings of `holloway-plane`: conversions, no logic. `_native.pyi` documents them.
 
-use pyo3::prelude::*;
+mod endpoint;
+mod events;
+mod peer;
+mod plane;
+mod tun;
 
 /// The packet plane; see `_native.pyi`.
-#[pymodule(gil_used = false)]
-mod _native {}
+#[pyo3::pymodule(gil_used = false)]
+mod _native {
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use crate::endpoint::Endpoint;
+    #[pymodule_export]
+    use crate::events::{Active, Confirmed, Died, Handshake, Stale, Trouble};
+    #[pymodule_export]
+    use crate::peer::{Due, Peer};
+    #[pymodule_export]
+    use crate::plane::Plane;
+    #[pymodule_export]
+    use crate::tun::Tun;
+
+    /// `Event`, the union of the events.
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        let py = module.py();
+        let mut event = py.get_type::<Handshake>().into_any();
+        for kind in [
+            py.get_type::<Stale>(),
+            py.get_type::<Active>(),
+            py.get_type::<Confirmed>(),
+            py.get_type::<Trouble>(),
+            py.get_type::<Died>(),
+        ] {
+            event = event.bitor(kind)?;
+        }
+        module.add("Event", event)
+    }
+}

@@ -1,0 +1,186 @@
+//! `Peer` and `Due`.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use holloway_plane::allowed_ips::Prefix;
+use holloway_plane::handle::{Agreed, Handle};
+use holloway_plane::session::Deadlines;
+use holloway_plane::{debts, gate};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+
+use crate::endpoint::Endpoint;
+use crate::plane::{counts, key};
+
+#[pyclass(frozen, module = "holloway._native")]
+pub struct Peer(pub Handle);
+
+#[pymethods]
+impl Peer {
+    #[getter]
+    fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    #[getter]
+    fn endpoint(&self) -> Option<Endpoint> {
+        self.0.endpoint().map(Endpoint)
+    }
+
+    #[pyo3(signature = (endpoint, /))]
+    fn set_endpoint(&self, endpoint: &Endpoint) {
+        self.0.set_endpoint(endpoint.0);
+    }
+
+    fn forget_source(&self) {
+        self.0.forget_source();
+    }
+
+    #[pyo3(signature = (address, cidr, /))]
+    fn allow(&self, address: &[u8], cidr: u32) -> PyResult<()> {
+        self.0.allow(prefix(address, cidr)?);
+        Ok(())
+    }
+
+    #[pyo3(signature = (address, cidr, /))]
+    fn disallow(&self, address: &[u8], cidr: u32) -> PyResult<()> {
+        self.0.disallow(prefix(address, cidr)?);
+        Ok(())
+    }
+
+    fn disallow_all(&self) {
+        self.0.disallow_all();
+    }
+
+    fn allowed<'py>(&self, py: Python<'py>) -> Vec<(Bound<'py, PyBytes>, u8)> {
+        let allowed = self.0.allowed().into_iter();
+        let packed = |address| match address {
+            IpAddr::V4(address) => PyBytes::new(py, &address.octets()),
+            IpAddr::V6(address) => PyBytes::new(py, &address.octets()),
+        };
+        allowed
+            .map(|prefix| (packed(prefix.address()), prefix.length()))
+            .collect()
+    }
+
+    fn traffic(&self) -> (u64, u64) {
+        self.0.traffic()
+    }
+
+    fn discards<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        counts(py, &self.0.discards(), false)
+    }
+
+    #[pyo3(signature = (remote, size, now, /))]
+    fn heard(&self, remote: &Endpoint, size: usize, now: u64) {
+        self.0.heard(remote.0, size, now);
+    }
+
+    #[pyo3(signature = (message, now, /))]
+    fn send_handshake(&self, py: Python<'_>, message: &[u8], now: u64) -> PyResult<()> {
+        const INITIATION: usize = gate::INITIATION_SIZE - gate::MACS;
+        const RESPONSE: usize = gate::RESPONSE_SIZE - gate::MACS;
+        match (message.first(), message.len()) {
+            (Some(&gate::INITIATION), INITIATION) | (Some(&gate::RESPONSE), RESPONSE) => {}
+            _ => return Err(PyValueError::new_err("not a Noise message")),
+        }
+        py.detach(|| self.0.send_handshake(message, now));
+        Ok(())
+    }
+
+    fn send_keepalive(&self) {
+        self.0.send_keepalive();
+    }
+
+    #[pyo3(signature = (
+        local_index, remote_index, send_key, receive_key, *,
+        confirmed, renew_on_send, renew_on_receive, reject
+    ))]
+    #[allow(clippy::too_many_arguments)]
+    fn install(
+        &self,
+        local_index: u32,
+        remote_index: u32,
+        send_key: &[u8],
+        receive_key: &[u8],
+        confirmed: bool,
+        renew_on_send: u64,
+        renew_on_receive: u64,
+        reject: u64,
+    ) -> PyResult<()> {
+        let agreed = Agreed {
+            local_index,
+            remote_index,
+            send_key: key(send_key)?,
+            receive_key: key(receive_key)?,
+            deadlines: Deadlines {
+                renew_on_send,
+                renew_on_receive,
+                reject,
+            },
+        };
+        self.0.install(&agreed, confirmed);
+        Ok(())
+    }
+
+    #[pyo3(signature = (now, keepalive, handshake, persistent, /))]
+    fn due(&self, now: u64, keepalive: u64, handshake: u64, persistent: u64) -> Due {
+        Due(self.0.due(now, keepalive, handshake, persistent))
+    }
+
+    fn watch(&self) {
+        self.0.watch();
+    }
+
+    fn drop_staged(&self) {
+        self.0.drop_staged();
+    }
+
+    fn erase(&self) {
+        self.0.erase();
+    }
+
+    fn remove(&self) {
+        self.0.remove();
+    }
+}
+
+#[pyclass(frozen, module = "holloway._native")]
+pub struct Due(debts::Due);
+
+#[pymethods]
+impl Due {
+    #[getter]
+    const fn keepalive(&self) -> bool {
+        self.0.keepalive
+    }
+
+    #[getter]
+    const fn handshake(&self) -> bool {
+        self.0.handshake
+    }
+
+    #[getter]
+    const fn persistent(&self) -> bool {
+        self.0.persistent
+    }
+
+    #[getter]
+    const fn next(&self) -> Option<u64> {
+        self.0.next
+    }
+}
+
+fn prefix(address: &[u8], cidr: u32) -> PyResult<Prefix> {
+    let address = match *address {
+        [a, b, c, d] => Some(Ipv4Addr::new(a, b, c, d).into()),
+        _ => <[u8; 16]>::try_from(address)
+            .ok()
+            .map(|bytes| Ipv6Addr::from(bytes).into()),
+    };
+    address
+        .zip(u8::try_from(cidr).ok())
+        .and_then(|(address, cidr)| Prefix::new(address, cidr))
+        .ok_or_else(|| PyValueError::new_err("not a network: address length, bits or host bits"))
+}

@@ -1,0 +1,89 @@
+//! `Plane`.
+
+use std::os::fd::{AsRawFd, RawFd};
+
+use holloway_plane::discard::Discard;
+use holloway_plane::plane;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::endpoint::Endpoint;
+use crate::events::Event;
+use crate::peer::Peer;
+use crate::tun::Tun;
+
+#[pyclass(frozen, module = "holloway._native")]
+pub struct Plane(plane::Plane);
+
+#[pymethods]
+impl Plane {
+    #[new]
+    fn new(tun: &Tun) -> PyResult<Self> {
+        Ok(Self(plane::Plane::new(tun.open()?)?))
+    }
+
+    #[pyo3(signature = (host, port, /))]
+    #[allow(clippy::unused_self)]
+    fn endpoint(&self, host: &str, port: u16) -> PyResult<Endpoint> {
+        Endpoint::new(host, port)
+    }
+
+    fn fileno(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+
+    #[pyo3(signature = (limit = 64))]
+    fn events(&self, limit: usize) -> Vec<Event> {
+        self.0.events(limit).into_iter().map(Event::from).collect()
+    }
+
+    #[pyo3(signature = (port, fwmark, /))]
+    fn bind(&self, py: Python<'_>, port: u16, fwmark: u32) -> PyResult<u16> {
+        Ok(py.detach(|| self.0.bind(port, fwmark))?)
+    }
+
+    fn unbind(&self, py: Python<'_>) -> PyResult<()> {
+        Ok(py.detach(|| self.0.unbind())?)
+    }
+
+    #[pyo3(signature = (public_key, /))]
+    fn identify(&self, public_key: Option<&[u8]>) -> PyResult<()> {
+        self.0.identify(public_key.map(key).transpose()?);
+        Ok(())
+    }
+
+    #[pyo3(signature = (mtu, /))]
+    fn set_mtu(&self, mtu: u32) {
+        self.0.set_mtu(mtu);
+    }
+
+    #[pyo3(signature = (public_key, /))]
+    fn peer(&self, public_key: &[u8]) -> PyResult<Peer> {
+        Ok(Peer(self.0.peer(key(public_key)?)))
+    }
+
+    fn discards<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        counts(py, &self.0.discards(), true)
+    }
+
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.0.close());
+    }
+}
+
+pub fn key(bytes: &[u8]) -> PyResult<&[u8; 32]> {
+    bytes
+        .try_into()
+        .map_err(|_| PyValueError::new_err("a key has 32 bytes"))
+}
+
+pub fn counts<'py>(py: Python<'py>, counts: &[u64], all: bool) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    for (reason, &count) in Discard::ALL.iter().zip(counts) {
+        if all || count != 0 {
+            dict.set_item(reason.name(), count)?;
+        }
+    }
+    Ok(dict)
+}

@@ -1,0 +1,127 @@
+//! Where a peer is: its UDP address, and the local address to answer it from.
+//!
+//! The local address is sticky (as in the kernel's socket.c): what came to one of our addresses is
+//! answered from it, until the kernel refuses it or the brain forgets it.
+
+use std::hash::{Hash, Hasher};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+use crate::udp::{interface_index, interface_name};
+
+/// A peer's UDP address. Two are equal if the remote is; the local address is only a preference.
+#[derive(Clone, Copy, Debug)]
+pub struct Endpoint {
+    /// Where to send; an IPv6 scope is in it.
+    pub remote: SocketAddr,
+    /// Where to send from; None where the kernel chooses.
+    pub local: Option<IpAddr>,
+}
+
+impl Endpoint {
+    /// An endpoint whose local address the kernel chooses.
+    #[must_use]
+    pub const fn new(remote: SocketAddr) -> Self {
+        Self {
+            remote,
+            local: None,
+        }
+    }
+
+    /// From a numeric address, which may end in `%` and an interface's name or number.
+    /// None if it is no address or the interface is unknown.
+    #[must_use]
+    pub fn parse(host: &str, port: u16) -> Option<Self> {
+        let Some((address, zone)) = host.split_once('%') else {
+            return Some(Self::new(SocketAddr::new(host.parse().ok()?, port)));
+        };
+        let address: Ipv6Addr = address.parse().ok()?;
+        let scope = match zone.parse() {
+            Ok(number) => number,
+            Err(_) => interface_index(zone)?,
+        };
+        Some(Self::new(SocketAddrV6::new(address, port, 0, scope).into()))
+    }
+
+    /// The address as text, with its scope if it has one.
+    #[must_use]
+    pub fn host(&self) -> String {
+        match self.remote {
+            SocketAddr::V6(remote) if remote.scope_id() != 0 => {
+                let scope = remote.scope_id();
+                let zone = interface_name(scope).unwrap_or_else(|| scope.to_string());
+                format!("{}%{zone}", remote.ip())
+            }
+            remote => remote.ip().to_string(),
+        }
+    }
+
+    /// Whether a packet from `other` came the very same way, so that nothing is to be learned.
+    #[must_use]
+    pub fn same_path(&self, other: &Self) -> bool {
+        self == other && self.local == other.local
+    }
+
+    fn identity(&self) -> (IpAddr, u16, u32) {
+        let scope = match self.remote {
+            SocketAddr::V4(_) => 0,
+            SocketAddr::V6(remote) => remote.scope_id(),
+        };
+        (self.remote.ip(), self.remote.port(), scope)
+    }
+}
+
+impl PartialEq for Endpoint {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity() == other.identity()
+    }
+}
+
+impl Eq for Endpoint {}
+
+impl Hash for Endpoint {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.identity().hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_prints_what_it_was_made_from() {
+        for host in ["192.0.2.1", "2001:db8::1", "fe80::1%lo"] {
+            let endpoint = Endpoint::parse(host, 51820).expect(host);
+            assert_eq!(endpoint.host(), host);
+        }
+    }
+
+    #[test]
+    fn a_scope_may_be_a_number() {
+        let endpoint = Endpoint::parse("fe80::1%1", 1).expect("a scoped address");
+        assert_eq!(endpoint, Endpoint::parse("fe80::1%lo", 1).expect("lo is 1"));
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for host in [
+            "",
+            "host",
+            "192.0.2.1%lo",
+            "fe80::1%no-such",
+            "1.2.3",
+            "%lo",
+        ] {
+            assert!(Endpoint::parse(host, 1).is_none(), "{host}");
+        }
+    }
+
+    #[test]
+    fn equality_ignores_the_local_address() {
+        let one = Endpoint::parse("192.0.2.1", 1).expect("an address");
+        let local = Some("192.0.2.2".parse().expect("an address"));
+        let other = Endpoint { local, ..one };
+        assert_eq!(one, other);
+        assert!(!one.same_path(&other));
+    }
+}

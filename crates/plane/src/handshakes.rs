@@ -1,0 +1,119 @@
+//! Handshake messages and cookie replies as they come in: through the gate, to the brain.
+//!
+//! Floods end here, before anything dear is done for them (kernel, receive.c,
+//! wg_receive_handshake_packet). Called by the shard for what is no transport message.
+
+use std::sync::Arc;
+
+use crate::batch::Turn;
+use crate::clock::{Nanos, SECOND};
+use crate::discard::Discard;
+use crate::events::Handshake;
+use crate::gate::Verdict;
+use crate::gate::{COOKIE_REPLY, COOKIE_REPLY_SIZE, INITIATION, MACS, RESPONSE, RESPONSE_SIZE};
+use crate::index::{Entry, IndexTable};
+use crate::peer::Peer;
+use crate::udp::{Train, Udp};
+
+/// How long load lasts once it was seen (kernel, receive.c: last_under_load).
+const LOAD_LASTS: Nanos = SECOND;
+
+/// Remembers load.
+#[derive(Debug, Default)]
+pub struct Handshakes {
+    loaded_until: Nanos,
+}
+
+impl Handshakes {
+    /// Judge a datagram that is no transport message; it is counted if it goes no further.
+    pub fn receive(
+        &mut self,
+        turn: &Turn<'_>,
+        index: &IndexTable<Arc<Peer>>,
+        message: &[u8],
+        train: &Train,
+        socket: &Udp,
+    ) {
+        let result = match message.first() {
+            None => Err((Discard::Truncated, None)),
+            Some(&INITIATION) => self.judge(turn, message, train, socket).map_err(unknown),
+            Some(&RESPONSE) => expected(index, message)
+                .and_then(|()| self.judge(turn, message, train, socket))
+                .map_err(unknown),
+            Some(&COOKIE_REPLY) => cookie_reply(turn, index, message),
+            Some(_) => Err((Discard::UnknownType, None)),
+        };
+        if let Err((reason, peer)) = result {
+            turn.shared.discard(reason, 1, peer.map(|peer| &**peer));
+        }
+    }
+
+    fn judge(
+        &mut self,
+        turn: &Turn<'_>,
+        message: &[u8],
+        train: &Train,
+        socket: &Udp,
+    ) -> Result<(), Discard> {
+        if turn.shared.events.crowded() {
+            self.loaded_until = turn.now + LOAD_LASTS;
+        }
+        let loaded = turn.now < self.loaded_until;
+        let mut gate = turn.shared.gate.lock();
+        let verdict = gate.check(turn.now, message, &train.from.remote, loaded);
+        drop(gate);
+        match verdict {
+            Verdict::Pass => turn.shared.events.push_handshake(Handshake {
+                message: message[..message.len() - MACS].to_vec(),
+                size: message.len(),
+                remote: train.from,
+            }),
+            Verdict::Reply(reply) => {
+                // Lost or not, the sender will ask again.
+                let _ = socket.send(&train.from, 0, &reply, reply.len());
+                Err(Discard::CookieRequired)
+            }
+            Verdict::Discard(reason) => Err(reason),
+        }
+    }
+}
+
+/// A response must name an initiation of ours that awaits one.
+fn expected(index: &IndexTable<Arc<Peer>>, message: &[u8]) -> Result<(), Discard> {
+    if message.len() != RESPONSE_SIZE {
+        return Err(Discard::UnknownType);
+    }
+    match receiver(message, 8).and_then(|receiver| index.get(receiver)) {
+        Some(Entry::Awaiting(_)) => Ok(()),
+        _ => Err(Discard::UnexpectedResponse),
+    }
+}
+
+/// A cookie reply answers an initiation, or a response whose session is in place already. It says
+/// nothing of where the peer is.
+fn cookie_reply<'a>(
+    turn: &Turn<'_>,
+    index: &'a IndexTable<Arc<Peer>>,
+    message: &[u8],
+) -> Result<(), (Discard, Option<&'a Arc<Peer>>)> {
+    if message.len() != COOKIE_REPLY_SIZE {
+        return Err(unknown(Discard::UnknownType));
+    }
+    let entry = receiver(message, 4).and_then(|receiver| index.get(receiver));
+    let Some(Entry::Awaiting(peer) | Entry::Session(peer, _)) = entry else {
+        return Err(unknown(Discard::BadCookieReply));
+    };
+    let mut handshake = peer.handshake.lock();
+    let result = handshake.stamp.cookie_reply(turn.now, message);
+    result.map_err(|reason| (reason, Some(peer)))
+}
+
+/// The receiver index of a message whose length was checked.
+fn receiver(message: &[u8], at: usize) -> Option<u32> {
+    let bytes = message.get(at..)?.first_chunk()?;
+    Some(u32::from_le_bytes(*bytes))
+}
+
+const fn unknown<'a>(reason: Discard) -> (Discard, Option<&'a Arc<Peer>>) {
+    (reason, None)
+}

@@ -1,0 +1,296 @@
+//! From the peers to the TUN: decrypt a batch in place, check it, join it, write it.
+//!
+//! Each step goes over the whole batch before the next begins, so that every lock is taken once.
+//! The order of the checks is the kernel's (receive.c, wg_packet_consume_data_done). Called by the
+//! shard.
+
+use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::aead::TAG;
+use crate::allowed_ips::AllowedIps;
+use crate::batch::Turn;
+use crate::coalesce::{Coalescer, MAX_PIECES, Write};
+use crate::discard::Discard;
+use crate::ecn;
+use crate::endpoint::Endpoint;
+use crate::events::Event;
+use crate::handshakes::Handshakes;
+use crate::index::{Entry, IndexTable};
+use crate::inner;
+use crate::outbound::gone;
+use crate::peer::Peer;
+use crate::session::{HEADER, OVERHEAD, Session, TRANSPORT};
+use crate::tun::Offloads;
+use crate::udp::{RECEIVE_SIZE, Train, Udp};
+
+/// A batch is at most so many receives, and begins none without room for the largest.
+const MAX_RECEIVES: usize = 64;
+const BUFFER: usize = 4 * RECEIVE_SIZE;
+
+/// What is kept from batch to batch: buffers and lists.
+#[derive(Debug)]
+pub struct Inbound {
+    buffer: Box<[u8]>,
+    arrivals: Vec<(usize, Train)>,
+    opened: Vec<Opened>,
+    runs: Vec<Run>,
+    confirmed: Vec<Arc<Peer>>,
+    coalescer: Coalescer,
+    handshakes: Handshakes,
+}
+
+/// A packet that was decrypted.
+#[derive(Debug)]
+struct Opened {
+    counter: u64,
+    /// Where its plaintext is; None once it is found replayed.
+    text: Option<Range<usize>>,
+    congested: bool,
+}
+
+/// Consecutive packets of one session that came the same way.
+#[derive(Debug)]
+struct Run {
+    peer: Arc<Peer>,
+    session: Arc<Session>,
+    from: Endpoint,
+    packets: Range<usize>,
+}
+
+impl Inbound {
+    /// For an interface with these offloads. Buffers are made now and kept.
+    #[must_use]
+    pub fn new(offloads: Offloads) -> Self {
+        Self {
+            buffer: vec![0; BUFFER].into_boxed_slice(),
+            arrivals: Vec::with_capacity(MAX_RECEIVES),
+            opened: Vec::with_capacity(512),
+            runs: Vec::with_capacity(64),
+            confirmed: Vec::new(),
+            coalescer: Coalescer::new(offloads.tso, offloads.uso),
+            handshakes: Handshakes::default(),
+        }
+    }
+
+    /// Take what a socket has. An error says that the interface is gone.
+    pub fn turn(&mut self, turn: &Turn<'_>, socket: &Udp) -> io::Result<()> {
+        self.receive(turn, socket);
+        self.open(turn, socket);
+        for number in 0..self.runs.len() {
+            self.settle(turn, number);
+        }
+        self.sort(turn);
+        let result = self.write(turn);
+        self.coalescer.clear();
+        self.opened.clear();
+        // Sessions must not outlive the turn here: their keys are zeroed when the last holder goes.
+        self.runs.clear();
+        result
+    }
+
+    /// The peers whose session was confirmed: what waits for them can be sent.
+    pub fn take_confirmed(&mut self) -> impl Iterator<Item = Arc<Peer>> + '_ {
+        self.confirmed.drain(..)
+    }
+
+    fn receive(&mut self, turn: &Turn<'_>, socket: &Udp) {
+        self.arrivals.clear();
+        let mut end = 0;
+        for _ in 0..MAX_RECEIVES {
+            let Some(room) = self.buffer.get_mut(end..end + RECEIVE_SIZE) else {
+                return;
+            };
+            match socket.receive(room) {
+                Ok(train) if train.truncated || train.length == 0 => {
+                    turn.shared.discard(Discard::Truncated, 1, None);
+                }
+                Ok(train) => {
+                    self.arrivals.push((end, train));
+                    // Decryption is a little faster where packets begin aligned.
+                    end = (end + train.length).next_multiple_of(64);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // An ICMP error about something sent earlier: the next receive is another.
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn open(&mut self, turn: &Turn<'_>, socket: &Udp) {
+        let index = turn.shared.index.read();
+        for (start, train) in &self.arrivals {
+            let end = start + train.length;
+            for at in (*start..end).step_by(train.segment) {
+                let range = at..end.min(at + train.segment);
+                let packet = &mut self.buffer[range.clone()];
+                if packet.first_chunk() != Some(&[TRANSPORT, 0, 0, 0]) {
+                    self.handshakes.receive(turn, &index, packet, train, socket);
+                    continue;
+                }
+                let (opened, runs) = (&mut self.opened, &mut self.runs);
+                let result = join(runs, &index, packet, train, opened.len());
+                let (session, peer) = match result {
+                    Ok(run) => (&run.session, &run.peer),
+                    Err(reason) => {
+                        turn.shared.discard(reason, 1, None);
+                        continue;
+                    }
+                };
+                match session.open(turn.now, packet) {
+                    Ok(counter) => opened.push(Opened {
+                        counter,
+                        text: Some(range.start + HEADER..range.end - TAG),
+                        congested: ecn::is_congested(train.class),
+                    }),
+                    Err(reason) => turn.shared.discard(reason, 1, Some(peer)),
+                }
+                if let Some(run) = runs.last_mut() {
+                    run.packets.end = opened.len();
+                }
+            }
+        }
+    }
+
+    /// Replay check and what the session, the peer and the brain learn from a run.
+    fn settle(&mut self, turn: &Turn<'_>, number: usize) {
+        let run = &self.runs[number];
+        let packets = &mut self.opened[run.packets.clone()];
+        let (mut replayed, mut keepalives, mut data) = (0, 0, false);
+        let mut window = run.session.replay();
+        for packet in &mut *packets {
+            if !window.accept(packet.counter) {
+                packet.text = None;
+                replayed += 1;
+            } else if packet.text.as_ref().is_some_and(Range::is_empty) {
+                keepalives += 1;
+            } else {
+                data = true;
+            }
+        }
+        drop(window);
+        let peer = &run.peer;
+        if replayed > 0 {
+            turn.shared.discard(Discard::Replayed, replayed, Some(peer));
+        }
+        if replayed == packets.len() {
+            return;
+        }
+        if !peer
+            .endpoint()
+            .is_some_and(|known| known.same_path(&run.from))
+        {
+            peer.set_endpoint(run.from);
+        }
+        let dropped = peer.keypairs.lock().received_with(&run.session);
+        if let Some(dropped) = dropped {
+            turn.shared.free(&dropped);
+            turn.shared.events.push(Event::Confirmed(peer.id()));
+            self.confirmed.push(peer.clone());
+        }
+        if run.session.needs_renewal_on_receive(turn.now) {
+            turn.shared.stale(peer);
+        }
+        peer.count_received(keepalives * OVERHEAD);
+        turn.shared.received(peer, turn.now, data);
+    }
+
+    /// Cut the padding, check the source, and hand on what is good.
+    fn sort(&mut self, turn: &Turn<'_>) {
+        if self.opened.is_empty() {
+            return;
+        }
+        let routes = turn.shared.routes.read();
+        for run in &self.runs {
+            let mut bytes = 0;
+            for packet in &self.opened[run.packets.clone()] {
+                let Some(text) = packet.text.clone().filter(|text| !text.is_empty()) else {
+                    continue;
+                };
+                let padded = text.len();
+                let inner = &mut self.buffer[text.clone()];
+                match check(&routes, &run.peer, inner) {
+                    Ok(length) => {
+                        bytes += padded + OVERHEAD;
+                        ecn::decapsulate(&mut inner[..length], packet.congested);
+                        let range = text.start..text.start + length;
+                        self.coalescer.push(&mut self.buffer, range);
+                    }
+                    Err(reason) => turn.shared.discard(reason, 1, Some(&run.peer)),
+                }
+            }
+            run.peer.count_received(bytes);
+        }
+        drop(routes);
+        self.coalescer.finish(&mut self.buffer);
+    }
+
+    fn write(&self, turn: &Turn<'_>) -> io::Result<()> {
+        for write in self.coalescer.writes() {
+            if let Err(error) = self.write_one(turn, write) {
+                turn.shared.discard(Discard::WriteFailed, 1, None);
+                gone(error)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_one(&self, turn: &Turn<'_>, write: Write<'_>) -> io::Result<()> {
+        let header = write.header.to_bytes();
+        let mut parts = [IoSlice::new(&[]); 1 + MAX_PIECES];
+        let mut count = 0;
+        if turn.shared.tun.offloads().vnet_header {
+            parts[0] = IoSlice::new(&header);
+            count = 1;
+        }
+        for (part, range) in parts[count..].iter_mut().zip(write) {
+            *part = IoSlice::new(&self.buffer[range]);
+            count += 1;
+        }
+        turn.shared.tun.write(&parts[..count]).map(drop)
+    }
+}
+
+/// The run that a packet belongs to: the last one, or a new one.
+fn join<'a>(
+    runs: &'a mut Vec<Run>,
+    index: &IndexTable<Arc<Peer>>,
+    packet: &[u8],
+    train: &Train,
+    opened: usize,
+) -> Result<&'a Run, Discard> {
+    if packet.len() < OVERHEAD {
+        return Err(Discard::Truncated);
+    }
+    let bytes = packet[4..].first_chunk().ok_or(Discard::Truncated)?;
+    let receiver = u32::from_le_bytes(*bytes);
+    let continues = runs.last().is_some_and(|run| {
+        run.session.local_index() == receiver && run.from.same_path(&train.from)
+    });
+    if !continues {
+        let Some(Entry::Session(peer, session)) = index.get(receiver) else {
+            return Err(Discard::UnknownIndex);
+        };
+        runs.push(Run {
+            peer: peer.clone(),
+            session: session.clone(),
+            from: train.from,
+            packets: opened..opened,
+        });
+    }
+    runs.last().ok_or(Discard::UnknownIndex)
+}
+
+/// Whether a decrypted packet may come from this peer; its length without padding.
+fn check(
+    routes: &AllowedIps<Arc<Peer>>,
+    peer: &Arc<Peer>,
+    packet: &[u8],
+) -> Result<usize, Discard> {
+    let length = inner::total_length(packet)?;
+    match routes.lookup(inner::source(packet)?) {
+        Some(owner) if Arc::ptr_eq(owner, peer) => Ok(length),
+        _ => Err(Discard::SourceNotAllowed),
+    }
+}

@@ -1,0 +1,241 @@
+//! From the TUN to the peers: find whose the packet is, cut it, and send it or let it wait.
+//!
+//! The order of the checks is the kernel's (device.c, wg_xmit; send.c,
+//! wg_packet_send_staged_packets). Called by the shard.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::aead::TAG;
+use crate::allowed_ips::AllowedIps;
+use crate::batch::{Batch, Lane, Turn};
+use crate::discard::Discard;
+use crate::ecn;
+use crate::inner;
+use crate::offload::{VnetHeader, padded};
+use crate::peer::Peer;
+use crate::session::{HEADER, OVERHEAD};
+use crate::split::{Segments, split};
+use crate::tun::{READ_SIZE, VNET_HEADER};
+
+/// A turn reads at most so many packets, and begins no read beyond so many bytes, so that the other
+/// direction is not kept waiting.
+const MAX_READS: usize = 64;
+const MAX_BYTES: usize = 256 * 1024;
+
+/// What is kept from turn to turn: buffers.
+#[derive(Debug)]
+pub struct Outbound {
+    packet: Box<[u8]>,
+    batch: Batch,
+    route: Option<Route>,
+}
+
+/// Where packets of one peer go in this turn.
+#[derive(Debug)]
+enum Route {
+    Open(Lane),
+    Waiting(Arc<Peer>),
+}
+
+impl Outbound {
+    /// Buffers are made now and kept.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            packet: vec![0; READ_SIZE].into_boxed_slice(),
+            batch: Batch::new(),
+            route: None,
+        }
+    }
+
+    /// Take what the interface has. An error says that the interface is gone.
+    pub fn turn(&mut self, turn: &Turn<'_>) -> io::Result<()> {
+        let routes = turn.shared.routes.read();
+        let mut bytes = 0;
+        let mut result = Ok(());
+        for _ in 0..MAX_READS {
+            match turn.shared.tun.read(&mut self.packet) {
+                Ok(length) => {
+                    bytes += length;
+                    self.forward(turn, &routes, length);
+                }
+                Err(error) => {
+                    result = gone(error);
+                    break;
+                }
+            }
+            if bytes > MAX_BYTES {
+                break;
+            }
+        }
+        drop(routes);
+        self.finish(turn);
+        result
+    }
+
+    /// Send what is staged for a peer, or say that it needs a session.
+    pub fn flush(&mut self, turn: &Turn<'_>, peer: &Arc<Peer>) {
+        let endpoint = peer.endpoint();
+        let Some((session, endpoint)) = peer.session(turn.now).zip(endpoint) else {
+            turn.shared.stale(peer);
+            return;
+        };
+        let lane = Lane {
+            peer: peer.clone(),
+            session,
+            endpoint,
+        };
+        self.send_staged(turn, &lane);
+    }
+
+    /// Send what waits for more; the turn ends.
+    pub fn finish(&mut self, turn: &Turn<'_>) {
+        self.batch.finish(turn);
+        self.route = None;
+    }
+
+    fn forward(&mut self, turn: &Turn<'_>, routes: &AllowedIps<Arc<Peer>>, length: usize) {
+        let Some((header, start)) = self.header(turn, length) else {
+            turn.shared.discard(Discard::BadOffload, 1, None);
+            return;
+        };
+        let packet = &self.packet[start..length];
+        let peer = match route(routes, packet) {
+            Ok(peer) => peer,
+            Err(reason) => {
+                turn.shared.discard(reason, 1, None);
+                return;
+            }
+        };
+        if !self.route.as_ref().is_some_and(|route| route.is_to(peer)) && !self.find(turn, peer) {
+            turn.shared.discard(Discard::NoEndpoint, 1, Some(peer));
+            return;
+        }
+        let packet = &self.packet[start..length];
+        let class = ecn::encapsulate(inner::tos(packet));
+        match split(&header, packet, self.batch.room(), turn.mtu) {
+            Ok(segments) => self.dispatch(turn, &segments, class),
+            Err(reason) => turn.shared.discard(reason, 1, Some(peer)),
+        }
+    }
+
+    fn header(&self, turn: &Turn<'_>, length: usize) -> Option<(VnetHeader, usize)> {
+        if !turn.shared.tun.offloads().vnet_header {
+            return Some((VnetHeader::default(), 0));
+        }
+        let header = self.packet[..length].first_chunk::<VNET_HEADER>()?;
+        Some((VnetHeader::parse(header), VNET_HEADER))
+    }
+
+    /// Look up where the peer's packets go; false if its endpoint is not known.
+    fn find(&mut self, turn: &Turn<'_>, peer: &Arc<Peer>) -> bool {
+        let Some(endpoint) = peer.endpoint() else {
+            return false;
+        };
+        let peer = peer.clone();
+        self.route = Some(match peer.session(turn.now) {
+            Some(session) => {
+                let lane = Lane {
+                    peer,
+                    session,
+                    endpoint,
+                };
+                // What waits must not be overtaken.
+                if lane.peer.has_staged() {
+                    self.send_staged(turn, &lane);
+                }
+                Route::Open(lane)
+            }
+            None => Route::Waiting(peer),
+        });
+        true
+    }
+
+    fn dispatch(&mut self, turn: &Turn<'_>, segments: &Segments, class: u8) {
+        match &self.route {
+            Some(Route::Open(lane)) => {
+                self.batch.add(turn, lane, segments, class);
+                sent(turn, lane, true);
+            }
+            Some(Route::Waiting(peer)) => {
+                let room = self.batch.room();
+                for number in 0..segments.count {
+                    let is_last = number + 1 == segments.count;
+                    let length = if is_last {
+                        segments.last
+                    } else {
+                        segments.length
+                    };
+                    let start = number * segments.stride + HEADER;
+                    if peer.stage(room[start..start + length].to_vec()) {
+                        turn.shared.discard(Discard::StagedOverflow, 1, Some(peer));
+                    }
+                }
+                turn.shared.stale(peer);
+            }
+            None => {}
+        }
+    }
+
+    fn send_staged(&mut self, turn: &Turn<'_>, lane: &Lane) {
+        let staged = lane.peer.take_staged();
+        for packet in &staged {
+            let length = packet.len();
+            let segments = Segments {
+                count: 1,
+                stride: OVERHEAD + padded(length, turn.mtu),
+                length,
+                last: length,
+            };
+            debug_assert!(segments.stride >= HEADER + length + TAG);
+            self.batch.room()[HEADER..HEADER + length].copy_from_slice(packet);
+            let class = ecn::encapsulate(inner::tos(packet));
+            self.batch.add(turn, lane, &segments, class);
+        }
+        if !staged.is_empty() {
+            sent(turn, lane, staged.iter().any(|packet| !packet.is_empty()));
+        }
+    }
+}
+
+impl Default for Outbound {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Route {
+    fn is_to(&self, peer: &Arc<Peer>) -> bool {
+        match self {
+            Self::Open(lane) => Arc::ptr_eq(&lane.peer, peer),
+            Self::Waiting(waiting) => Arc::ptr_eq(waiting, peer),
+        }
+    }
+}
+
+fn route<'a>(routes: &'a AllowedIps<Arc<Peer>>, packet: &[u8]) -> Result<&'a Arc<Peer>, Discard> {
+    let owner = match inner::destination(packet)? {
+        IpAddr::V4(address) => routes.lookup_v4(address.octets()),
+        IpAddr::V6(address) => routes.lookup_v6(address.octets()),
+    };
+    owner.ok_or(Discard::NoPeer)
+}
+
+/// Keep the debts, and ask for a new session when this one is old (kernel, send.c,
+/// keep_key_fresh).
+fn sent(turn: &Turn<'_>, lane: &Lane, data: bool) {
+    turn.shared.sent(&lane.peer, turn.now, data);
+    if lane.session.needs_renewal_on_send(turn.now) {
+        turn.shared.stale(&lane.peer);
+    }
+}
+
+/// Whether reading the TUN failed for good. EIO and the like come and go with the link's state.
+pub fn gone(error: io::Error) -> io::Result<()> {
+    match error.raw_os_error() {
+        Some(libc::EBADFD | libc::EBADF) => Err(error),
+        _ => Ok(()),
+    }
+}

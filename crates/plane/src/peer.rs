@@ -1,0 +1,212 @@
+//! What the plane keeps of one peer. The shard and the brain's threads share it; each part has its
+//! own lock, none of which is held while another is taken.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::allowed_ips::Owner;
+use crate::clock::Nanos;
+use crate::debts::Debts;
+use crate::discard::Discards;
+use crate::endpoint::Endpoint;
+use crate::gate::Stamp;
+use crate::keypairs::Keypairs;
+use crate::session::Session;
+
+/// Names a peer in events; never used twice.
+pub type PeerId = u32;
+
+/// How many packets wait for a session (kernel, messages.h: MAX_STAGED_PACKETS).
+pub const MAX_STAGED: usize = 128;
+
+/// One peer.
+#[derive(Debug)]
+pub struct Peer {
+    id: PeerId,
+    endpoint: Mutex<Option<Endpoint>>,
+    staged: Mutex<VecDeque<Vec<u8>>>,
+    /// Its sessions.
+    pub keypairs: Mutex<Keypairs>,
+    /// Its handshake in flight.
+    pub handshake: Mutex<Outgoing>,
+    /// Since when answers are owed and awaited.
+    pub debts: Debts,
+    /// Packets known to be its, not passed on.
+    pub discards: Discards,
+    received: AtomicU64,
+    sent: AtomicU64,
+    watched: AtomicBool,
+    to_flush: AtomicBool,
+}
+
+/// What sending handshakes leaves behind.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// Stamps mac1 and mac2, and takes the cookies for the latter.
+    pub stamp: Stamp,
+    /// The index whose response the gate lets in.
+    pub awaiting: Option<u32>,
+}
+
+impl Peer {
+    /// A peer without endpoint or session.
+    #[must_use]
+    pub fn new(id: PeerId, public_key: &[u8; 32]) -> Self {
+        Self {
+            id,
+            endpoint: Mutex::default(),
+            staged: Mutex::default(),
+            keypairs: Mutex::default(),
+            handshake: Mutex::new(Outgoing {
+                stamp: Stamp::new(public_key),
+                awaiting: None,
+            }),
+            debts: Debts::new(),
+            discards: Discards::new(),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            watched: AtomicBool::new(true),
+            to_flush: AtomicBool::new(false),
+        }
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn id(&self) -> PeerId {
+        self.id
+    }
+
+    /// Where it is, if that is known.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<Endpoint> {
+        *self.endpoint.lock()
+    }
+
+    /// It is at `endpoint` now: it was told, or an authentic packet came from there.
+    pub fn set_endpoint(&self, endpoint: Endpoint) {
+        *self.endpoint.lock() = Some(endpoint);
+    }
+
+    /// Let the kernel choose the local address anew.
+    pub fn forget_source(&self) {
+        if let Some(endpoint) = &mut *self.endpoint.lock() {
+            endpoint.local = None;
+        }
+    }
+
+    /// The session to send with, if there is one that still may be.
+    #[must_use]
+    pub fn session(&self, now: Nanos) -> Option<Arc<Session>> {
+        let keypairs = self.keypairs.lock();
+        keypairs
+            .current()
+            .filter(|session| session.usable(now))
+            .cloned()
+    }
+
+    /// Let a packet wait for a session; whether the oldest had to go for it.
+    #[must_use]
+    pub fn stage(&self, packet: Vec<u8>) -> bool {
+        let mut staged = self.staged.lock();
+        staged.push_back(packet);
+        staged.len() > MAX_STAGED && staged.pop_front().is_some()
+    }
+
+    /// Let a keepalive wait, unless something better does.
+    pub fn stage_keepalive(&self) {
+        let mut staged = self.staged.lock();
+        if staged.is_empty() {
+            staged.push_back(Vec::new());
+        }
+    }
+
+    /// Whether anything waits.
+    #[must_use]
+    pub fn has_staged(&self) -> bool {
+        !self.staged.lock().is_empty()
+    }
+
+    /// Take all that waits, oldest first.
+    #[must_use]
+    pub fn take_staged(&self) -> VecDeque<Vec<u8>> {
+        std::mem::take(&mut self.staged.lock())
+    }
+
+    /// Bytes received and sent.
+    #[must_use]
+    pub fn traffic(&self) -> (u64, u64) {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (of(&self.received), of(&self.sent))
+    }
+
+    /// Count bytes of authentic packets.
+    pub fn count_received(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Count bytes of packets that left.
+    pub fn count_sent(&self, bytes: usize) {
+        self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Arm `Stale`.
+    pub fn watch(&self) {
+        self.watched.store(true, Ordering::Release);
+    }
+
+    /// Disarm `Stale`; whether it was armed.
+    #[must_use]
+    pub fn unwatch(&self) -> bool {
+        self.watched.load(Ordering::Relaxed) && self.watched.swap(false, Ordering::AcqRel)
+    }
+
+    /// Note that it is on the list to be flushed; whether it was already.
+    #[must_use]
+    pub fn set_to_flush(&self, listed: bool) -> bool {
+        self.to_flush.swap(listed, Ordering::AcqRel)
+    }
+}
+
+impl Owner for Arc<Peer> {
+    fn id(&self) -> u32 {
+        self.id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_staged_packet_goes_for_a_newer_one() {
+        let peer = Peer::new(1, &[9; 32]);
+        let overflows = (0..=MAX_STAGED).filter(|&number| peer.stage(vec![number as u8]));
+        assert_eq!(overflows.collect::<Vec<_>>(), [MAX_STAGED]);
+        let staged = peer.take_staged();
+        assert_eq!((staged.len(), &staged[0][..]), (MAX_STAGED, &[1][..]));
+        assert!(!peer.has_staged());
+    }
+
+    #[test]
+    fn a_keepalive_is_staged_only_where_nothing_else_is() {
+        let peer = Peer::new(1, &[9; 32]);
+        peer.stage_keepalive();
+        peer.stage_keepalive();
+        assert_eq!(peer.take_staged(), [Vec::<u8>::new()]);
+        let _ = peer.stage(vec![1]);
+        peer.stage_keepalive();
+        assert_eq!(peer.take_staged(), [vec![1]]);
+    }
+
+    #[test]
+    fn stale_is_told_once_until_watched_again() {
+        let peer = Peer::new(1, &[9; 32]);
+        assert!(peer.unwatch());
+        assert!(!peer.unwatch());
+        peer.watch();
+        assert!(peer.unwatch());
+    }
+}

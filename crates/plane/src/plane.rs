@@ -1,0 +1,144 @@
+//! The plane as its owner sees it: starts and ends the shard, binds sockets, makes peers.
+
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::{self, JoinHandle};
+
+use parking_lot::Mutex;
+
+use crate::discard::REASONS;
+use crate::events::Event;
+use crate::handle::Handle;
+use crate::peer::Peer;
+use crate::shard::{Shard, Token};
+use crate::shared::Shared;
+use crate::tun::Tun;
+use crate::udp::Sockets;
+
+/// The MTU until `set_mtu` says another: WireGuard's own default.
+const DEFAULT_MTU: u32 = 1420;
+
+/// Moves packets between one TUN and UDP sockets, in a thread of its own.
+#[derive(Debug)]
+pub struct Plane {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    last_peer: AtomicU32,
+}
+
+impl Plane {
+    /// Start one on `tun`.
+    pub fn new(tun: Arc<Tun>) -> io::Result<Self> {
+        let shared = Arc::new(Shared::new(tun, DEFAULT_MTU)?);
+        let mut shard = Shard::new(shared.clone())?;
+        let thread = thread::Builder::new()
+            .name("holloway-shard".into())
+            .spawn(move || {
+                let result = catch_unwind(AssertUnwindSafe(|| shard.run()));
+                shard.end(result.unwrap_or(Err(libc::EIO)));
+            })?;
+        Ok(Self {
+            shared,
+            thread: Mutex::new(Some(thread)),
+            last_peer: AtomicU32::new(0),
+        })
+    }
+
+    /// Take up to `limit` events.
+    #[must_use]
+    pub fn events(&self, limit: usize) -> Vec<Event> {
+        self.shared.events.take(limit)
+    }
+
+    /// Open the sockets on `port` (0: any), or change the mark of those that are open on it. On
+    /// failure all stays as it was.
+    pub fn bind(&self, port: u16, mark: u32) -> io::Result<u16> {
+        if let Some(sockets) = &*self.shared.sockets.read()
+            && port == sockets.port
+        {
+            sockets.set_mark(mark)?;
+            return Ok(port);
+        }
+        let sockets = Sockets::bind(port, mark)?;
+        let port = sockets.port;
+        self.swap(Some(sockets))?;
+        Ok(port)
+    }
+
+    /// Close the sockets.
+    pub fn unbind(&self) -> io::Result<()> {
+        self.swap(None)
+    }
+
+    /// The lock waits for the shard's turn to end, so the old sockets are closed on return.
+    fn swap(&self, sockets: Option<Sockets>) -> io::Result<()> {
+        let epoll = &self.shared.epoll;
+        let mut place = self.shared.sockets.write();
+        if let Some(sockets) = &sockets {
+            for (token, socket) in [(Token::V4, &sockets.v4), (Token::V6, &sockets.v6)] {
+                if let Some(socket) = socket {
+                    epoll.add(socket.as_raw_fd(), token as u64)?;
+                }
+            }
+        }
+        if let Some(before) = std::mem::replace(&mut *place, sockets) {
+            before
+                .both()
+                .for_each(|socket| epoll.remove(socket.as_raw_fd()));
+        }
+        Ok(())
+    }
+
+    /// Say whose mac1 to accept; None accepts no handshake.
+    pub fn identify(&self, public_key: Option<&[u8; 32]>) {
+        self.shared.gate.lock().identify(public_key);
+    }
+
+    /// Say the interface's MTU.
+    pub fn set_mtu(&self, mtu: u32) {
+        self.shared.mtu.store(mtu, Ordering::Relaxed);
+    }
+
+    /// Add a peer.
+    #[must_use]
+    pub fn peer(&self, public_key: &[u8; 32]) -> Handle {
+        let id = self.last_peer.fetch_add(1, Ordering::Relaxed) + 1;
+        let peer = Arc::new(Peer::new(id, public_key));
+        self.shared.peers.lock().insert(id, peer.clone());
+        Handle::new(self.shared.clone(), peer)
+    }
+
+    /// Packets not passed on, by reason.
+    #[must_use]
+    pub fn discards(&self) -> [u64; REASONS] {
+        self.shared.discards.snapshot()
+    }
+
+    /// Stop the shard, close the sockets, zero the keys. Again is harmless.
+    pub fn close(&self) {
+        let Some(thread) = self.thread.lock().take() else {
+            return;
+        };
+        self.shared.stop.store(true, Ordering::Release);
+        self.shared.wake.set();
+        // The shard catches its panics, so joining cannot fail.
+        let _ = thread.join();
+        self.shared.erase_all();
+        let _ = self.unbind();
+    }
+}
+
+impl Drop for Plane {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl AsRawFd for Plane {
+    fn as_raw_fd(&self) -> RawFd {
+        self.shared.events.as_raw_fd()
+    }
+}

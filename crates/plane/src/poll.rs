@@ -1,0 +1,109 @@
+//! Waiting: an epoll set, and an eventfd to be woken by. Wrappers of system calls, no policy.
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+/// A file descriptor that is readable while it is set.
+#[derive(Debug)]
+pub struct Wake(File);
+
+impl Wake {
+    /// Make one that is not set.
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: no pointers; the result is checked before it is owned.
+        let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
+        // SAFETY: `fd` is new and nobody else owns it.
+        Ok(Self(File::from(unsafe { OwnedFd::from_raw_fd(fd) })))
+    }
+
+    /// Make it readable.
+    pub fn set(&self) {
+        // It can fail only with EAGAIN, when it is set 2^64 - 2 times over: set all the same.
+        let _ = (&self.0).write(&1_u64.to_ne_bytes());
+    }
+
+    /// Make it unreadable.
+    pub fn clear(&self) {
+        let _ = (&self.0).read(&mut [0; 8]);
+    }
+}
+
+impl AsRawFd for Wake {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+/// An epoll set, level-triggered, for reading.
+#[derive(Debug)]
+pub struct Epoll(OwnedFd);
+
+/// What `Epoll::wait` fills; a token each.
+pub type Ready = [libc::epoll_event; 8];
+
+/// An empty one.
+pub const NOTHING_READY: Ready = [libc::epoll_event { events: 0, u64: 0 }; 8];
+
+impl Epoll {
+    /// Make an empty set.
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: no pointers; the result is checked before it is owned.
+        let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        // SAFETY: `fd` is new and nobody else owns it.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Watch `fd` for reading; `wait` reports it as `token`. Any thread may call this.
+    pub fn add(&self, fd: RawFd, token: u64) -> io::Result<()> {
+        let mut event = libc::epoll_event {
+            events: libc::EPOLLIN.cast_unsigned(),
+            u64: token,
+        };
+        let epoll = self.0.as_raw_fd();
+        // SAFETY: `event` is valid for the call, which copies it.
+        check(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &raw mut event) })?;
+        Ok(())
+    }
+
+    /// Watch `fd` no more.
+    pub fn remove(&self, fd: RawFd) {
+        let epoll = self.0.as_raw_fd();
+        let null = std::ptr::null_mut();
+        // SAFETY: EPOLL_CTL_DEL ignores the event. ENOENT, its only failure here, is harmless.
+        unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_DEL, fd, null) };
+    }
+
+    /// Block until something is ready, and yield the tokens. Yields none when interrupted.
+    pub fn wait<'a>(&self, ready: &'a mut Ready) -> io::Result<impl Iterator<Item = u64> + 'a> {
+        let size = ready.len().cast_signed() as libc::c_int;
+        // SAFETY: `ready` has room for `size` events and outlives the call.
+        let count = unsafe { libc::epoll_wait(self.0.as_raw_fd(), ready.as_mut_ptr(), size, -1) };
+        let count = match check(count) {
+            Ok(count) => count.cast_unsigned() as usize,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Err(error) => return Err(error),
+        };
+        Ok(ready[..count].iter().map(|event| event.u64))
+    }
+}
+
+/// Wait until `fd` can be written to, at most `milliseconds`; whether it can.
+#[must_use]
+pub fn writable(fd: &impl AsRawFd, milliseconds: i32) -> bool {
+    let mut poll = libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: one valid pollfd, as the count says.
+    unsafe { libc::poll(&raw mut poll, 1, milliseconds) == 1 }
+}
+
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(result)
+}

@@ -1,0 +1,129 @@
+//! The thread that moves packets: waits for the TUN, the sockets or a wake, and takes turns.
+//!
+//! It blocks without a timeout, so an idle tunnel wakes nobody. It holds the sockets for a turn at
+//! a time; whoever changes them waits for its end.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::batch::Turn;
+use crate::clock;
+use crate::events::Event;
+use crate::inbound::Inbound;
+use crate::outbound::Outbound;
+use crate::poll::{NOTHING_READY, Ready};
+use crate::shared::Shared;
+
+/// What is ready.
+#[derive(Clone, Copy, Debug)]
+#[repr(u64)]
+pub enum Token {
+    /// The interface has packets.
+    Tun,
+    /// The IPv4 socket has datagrams.
+    V4,
+    /// The IPv6 socket has datagrams.
+    V6,
+    /// Another thread wants something.
+    Wake,
+}
+
+/// One shard.
+#[derive(Debug)]
+pub struct Shard {
+    shared: Arc<Shared>,
+    outbound: Outbound,
+    inbound: Inbound,
+}
+
+impl Shard {
+    /// Watches the TUN of `shared`; the sockets are watched once bound.
+    pub fn new(shared: Arc<Shared>) -> io::Result<Self> {
+        let epoll = &shared.epoll;
+        epoll.add(shared.tun.as_raw_fd(), Token::Tun as u64)?;
+        epoll.add(shared.wake.as_raw_fd(), Token::Wake as u64)?;
+        Ok(Self {
+            outbound: Outbound::new(),
+            inbound: Inbound::new(shared.tun.offloads()),
+            shared,
+        })
+    }
+
+    /// Take turns until told to stop, or until the interface is gone: the errno then.
+    pub fn run(&mut self) -> Result<(), i32> {
+        let mut ready = NOTHING_READY;
+        loop {
+            let result = self.turn(&mut ready);
+            result.map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
+            if self.shared.stop.load(Ordering::Acquire) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The thread ends: zero all keys, and say so unless it was told to.
+    pub fn end(&mut self, result: Result<(), i32>) {
+        self.outbound = Outbound::new();
+        self.inbound = Inbound::new(self.shared.tun.offloads());
+        if let Err(errno) = result {
+            self.shared.erase_all();
+            self.shared.events.push(Event::Died(errno));
+        }
+    }
+
+    fn turn(&mut self, ready: &mut Ready) -> io::Result<()> {
+        let shared = self.shared.clone();
+        let tokens = shared.epoll.wait(ready)?;
+        let sockets = shared.sockets.read();
+        let turn = Turn {
+            shared: &shared,
+            sockets: sockets.as_ref(),
+            now: clock::now(),
+            mtu: shared.mtu.load(Ordering::Relaxed) as usize,
+        };
+        for token in tokens {
+            self.serve(&turn, token)?;
+        }
+        Ok(())
+    }
+
+    fn serve(&mut self, turn: &Turn<'_>, token: u64) -> io::Result<()> {
+        const TUN: u64 = Token::Tun as u64;
+        const WAKE: u64 = Token::Wake as u64;
+        match token {
+            TUN => self.outbound.turn(turn),
+            WAKE => {
+                self.flush(turn);
+                Ok(())
+            }
+            token => self.receive(turn, token),
+        }
+    }
+
+    fn receive(&mut self, turn: &Turn<'_>, token: u64) -> io::Result<()> {
+        let socket = turn
+            .sockets
+            .and_then(|sockets| match token == Token::V4 as u64 {
+                true => sockets.v4.as_ref(),
+                false => sockets.v6.as_ref(),
+            });
+        if let Some(socket) = socket {
+            self.inbound.turn(turn, socket)?;
+        }
+        for peer in self.inbound.take_confirmed() {
+            self.outbound.flush(turn, &peer);
+        }
+        self.outbound.finish(turn);
+        Ok(())
+    }
+
+    fn flush(&mut self, turn: &Turn<'_>) {
+        turn.shared.wake.clear();
+        for peer in turn.shared.take_flush() {
+            self.outbound.flush(turn, &peer);
+        }
+        self.outbound.finish(turn);
+    }
+}

@@ -1,0 +1,176 @@
+//! What the shard and the brain's threads share, and the accounts they both keep.
+//!
+//! Order of locks: `sockets`, `routes`, `index`, then a peer's. Each is taken once a batch; nobody
+//! takes one of them twice.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::allowed_ips::AllowedIps;
+use crate::clock::Nanos;
+use crate::discard::{Discard, Discards};
+use crate::events::{Event, Events};
+use crate::gate::{Gate, system_random};
+use crate::index::IndexTable;
+use crate::peer::{Peer, PeerId};
+use crate::poll::{Epoll, Wake};
+use crate::session::Session;
+use crate::tun::Tun;
+use crate::udp::Sockets;
+
+/// The state of one plane.
+#[derive(Debug)]
+pub struct Shared {
+    /// The inner port.
+    pub tun: Arc<Tun>,
+    /// The outer port; None while unbound.
+    pub sockets: RwLock<Option<Sockets>>,
+    /// Which peer has which inner addresses.
+    pub routes: RwLock<AllowedIps<Arc<Peer>>>,
+    /// What local session indices mean.
+    pub index: RwLock<IndexTable<Arc<Peer>>>,
+    /// Who may hand a handshake to the brain.
+    pub gate: Mutex<Gate>,
+    /// All peers, by number.
+    pub peers: Mutex<HashMap<PeerId, Arc<Peer>>>,
+    /// What waits for the brain.
+    pub events: Events,
+    /// Packets not passed on.
+    pub discards: Discards,
+    /// What the shard waits on.
+    pub epoll: Epoll,
+    /// Wakes the shard.
+    pub wake: Wake,
+    /// Tells the shard to end, once woken.
+    pub stop: AtomicBool,
+    /// The interface's MTU, which bounds the padding.
+    pub mtu: AtomicU32,
+    flush: Mutex<Vec<Arc<Peer>>>,
+    trouble: AtomicU64,
+}
+
+impl Shared {
+    /// Without sockets and peers.
+    pub fn new(tun: Arc<Tun>, mtu: u32) -> io::Result<Self> {
+        Ok(Self {
+            tun,
+            sockets: RwLock::new(None),
+            routes: RwLock::new(AllowedIps::new()),
+            index: RwLock::new(IndexTable::new()),
+            gate: Mutex::new(Gate::new(system_random())),
+            peers: Mutex::default(),
+            events: Events::new()?,
+            discards: Discards::new(),
+            epoll: Epoll::new()?,
+            wake: Wake::new()?,
+            stop: AtomicBool::new(false),
+            mtu: AtomicU32::new(mtu),
+            flush: Mutex::default(),
+            trouble: AtomicU64::new(0),
+        })
+    }
+
+    /// Count packets not passed on, for the peer too if it is known.
+    pub fn discard(&self, reason: Discard, packets: usize, peer: Option<&Peer>) {
+        self.discards.count(reason, packets as u64);
+        if let Some(peer) = peer {
+            peer.discards.count(reason, packets as u64);
+        }
+    }
+
+    /// Tell the brain that `peer` needs a session, if it asked to be told.
+    pub fn stale(&self, peer: &Peer) {
+        if peer.unwatch() {
+            self.events.push(Event::Stale(peer.id()));
+        }
+    }
+
+    /// Authentic packets are sent: keep the debts.
+    pub fn sent(&self, peer: &Peer, now: Nanos, data: bool) {
+        if peer.debts.sent(now, data) {
+            self.events.push(Event::Active(peer.id()));
+        }
+    }
+
+    /// Authentic packets were received: keep the debts.
+    pub fn received(&self, peer: &Peer, now: Nanos, data: bool) {
+        if peer.debts.received(now, data) {
+            self.events.push(Event::Active(peer.id()));
+        }
+    }
+
+    /// Have the shard send what is staged for `peer`.
+    pub fn request_flush(&self, peer: &Arc<Peer>) {
+        if !peer.set_to_flush(true) {
+            self.flush.lock().push(peer.clone());
+            self.wake.set();
+        }
+    }
+
+    /// The peers whose staged packets are to be sent.
+    #[must_use]
+    pub fn take_flush(&self) -> Vec<Arc<Peer>> {
+        let peers = std::mem::take(&mut *self.flush.lock());
+        for peer in &peers {
+            let _ = peer.set_to_flush(false);
+        }
+        peers
+    }
+
+    /// The peer sent to got it, or not (`errno`). One event a change, and only the peer whose
+    /// sending failed can tell that it works again: others would say so at every packet.
+    pub fn sending(&self, peer: &Peer, errno: i32) {
+        let before = self.trouble.load(Ordering::Relaxed);
+        if before == 0 && errno == 0 {
+            return;
+        }
+        let owner = u64::from(peer.id()) << 32;
+        let after = match errno {
+            0 => 0,
+            errno => owner | u64::from(errno.cast_unsigned()),
+        };
+        let another = before != 0 && before & !u64::from(u32::MAX) != owner;
+        if another || before == after {
+            return;
+        }
+        let (set, get) = (Ordering::AcqRel, Ordering::Relaxed);
+        if self
+            .trouble
+            .compare_exchange(before, after, set, get)
+            .is_ok()
+        {
+            self.events.push(Event::Trouble(errno));
+        }
+    }
+
+    /// Free the indices of sessions that are no more.
+    pub fn free(&self, sessions: &[Option<Arc<Session>>]) {
+        if sessions.iter().any(Option::is_some) {
+            let mut index = self.index.write();
+            for session in sessions.iter().flatten() {
+                index.remove(session.local_index());
+            }
+        }
+    }
+
+    /// Forget a peer's sessions and what its handshake awaits. The last holder of a session zeroes
+    /// its keys: here, or the shard at the end of its turn.
+    pub fn erase(&self, peer: &Peer) {
+        let awaiting = peer.handshake.lock().awaiting.take();
+        if let Some(awaiting) = awaiting {
+            self.index.write().remove(awaiting);
+        }
+        let sessions = peer.keypairs.lock().take();
+        self.free(&sessions);
+    }
+
+    /// Forget every session.
+    pub fn erase_all(&self) {
+        let peers: Vec<_> = self.peers.lock().values().cloned().collect();
+        peers.iter().for_each(|peer| self.erase(peer));
+    }
+}

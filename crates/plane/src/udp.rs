@@ -1,0 +1,371 @@
+//! The UDP sockets: IPv4 and IPv6 on one port, whole trains of datagrams in one call (UDP_SEGMENT
+//! and UDP_GRO), local addresses, traffic class and mark. Decides nothing about peers.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::mem::zeroed;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use libc::{c_int, socklen_t};
+
+use crate::control::Control;
+use crate::endpoint::Endpoint;
+
+/// The longest UDP payload over IPv4, and what one send may carry.
+pub const MAX_PAYLOAD: usize = 65507;
+
+/// How many segments one send may carry; kernels before 6.9 take 64 (linux/udp.h).
+pub const MAX_SEGMENTS: usize = 64;
+
+/// What one receive may need: GRO gathers up to an IP packet's length.
+pub const RECEIVE_SIZE: usize = 65536;
+
+/// 4 MiB: at the default of 212 KiB TCP inside sees losses whenever this thread has to wait.
+const SOCKET_BUFFER: c_int = 4 << 20;
+
+/// How often an ephemeral port is tried whose number IPv6 has already given away.
+const PORT_ATTEMPTS: usize = 16;
+
+/// One socket.
+#[derive(Debug)]
+pub struct Udp {
+    fd: OwnedFd,
+    v4: bool,
+    segments: AtomicBool,
+}
+
+/// What came in one receive.
+#[derive(Clone, Copy, Debug)]
+pub struct Train {
+    /// Its bytes in all.
+    pub length: usize,
+    /// The length of each datagram but the last, which may be shorter.
+    pub segment: usize,
+    /// Where from, and to which local address.
+    pub from: Endpoint,
+    /// The traffic class of the IP header.
+    pub class: u8,
+    /// The datagram was longer than the buffer.
+    pub truncated: bool,
+}
+
+/// The sockets of one port. At least one is there.
+#[derive(Debug)]
+pub struct Sockets {
+    /// IPv4, where the system has it.
+    pub v4: Option<Udp>,
+    /// IPv6, where the system has it.
+    pub v6: Option<Udp>,
+    /// The port of both.
+    pub port: u16,
+}
+
+impl Sockets {
+    /// Open both on `port`, 0 for any.
+    pub fn bind(port: u16, mark: u32) -> io::Result<Self> {
+        let mut attempts = PORT_ATTEMPTS;
+        loop {
+            attempts -= 1;
+            match Self::bind_once(port, mark) {
+                Err(error) if port == 0 && attempts > 0 && in_use(&error) => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn bind_once(port: u16, mark: u32) -> io::Result<Self> {
+        let v4 = present(Udp::bind((Ipv4Addr::UNSPECIFIED, port).into(), mark))?;
+        let bound = match &v4 {
+            Some(socket) => socket.port()?,
+            None => port,
+        };
+        let v6 = present(Udp::bind((Ipv6Addr::UNSPECIFIED, bound).into(), mark))?;
+        let port = match (&v4, &v6) {
+            (None, Some(socket)) => socket.port()?,
+            (None, None) => return Err(io::Error::from_raw_os_error(libc::EAFNOSUPPORT)),
+            _ => bound,
+        };
+        Ok(Self { v4, v6, port })
+    }
+
+    /// Change the mark of what is sent.
+    pub fn set_mark(&self, mark: u32) -> io::Result<()> {
+        self.both().try_for_each(|socket| socket.set_mark(mark))
+    }
+
+    /// The socket for an address's family.
+    #[must_use]
+    pub fn toward(&self, remote: &SocketAddr) -> Option<&Udp> {
+        match remote {
+            SocketAddr::V4(_) => self.v4.as_ref(),
+            SocketAddr::V6(_) => self.v6.as_ref(),
+        }
+    }
+
+    /// Those that there are.
+    pub fn both(&self) -> impl Iterator<Item = &Udp> {
+        self.v4.iter().chain(&self.v6)
+    }
+}
+
+impl Udp {
+    fn bind(address: SocketAddr, mark: u32) -> io::Result<Self> {
+        let v4 = address.is_ipv4();
+        let family = if v4 { libc::AF_INET } else { libc::AF_INET6 };
+        let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+        // SAFETY: no pointers; the result is checked before it is owned.
+        let fd = check(unsafe { libc::socket(family, kind, 0) })?;
+        let udp = Self {
+            // SAFETY: `fd` is new and nobody else owns it.
+            fd: unsafe { OwnedFd::from_raw_fd(fd) },
+            v4,
+            segments: AtomicBool::new(true),
+        };
+        udp.configure(mark)?;
+        let (name, length) = encode(&address);
+        // SAFETY: `name` holds a socket address of `length` bytes.
+        check(unsafe { libc::bind(fd, (&raw const name).cast(), length) })?;
+        Ok(udp)
+    }
+
+    fn configure(&self, mark: u32) -> io::Result<()> {
+        if self.v4 {
+            self.set(libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
+            self.set(libc::IPPROTO_IP, libc::IP_RECVTOS, 1)?;
+            // As the kernel's WireGuard: what is too long for the path is fragmented.
+            let never = libc::IP_PMTUDISC_DONT;
+            self.set(libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, never)?;
+        } else {
+            self.set(libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)?;
+            self.set(libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
+            self.set(libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, 1)?;
+            let never = libc::IPV6_PMTUDISC_DONT;
+            self.set(libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, never)?;
+        }
+        // Old kernels lack it: then datagrams come one by one.
+        let _ = self.set(libc::SOL_UDP, libc::UDP_GRO, 1);
+        for (forced, asked) in [
+            (libc::SO_RCVBUFFORCE, libc::SO_RCVBUF),
+            (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF),
+        ] {
+            let forced = self.set(libc::SOL_SOCKET, forced, SOCKET_BUFFER);
+            forced.or_else(|_| self.set(libc::SOL_SOCKET, asked, SOCKET_BUFFER))?;
+        }
+        if mark != 0 {
+            self.set_mark(mark)?;
+        }
+        Ok(())
+    }
+
+    fn set_mark(&self, mark: u32) -> io::Result<()> {
+        self.set(libc::SOL_SOCKET, libc::SO_MARK, mark.cast_signed())
+    }
+
+    fn set(&self, level: c_int, option: c_int, value: c_int) -> io::Result<()> {
+        let fd = self.fd.as_raw_fd();
+        let size = size_of::<c_int>() as socklen_t;
+        // SAFETY: `value` is an int and `size` its size.
+        check(unsafe { libc::setsockopt(fd, level, option, (&raw const value).cast(), size) })?;
+        Ok(())
+    }
+
+    fn port(&self) -> io::Result<u16> {
+        // SAFETY: zeros are a valid sockaddr_storage.
+        let mut name: libc::sockaddr_storage = unsafe { zeroed() };
+        let mut length = size_of_val(&name) as socklen_t;
+        let (fd, at) = (self.fd.as_raw_fd(), (&raw mut name).cast());
+        // SAFETY: `name` has room for `length` bytes.
+        check(unsafe { libc::getsockname(fd, at, &raw mut length) })?;
+        decode(&name)
+            .map(|address| address.port())
+            .ok_or_else(io::Error::last_os_error)
+    }
+
+    /// Whether several datagrams may go in one send.
+    #[must_use]
+    pub fn segments(&self) -> bool {
+        self.segments.load(Ordering::Relaxed)
+    }
+
+    /// Send datagrams one by one from now on: the device below cannot.
+    pub fn forgo_segments(&self) {
+        self.segments.store(false, Ordering::Relaxed);
+    }
+
+    /// Send `data`, cut into datagrams of `segment` bytes if it is longer than that.
+    pub fn send(&self, to: &Endpoint, class: u8, data: &[u8], segment: usize) -> io::Result<()> {
+        let mut control = Control::new();
+        if data.len() > segment {
+            control.push_segment(u16::try_from(segment).unwrap_or(u16::MAX));
+        }
+        if class != 0 {
+            control.push_class(self.v4, class);
+        }
+        if let Some(local) = to.local {
+            control.push_local(local);
+        }
+        let (mut name, length) = encode(&to.remote);
+        let mut part = libc::iovec {
+            iov_base: data.as_ptr().cast_mut().cast(),
+            iov_len: data.len(),
+        };
+        let mut message = message(&mut name, length, &mut part, &mut control);
+        if message.msg_controllen == 0 {
+            message.msg_control = std::ptr::null_mut();
+        }
+        // SAFETY: `message` points to `name`, `part` and `control`, which outlive the call;
+        // sendmsg only reads `data`.
+        check(unsafe { libc::sendmsg(self.fd.as_raw_fd(), &raw const message, 0) } as c_int)?;
+        Ok(())
+    }
+
+    /// Receive one train of datagrams. Never blocks.
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Train> {
+        let mut control = Control::new();
+        control.reserve();
+        // SAFETY: zeros are a valid sockaddr_storage.
+        let mut name: libc::sockaddr_storage = unsafe { zeroed() };
+        let length = size_of_val(&name) as socklen_t;
+        let mut part = libc::iovec {
+            iov_base: buffer.as_mut_ptr().cast(),
+            iov_len: buffer.len(),
+        };
+        let mut message = message(&mut name, length, &mut part, &mut control);
+        // SAFETY: `message` points to `name`, `part`, `control` and `buffer`, which outlive the
+        // call, with their sizes.
+        let count = unsafe { libc::recvmsg(self.fd.as_raw_fd(), &raw mut message, 0) };
+        let length = check(count as c_int)?.cast_unsigned() as usize;
+        control.written(message.msg_controllen as usize);
+        let received = control.received();
+        let unknown = || io::Error::from_raw_os_error(libc::EAFNOSUPPORT);
+        Ok(Train {
+            length,
+            segment: received.segment.filter(|&size| size > 0).unwrap_or(length),
+            from: Endpoint {
+                remote: decode(&name).ok_or_else(unknown)?,
+                local: received.local,
+            },
+            class: received.class,
+            truncated: message.msg_flags & libc::MSG_TRUNC != 0,
+        })
+    }
+}
+
+impl AsRawFd for Udp {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
+
+/// The number of the interface with this name.
+#[must_use]
+pub fn interface_index(name: &str) -> Option<u32> {
+    let name = CString::new(name).ok()?;
+    // SAFETY: `name` is a C string.
+    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    (index != 0).then_some(index)
+}
+
+/// The name of the interface with this number.
+#[must_use]
+pub fn interface_name(index: u32) -> Option<String> {
+    let mut name = [0; libc::IF_NAMESIZE];
+    // SAFETY: `name` has the room that if_indextoname asks for.
+    let result = unsafe { libc::if_indextoname(index, name.as_mut_ptr()) };
+    if result.is_null() {
+        return None;
+    }
+    // SAFETY: on success it has written a C string.
+    let name = unsafe { CStr::from_ptr(name.as_ptr()) };
+    Some(name.to_string_lossy().into_owned())
+}
+
+fn message(
+    name: &mut libc::sockaddr_storage,
+    length: socklen_t,
+    part: &mut libc::iovec,
+    control: &mut Control,
+) -> libc::msghdr {
+    let (messages, size) = control.raw();
+    // SAFETY: zeros are a valid msghdr (musl pads it, so it cannot be written out).
+    let mut message: libc::msghdr = unsafe { zeroed() };
+    message.msg_name = std::ptr::from_mut(name).cast();
+    message.msg_namelen = length;
+    message.msg_iov = part;
+    message.msg_iovlen = 1;
+    message.msg_control = messages.cast();
+    message.msg_controllen = size as _;
+    message
+}
+
+fn encode(address: &SocketAddr) -> (libc::sockaddr_storage, socklen_t) {
+    // SAFETY: zeros are a valid sockaddr_storage.
+    let mut name: libc::sockaddr_storage = unsafe { zeroed() };
+    let at = &raw mut name;
+    match address {
+        SocketAddr::V4(address) => {
+            let at = at.cast::<libc::sockaddr_in>();
+            // SAFETY: sockaddr_storage has room and alignment for every socket address.
+            let to = unsafe { &mut *at };
+            to.sin_family = libc::AF_INET as libc::sa_family_t;
+            to.sin_port = address.port().to_be();
+            to.sin_addr.s_addr = u32::from_ne_bytes(address.ip().octets());
+            (name, size_of::<libc::sockaddr_in>() as socklen_t)
+        }
+        SocketAddr::V6(address) => {
+            let at = at.cast::<libc::sockaddr_in6>();
+            // SAFETY: as above.
+            let to = unsafe { &mut *at };
+            to.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+            to.sin6_port = address.port().to_be();
+            to.sin6_addr.s6_addr = address.ip().octets();
+            to.sin6_scope_id = address.scope_id();
+            (name, size_of::<libc::sockaddr_in6>() as socklen_t)
+        }
+    }
+}
+
+fn decode(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
+    let at = std::ptr::from_ref(name);
+    match c_int::from(name.ss_family) {
+        libc::AF_INET => {
+            // SAFETY: the family says that it is a sockaddr_in.
+            let from = unsafe { &*at.cast::<libc::sockaddr_in>() };
+            let address = Ipv4Addr::from(from.sin_addr.s_addr.to_ne_bytes());
+            Some((address, u16::from_be(from.sin_port)).into())
+        }
+        libc::AF_INET6 => {
+            // SAFETY: the family says that it is a sockaddr_in6.
+            let from = unsafe { &*at.cast::<libc::sockaddr_in6>() };
+            let address = Ipv6Addr::from(from.sin6_addr.s6_addr);
+            let port = u16::from_be(from.sin6_port);
+            Some(SocketAddrV6::new(address, port, 0, from.sin6_scope_id).into())
+        }
+        _ => None,
+    }
+}
+
+/// None where the system lacks the family: the module is absent or switched off.
+fn present(result: io::Result<Udp>) -> io::Result<Option<Udp>> {
+    match result {
+        Ok(socket) => Ok(Some(socket)),
+        Err(error) => match error.raw_os_error() {
+            Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL) => Ok(None),
+            _ => Err(error),
+        },
+    }
+}
+
+fn in_use(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EADDRINUSE)
+}
+
+fn check(result: c_int) -> io::Result<c_int> {
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(result)
+}
