@@ -52,10 +52,12 @@ def _run(command: str, argument: str) -> int:
 
 
 def _up(source: Source) -> None:
+    from holloway.quick.settings import settings
     from holloway.quick.up import up
 
+    resolve = settings(source)
     with _host() as host:
-        up(source, host)
+        up(source, resolve, host)
 
 
 def _down(source: Source) -> None:

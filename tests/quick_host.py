@@ -1,0 +1,91 @@
+"""A host to run wg-quick in, and all of its network state as text, to compare before and after."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from holloway.key import Key
+from holloway.lab import Host
+from hosts import BIN, DEVICES
+
+if TYPE_CHECKING:
+    import subprocess
+
+QUICK = {
+    "holloway": [sys.executable, "-m", "holloway.cli.wg_quick"],
+    "original": ["/usr/bin/wg-quick"],
+}
+PRIVATE_KEY = Key(bytes(range(32))).clamped().base64
+PEER_KEYS = [Key(bytes([number]) * 32).base64 for number in range(1, 5)]
+CONFIG = "/etc/wireguard/wg0.conf"
+
+
+@dataclass
+class QuickHost:
+    """A host, which wg-quick it has, and which device in user space that starts."""
+
+    host: Host
+    quick: str = "holloway"
+    device: str = "holloway"
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def command(self, *arguments: str) -> list[str]:
+        return [*QUICK[self.quick], *arguments]
+
+    def variables(self) -> dict[str, str]:
+        (program, *_) = DEVICES[self.device]
+        return {
+            # Without LOG_LEVEL: a device that logs would keep our pipes open.
+            "WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD": "1",
+            "PATH": f"{BIN}:/usr/sbin:/usr/bin:/sbin:/bin",
+            "WG_QUICK_USERSPACE_IMPLEMENTATION": program,
+            "WG_ENDPOINT_RESOLUTION_RETRIES": "0",
+            **self.environment,
+        }
+
+    def wg_quick(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.host.run(*self.command(*arguments), check=False, environment=self.variables())
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return self.host.popen(*self.command(*arguments), environment=self.variables())
+
+    def configure(self, interface: str = "", peers: str = "") -> str:
+        """Write wg0's file: a key and a port, then what is given; returns the text."""
+        text = f"[Interface]\nPrivateKey = {PRIVATE_KEY}\nListenPort = 51000\n{interface}\n{peers}"
+        self.host.write(CONFIG, text)
+        return text
+
+    def state(self) -> dict[str, str]:
+        """Links, addresses, routes, rules, the firewall, sockets and configuration files."""
+        return {command: self.host.run("sh", "-c", command).stdout for command in STATE}
+
+    def ip(self, *arguments: str) -> list[str]:
+        lines = self.host.run("ip", *arguments).stdout.splitlines()
+        return [line.strip() for line in lines]
+
+
+def peer(allowed: str = "10.10.11.2/32", *more: str, number: int = 0) -> str:
+    """A `[Peer]` section."""
+    lines = ["[Peer]", f"PublicKey = {PEER_KEYS[number]}", f"AllowedIPs = {allowed}", *more]
+    return "\n".join(lines) + "\n"
+
+
+def steps(errors: str) -> list[str]:
+    """The steps that wg-quick printed, without the one that only user space needs."""
+    printed = [line for line in errors.splitlines() if line.startswith("[#] ")]
+    return [
+        line for line in printed if "wireguard-go" not in line and "holloway-device" not in line
+    ]
+
+
+STATE = (
+    "ip -o -d address | sed 's/valid_lft.*//'",
+    "ip route show table all",
+    "ip -6 route show table all",
+    "ip rule; ip -6 rule",
+    "nft list ruleset",
+    "ls /run/wireguard",
+    "ls -la --time-style=+ /etc/wireguard; cat /etc/wireguard/*.conf",
+)
