@@ -1,0 +1,116 @@
+"""Handshakes recorded with another implementation (`capture.py`): we read and write the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+from holloway.core import noise
+from holloway.core.discard import Discard
+from holloway.core.wire import Initiation, Response, parse_handshake_untrusted
+from holloway.key import Key
+
+Vector = dict[str, str]
+RECORDED: list[Vector] = json.loads((Path(__file__).parent / "handshakes.json").read_text())[
+    "handshakes"
+]
+THEY_INITIATE = [vector for vector in RECORDED if vector["initiator"] == "them"]
+WE_INITIATE = [vector for vector in RECORDED if vector["initiator"] == "us"]
+
+
+@pytest.mark.parametrize("vector", THEY_INITIATE)
+def test_their_initiation_tells_who_they_are_and_when(vector: Vector) -> None:
+    identity, pairing = _us(vector)
+    claim = noise.open_claim_untrusted(identity, _initiation(vector))
+    assert isinstance(claim, noise.Claim)
+    assert claim.static == Key.from_hex(vector["their_private_key"]).public().raw
+    proven = noise.prove_claim_untrusted(pairing, claim)
+    assert isinstance(proven, noise.ResponderState)
+    assert proven.timestamp.hex() == vector["timestamp"]
+
+
+@pytest.mark.parametrize("vector", THEY_INITIATE)
+def test_our_response_to_them_has_these_bytes_and_gives_their_keys(vector: Vector) -> None:
+    identity, pairing = _us(vector)
+    claim = noise.open_claim_untrusted(identity, _initiation(vector))
+    assert isinstance(claim, noise.Claim)
+    proven = noise.prove_claim_untrusted(pairing, claim)
+    assert isinstance(proven, noise.ResponderState)
+    written = noise.respond(
+        proven,
+        _psk(vector),
+        ephemeral=bytes.fromhex(vector["our_ephemeral"]),
+        index=int(vector["our_index"], 16),
+    )
+    assert not isinstance(written, Discard)
+    message, keys = written
+    assert message.build().hex() == vector["response"]
+    assert _opens(vector["transport"], keys)
+
+
+@pytest.mark.parametrize("vector", WE_INITIATE)
+def test_our_initiation_has_these_bytes(vector: Vector) -> None:
+    message, _ = _our_initiation(vector)
+    assert message.build().hex() == vector["initiation"]
+
+
+@pytest.mark.parametrize("vector", WE_INITIATE)
+def test_their_response_gives_their_keys(vector: Vector) -> None:
+    _, state = _our_initiation(vector)
+    keys = noise.consume_response_untrusted(state, _psk(vector), _response(vector))
+    assert isinstance(keys, noise.SessionKeys)
+    assert _opens(vector["transport"], keys)
+
+
+@pytest.mark.parametrize("vector", WE_INITIATE)
+def test_their_response_does_not_open_under_another_preshared_key(vector: Vector) -> None:
+    _, state = _our_initiation(vector)
+    keys = noise.consume_response_untrusted(state, bytes([1] * 32), _response(vector))
+    assert keys is Discard.UNDECRYPTABLE
+
+
+def _us(vector: Vector) -> tuple[noise.Identity, noise.Pairing]:
+    identity = noise.Identity.of(bytes.fromhex(vector["our_private_key"]))
+    them = noise.Remote.of(Key.from_hex(vector["their_private_key"]).public().raw)
+    pairing = identity.pair(them)
+    assert pairing is not None
+    return identity, pairing
+
+
+def _our_initiation(vector: Vector) -> tuple[Initiation, noise.InitiatorState]:
+    _, pairing = _us(vector)
+    written = noise.initiate(
+        pairing,
+        ephemeral=bytes.fromhex(vector["our_ephemeral"]),
+        index=int(vector["our_index"], 16),
+        timestamp=bytes.fromhex(vector["timestamp"]),
+    )
+    assert not isinstance(written, Discard)
+    return written
+
+
+def _initiation(vector: Vector) -> Initiation:
+    message = parse_handshake_untrusted(bytes.fromhex(vector["initiation"]))
+    assert isinstance(message, Initiation)
+    return message
+
+
+def _response(vector: Vector) -> Response:
+    message = parse_handshake_untrusted(bytes.fromhex(vector["response"]))
+    assert isinstance(message, Response)
+    return message
+
+
+def _psk(vector: Vector) -> bytes:
+    return bytes.fromhex(vector["preshared_key"]) or noise.NO_PRESHARED_KEY
+
+
+def _opens(transport: str, keys: noise.SessionKeys) -> bool:
+    """Whether a recorded transport packet was sealed for us under this session."""
+    packet = bytes.fromhex(transport)
+    assert int.from_bytes(packet[4:8], "little") == keys.local_index
+    nonce = bytes(4) + packet[8:16]
+    return ChaCha20Poly1305(keys.receive).decrypt(nonce, packet[16:], b"") == b""
