@@ -8,6 +8,7 @@ away. Needs root and util-linux.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -51,23 +52,24 @@ class Host:
     def start(self) -> None:
         """Make the namespaces; raises OSError or CalledProcessError where the system refuses."""
         self._holder = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child",
-             "--mount-proc", "sh", "-c", HOLD, "hold", self.name],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+            ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--mount", "--pid", "--uts",
+             "--ipc", "--fork", "--kill-child", "--mount-proc", "sh", "-c", HOLD, "hold",
+             self.name],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self._holder.stdout is not None
         if self._holder.stdout.readline() != "ready\n":
-            self.stop()
-            raise OSError(f"the namespaces of host {self.name} could not be made")
+            _, errors = self._holder.communicate()
+            raise OSError(f"the namespaces of host {self.name} could not be made: {errors}")
 
     def stop(self) -> None:
         """End every process of the host; its interfaces and mounts go with it."""
         if self._holder is None:
             return
-        self._holder.send_signal(signal.SIGKILL)
-        self._holder.wait()
-        assert self._holder.stdout is not None
-        self._holder.stdout.close()
+        # The first process inside takes all others with it; its parent then ends by itself.
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError, IndexError):
+            os.kill(self.pid, signal.SIGKILL)
+        self._holder.communicate()
         self._holder = None
 
     @property
