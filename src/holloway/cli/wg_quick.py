@@ -78,8 +78,9 @@ def _save(source: Source) -> None:
 
 
 def _strip(source: Source) -> None:
-    sys.stdout.write(source.config.stripped)
-    sys.stdout.flush()
+    # As bytes: what is no UTF-8 in the file is to come out as it is.
+    sys.stdout.buffer.write(source.config.stripped.encode(errors="surrogateescape"))
+    sys.stdout.buffer.flush()
 
 
 def _become_root() -> None:

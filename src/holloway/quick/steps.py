@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
 def say(line: str) -> None:
     """Tell the user; standard output belongs to `strip` and to hooks."""
-    print(line, file=sys.stderr, flush=True)
+    # Where nobody listens any more, the work still has to be done, or undone.
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True, slots=True)
