@@ -1,6 +1,7 @@
 //! Python bindings of `holloway-plane`: conversions, no logic. `_native.pyi` documents them.
 
 mod endpoint;
+mod error;
 mod events;
 mod peer;
 mod plane;

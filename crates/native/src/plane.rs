@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::endpoint::Endpoint;
+use crate::error::os_error;
 use crate::events::Event;
 use crate::peer::Peer;
 use crate::tun::Tun;
@@ -20,7 +21,7 @@ pub struct Plane(plane::Plane);
 impl Plane {
     #[new]
     fn new(tun: &Tun) -> PyResult<Self> {
-        Ok(Self(plane::Plane::new(tun.open()?)?))
+        plane::Plane::new(tun.open()?).map(Self).map_err(os_error)
     }
 
     #[pyo3(signature = (host, port, /))]
@@ -40,11 +41,11 @@ impl Plane {
 
     #[pyo3(signature = (port, fwmark, /))]
     fn bind(&self, py: Python<'_>, port: u16, fwmark: u32) -> PyResult<u16> {
-        Ok(py.detach(|| self.0.bind(port, fwmark))?)
+        py.detach(|| self.0.bind(port, fwmark)).map_err(os_error)
     }
 
     fn unbind(&self, py: Python<'_>) -> PyResult<()> {
-        Ok(py.detach(|| self.0.unbind())?)
+        py.detach(|| self.0.unbind()).map_err(os_error)
     }
 
     #[pyo3(signature = (public_key, /))]

@@ -7,6 +7,8 @@ use holloway_plane::tun as plane;
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 
+use crate::error::os_error;
+
 #[pyclass(frozen, module = "holloway._native")]
 pub struct Tun(Mutex<Option<Arc<plane::Tun>>>);
 
@@ -27,17 +29,17 @@ impl Tun {
     #[new]
     #[pyo3(signature = (name, mtu = 1420))]
     fn new(name: &str, mtu: u32) -> PyResult<Self> {
-        Ok(Self::own(plane::Tun::create(name, mtu)?))
+        Ok(Self::own(plane::Tun::create(name, mtu).map_err(os_error)?))
     }
 
     #[staticmethod]
     fn from_fd(fd: RawFd) -> PyResult<Self> {
-        Ok(Self::own(plane::Tun::from_raw_fd(fd)?))
+        Ok(Self::own(plane::Tun::from_raw_fd(fd).map_err(os_error)?))
     }
 
     #[getter]
     fn name(&self) -> PyResult<String> {
-        Ok(self.open()?.name()?)
+        self.open()?.name().map_err(os_error)
     }
 
     #[getter]

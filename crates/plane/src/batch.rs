@@ -13,6 +13,7 @@ use crate::session::{HEADER, OVERHEAD, Session};
 use crate::shared::Shared;
 use crate::split::{SPLIT_ROOM, Segments};
 use crate::transmit::{Cargo, full_train, transmit};
+use crate::tun::Tun;
 use crate::udp::Sockets;
 
 /// More waits in the buffer only while one large packet is cut.
@@ -23,6 +24,8 @@ const LIMIT: usize = 128 * 1024;
 pub struct Turn<'a> {
     /// The plane.
     pub shared: &'a Shared,
+    /// The interface.
+    pub tun: &'a Tun,
     /// The sockets, if bound.
     pub sockets: Option<&'a Sockets>,
     /// The time, read once.

@@ -240,7 +240,7 @@ impl Inbound {
         let header = write.header.to_bytes();
         let mut parts = [IoSlice::new(&[]); 1 + MAX_PIECES];
         let mut count = 0;
-        if turn.shared.tun.offloads().vnet_header {
+        if turn.tun.offloads().vnet_header {
             parts[0] = IoSlice::new(&header);
             count = 1;
         }
@@ -248,7 +248,7 @@ impl Inbound {
             *part = IoSlice::new(&self.buffer[range]);
             count += 1;
         }
-        turn.shared.tun.write(&parts[..count]).map(drop)
+        turn.tun.write(&parts[..count]).map(drop)
     }
 }
 

@@ -56,7 +56,7 @@ impl Outbound {
         let mut bytes = 0;
         let mut result = Ok(());
         for _ in 0..MAX_READS {
-            match turn.shared.tun.read(&mut self.packet) {
+            match turn.tun.read(&mut self.packet) {
                 Ok(length) => {
                     bytes += length;
                     self.forward(turn, &routes, length);
@@ -122,7 +122,7 @@ impl Outbound {
     }
 
     fn header(&self, turn: &Turn<'_>, length: usize) -> Option<(VnetHeader, usize)> {
-        if !turn.shared.tun.offloads().vnet_header {
+        if !turn.tun.offloads().vnet_header {
             return Some((VnetHeader::default(), 0));
         }
         let header = self.packet[..length].first_chunk::<VNET_HEADER>()?;

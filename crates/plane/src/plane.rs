@@ -32,8 +32,8 @@ pub struct Plane {
 impl Plane {
     /// Start one on `tun`.
     pub fn new(tun: Arc<Tun>) -> io::Result<Self> {
-        let shared = Arc::new(Shared::new(tun, DEFAULT_MTU)?);
-        let mut shard = Shard::new(shared.clone())?;
+        let shared = Arc::new(Shared::new(DEFAULT_MTU)?);
+        let mut shard = Shard::new(shared.clone(), tun)?;
         let thread = thread::Builder::new()
             .name("holloway-shard".into())
             .spawn(move || {

@@ -15,6 +15,7 @@ use crate::inbound::Inbound;
 use crate::outbound::Outbound;
 use crate::poll::{NOTHING_READY, Ready};
 use crate::shared::Shared;
+use crate::tun::Tun;
 
 /// What is ready.
 #[derive(Clone, Copy, Debug)]
@@ -34,19 +35,21 @@ pub enum Token {
 #[derive(Debug)]
 pub struct Shard {
     shared: Arc<Shared>,
+    tun: Arc<Tun>,
     outbound: Outbound,
     inbound: Inbound,
 }
 
 impl Shard {
-    /// Watches the TUN of `shared`; the sockets are watched once bound.
-    pub fn new(shared: Arc<Shared>) -> io::Result<Self> {
+    /// Watches `tun`, which it lets go of when it ends; the sockets are watched once bound.
+    pub fn new(shared: Arc<Shared>, tun: Arc<Tun>) -> io::Result<Self> {
         let epoll = &shared.epoll;
-        epoll.add(shared.tun.as_raw_fd(), Token::Tun as u64)?;
+        epoll.add(tun.as_raw_fd(), Token::Tun as u64)?;
         epoll.add(shared.wake.as_raw_fd(), Token::Wake as u64)?;
         Ok(Self {
             outbound: Outbound::new(),
-            inbound: Inbound::new(shared.tun.offloads()),
+            inbound: Inbound::new(tun.offloads()),
+            tun,
             shared,
         })
     }
@@ -66,7 +69,7 @@ impl Shard {
     /// The thread ends: zero all keys, and say so unless it was told to.
     pub fn end(&mut self, result: Result<(), i32>) {
         self.outbound = Outbound::new();
-        self.inbound = Inbound::new(self.shared.tun.offloads());
+        self.inbound = Inbound::new(self.tun.offloads());
         if let Err(errno) = result {
             self.shared.erase_all();
             self.shared.events.push(Event::Died(errno));
@@ -74,11 +77,12 @@ impl Shard {
     }
 
     fn turn(&mut self, ready: &mut Ready) -> io::Result<()> {
-        let shared = self.shared.clone();
+        let (shared, tun) = (self.shared.clone(), self.tun.clone());
         let tokens = shared.epoll.wait(ready)?;
         let sockets = shared.sockets.read();
         let turn = Turn {
             shared: &shared,
+            tun: &tun,
             sockets: sockets.as_ref(),
             now: clock::now(),
             mtu: shared.mtu.load(Ordering::Relaxed) as usize,

@@ -19,14 +19,11 @@ use crate::index::IndexTable;
 use crate::peer::{Peer, PeerId};
 use crate::poll::{Epoll, Wake};
 use crate::session::Session;
-use crate::tun::Tun;
 use crate::udp::Sockets;
 
 /// The state of one plane.
 #[derive(Debug)]
 pub struct Shared {
-    /// The inner port.
-    pub tun: Arc<Tun>,
     /// The outer port; None while unbound.
     pub sockets: RwLock<Option<Sockets>>,
     /// Which peer has which inner addresses.
@@ -55,9 +52,8 @@ pub struct Shared {
 
 impl Shared {
     /// Without sockets and peers.
-    pub fn new(tun: Arc<Tun>, mtu: u32) -> io::Result<Self> {
+    pub fn new(mtu: u32) -> io::Result<Self> {
         Ok(Self {
-            tun,
             sockets: RwLock::new(None),
             routes: RwLock::new(AllowedIps::new()),
             index: RwLock::new(IndexTable::new()),
