@@ -7,13 +7,15 @@ They know no text format, no socket and no clock. `diff` tells what makes one de
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from holloway.key import Key
 
 IPV4_LENGTH: Final = 4
 IPV6_LENGTH: Final = 16
+MAX_PORT: Final = 0xFFFF
+PORT_DIGITS: Final = 5
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -71,6 +73,24 @@ class Endpoint:
 
     host: str
     port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Endpoint:
+        """Read `192.0.2.1:51820` or `[fe80::1%eth0]:51820`, never a name; raises ValueError."""
+        host, _, port = text.rpartition(":")
+        bracketed = host.startswith("[") and host.endswith("]")
+        address, percent, zone = host.strip("[]").partition("%") if bracketed else (host, "", "")
+        try:
+            family = socket.AF_INET6 if bracketed else socket.AF_INET
+            packed = socket.inet_pton(family, address)
+        except (OSError, ValueError):
+            raise ValueError(f"not an endpoint: {text!r}") from None
+        zoned = zone.isprintable() and not zone.isspace() and bool(zone)
+        if (percent and not zoned) or not (port.isascii() and port.isdigit()):
+            raise ValueError(f"not an endpoint: {text!r}")
+        if len(port) > PORT_DIGITS or int(port) > MAX_PORT:
+            raise ValueError(f"not a port from 0 to {MAX_PORT}: {port!r}")
+        return cls(socket.inet_ntop(family, packed) + percent + zone, int(port))
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -145,3 +165,22 @@ class DeviceUpdate:
     fwmark: int | None = None
     replace_peers: bool = False
     peers: tuple[PeerUpdate, ...] = ()
+
+
+def diff(device: Device, update: DeviceUpdate) -> DeviceUpdate:
+    """Return `update`, which names all that shall be, without `replace_peers`.
+
+    The peers of `device` that it does not name are removed one by one, so that the others keep
+    their sessions (`wg syncconf`). Where it names none, removing all is the same in fewer words.
+    """
+    if not update.peers:
+        return update
+    named = {peer.public_key for peer in update.peers}
+    gone = {peer.public_key for peer in device.peers} - named
+    # From the highest key to the lowest: the order in which wg(8) sends them.
+    removals = [PeerUpdate(key, remove=True) for key in sorted(gone, key=_raw, reverse=True)]
+    return replace(update, replace_peers=False, peers=(*removals, *update.peers))
+
+
+def _raw(key: Key) -> bytes:
+    return key.raw

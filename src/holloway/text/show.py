@@ -1,0 +1,196 @@
+"""What `wg show` prints of a device: for people (`pretty`), and by fields for programs (`fields`).
+
+Pure: the time and the wish for colours come in. Byte for byte as wg(8) 1.0.20210914.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from holloway.key import Key
+from holloway.model import Device, Endpoint, Peer
+from holloway.text.uapi import SECOND
+
+NONE: Final = "(none)"
+HIDDEN: Final = "(hidden)"
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How `pretty` prints: with colours or not, with the secret keys or without."""
+
+    colours: bool = False
+    hide_keys: bool = True
+
+    def paint(self, codes: str, text: str) -> str:
+        """Put `text` between colour codes."""
+        return f"{codes}{text}{_RESET}" if self.colours else text
+
+    def label(self, text: str) -> str:
+        """Print the name of a value."""
+        return f"  {self.paint(_BOLD, text)}: "
+
+    def secret(self, key: Key) -> str:
+        """Print a secret key, or that there is one."""
+        return HIDDEN if self.hide_keys else key.base64
+
+    def unit(self, text: str) -> str:
+        """Print a unit of time or of size."""
+        return self.paint(_CYAN, text)
+
+
+def pretty(device: Device, now: int, style: Style) -> str:
+    """Print a device for people; `now` is seconds since 1970."""
+    name = style.paint(_GREEN + _BOLD, "interface")
+    lines = [f"{_RESET if style.colours else ''}{name}: {style.paint(_GREEN, device.name)}"]
+    if device.private_key is not None:
+        lines.append(f"{style.label('public key')}{public_key(device)}")
+    if device.private_key is not None:
+        lines.append(f"{style.label('private key')}{style.secret(device.private_key)}")
+    if device.listen_port:
+        lines.append(f"{style.label('listening port')}{device.listen_port}")
+    if device.fwmark:
+        lines.append(f"{style.label('fwmark')}{device.fwmark:#x}")
+    # Python's sort is stable, reversed too: equals stay in the device's order.
+    for peer in sorted(device.peers, key=_latest_handshake, reverse=True):
+        lines += ["", *_pretty_peer(peer, now, style)]
+    return "\n".join(lines) + "\n"
+
+
+def _pretty_peer(peer: Peer, now: int, style: Style) -> Iterator[str]:
+    name = style.paint(_YELLOW + _BOLD, "peer")
+    yield f"{name}: {style.paint(_YELLOW, peer.public_key.base64)}"
+    if peer.preshared_key is not None:
+        yield f"{style.label('preshared key')}{style.secret(peer.preshared_key)}"
+    if peer.endpoint is not None:
+        yield f"{style.label('endpoint')}{peer.endpoint}"
+    slash = style.unit("/")
+    networks = [f"{network.host}{slash}{network.cidr}" for network in peer.allowed_ips]
+    yield f"{style.label('allowed ips')}{', '.join(networks) or NONE}"
+    if peer.latest_handshake >= SECOND:
+        since = _ago(now - peer.latest_handshake // SECOND, style)
+        yield f"{style.label('latest handshake')}{since}"
+    if peer.rx_bytes or peer.tx_bytes:
+        received, sent = _size(peer.rx_bytes, style), _size(peer.tx_bytes, style)
+        yield f"{style.label('transfer')}{received} received, {sent} sent"
+    if peer.persistent_keepalive:
+        every = _span(peer.persistent_keepalive, style)
+        yield f"{style.label('persistent keepalive')}every {every}"
+
+
+def public_key(device: Device) -> str:
+    """Print a device's public key, or that it has none."""
+    key = device.public_key
+    return NONE if key is None else key.base64
+
+
+def fields(device: Device, field: str, *, prefix: str = "") -> str | None:
+    """Print one field of a device, or of each of its peers; None if there is no such field.
+
+    `prefix` goes before each line: the interface's name where several devices are shown.
+    """
+    if field == "dump":
+        return _dump(device, prefix)
+    if field in _DEVICE_FIELDS:
+        return f"{prefix}{_DEVICE_FIELDS[field](device)}\n"
+    if field not in _PEER_FIELDS:
+        return None
+    rows = [f"{peer.public_key.base64}{_PEER_FIELDS[field](peer)}\n" for peer in device.peers]
+    if field == "endpoints":
+        # wg(8) 1.0.20210914 names the interface once, not in each row.
+        return prefix + "".join(rows)
+    return "".join([prefix + row for row in rows])
+
+
+def _dump(device: Device, prefix: str) -> str:
+    private = NONE if device.private_key is None else device.private_key.base64
+    lines = [f"{private}\t{public_key(device)}\t{device.listen_port}\t{_fwmark(device)}"]
+    for peer in device.peers:
+        networks = ",".join(map(str, peer.allowed_ips)) or NONE
+        lines.append(
+            f"{peer.public_key.base64}\t{_maybe(peer.preshared_key)}\t{_endpoint(peer.endpoint)}\t"
+            f"{networks}\t{peer.latest_handshake // SECOND}\t{peer.rx_bytes}\t{peer.tx_bytes}\t"
+            f"{peer.persistent_keepalive or 'off'}"
+        )
+    return "".join([f"{prefix}{line}\n" for line in lines])
+
+
+def _maybe(key: Key | None) -> str:
+    return NONE if key is None else key.base64
+
+
+def _endpoint(endpoint: Endpoint | None) -> str:
+    return NONE if endpoint is None else str(endpoint)
+
+
+def _fwmark(device: Device) -> str:
+    return f"{device.fwmark:#x}" if device.fwmark else "off"
+
+
+def _latest_handshake(peer: Peer) -> int:
+    return peer.latest_handshake
+
+
+def _ago(seconds: int, style: Style) -> str:
+    if seconds == 0:
+        return "Now"
+    if seconds < 0:
+        warning = "System clock wound backward; connection problems may ensue."
+        return f"({style.paint(_RED, warning)})"
+    return f"{_span(seconds, style)} ago"
+
+
+def _span(seconds: int, style: Style) -> str:
+    parts = []
+    for name, length in _UNITS_OF_TIME:
+        count, seconds = divmod(seconds, length)
+        if count:
+            parts.append(f"{count} {style.unit(name if count == 1 else name + 's')}")
+    return ", ".join(parts)
+
+
+def _size(count: int, style: Style) -> str:
+    if count < _KIBIBYTE:
+        return f"{count} {style.unit('B')}"
+    size, unit = count / _KIBIBYTE, "KiB"
+    for larger in ("MiB", "GiB", "TiB"):
+        if count < _KIBIBYTE ** (_SIZES.index(larger) + 1):
+            break
+        size, unit = count / _KIBIBYTE ** (_SIZES.index(larger) + 1), larger
+    return f"{size:.2f} {style.unit(unit)}"
+
+
+_RESET: Final = "\x1b[0m"
+_BOLD: Final = "\x1b[1m"
+_RED: Final = "\x1b[31m"
+_GREEN: Final = "\x1b[32m"
+_YELLOW: Final = "\x1b[33m"
+_CYAN: Final = "\x1b[36m"
+
+_KIBIBYTE: Final = 1024
+_SIZES: Final = ("KiB", "MiB", "GiB", "TiB")
+_UNITS_OF_TIME: Final = (
+    ("year", 365 * 24 * 60 * 60),
+    ("day", 24 * 60 * 60),
+    ("hour", 60 * 60),
+    ("minute", 60),
+    ("second", 1),
+)
+
+_DEVICE_FIELDS: Final[dict[str, Callable[[Device], str]]] = {
+    "public-key": public_key,
+    "private-key": lambda device: _maybe(device.private_key),
+    "listen-port": lambda device: str(device.listen_port),
+    "fwmark": _fwmark,
+}
+_PEER_FIELDS: Final[dict[str, Callable[[Peer], str]]] = {
+    "peers": lambda peer: "",
+    "preshared-keys": lambda peer: f"\t{_maybe(peer.preshared_key)}",
+    "endpoints": lambda peer: f"\t{_endpoint(peer.endpoint)}",
+    "allowed-ips": lambda peer: f"\t{' '.join(map(str, peer.allowed_ips)) or NONE}",
+    "latest-handshakes": lambda peer: f"\t{peer.latest_handshake // SECOND}",
+    "persistent-keepalive": lambda peer: f"\t{peer.persistent_keepalive or 'off'}",
+    "transfer": lambda peer: f"\t{peer.rx_bytes}\t{peer.tx_bytes}",
+}

@@ -1,0 +1,122 @@
+"""Single values as wg(8) reads them, in files and on the command line alike.
+
+A bad value is a `ConfigError` whose reason is the sentence that wg(8) prints. Names of hosts and
+services are for a `Resolver` to look up; nothing here touches the network.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from holloway.errors import ConfigError, KeyFormatError
+from holloway.key import Key
+from holloway.model import AllowedIP, Endpoint
+
+MAX_KEEPALIVE: Final = 0xFFFF
+MAX_FWMARK: Final = 0xFFFFFFFF
+MAX_DIGITS: Final = 20  # of any number here; longer ones are not worth the arithmetic
+
+
+class Resolver(Protocol):
+    """What the reading of a configuration asks of the world outside."""
+
+    def port(self, service: str) -> int:
+        """Look up a UDP port by number or name; raises `ConfigError`."""
+
+    def endpoint(self, host: str, service: str, text: str) -> Endpoint:
+        """Look up an endpoint that was written as `text`; raises `ConfigError`."""
+
+    def warn(self, sentence: str) -> None:
+        """Tell the user of something that is accepted all the same."""
+
+
+def decimal(text: str, most: int) -> int | None:
+    """Read ASCII digits, at most `most`; None if they are anything else."""
+    if not (text.isascii() and text.isdigit()):
+        return None
+    if len(text) > MAX_DIGITS:
+        text = text.lstrip("0") or "0"
+        if len(text) > MAX_DIGITS:
+            return None
+    number = int(text)
+    return number if number <= most else None
+
+
+def parse_key(text: str) -> Key:
+    """Read a key in base64."""
+    try:
+        return Key.from_base64(text)
+    except KeyFormatError:
+        raise ConfigError(f"Key is not the correct length or format: `{text}'") from None
+
+
+def parse_port(text: str, resolver: Resolver) -> int:
+    """Read a listening port: a number or a service's name."""
+    if not text:
+        raise ConfigError("Unable to parse empty port")
+    return resolver.port(text)
+
+
+def parse_fwmark(text: str) -> int:
+    """Read a firewall mark: decimal, `0x` and hexadecimal, or `off`."""
+    if text.lower() == "off":
+        return 0
+    number = decimal(text, MAX_FWMARK)
+    if number is None and text.startswith("0x") and text[2:].strip(_HEXADECIMAL) == "":
+        digits = text[2:].lstrip("0")
+        if text[2:] and len(digits) <= _FWMARK_DIGITS:
+            number = int(digits or "0", 16)
+    if number is None:
+        raise ConfigError(f"Fwmark is neither 0/off nor 0-0xffffffff: `{text}'")
+    return number
+
+
+def parse_keepalive(text: str) -> int:
+    """Read a persistent keepalive interval: seconds or `off`."""
+    seconds = 0 if text.lower() == "off" else decimal(text, MAX_KEEPALIVE)
+    if seconds is None:
+        reason = f"Persistent keepalive interval is neither 0/off nor 1-65535: `{text}'"
+        raise ConfigError(reason)
+    return seconds
+
+
+def parse_endpoint(text: str, resolver: Resolver) -> Endpoint:
+    """Split `host:port` or `[host]:port` and have the resolver look it up."""
+    if not text:
+        raise ConfigError("Unable to parse empty endpoint")
+    if text.startswith("["):
+        host, brace, rest = text[1:].partition("]")
+        if not brace:
+            raise ConfigError(f"Unable to find matching brace of endpoint: `{text}'")
+        colon, service = rest[:1], rest[1:]
+    else:
+        host, colon, service = text.rpartition(":")
+    if colon != ":" or not service:
+        raise ConfigError(f"Unable to find port of endpoint: `{text}'")
+    return resolver.endpoint(host, service, text)
+
+
+def parse_allowed_ips(text: str, resolver: Resolver) -> list[AllowedIP]:
+    """Read networks joined by commas; no text at all is no network."""
+    return [_allowed_ip(entry, resolver) for entry in text.split(",")] if text else []
+
+
+def _allowed_ip(entry: str, resolver: Resolver) -> AllowedIP:
+    host, slash, length = entry.partition("/")
+    try:
+        single = AllowedIP.parse(host)
+    except ValueError:
+        raise ConfigError(f"Unable to parse IP address: `{host}'") from None
+    if not slash:
+        return single
+    bits = decimal(length, single.cidr)
+    if bits is None:
+        raise ConfigError(f"AllowedIP is not in the correct format: `{entry}'")
+    network = AllowedIP.masked(single.address, bits)
+    if network.address != single.address:
+        resolver.warn(f"Warning: AllowedIP has nonzero host part: {host}/{length}")
+    return network
+
+
+_HEXADECIMAL: Final = "0123456789abcdefABCDEF"
+_FWMARK_DIGITS: Final = 8
