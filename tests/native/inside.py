@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import socket
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def send(*payloads: str) -> None:
@@ -36,5 +40,11 @@ def receive(count: str) -> None:
     print(json.dumps(got))
 
 
+PROGRAMS: dict[str, Callable[..., None]] = {
+    "send": send,
+    "send_marked": send_marked,
+    "receive": receive,
+}
+
 if __name__ == "__main__":
-    {"send": send, "send_marked": send_marked, "receive": receive}[sys.argv[1]](*sys.argv[2:])
+    PROGRAMS[sys.argv[1]](*sys.argv[2:])
