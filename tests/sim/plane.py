@@ -277,16 +277,17 @@ class SimPeer:
         session.seen.add(datagram.counter)
         self._endpoint = remote
         self._rx += datagram.size
-        if session is self.next:
+        confirms = session is self.next
+        if confirms:
             self.previous, self.current, self.next = self.current, session, None
             self._plane.push(ConfirmedEvent(self._id))
-            if self.staged:
-                self._flush()
         current = self.current
         if current is not None and now >= current.renew_on_receive and now < current.reject:
             current.renew_on_receive = 2**64
             self._stale()
         self._received(data=bool(datagram.payload))
+        if confirms and self.staged:
+            self._flush()
         return True
 
     def _flush(self) -> None:

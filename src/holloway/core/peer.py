@@ -307,7 +307,8 @@ class Peer(Generic[EndpointType]):
         if now < self._allowed_at:
             # A response of ours came between. The kernel lets the attempt lapse, and packets
             # staged wait for the next one to come; we only put it off.
-            self._around.timers.set(self, Timer.RETRANSMIT, self._allowed_at)
+            later = Nanoseconds(self._allowed_at + self._jitter())
+            self._around.timers.set(self, Timer.RETRANSMIT, later)
         elif self._attempts > HANDSHAKE_ATTEMPTS:
             log.debug(
                 "Handshake for peer %s did not complete after %d attempts, giving up",
