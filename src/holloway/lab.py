@@ -31,7 +31,8 @@ mkdir -p -m 700 /etc/wireguard
 mount -t tmpfs -o mode=700 tmpfs /etc/wireguard
 ip link set lo up
 echo ready
-exec sleep infinity
+# The first process of a host: with SIGCHLD ignored, the kernel buries the orphans it inherits.
+exec env --ignore-signal=CHLD sleep infinity
 """
 
 

@@ -157,7 +157,7 @@ class UapiConnection(asyncio.Protocol):
     def _set(self, body: bytes) -> int:
         """Apply an update whole, or log why not; the errno, 0 if it was applied."""
         try:
-            self._control.set(parse_set(body.decode()))
+            self._control.set(parse_set(body.decode().split("\n")[:-1]))
         except UapiError as error:
             log.error("UAPI: %s", error)
             return error.errno

@@ -129,7 +129,7 @@ class Demo:
         # So that the laptop may lose its first address and keep the second.
         promote = "/proc/sys/net/ipv4/conf/eth0/promote_secondaries"
         self.laptop.run("sh", "-c", f"echo 1 > {promote}")
-        self.office.run("ip", "link", "add", "lan0", "type", "dummy")
+        self.office.run("ip", "link", "add", "lan0", "type", "bridge")
         self.office.run("ip", "address", "add", "10.10.10.1/24", "dev", "lan0")
         self.office.run("ip", "link", "set", "lan0", "up")
 
