@@ -187,7 +187,9 @@ impl Handle {
             index.remove(session.local_index());
         }
         drop(index);
-        if confirmed && self.peer.has_staged() {
+        if confirmed {
+            // Asked for even if nothing is staged now: the shard may be about to stage a packet for
+            // which it found no session.
             self.shared.request_flush(&self.peer);
         }
     }

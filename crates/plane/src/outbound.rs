@@ -77,6 +77,9 @@ impl Outbound {
 
     /// Send what is staged for a peer, or say that it needs a session.
     pub fn flush(&mut self, turn: &Turn<'_>, peer: &Arc<Peer>) {
+        if !peer.has_staged() {
+            return;
+        }
         let endpoint = peer.endpoint();
         let Some((session, endpoint)) = peer.session(turn.now).zip(endpoint) else {
             turn.shared.stale(peer);

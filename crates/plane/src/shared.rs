@@ -118,10 +118,12 @@ impl Shared {
     }
 
     /// The peer sent to got it, or not (`errno`). One event a change, and only the peer whose
-    /// sending failed can tell that it works again: others would say so at every packet.
+    /// sending failed can tell that it works again: others would say so at every packet. A full
+    /// queue is no trouble, only load.
     pub fn sending(&self, peer: &Peer, errno: i32) {
         let before = self.trouble.load(Ordering::Relaxed);
-        if before == 0 && errno == 0 {
+        let load = matches!(errno, libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM);
+        if load || before == 0 && errno == 0 {
             return;
         }
         let owner = u64::from(peer.id()) << 32;
