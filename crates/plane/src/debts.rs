@@ -152,7 +152,7 @@ impl Default for Debts {
 
 fn settle(debt: &AtomicU64) {
     if debt.load(Ordering::Relaxed) != 0 {
-        debt.store(0, Ordering::Release);
+        debt.swap(0, Ordering::AcqRel); // not a store: all writes of a debt are in one order
     }
 }
 
@@ -163,4 +163,89 @@ fn collect(debt: &AtomicU64, now: Nanos, span: Nanos) -> bool {
         && debt
             .compare_exchange(since, 0, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
+}
+
+#[cfg(all(test, loom))]
+mod tests {
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::{Debts, Due, Nanos};
+
+    const KEEPALIVE: Nanos = 10;
+    const HANDSHAKE: Nanos = 15;
+
+    /// Debts of which `Active` has told, all settled since, with `Active` not armed.
+    fn told() -> Arc<Debts> {
+        let debts = Debts::new();
+        assert!(debts.received(1, true));
+        assert!(!debts.sent(2, false));
+        Arc::new(debts)
+    }
+
+    fn due(debts: &Debts, now: Nanos) -> Due {
+        debts.due(now, KEEPALIVE, HANDSHAKE, 0)
+    }
+
+    #[test]
+    fn debts_that_begin_while_active_is_armed_are_told_or_seen() {
+        loom::model(|| {
+            let debts = told();
+            let shard = thread::spawn({
+                let debts = Arc::clone(&debts);
+                move || debts.received(3, true)
+            });
+            let seen = due(&debts, 3).next.is_some();
+            let told = shard.join().expect("the shard");
+            assert!(seen || told, "a debt began and nobody will look");
+        });
+    }
+
+    #[test]
+    fn debts_of_two_shards_are_told_or_seen() {
+        loom::model(|| {
+            let debts = told();
+            let shards = [true, false].map(|receives| {
+                let debts = Arc::clone(&debts);
+                thread::spawn(move || {
+                    if receives {
+                        debts.received(3, true)
+                    } else {
+                        debts.sent(3, true)
+                    }
+                })
+            });
+            let seen = due(&debts, 3).next.is_some();
+            let told = shards.map(|shard| shard.join().expect("a shard"));
+            let open = due(&debts, 3).next.is_some();
+            assert!(
+                !open || seen || told.contains(&true),
+                "a debt is open and nobody will look"
+            );
+        });
+    }
+
+    #[test]
+    fn debts_settled_while_they_are_collected_are_collected_at_most_once() {
+        loom::model(|| {
+            let debts = told();
+            assert!(!debts.received(3, true));
+            let shard = thread::spawn({
+                let debts = Arc::clone(&debts);
+                move || {
+                    let first = debts.sent(13, false);
+                    first || debts.received(13, true)
+                }
+            });
+            let first = due(&debts, 13);
+            let told = shard.join().expect("the shard");
+            let second = due(&debts, 13);
+            assert!(!second.keepalive, "what began at 13 is not due at 13");
+            assert!(second.next.is_some(), "and what began is not lost");
+            assert!(
+                first.next.is_some() || told,
+                "a debt began and nobody will look"
+            );
+        });
+    }
 }

@@ -113,19 +113,18 @@ impl Segment {
                     && same_tcp(mine_above, its_above, self.headers - self.transport))
     }
 
-    /// Whether the checksums are right. One that is not must stay as it is, for the host to see.
+    /// Whether the checksums are right, and written as `split` writes them: ones' complement has two
+    /// zeros, and UDP gives one of them another meaning. What is not must stay as it is.
     #[must_use]
     pub fn is_sound(&self, buffer: &[u8]) -> bool {
         let packet = &buffer[self.start..self.start + self.headers + self.payload];
-        if self.is_v4() && checksum::fold(checksum::sum(&packet[..IPV4_HEADER])) != 0xffff {
+        let (header, body) = packet.split_at(self.transport);
+        if self.is_v4() && (header[10..12] == [0xff; 2] || !is_zero(checksum::sum(header))) {
             return false;
         }
-        let body = &packet[self.transport..];
-        if self.protocol == UDP && body[UDP_CHECKSUM..UDP_HEADER] == [0, 0] {
-            return false;
-        }
-        let sum = self.pseudo_header(buffer, body.len()) + checksum::sum(body);
-        checksum::fold(sum) == 0xffff
+        let at = self.checksum_offset();
+        body[at..at + 2] != [0; 2]
+            && is_zero(self.pseudo_header(buffer, body.len()) + checksum::sum(body))
     }
 
     /// The pseudo-header's sum if the TCP or UDP part had this length.
@@ -148,6 +147,11 @@ impl Segment {
         let at = if self.is_v4() { 12 } else { 8 };
         &buffer[self.start + at..self.start + self.transport]
     }
+}
+
+/// What a sum over data and its checksum is if they agree.
+const fn is_zero(sum: u64) -> bool {
+    checksum::fold(sum) == 0xffff
 }
 
 fn tcp(body: &[u8]) -> Option<(usize, u8, u32)> {

@@ -1,0 +1,13 @@
+//! The pure half of the plane, tested through its public names.
+
+mod allowed_ips;
+mod bodies;
+mod coalesce;
+mod debts;
+mod garbage;
+mod gate;
+mod inner;
+mod packets;
+mod replay;
+mod session;
+mod split;
