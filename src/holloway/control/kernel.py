@@ -7,24 +7,26 @@ from __future__ import annotations
 
 import errno
 import os
-from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from holloway.model import Device, DeviceUpdate
 
 
+LINKS: Final = "/sys/class/net"
+
+
 def names() -> list[str]:
     """The kernel's own WireGuard interfaces in this network namespace."""
-    links = Path("/sys/class/net")
     try:
-        return sorted(link.name for link in links.iterdir() if _is_wireguard(link))
+        return sorted(filter(_is_wireguard, os.listdir(LINKS)))
     except OSError:
         return []  # no sysfs: no way to tell, and nothing to say about it
 
 
-def _is_wireguard(link: Path) -> bool:
+def _is_wireguard(name: str) -> bool:
     try:
-        return "DEVTYPE=wireguard\n" in (link / "uevent").read_text()
+        with open(f"{LINKS}/{name}/uevent", encoding="ascii") as uevent:
+            return "DEVTYPE=wireguard\n" in uevent.read()
     except OSError:
         return False  # bonding_masters is a file; a link may just have gone
 

@@ -21,6 +21,10 @@ LONGEST_WAIT: Final = 20_000_000
 MAX_RETRIES: Final = 0x7FFFFFFF
 
 
+class BadEnvironment(ConfigError):
+    """A variable of the environment has a value without meaning."""
+
+
 class SystemResolver:
     """A `text.values.Resolver` that asks the system; what it tells goes to `tell`."""
 
@@ -65,7 +69,7 @@ class SystemResolver:
 
 
 def retries_allowed(environment: Mapping[str, str]) -> int:
-    """How often to try again, `FOREVER` for without end; raises `ConfigError`."""
+    """How often to try again, `FOREVER` for without end; raises `BadEnvironment`."""
     text = environment.get(_VARIABLE)
     if text is None:
         return RETRIES
@@ -75,15 +79,15 @@ def retries_allowed(environment: Mapping[str, str]) -> int:
     if not text:
         return 0
     if not (digits.isascii() and digits.isdigit()) or len(digits) > 10 or int(digits) > MAX_RETRIES:
-        raise ConfigError(f"Unable to parse {_VARIABLE}: `{text}'")
+        raise BadEnvironment(f"Unable to parse {_VARIABLE}: `{text}'")
     return int(digits)
 
 
 def _look_up(host: str | None, service: str, flags: int) -> tuple[str, str]:
-    # As bytes, the host goes to the C library as it stands, not through Python's IDNA.
+    # As bytes, both go to the C library as they stand, not through Python's IDNA.
     name = None if host is None else os.fsencode(host)
     found = socket.getaddrinfo(
-        name, service, socket.AF_UNSPEC, socket.SOCK_DGRAM, socket.IPPROTO_UDP, flags
+        name, os.fsencode(service), socket.AF_UNSPEC, socket.SOCK_DGRAM, socket.IPPROTO_UDP, flags
     )
     numeric = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV | socket.NI_DGRAM
     return socket.getnameinfo(found[0][4], numeric)

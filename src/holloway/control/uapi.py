@@ -9,6 +9,7 @@ import errno
 import os
 import socket
 import stat
+from contextlib import suppress
 from typing import Final
 
 from holloway.model import Device, DeviceUpdate
@@ -69,10 +70,9 @@ class Socket:
     def _transact(self, request: str) -> str:
         """Send one request; return its answer up to the blank line that ends it."""
         with _connect(_path(self.name)) as connection:
-            try:
+            # A device may refuse before it has read all, and say why.
+            with suppress(BrokenPipeError):
                 connection.sendall(request.encode())
-            except BrokenPipeError:
-                pass  # the device may refuse before it has read all, and say why
             return _receive(connection)
 
 
@@ -121,10 +121,8 @@ def _connect(path: str) -> socket.socket:
 
 
 def _remove(path: str) -> None:
-    try:
+    with suppress(OSError):  # not ours to remove, or gone already: it does not answer anyhow
         os.unlink(path)
-    except OSError:
-        pass  # not ours to remove, or gone already: either way it does not answer
 
 
 def _path(name: str) -> str:

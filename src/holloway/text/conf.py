@@ -79,7 +79,8 @@ class _Reader:
             if not (value and self._setting(name.lower(), value)):
                 raise ConfigError(f"Line unrecognized: `{line}'")
         except ConfigError as error:
-            raise ConfigError(error.reason, key=name, line=number) from None
+            error.key, error.line = name, number
+            raise
 
     def _setting(self, name: str, value: str) -> bool:
         if self.section == "[peer]":

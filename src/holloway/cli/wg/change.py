@@ -1,0 +1,126 @@
+"""`wg set`, `setconf`, `addconf` and `syncconf`: each only builds a `DeviceUpdate`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from holloway.cli.wg.keys import SPACE, read_key_file
+from holloway.cli.wg.report import NAME, fail, reason, tell
+from holloway.control import find
+from holloway.control.resolve import BadEnvironment, SystemResolver
+from holloway.errors import ConfigError
+from holloway.model import DeviceUpdate, PeerUpdate, diff
+from holloway.text.conf import MISSING_PUBLIC_KEY, parse_conf
+from holloway.text.values import (
+    Resolver,
+    parse_allowed_ips,
+    parse_endpoint,
+    parse_fwmark,
+    parse_keepalive,
+    parse_key,
+    parse_port,
+)
+
+USAGE_OF_SET: Final = (
+    f"Usage: {NAME} set <interface> [listen-port <port>] [fwmark <mark>] "
+    "[private-key <file path>] [peer <base64 public key> [remove] [preshared-key <file path>] "
+    "[endpoint <ip>:<port>] [persistent-keepalive <interval seconds>] "
+    "[allowed-ips <ip1>/<cidr1>[,<ip2>/<cidr2>]...] ]..."
+)
+
+
+def set_options(arguments: list[str]) -> int:
+    """`wg set`; returns the exit status."""
+    if len(arguments) < 2:
+        return fail(USAGE_OF_SET)
+    try:
+        update = parse_options(arguments[1:], SystemResolver(tell))
+    except ConfigError as error:
+        return fail(error.reason)
+    return _apply(arguments[0], update)
+
+
+def set_file(name: str, arguments: list[str]) -> int:
+    """`wg setconf`, `addconf` or `syncconf`; returns the exit status."""
+    if len(arguments) != 2:
+        return fail(f"Usage: {NAME} {name} <interface> <configuration filename>")
+    interface, path = arguments
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+            text = file.read()
+    except OSError as error:
+        return fail(f"fopen: {reason(error)}")
+    try:
+        update = parse_conf(text, SystemResolver(tell), append=name == "addconf")
+    except BadEnvironment as error:
+        return fail(error.reason)
+    except ConfigError as error:
+        tell(error.reason)
+        missing = error.reason == MISSING_PUBLIC_KEY
+        return fail("Invalid configuration" if missing else "Configuration parsing error")
+    if name == "syncconf" and update.peers:
+        try:
+            update = diff(find(interface).get(), update)
+        except OSError as error:
+            return fail(f"Unable to retrieve current interface configuration: {reason(error)}")
+    return _apply(interface, update)
+
+
+def _apply(interface: str, update: DeviceUpdate) -> int:
+    try:
+        find(interface).set(update)
+    except OSError as error:
+        return fail(f"Unable to modify interface: {reason(error)}")
+    return 0
+
+
+def parse_options(options: list[str], resolver: Resolver) -> DeviceUpdate:
+    """Read what follows the interface's name in `wg set`; raises `ConfigError`."""
+    device = DeviceUpdate()
+    peers: list[PeerUpdate] = []
+    while options:
+        name, value = options[0], options[1] if len(options) > 1 else None
+        taken = 2
+        if name == "remove" and peers:
+            peers[-1], taken = replace(peers[-1], remove=True), 1
+        elif value is None:
+            raise ConfigError(f"Invalid argument: {name}")
+        elif name == "peer":
+            peers.append(PeerUpdate(parse_key(value)))
+        elif peers:
+            peers[-1] = _peer_option(peers[-1], name, value, resolver)
+        else:
+            device = _device_option(device, name, value, resolver)
+        options = options[taken:]
+    return replace(device, peers=tuple(peers))
+
+
+def _device_option(device: DeviceUpdate, name: str, value: str, resolver: Resolver) -> DeviceUpdate:
+    match name:
+        case "listen-port":
+            return replace(device, listen_port=parse_port(value, resolver))
+        case "fwmark":
+            return replace(device, fwmark=parse_fwmark(value))
+        case "private-key":
+            return replace(device, private_key=read_key_file(value))
+    raise ConfigError(f"Invalid argument: {name}")
+
+
+def _peer_option(peer: PeerUpdate, name: str, value: str, resolver: Resolver) -> PeerUpdate:
+    match name:
+        case "endpoint":
+            return replace(peer, endpoint=parse_endpoint(value, resolver))
+        case "allowed-ips":
+            networks = parse_allowed_ips(value.translate(_NO_SPACE), resolver)
+            return replace(
+                peer, replace_allowed_ips=True, allowed_ips=(*peer.allowed_ips, *networks)
+            )
+        case "persistent-keepalive":
+            return replace(peer, persistent_keepalive=parse_keepalive(value))
+        case "preshared-key":
+            return replace(peer, preshared_key=read_key_file(value))
+    raise ConfigError(f"Invalid argument: {name}")
+
+
+_NO_SPACE: Final = dict.fromkeys(SPACE)

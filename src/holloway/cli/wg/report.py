@@ -1,0 +1,31 @@
+"""How `wg` speaks to its user: results to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Final
+
+NAME: Final = "wg"
+
+
+def print_out(text: str) -> None:
+    """Print a result, which brings its own line ends."""
+    sys.stdout.write(text)
+
+
+def tell(sentence: str) -> None:
+    """Tell the user a sentence, at once."""
+    sys.stderr.write(f"{sentence}\n")
+    sys.stderr.flush()
+
+
+def fail(sentence: str) -> int:
+    """Tell why it did not work; returns the exit status for that."""
+    tell(sentence)
+    return 1
+
+
+def reason(error: OSError) -> str:
+    """Say in words what an errno means, as perror(3) does."""
+    return str(error) if error.errno is None else os.strerror(error.errno)
