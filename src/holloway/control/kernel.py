@@ -11,7 +11,6 @@ from typing import Final, NoReturn
 
 from holloway.model import Device, DeviceUpdate
 
-
 LINKS: Final = "/sys/class/net"
 
 
