@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from holloway.lab import Host
-from hosts import eventually
+from hosts import DEVICES, eventually
 from quick_host import CONFIG, PEER_KEYS, QuickHost, peer
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ FAILURES = {
     "PreUp in a list": ("PreUp = false; true", "", "PreUp: hook ended with exit code 1"),
     "PreUp by a signal": ("PreUp = kill -9 $BASHPID", "", "PreUp: hook ended"),
     "endpoint": ("", "Endpoint = nosuch.invalid:1", "nosuch.invalid:1"),
-    "link gone": ("PreUp = ip link delete dev %i; sleep 0.5", "", "wg-quick: "),
+    "link gone": ("PreUp = sleep 0.3; ip link delete dev %i; sleep 0.5", "", "wg-quick: "),
     "address twice": (f"{ADDRESS}, 10.10.11.10/24", "", "RTNETLINK answers: File exists"),
     "address of nothing": (f"{ADDRESS}, ::/128", "", "RTNETLINK answers: "),
     "route taken": ("Table = 333", "", "RTNETLINK answers: File exists"),
@@ -180,3 +180,32 @@ def test_the_configuration_may_not_be_a_directory(host: QuickHost):
     done = host.wg_quick("up", "wg0")
     host.host.run("rmdir", CONFIG)
     assert (done.returncode, done.stderr) == (1, f"wg-quick: {CONFIG}: Is a directory\n")
+
+
+def test_a_signal_while_the_device_starts_takes_it_back(host: QuickHost):
+    host.configure(ADDRESS, peer())
+    before = host.state()
+    (program, *_) = DEVICES[host.device]
+    script = f'#!/bin/sh\n{program} "$@"\necho $PPID >/run/quick.pid\nsleep 300\n'
+    host.host.write("/run/slow-device", script, 0o700)
+    slow = QuickHost(
+        host.host, environment={"WG_QUICK_USERSPACE_IMPLEMENTATION": "/run/slow-device"}
+    )
+    running = slow.start("up", "wg0")
+    wait = "until [ -s /run/quick.pid ]; do sleep 0.05; done"
+    host.host.run("sh", "-c", f"{wait}; kill -TERM $(cat /run/quick.pid)")
+    _, errors = running.communicate(timeout=20)
+    host.host.run("rm", "/run/quick.pid", "/run/slow-device")
+    assert running.returncode == 1
+    assert errors.splitlines()[-2:] == ["wg-quick: interrupted by SIGTERM", UNDONE]
+    assert host.state() == before
+
+
+def test_nobody_listening_does_not_stop_the_undoing(host: QuickHost):
+    host.configure(f"{ADDRESS}\nPostUp = exit 3", peer())
+    before = host.state()
+    host.host.run(
+        "sh", "-c", '"$@" 2>&1 | true', "closed", *host.command("up", "wg0"),
+        environment=host.variables(),
+    )  # fmt: skip
+    assert eventually(lambda: host.state() == before)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
+from holloway.control import uapi
 from holloway.errors import HollowayError
 from holloway.model import DeviceUpdate
 from holloway.quick import programs
@@ -112,10 +113,13 @@ class DeleteLink:
     def apply(self, host: Host) -> None:
         host.netlink.delete_link(self.name)
         # A device in user space ends by itself when its link is gone. Wait until it has, or it
-        # may remove the socket of the one that an `up` right after this starts.
+        # may remove the socket of the one that an `up` right after this starts. wireguard-go,
+        # if it has only just begun, can miss that; it ends as well when its socket is gone.
+        socket = Path(uapi.DIRECTORY, f"{self.name}{uapi.SUFFIX}")
         deadline = time.monotonic() + DEVICE_END_SECONDS
-        while (SOCKETS / f"{self.name}.sock").exists() and time.monotonic() < deadline:
+        while socket.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
+        socket.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,5 +213,4 @@ class AddRoute:
 
 KERNEL_MODULE: Final = Path("/sys/module/wireguard")
 DEVICE_PROGRAM: Final = "holloway-device"
-DEVICE_END_SECONDS: Final = 2.0
-SOCKETS: Final = Path("/var/run/wireguard")
+DEVICE_END_SECONDS: Final = 1.0
