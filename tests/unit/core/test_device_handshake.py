@@ -1,0 +1,269 @@
+"""What a device does about handshake messages: good, bad, late, too many, and from nobody."""
+
+from __future__ import annotations
+
+import json
+import logging
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from holloway.core import noise, tai64n
+from holloway.core.constants import INITIATION_INTERVAL, SECOND, Nanoseconds
+from holloway.core.device import Device
+from holloway.core.discard import Discard
+from holloway.core.wire import Response
+from holloway.key import Key
+from holloway.model import DeviceUpdate, Endpoint, PeerUpdate
+from sim.pair import Pair, dispatch, seconds
+from sim.plane import SimEndpoint, SimPlane
+
+VECTORS = Path(__file__).parents[2] / "vectors" / "primitives.json"
+LOW_ORDER = json.loads(VECTORS.read_text())["x25519"]["low_order"]
+US, THEM, STRANGER = (Key(bytes([n] * 32)).clamped() for n in (1, 2, 3))
+THERE = SimEndpoint("192.0.2.7", 7)
+NOW = seconds(100)
+
+
+class Bench:
+    """A device on a plane, and the means to knock at it."""
+
+    def __init__(self, private_key: Key | None = US, peers: tuple[Key, ...] = ()) -> None:
+        self.now = NOW
+        self._draws = count(1)
+        self.plane = SimPlane(lambda: self.now)
+        self.device = Device(self.plane, random=self._random, wall=lambda: self.now)
+        self.device.up(self.now)
+        keys = peers or (THEM.public(),)
+        changes = tuple(PeerUpdate(key, endpoint=Endpoint("192.0.2.7", 7)) for key in keys)
+        self.device.configure(self.now, DeviceUpdate(private_key, peers=changes))
+
+    def initiation(self, sender: Key = THEM, stamp: int = 1, to: Key = US) -> bytes:
+        identity = noise.Identity.of(sender.raw)
+        pairing = identity.pair(noise.Remote.of(to.public().raw))
+        assert pairing is not None
+        written = noise.initiate(
+            pairing,
+            ephemeral=self._random(32),
+            index=1,
+            timestamp=tai64n.encode(stamp * tai64n.STEP),
+        )
+        assert not isinstance(written, Discard)
+        return written[0].build()
+
+    def hear(self, message: bytes) -> None:
+        self.device.handle_handshake(self.now, message, len(message) + 32, THERE)
+
+    def settle(self) -> None:
+        dispatch(self.now, self.plane, self.device)
+
+    def counted(self) -> dict[str, int]:
+        return {why: n for why, n in self.device.discards().items() if n}
+
+    def _random(self, length: int) -> bytes:
+        return next(self._draws).to_bytes(length, "little")
+
+
+def test_every_reason_is_listed_from_the_start() -> None:
+    assert set(Bench().device.discards()) == {reason.value for reason in Discard}
+
+
+@pytest.mark.parametrize("message", [b"", b"x", bytes(116), bytes(60), bytes(65_507)])
+def test_what_is_no_handshake_message_is_counted(message: bytes) -> None:
+    bench = Bench()
+    bench.hear(message)
+    assert bench.counted() == {"bad_message": 1}
+
+
+def test_without_a_private_key_initiations_are_counted() -> None:
+    bench = Bench(private_key=None)
+    bench.hear(bench.initiation())
+    assert bench.counted() == {"no_private_key": 1}
+
+
+def test_a_stranger_is_not_answered() -> None:
+    bench = Bench()
+    bench.hear(bench.initiation(sender=STRANGER))
+    assert bench.counted() == {"unknown_peer": 1}
+    assert bench.plane.actions == []
+
+
+def test_an_initiation_for_another_key_is_not_answered() -> None:
+    bench = Bench()
+    bench.hear(bench.initiation(to=STRANGER))
+    assert bench.counted() == {"undecryptable": 1}
+
+
+def test_an_unproven_initiation_does_not_move_the_peer() -> None:
+    bench = Bench()
+    message = bytearray(bench.initiation())
+    message[-1] ^= 1
+    before = bench.plane.only().endpoint
+    bench.device.handle_handshake(bench.now, bytes(message), 148, SimEndpoint("6.6.6.6", 6))
+    assert bench.plane.only().endpoint == before
+    assert bench.device.peer_discards(THEM.public()) == {"undecryptable": 1}
+
+
+def test_initiations_come_through_fifty_times_a_second_and_no_more() -> None:
+    bench = Bench()
+    for step in range(100):
+        bench.now = Nanoseconds(NOW + step * INITIATION_INTERVAL // 2)
+        bench.hear(bench.initiation(stamp=step + 1))
+    assert len(bench.plane.happened("response")) == 50
+    assert bench.counted() == {"initiation_flood": 50}
+
+
+def test_an_initiation_refused_as_flood_may_be_sent_again_later() -> None:
+    bench = Bench()
+    bench.hear(bench.initiation(stamp=1))
+    message = bench.initiation(stamp=2)
+    bench.hear(message)
+    bench.now = Nanoseconds(NOW + INITIATION_INTERVAL)
+    bench.hear(message)
+    assert len(bench.plane.happened("response")) == 2
+
+
+def test_a_timestamp_seen_or_older_is_a_replay() -> None:
+    bench = Bench()
+    for stamp in (5, 5, 4, 6):
+        bench.hear(bench.initiation(stamp=stamp))
+        bench.now = Nanoseconds(bench.now + SECOND)
+    assert len(bench.plane.happened("response")) == 2
+    assert bench.counted() == {"replayed_initiation": 2}
+
+
+def test_down_does_not_forget_the_greatest_timestamp() -> None:
+    bench = Bench()
+    message = bench.initiation(stamp=9)
+    bench.hear(message)
+    bench.device.down(bench.now)
+    bench.now = seconds(200)
+    bench.device.up(bench.now)
+    bench.hear(message)
+    assert bench.counted() == {"replayed_initiation": 1}
+
+
+def test_a_response_nobody_waits_for_is_counted() -> None:
+    bench = Bench()
+    bench.hear(Response(1, 2, bytes(32), bytes(16)).build())
+    assert bench.counted() == {"late_response": 1}
+
+
+def test_a_response_is_taken_once() -> None:
+    pair = Pair()
+    pair.a.send_data()
+    pair.run(1)
+    pair.a.device.handle_handshake(pair.now, pair.a.heard[0].message, 92, SimEndpoint("6.6.6.6", 6))
+    assert pair.a.device.discards()["late_response"] == 1
+    assert pair.a.peer.endpoint == pair.b.address
+
+
+def test_a_forged_response_does_not_end_the_wait_for_the_true_one() -> None:
+    pair = Pair()
+    sent = pair.a.send_data()
+    index = int.from_bytes(_first_initiation(pair)[4:8], "little")
+    forged = Response(1, index, bytes([9] * 32), bytes(16)).build()
+    pair.a.device.handle_handshake(pair.now, forged, 92, pair.b.address)
+    pair.run(1)
+    assert pair.a.device.discards()["undecryptable"] == 1
+    assert pair.b.received == [sent]
+
+
+@pytest.mark.parametrize("point", LOW_ORDER)
+def test_a_peer_of_low_order_never_causes_a_packet(point: str) -> None:
+    bench = Bench(peers=(Key.from_hex(point),))
+    keepalive = PeerUpdate(Key.from_hex(point), persistent_keepalive=1)
+    bench.device.configure(bench.now, DeviceUpdate(peers=(keepalive,)))
+    bench.plane.only().send(b"data")
+    bench.settle()
+    for _ in range(300):
+        bench.now = Nanoseconds(bench.now + SECOND)
+        bench.device.handle_timeout(bench.now)
+        bench.settle()
+    assert not {"initiation", "response", "data", "keepalive"} & {
+        action.what for action in bench.plane.actions
+    }
+    assert bench.device.discards()["low_order"] >= 1
+
+
+@pytest.mark.parametrize("point", LOW_ORDER)
+def test_an_ephemeral_of_low_order_is_not_answered(point: str) -> None:
+    bench = Bench()
+    message = bench.initiation()
+    bench.hear(message[:8] + bytes.fromhex(point) + message[40:])
+    assert bench.counted() == {"low_order": 1}
+    assert bench.plane.actions == []
+
+
+def test_events_of_a_peer_removed_or_a_device_down_do_nothing() -> None:
+    bench = Bench()
+    number = bench.plane.only().id
+    bench.device.down(bench.now)
+    bench.plane.actions.clear()
+    bench.hear(bench.initiation())
+    for _ in range(2):
+        bench.device.handle_stale(bench.now, number)
+        bench.device.handle_active(bench.now, number)
+        bench.device.handle_confirmed(bench.now, number)
+        bench.device.up(bench.now)
+        gone = PeerUpdate(THEM.public(), remove=True)
+        bench.device.configure(bench.now, DeviceUpdate(peers=(gone,)))
+    assert bench.plane.actions == []
+    assert bench.device.next_timeout() is None
+
+
+def test_traffic_before_the_private_key_is_set_starts_the_handshake_when_it_is() -> None:
+    bench = Bench(private_key=None)
+    bench.plane.only().send(b"data")
+    bench.settle()
+    assert bench.plane.happened("initiation") == []
+    bench.device.configure(bench.now, DeviceUpdate(US))
+    assert len(bench.plane.happened("initiation")) == 1
+
+
+def test_a_keepalive_without_an_endpoint_starts_the_handshake_when_it_has_one() -> None:
+    bench = Bench(peers=(STRANGER.public(), THEM.public()))
+    key = Key(bytes([7] * 32)).public()
+    bench.device.configure(
+        bench.now, DeviceUpdate(peers=(PeerUpdate(key, persistent_keepalive=25),))
+    )
+    bench.settle()
+    assert bench.plane.happened("initiation") == []
+    change = PeerUpdate(key, endpoint=Endpoint("192.0.2.8", 8))
+    bench.device.configure(bench.now, DeviceUpdate(peers=(change,)))
+    assert len(bench.plane.happened("initiation")) == 1
+
+
+def test_the_log_speaks_the_kernels_words_at_debug_and_never_shows_a_key(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="holloway.core")
+    pair = Pair.established()
+    pair.link.cut()
+    pair.a.send_data()
+    pair.run(700)
+    lines = [record.getMessage() for record in caplog.records]
+    for line in (
+        "Sending handshake initiation to peer 1 (192.0.2.2:51820)",
+        "Receiving handshake initiation from peer 1 (192.0.2.1:51820)",
+        "Sending handshake response to peer 1 (192.0.2.1:51820)",
+        "Receiving handshake response from peer 1 (192.0.2.2:51820)",
+        "Retrying handshake with peer 1 (192.0.2.2:51820) because we stopped hearing back"
+        " after 15 seconds",
+        "Handshake for peer 1 (192.0.2.2:51820) did not complete after 5 seconds, retrying (try 2)",
+        "Handshake for peer 1 (192.0.2.2:51820) did not complete after 20 attempts, giving up",
+        "Zeroing out all keys for peer 1 (192.0.2.2:51820), since we haven't received a new one"
+        " in 540 seconds",
+    ):
+        assert line in lines
+    text = "\n".join(lines)
+    for key in (pair.a.private_key, pair.b.private_key, pair.a.public_key, pair.b.public_key):
+        assert key.base64 not in text
+        assert key.hex not in text
+    assert {record.levelno for record in caplog.records} == {logging.DEBUG}
+
+
+def _first_initiation(pair: Pair) -> bytes:
+    pair.run(0.011)
+    return pair.b.heard[0].message
