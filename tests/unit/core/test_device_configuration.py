@@ -31,6 +31,10 @@ def peers(device: Device[SimEndpoint]) -> list[Key]:
     return [peer.public_key for peer in device.state("x").peers]
 
 
+def bound(plane: SimPlane) -> tuple[int, int] | None:
+    return plane.bound
+
+
 def test_a_device_shows_what_was_set_and_its_private_key_clamped() -> None:
     _, device = made()
     endpoint = Endpoint("2001:db8::1", 51820)
@@ -136,12 +140,12 @@ def test_allowed_ips_are_added_replaced_taken_away_and_moved() -> None:
 def test_sockets_are_bound_while_up_and_the_chosen_port_is_shown_and_kept() -> None:
     plane, device = made()
     device.configure(NOW, DeviceUpdate(fwmark=5))
-    assert plane.bound is None
+    assert bound(plane) is None
     device.up(NOW)
-    assert plane.bound == (40_000, 5)
+    assert bound(plane) == (40_000, 5)
     assert device.state("x").listen_port == 40_000
     device.down(NOW)
-    assert plane.bound is None
+    assert bound(plane) is None
     assert device.state("x").listen_port == 40_000
 
 
