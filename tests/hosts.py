@@ -57,7 +57,11 @@ def program(host: Host, name: str, *arguments: str, namespace: str = "") -> subp
 
 def result(started: subprocess.Popen[str]) -> dict[str, object]:
     """Wait for a program to end and read what it found."""
-    output, errors = started.communicate(timeout=60)
+    # Not `communicate`: what came along with "ready" is already in the buffer of `stdout`.
+    with started:
+        assert started.stdout is not None
+        assert started.stderr is not None
+        output, errors = started.stdout.read(), started.stderr.read()
     assert started.returncode == 0, errors
     found: dict[str, object] = json.loads(output)
     return found

@@ -242,7 +242,11 @@ class Demo:
 
 def finish(program: subprocess.Popen[str]) -> str:
     """Wait for a program and return what it printed."""
-    output, errors = program.communicate(timeout=30)
+    # Not `communicate`: what came along with "ready" is already in the buffer of `stdout`.
+    with program:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        output, errors = program.stdout.read(), program.stderr.read()
     if program.returncode:
         raise DemoError(errors)
     return output
