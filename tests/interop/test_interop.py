@@ -53,6 +53,9 @@ CASES = [
 ]
 
 
+NAMES = [str(case) for case in CASES]
+
+
 def build(case: Case, stack: ExitStack) -> None:
     """Two hosts on a cable, a device in each, one of them with an endpoint."""
     case.hosts = [stack.enter_context(Host(side)) for side in ("initiator", "responder")]
@@ -86,7 +89,9 @@ def key_pair(host: Host) -> KeyPair:
 
 
 def latest_handshake(case: Case) -> int:
-    shown = case.hosts[0].run(WG["original"], "show", "wg0", "latest-handshakes").stdout
+    """As our side has it: boringtun tells a handshake's age, not its time."""
+    ours = case.hosts[0 if case.initiator == "holloway" else 1]
+    shown = ours.run(WG["original"], "show", "wg0", "latest-handshakes").stdout
     return int(shown.split()[1])
 
 
@@ -109,7 +114,7 @@ def cases() -> Iterator[dict[str, Case]]:
         yield {str(case): case for case in CASES}
 
 
-@pytest.mark.parametrize("name", map(str, CASES))
+@pytest.mark.parametrize("name", NAMES)
 def test_a_session_is_made_and_renewed_without_a_lost_packet(
     cases: dict[str, Case], name: str
 ) -> None:
@@ -122,7 +127,7 @@ def test_a_session_is_made_and_renewed_without_a_lost_packet(
     assert received == sent
 
 
-@pytest.mark.parametrize("name", map(str, CASES))
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("inner", ["10.98.0.", "fd98::"])
 @pytest.mark.parametrize("sender", [1, 2])
 def test_tcp_arrives_unchanged_in_both_directions(

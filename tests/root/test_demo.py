@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from hosts import BIN, eventually
 
 pytestmark = pytest.mark.root
