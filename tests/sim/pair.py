@@ -34,9 +34,11 @@ def seconds(amount: float) -> Nanoseconds:
     return Nanoseconds(round(amount * SECOND))
 
 
-def dispatch(now: Nanoseconds, plane: SimPlane, device: Device[SimEndpoint]) -> None:
-    """What the shell does when the plane's eventfd is readable."""
+def dispatch(now: Nanoseconds, plane: SimPlane, device: Device[SimEndpoint]) -> int:
+    """What the shell does when the plane's eventfd is readable; tells how many events it took."""
+    taken = 0
     while events := plane.events():
+        taken += len(events)
         for event in events:
             match event:
                 case HandshakeEvent(message, size, remote):
@@ -47,6 +49,7 @@ def dispatch(now: Nanoseconds, plane: SimPlane, device: Device[SimEndpoint]) -> 
                     device.handle_active(now, peer)
                 case ConfirmedEvent(peer):
                     device.handle_confirmed(now, peer)
+    return taken
 
 
 @dataclass
@@ -84,6 +87,7 @@ class Side:
         self.public_key = self.private_key.public()
         self.wall_offset = 0
         self.heard: list[HandshakeDatagram] = []
+        self.wakings = 0  # how often the plane or a deadline called the brain
         self._pair = pair
         self._numbers = count()
         self._random = Random(seed + 1)
@@ -148,9 +152,13 @@ class Side:
         self.settle()
 
     def settle(self) -> None:
-        dispatch(self._pair.now, self.plane, self.device)
+        self.wakings += dispatch(self._pair.now, self.plane, self.device)
 
     def handle_timeout(self) -> None:
+        deadline = self.device.next_timeout()
+        if deadline is None or deadline > self._pair.now:
+            return
+        self.wakings += 1
         self.device.handle_timeout(self._pair.now)
         self.settle()
 

@@ -437,3 +437,13 @@ def test_bytes_are_counted_as_datagrams_with_their_macs() -> None:
     pair.run(1)
     peer = pair.a.device.state("sim").peers[0]
     assert (peer.tx_bytes, peer.rx_bytes) == (148 + 96, 92)
+
+
+def test_the_brain_sleeps_while_packets_flow() -> None:
+    pair = Pair.established()
+    before = pair.a.wakings + pair.b.wakings
+    pair.every(0.01, pair.a.send_data, until=60)
+    pair.every(0.02, pair.b.send_data, until=60)
+    pair.run(60)
+    assert len(pair.b.received) > 5990
+    assert pair.a.wakings + pair.b.wakings - before < 20

@@ -1,8 +1,8 @@
 """What the brain needs of a plane; `holloway._native` fits structurally.
 
 The plane owns packets: sockets, sessions, allowed IPs, mac1, mac2 and cookies. It reports through
-events that the shell drains and hands to `core.device.Device.handle_event`. Times are nanoseconds
-on the clock that the shell passes as `now`.
+events that the shell drains and hands to the `handle_` methods of `core.device.Device`. Times are
+nanoseconds on the clock that the shell passes as `now`.
 """
 
 from __future__ import annotations
