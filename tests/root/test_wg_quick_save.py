@@ -127,3 +127,14 @@ def test_a_file_behind_a_link_is_replaced_where_it_is(host: QuickHost):
     assert host.host.run("readlink", CONFIG).stdout == "/run/real/real.conf\n"
     assert "Address = 10.1.0.1/24\n" in file(host, "/run/real/real.conf")
     host.host.run("rm", "-r", "/run/real")
+
+
+def test_a_disk_that_became_read_only_is_told(host: QuickHost):
+    config = host.configure(ADDRESS, peer())
+    host.wg_quick("up", "wg0")
+    host.host.run("mount", "-o", "remount,ro", "/etc/wireguard")
+    done = host.wg_quick("save", "wg0")
+    host.host.run("mount", "-o", "remount,rw", "/etc/wireguard")
+    assert done.returncode == 1
+    assert f"Could not write configuration file: {CONFIG}: Read-only file system" in done.stderr
+    assert file(host) == config

@@ -44,6 +44,9 @@ def _run(command: str, argument: str) -> int:
         if str(error):
             print(f"wg-quick: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        # Before the first step or in `save`; later on it is the steps' own affair.
+        return 1
     except OSError as error:
         place = "" if error.filename is None else f"{error.filename}: "
         print(f"wg-quick: {place}{error.strerror or error}", file=sys.stderr)
@@ -91,7 +94,7 @@ def _become_root() -> None:
     command = [sys.executable, *sys.orig_argv[1:]]
     try:
         os.execvp("sudo", ["sudo", "-p", prompt, "--", *command])  # noqa: S606
-    except FileNotFoundError:
+    except OSError:
         print("wg-quick must be run as root", file=sys.stderr)
         sys.exit(1)
 

@@ -37,11 +37,12 @@ KERNEL_LINK_LOCAL: Final = 3  # linux/if_addr.h, IFAPROT_KERNEL_LL
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A network device of this namespace."""
+    """A network device of this namespace; `kind` is `wireguard`, `tun` and the like."""
 
     name: str
     index: int
     mtu: int
+    kind: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,8 @@ class Netlink:
             if error.errno in _NO_SUCH_LINK:
                 return None
             raise
-        return Link(name, int(found["index"]), int(found.get_attr("IFLA_MTU")))
+        kind = found.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND")
+        return Link(name, int(found["index"]), int(found.get_attr("IFLA_MTU")), kind)
 
     def link_at(self, index: int) -> Link | None:
         """Find a link by index."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -68,9 +69,13 @@ def ordered(found: Sequence[Address], written: Sequence[str]) -> list[Interface]
 
     What the kernel gave by itself is left out: it would be refused as a duplicate next time.
     """
-    places = {str(interface(text)): place for place, text in enumerate(written)}
+    places: dict[str, int] = {}
+    for place, text in enumerate(written):
+        # The file may have been spoiled since it was used.
+        with suppress(ValueError):
+            places[str(interface(text))] = place
     kept = [address.interface for address in found if not address.automatic]
-    return sorted(kept, key=lambda each: places.get(str(each), len(places)))
+    return sorted(kept, key=lambda each: places.get(str(each), len(written)))
 
 
 def replace(path: Path, text: str) -> None:
@@ -84,8 +89,9 @@ def replace(path: Path, text: str) -> None:
         reason = f"Could not write configuration file: {path}: {error.strerror}"
         raise HollowayError(reason) from error
     finally:
-        # Gone already if it was moved.
-        temporary.unlink(missing_ok=True)
+        # Gone already if it was moved; and why it cannot go has been said above.
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -111,10 +111,18 @@ class DeleteLink:
         return f"ip link delete dev {self.name}"
 
     def apply(self, host: Host) -> None:
+        link = host.netlink.link(self.name)
         host.netlink.delete_link(self.name)
-        # A device in user space ends by itself when its link is gone. Wait until it has, or it
-        # may remove the socket of the one that an `up` right after this starts. wireguard-go,
-        # if it has only just begun, can miss that; it ends as well when its socket is gone.
+        if link is not None and link.kind == "tun":
+            self._await_device()
+
+    def _await_device(self) -> None:
+        """Wait until the device in user space, which ends without its link, has ended.
+
+        Else it may remove the socket of the one that an `up` right after this starts. If it has
+        only just begun, wireguard-go can miss that its link is gone; it ends as well when its
+        socket is.
+        """
         socket = Path(uapi.DIRECTORY, f"{self.name}{uapi.SUFFIX}")
         deadline = time.monotonic() + DEVICE_END_SECONDS
         while socket.exists() and time.monotonic() < deadline:

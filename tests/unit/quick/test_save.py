@@ -37,7 +37,7 @@ def test_addresses_keep_the_files_order_and_the_kernels_own_are_left_out():
         Address(ip_interface(text), automatic=text.startswith("fe80"))
         for text in ("10.9.0.1/24", "10.0.0.1/32", "fe80::1/64", "fd00::2/64", "fd00::1/64")
     ]
-    written = ["FD00::1/64", "10.0.0.1", "fd00::2/64"]
+    written = ["FD00::1/64", "10.0.0.1", "spoiled", "fd00::2/64"]
     kept = [str(each) for each in ordered(found, written)]
     assert kept == ["fd00::1/64", "10.0.0.1/32", "fd00::2/64", "10.9.0.1/24"]
 
