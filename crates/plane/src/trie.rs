@@ -43,18 +43,20 @@ bits!(u128);
 /// What a prefix holds: a value, and a stamp that the caller tells its entries apart by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// The caller's number for the prefix's owner.
+    /// The caller's number for the prefix's owner, below `u32::MAX`.
     pub value: u32,
     /// The caller's number for this entry.
     pub stamp: u64,
 }
 
+/// Small, because a lookup in a large table waits for memory at each node.
 #[derive(Clone, Debug)]
 struct Node<B> {
     bits: B,
-    length: u8,
-    held: Option<Held>,
     children: [u32; 2],
+    /// `NIL` if the prefix holds nothing.
+    value: u32,
+    length: u8,
 }
 
 impl<B: Bits> Node<B> {
@@ -67,6 +69,8 @@ impl<B: Bits> Node<B> {
 #[derive(Clone, Debug)]
 pub struct Trie<B> {
     nodes: Vec<Node<B>>,
+    /// The stamp of each node's entry; lookups do not need it.
+    stamps: Vec<u64>,
     free: Vec<u32>,
     root: u32,
 }
@@ -84,6 +88,7 @@ impl<B: Bits> Trie<B> {
     pub const fn new() -> Self {
         Self {
             nodes: Vec::new(),
+            stamps: Vec::new(),
             free: Vec::new(),
             root: NIL,
         }
@@ -92,70 +97,69 @@ impl<B: Bits> Trie<B> {
     /// The value of the longest prefix that covers `address`.
     #[must_use]
     pub fn lookup(&self, address: B) -> Option<u32> {
-        let mut found = None;
+        let mut found = NIL;
         let mut at = self.root;
         while let Some(node) = self.nodes.get(at as usize) {
             if !node.covers(address) {
                 break;
             }
-            if let Some(held) = node.held {
-                found = Some(held.value);
+            if node.value != NIL {
+                found = node.value;
             }
             if node.length == B::WIDTH {
                 break;
             }
             at = node.children[address.bit(node.length)];
         }
-        found
+        (found != NIL).then_some(found)
     }
 
     /// What exactly this prefix holds.
     #[must_use]
     pub fn get(&self, bits: B, length: u8) -> Option<Held> {
         let (_, _, at) = self.descend(bits, length);
-        let node = self.nodes.get(at as usize)?;
-        if node.length == length && node.bits == bits {
-            node.held
-        } else {
-            None
-        }
+        self.held(at).filter(|_| self.is_at(at, bits, length))
     }
 
     /// Let a prefix, host bits zero, hold something; what it held is given back.
     pub fn insert(&mut self, bits: B, length: u8, held: Held) -> Option<Held> {
         let (_, link, at) = self.descend(bits, length);
-        let Some(node) = self.nodes.get_mut(at as usize) else {
-            let leaf = self.add(bits, length, Some(held));
-            self.point(link, leaf);
-            return None;
-        };
-        if node.length == length && node.bits == bits {
-            return node.held.replace(held);
+        if self.is_at(at, bits, length) {
+            let before = self.held(at);
+            self.nodes[at as usize].value = held.value;
+            self.stamps[at as usize] = held.stamp;
+            return before;
         }
-        let (other, other_length) = (node.bits, node.length);
-        let shared = bits.shared(other).min(length).min(other_length);
         let leaf = self.add(bits, length, Some(held));
+        let top = match self.nodes.get(at as usize) {
+            Some(node) => self.join(node.bits, node.length, at, leaf),
+            None => leaf,
+        };
+        self.point(link, top);
+        None
+    }
+
+    /// Put a new leaf and the node that stands in its place, neither equal to nor above it, under
+    /// one node, and give that: the leaf itself if it covers the other, else a fork.
+    fn join(&mut self, other: B, other_length: u8, at: u32, leaf: u32) -> u32 {
+        let Node { bits, length, .. } = self.nodes[leaf as usize];
+        let shared = bits.shared(other).min(length).min(other_length);
         if shared == length {
             self.nodes[leaf as usize].children[other.bit(length)] = at;
-            self.point(link, leaf);
-        } else {
-            let fork = self.add(bits.masked(shared), shared, None);
-            let children = &mut self.nodes[fork as usize].children;
-            children[bits.bit(shared)] = leaf;
-            children[other.bit(shared)] = at;
-            self.point(link, fork);
+            return leaf;
         }
-        None
+        let fork = self.add(bits.masked(shared), shared, None);
+        let children = &mut self.nodes[fork as usize].children;
+        children[bits.bit(shared)] = leaf;
+        children[other.bit(shared)] = at;
+        fork
     }
 
     /// Let a prefix hold nothing; what it held is given back.
     pub fn remove(&mut self, bits: B, length: u8) -> Option<Held> {
         let (above, link, at) = self.descend(bits, length);
-        let node = self.nodes.get_mut(at as usize)?;
-        if node.length != length || node.bits != bits {
-            return None;
-        }
-        let held = node.held.take()?;
+        let held = self.held(at).filter(|_| self.is_at(at, bits, length))?;
+        self.nodes[at as usize].value = NIL;
         self.splice(link, at);
         // A fork that lost one of its two branches is no fork any more.
         if let (Link::Child(parent, _), Some(above)) = (link, above) {
@@ -184,7 +188,7 @@ impl<B: Bits> Trie<B> {
     fn splice(&mut self, link: Link, at: u32) {
         let node = &self.nodes[at as usize];
         let child = match node.children {
-            _ if node.held.is_some() => return,
+            _ if node.value != NIL => return,
             [child, NIL] | [NIL, child] => child,
             _ => return,
         };
@@ -199,18 +203,32 @@ impl<B: Bits> Trie<B> {
         }
     }
 
+    fn is_at(&self, at: u32, bits: B, length: u8) -> bool {
+        let node = self.nodes.get(at as usize);
+        node.is_some_and(|node| node.length == length && node.bits == bits)
+    }
+
+    fn held(&self, at: u32) -> Option<Held> {
+        let value = self.nodes.get(at as usize)?.value;
+        let stamp = *self.stamps.get(at as usize)?;
+        (value != NIL).then_some(Held { value, stamp })
+    }
+
     fn add(&mut self, bits: B, length: u8, held: Option<Held>) -> u32 {
+        let (value, stamp) = held.map_or((NIL, 0), |held| (held.value, held.stamp));
         let node = Node {
             bits,
-            length,
-            held,
             children: [NIL; 2],
+            value,
+            length,
         };
         if let Some(at) = self.free.pop() {
             self.nodes[at as usize] = node;
+            self.stamps[at as usize] = stamp;
             return at;
         }
         self.nodes.push(node);
+        self.stamps.push(stamp);
         u32::try_from(self.nodes.len() - 1).expect("fewer prefixes than memory has room for")
     }
 }
