@@ -15,15 +15,14 @@ from holloway.core.constants import SECOND, Nanoseconds
 from holloway.core.device import Device
 from holloway.key import Key
 from holloway.model import AllowedIP, DeviceUpdate, Endpoint, PeerUpdate
-from sim.plane import (
+from sim.plane import SimPeer, SimPlane
+from sim.values import (
     ActiveEvent,
     ConfirmedEvent,
     Datagram,
     HandshakeDatagram,
     HandshakeEvent,
     SimEndpoint,
-    SimPeer,
-    SimPlane,
     StaleEvent,
 )
 

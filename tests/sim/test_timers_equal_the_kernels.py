@@ -16,13 +16,8 @@ from holloway.key import Key
 from holloway.model import DeviceUpdate, Endpoint, PeerUpdate
 from sim.kernel_timers import KernelPeer, Keypair
 from sim.pair import dispatch
-from sim.plane import (
-    Datagram,
-    HandshakeDatagram,
-    SimEndpoint,
-    SimPlane,
-    TransportDatagram,
-)
+from sim.plane import SimPlane
+from sim.values import Datagram, HandshakeDatagram, SimEndpoint, TransportDatagram
 
 MILLISECOND = SECOND // 1000
 START = Nanoseconds(5000 * SECOND)

@@ -13,7 +13,8 @@ from holloway.errors import ConfigError
 from holloway.key import Key
 from holloway.model import AllowedIP, DeviceUpdate, Endpoint, PeerUpdate
 from sim.pair import Pair, seconds
-from sim.plane import SimEndpoint, SimPlane
+from sim.plane import SimPlane
+from sim.values import SimEndpoint
 
 NOW = seconds(100)
 ONE, TWO, THREE = (Key(bytes([n] * 32)) for n in (1, 2, 3))

@@ -17,7 +17,8 @@ from holloway.core.wire import Response
 from holloway.key import Key
 from holloway.model import DeviceUpdate, Endpoint, PeerUpdate
 from sim.pair import Pair, dispatch, seconds
-from sim.plane import SimEndpoint, SimPlane
+from sim.plane import SimPlane
+from sim.values import SimEndpoint
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "primitives.json"
 LOW_ORDER = json.loads(VECTORS.read_text())["x25519"]["low_order"]
