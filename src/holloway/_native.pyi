@@ -103,7 +103,11 @@ class Confirmed:
 
 @final
 class Trouble:
-    """Sending UDP began to fail with `errno`, or works again (0). One event a change."""
+    """Sending UDP began to fail with `errno`, or works again (0). One event a change.
+
+    It works again when a packet leaves to the peer that had the trouble, a second or more after
+    the last that did not. A full queue (EAGAIN, ENOBUFS) is no trouble.
+    """
 
     @property
     def errno(self) -> int: ...

@@ -402,8 +402,25 @@ def test_trouble_is_told_once_and_its_end_too(near: End, far: Far) -> None:
     near.peer.set_endpoint(home)
     inside(near, "send", "four")
     assert far.open()[0] == 3
+    troubles: list[int] = []
+
+    def over() -> bool:
+        near.peer.send_keepalive()
+        events = near.plane.events()
+        troubles.extend(event.errno for event in events if isinstance(event, Trouble))
+        return 0 in troubles
+
+    assert until(over)
+    assert troubles == [errno.EACCES, 0]
+
+
+def test_trouble_with_a_peer_that_is_removed_is_over(near: End, far: Far) -> None:
+    near.peer.set_endpoint(near.plane.endpoint("255.255.255.255", 9))
+    near.peer.send_handshake(initiation(), boottime())
+    near.peer.remove()
     troubles = [event.errno for event in near.plane.events() if isinstance(event, Trouble)]
     assert troubles == [errno.EACCES, 0]
+    assert far.silent()
 
 
 def test_debts_become_due_and_are_settled(near: End, far: Far) -> None:

@@ -176,6 +176,7 @@ impl Batch {
             data,
             segment: self.segment,
             class: self.class,
+            now: turn.now,
         };
         transmit(
             turn.shared,

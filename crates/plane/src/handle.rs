@@ -137,6 +137,7 @@ impl Handle {
             data: stamped,
             segment: stamped.len(),
             class: HANDSHAKE_CLASS,
+            now,
         };
         let sockets = self.shared.sockets.read();
         transmit(&self.shared, sockets.as_ref(), &self.peer, &mut to, cargo);
@@ -225,6 +226,6 @@ impl Handle {
         let _ = self.peer.take_staged();
         let _ = self.peer.unwatch();
         self.shared.peers.lock().remove(&self.id());
-        self.shared.sending(&self.peer, 0);
+        self.shared.forget_trouble(&self.peer);
     }
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 
 use crate::allowed_ips::AllowedIps;
-use crate::clock::Nanos;
+use crate::clock::{Nanos, SECOND};
 use crate::discard::{Discard, Discards};
 use crate::events::{Event, Events};
 use crate::gate::{Gate, system_random};
@@ -47,7 +47,9 @@ pub struct Shared {
     /// The interface's MTU, which bounds the padding.
     pub mtu: AtomicU32,
     flush: Mutex<Vec<Arc<Peer>>>,
+    /// The peer that cannot be sent to and the errno; 0 if all can.
     trouble: AtomicU64,
+    trouble_seen: AtomicU64,
 }
 
 impl Shared {
@@ -67,6 +69,7 @@ impl Shared {
             mtu: AtomicU32::new(mtu),
             flush: Mutex::default(),
             trouble: AtomicU64::new(0),
+            trouble_seen: AtomicU64::new(0),
         })
     }
 
@@ -117,30 +120,43 @@ impl Shared {
         peers
     }
 
-    /// The peer sent to got it, or not (`errno`). One event a change, and only the peer whose
-    /// sending failed can tell that it works again: others would say so at every packet. A full
-    /// queue is no trouble, only load.
-    pub fn sending(&self, peer: &Peer, errno: i32) {
+    /// Sending to `peer` worked (`errno` 0) or did not. One event a change: only the peer whose
+    /// sending failed can tell that it works again, and only a second later, or a path that loses
+    /// every other packet would say so at each. A full queue is no trouble, only load.
+    pub fn sending(&self, peer: &Peer, errno: i32, now: Nanos) {
         let before = self.trouble.load(Ordering::Relaxed);
         let load = matches!(errno, libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM);
         if load || before == 0 && errno == 0 {
             return;
         }
         let owner = u64::from(peer.id()) << 32;
-        let after = match errno {
-            0 => 0,
-            errno => owner | u64::from(errno.cast_unsigned()),
-        };
-        let another = before != 0 && before & !u64::from(u32::MAX) != owner;
-        if another || before == after {
+        if before != 0 && before & !u64::from(u32::MAX) != owner {
             return;
         }
+        let after = if errno == 0 {
+            if now < self.trouble_seen.load(Ordering::Relaxed) + SECOND {
+                return;
+            }
+            0
+        } else {
+            self.trouble_seen.store(now, Ordering::Relaxed);
+            owner | u64::from(errno.cast_unsigned())
+        };
+        self.change_trouble(before, after, errno);
+    }
+
+    /// A peer that is removed can no longer tell that sending to it works again.
+    pub fn forget_trouble(&self, peer: &Peer) {
+        let before = self.trouble.load(Ordering::Relaxed);
+        if before >> 32 == u64::from(peer.id()) {
+            self.change_trouble(before, 0, 0);
+        }
+    }
+
+    fn change_trouble(&self, before: u64, after: u64, errno: i32) {
         let (set, get) = (Ordering::AcqRel, Ordering::Relaxed);
-        if self
-            .trouble
-            .compare_exchange(before, after, set, get)
-            .is_ok()
-        {
+        let swapped = self.trouble.compare_exchange(before, after, set, get);
+        if before != after && swapped.is_ok() {
             self.events.push(Event::Trouble(errno));
         }
     }

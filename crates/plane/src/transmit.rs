@@ -4,6 +4,7 @@
 
 use std::io;
 
+use crate::clock::Nanos;
 use crate::discard::Discard;
 use crate::endpoint::Endpoint;
 use crate::peer::Peer;
@@ -23,6 +24,8 @@ pub struct Cargo<'a> {
     pub segment: usize,
     /// The traffic class of their IP headers.
     pub class: u8,
+    /// When.
+    pub now: Nanos,
 }
 
 /// Whether to go on with what remains.
@@ -49,7 +52,7 @@ pub fn transmit(
         return;
     };
     let errno = trains(shared, socket, peer, to, cargo);
-    shared.sending(peer, errno);
+    shared.sending(peer, errno, cargo.now);
 }
 
 /// As many at once as may be. The errno of the last failure, or 0.
@@ -169,4 +172,32 @@ fn waits(error: &io::Error) -> bool {
 #[must_use]
 pub fn full_train(segment: usize) -> usize {
     (MAX_PAYLOAD / segment).clamp(1, MAX_SEGMENTS) * segment
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_train_is_as_long_as_one_send_may_be() {
+        assert_eq!(full_train(1452), 45 * 1452);
+        assert_eq!(full_train(32), MAX_SEGMENTS * 32);
+        assert_eq!(full_train(60_000), 60_000);
+        assert_eq!(full_train(65_507), 65_507);
+    }
+
+    #[test]
+    fn a_source_is_doubted_only_where_there_is_one_and_a_train_before_it() {
+        let chosen = Endpoint::parse("192.0.2.1", 1).expect("an address");
+        let local = Some("192.0.2.2".parse().expect("an address"));
+        let sticky = Endpoint { local, ..chosen };
+        let of = |several, to| Refusal::of(libc::EINVAL, several, to);
+        assert!(matches!(of(true, &sticky), Refusal::Train(_)));
+        assert!(matches!(of(false, &sticky), Refusal::Source(_)));
+        assert!(matches!(of(false, &chosen), Refusal::Final(_)));
+        assert!(matches!(
+            Refusal::of(libc::EPERM, true, &sticky),
+            Refusal::Final(libc::EPERM)
+        ));
+    }
 }
