@@ -148,7 +148,8 @@ class Demo:
             private = host.run("cat", f"/etc/wireguard/{name}-private.key").stdout.strip()
             host.write(f"/etc/wireguard/{name}.conf", config.format(private=private, peer=peer))
             print(f"\n  {host.name}: /etc/wireguard/{name}.conf")
-            print(textwrap.indent(config.format(private="(hidden)", peer=peer), "    | "), end="")
+            shown = config.format(private="(hidden)", peer=peer)
+            print("".join(f"    | {line}\n" for line in shown.splitlines()), end="")
 
     def bring_up(self) -> None:
         self.title("Up", "wg-quick makes the interface and configures it. The office's peer has no"
@@ -167,7 +168,7 @@ class Demo:
         self.say(self.office, "wg show", "wg", "show")
 
     def eavesdrop(self) -> None:
-        self.title("On the wire", f"The laptop sends this sentence a hundred times: {SENTENCE!r}."
+        self.title("On the wire", f'The laptop sends, a hundred times: "{SENTENCE.strip()}"'
                                   " Two eavesdroppers at the office look for it.")  # fmt: skip
         taps = {name: self.program(self.office, "eavesdrop", name, SENTENCE)
                 for name in ("wg0", "eth0")}  # fmt: skip

@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     match arguments:
         case ["demo"]:
-            from holloway.cli import demo
+            import holloway.cli.demo as demo
 
             return demo.main()
         case ["help" | "-h" | "--help"]:
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
             print(f"holloway {__version__}")
             return 0
         case ["demo", "-h" | "--help"]:
-            from holloway.cli import demo
+            import holloway.cli.demo as demo
 
             print(demo.HELP, end="")
             return 0

@@ -1,0 +1,48 @@
+"""What import-linter cannot see: the compiled extension, and what a command really loads."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import holloway
+
+SOURCES = Path(holloway.__file__).parent
+EVENT_LOOP_AND_EXTENSION = {"tunnel.py", "daemon.py", "uapi_server.py", "cli/device.py"}
+
+
+def imported(path: Path) -> set[str]:
+    """Name every module that a file imports, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def test_only_the_shell_touches_the_extension_and_the_event_loop() -> None:
+    users = {
+        str(path.relative_to(SOURCES))
+        for path in SOURCES.rglob("*.py")
+        if imported(path) & {"asyncio", "holloway._native"}
+    }
+    assert users == EVENT_LOOP_AND_EXTENSION
+
+
+@pytest.mark.parametrize("arguments", [["show", "interfaces"], ["genkey"], ["show", "nope"]])
+def test_wg_starts_without_what_it_does_not_need(arguments: list[str]) -> None:
+    script = (
+        "import sys; from holloway.cli.wg import main; status = main(sys.argv[1:]);"
+        "heavy = {'asyncio', 'pyroute2', 'cryptography', 'holloway._native', 'argparse'};"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.splitlines()[-1] == "[]"
