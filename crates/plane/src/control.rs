@@ -8,7 +8,7 @@ use libc::c_int;
 /// Room for every message we send or ask for.
 pub const ROOM: usize = 128;
 
-/// linux/in6.h: IPV6_TCLASS and so on are in libc; UDP_GRO and UDP_SEGMENT too.
+/// A message begins with its length in a word, and is padded to whole words (CMSG_ALIGN).
 const WORD: usize = size_of::<usize>();
 const HEADER: usize = size_of::<libc::cmsghdr>();
 
