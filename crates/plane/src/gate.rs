@@ -18,11 +18,11 @@ use crate::clock::{Nanos, SECOND};
 use crate::discard::Discard;
 use crate::limiter::Limiter;
 
-/// Message types (paper, 5.4).
+/// Type of the first handshake message (paper, 5.4).
 pub const INITIATION: u8 = 1;
-/// See `INITIATION`.
+/// Type of the second.
 pub const RESPONSE: u8 = 2;
-/// See `INITIATION`.
+/// Type of the answer under load.
 pub const COOKIE_REPLY: u8 = 3;
 
 /// Length of an initiation.

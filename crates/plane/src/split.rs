@@ -36,6 +36,18 @@ pub struct Segments {
     pub last: usize,
 }
 
+impl Segments {
+    /// `payload` bytes, not none, cut to `size`, each part behind as many bytes of headers.
+    fn of(headers: usize, payload: usize, size: usize, mtu: usize) -> Self {
+        Self {
+            count: payload.div_ceil(size),
+            stride: OVERHEAD + padded(headers + size, mtu),
+            length: headers + size,
+            last: headers + (payload - 1) % size + 1,
+        }
+    }
+}
+
 /// Make the packets of one TUN read in `out`, unpadded and unsealed. `mtu` bounds the padding that
 /// `stride` leaves room for.
 pub fn split(
@@ -56,12 +68,7 @@ pub fn split(
     if payload.len() <= size {
         return whole(&template.checksum_only(), packet, out, mtu);
     }
-    let segments = Segments {
-        count: payload.len().div_ceil(size),
-        stride: OVERHEAD + padded(template.headers + size, mtu),
-        length: template.headers + size,
-        last: template.headers + (payload.len() - 1) % size + 1,
-    };
+    let segments = Segments::of(template.headers, payload.len(), size, mtu);
     let end = (segments.count - 1) * segments.stride + OVERHEAD + padded(segments.last, mtu);
     let out = out.get_mut(..end).ok_or(Discard::BadOffload)?;
     let slots = out.chunks_mut(segments.stride);
