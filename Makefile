@@ -37,7 +37,8 @@ $(VENV)/.built: $(VENV)/.installed $(RUST_SOURCES)
 test: check
 	@scripts/debian-packages wireguard-tools iperf3 tcpdump
 	@scripts/peers
-	cargo test --release --quiet
+	cargo test --quiet
+	@$(MAKE) --no-print-directory loom
 	$(BIN)/pytest
 
 check: build
@@ -47,7 +48,7 @@ check: build
 	$(BIN)/python -m mypy.stubtest holloway._native
 	$(BIN)/lint-imports
 	cargo fmt --check
-	cargo clippy --quiet --release --all-targets -- -D warnings
+	cargo clippy --quiet --all-targets -- -D warnings
 
 bench: build
 	@scripts/debian-packages wireguard-tools iperf3
@@ -55,12 +56,13 @@ bench: build
 	$(BIN)/python bench/compare.py
 
 loom:
-	RUSTFLAGS="--cfg loom" cargo test --release --quiet -p holloway-plane --lib --target-dir target/loom debts
+	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 CARGO_TARGET_DIR=target/loom \
+	    cargo test --release --quiet -p holloway-plane --lib debts
 
 fuzz:
 	@command -v cargo-fuzz >/dev/null || cargo install -q cargo-fuzz
-	for target in $$(cargo +nightly fuzz list); do \
-	    cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+	cd fuzz && for target in $$(cargo +nightly fuzz list); do \
+	    cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=3000 || exit 1; done
 
 format: $(VENV)/.installed
 	$(BIN)/ruff format

@@ -235,7 +235,7 @@ class Peer:
 
         Older sessions move as in the kernel's noise.c, add_new_keypair. A session unconfirmed
         becomes current with the first packet received under it, and `Confirmed` tells.
-        A confirmed one sends what is staged.
+        A confirmed one sends what is staged, or an empty packet that tells the responder.
         """
 
     def due(self, now: int, keepalive: int, handshake: int, persistent: int, /) -> Due:

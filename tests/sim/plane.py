@@ -152,6 +152,7 @@ class SimPeer:
         self._awaiting = None
         self.previous = self.next or self.current
         self.current, self.next = session, None
+        self.send_keepalive()
 
     def due(self, now: int, keepalive: int, handshake: int, persistent: int, /) -> SimDue:
         owed = self._owed_since is not None and now >= self._owed_since + keepalive

@@ -158,7 +158,8 @@ impl Handle {
         self.shared.request_flush(&self.peer);
     }
 
-    /// Put a new session in place: current if `confirmed`, else next.
+    /// Put a new session in place: current if `confirmed`, else next. A confirmed one sends what is
+    /// staged, or an empty packet that tells the responder.
     pub fn install(&self, agreed: &Agreed<'_>, confirmed: bool) {
         let session = Arc::new(Session::new(
             agreed.local_index,
@@ -189,9 +190,7 @@ impl Handle {
         }
         drop(index);
         if confirmed {
-            // Asked for even if nothing is staged now: the shard may be about to stage a packet for
-            // which it found no session.
-            self.shared.request_flush(&self.peer);
+            self.send_keepalive();
         }
     }
 

@@ -225,8 +225,6 @@ class Peer(Generic[EndpointType]):
         self._forget_handshake()
         self._install(now, keys, initiator=True)
         self._complete()
-        # Sends what is staged, else an empty packet that confirms the session at once.
-        self.plane.send_keepalive()
         self.plane.watch()
         return None
 
