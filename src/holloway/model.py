@@ -79,13 +79,13 @@ class Endpoint:
         """Read `192.0.2.1:51820` or `[fe80::1%eth0]:51820`, never a name; raises ValueError."""
         host, _, port = text.rpartition(":")
         bracketed = host.startswith("[") and host.endswith("]")
-        address, percent, zone = host.strip("[]").partition("%") if bracketed else (host, "", "")
+        address, percent, zone = host[1:-1].partition("%") if bracketed else (host, "", "")
         try:
             family = socket.AF_INET6 if bracketed else socket.AF_INET
             packed = socket.inet_pton(family, address)
         except (OSError, ValueError):
             raise ValueError(f"not an endpoint: {text!r}") from None
-        zoned = zone.isprintable() and not zone.isspace() and bool(zone)
+        zoned = zone.isprintable() and bool(zone) and not any(c in zone for c in " %]/")
         if (percent and not zoned) or not (port.isascii() and port.isdigit()):
             raise ValueError(f"not an endpoint: {text!r}")
         if len(port) > PORT_DIGITS or int(port) > MAX_PORT:

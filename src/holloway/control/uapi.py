@@ -56,7 +56,10 @@ class Socket:
         """Ask the device; raises `OSError`."""
         answer = self._transact("get=1\n\n")
         # In an answer to get, the number is positive (ipc-uapi.h of wireguard-tools).
-        _raise(_status(answer))
+        status = _status(answer)
+        if status < 0:
+            raise _protocol_error()
+        _raise(status)
         try:
             return parse_get(answer, self.name)
         except UapiError as error:
@@ -98,6 +101,8 @@ def _status(answer: str) -> int:
     digits = "" if status is None else status.removeprefix("-")
     if status is None or not (digits.isascii() and digits.isdigit()) or len(digits) > _DIGITS:
         raise _protocol_error()
+    if int(digits) > _MAX_ERRNO:
+        raise _protocol_error()
     return int(status)
 
 
@@ -131,3 +136,4 @@ def _path(name: str) -> str:
 
 _PIECE: Final = 1 << 16
 _DIGITS: Final = 10
+_MAX_ERRNO: Final = 0x7FFFFFFF

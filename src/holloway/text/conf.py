@@ -15,6 +15,7 @@ from holloway.model import AllowedIP, Device, DeviceUpdate, Endpoint, Peer, Peer
 from holloway.text.quick import QuickConfig, parse_quick
 from holloway.text.values import (
     Resolver,
+    lowered,
     parse_allowed_ips,
     parse_endpoint,
     parse_fwmark,
@@ -67,7 +68,7 @@ class _Reader:
         self.peers: list[_PeerReader] = []
 
     def read(self, number: int, line: str) -> None:
-        section = line.lower()
+        section = lowered(line)
         if section in {"[interface]", "[peer]"}:
             self.section = section
             if section == "[peer]":
@@ -76,7 +77,7 @@ class _Reader:
         name, _, value = line.partition("=")
         try:
             # wg(8) knows a setting by its name and "=" with something after it.
-            if not (value and self._setting(name.lower(), value)):
+            if not (value and self._setting(lowered(name), value)):
                 raise ConfigError(f"Line unrecognized: `{line}'")
         except ConfigError as error:
             error.key, error.line = name, number

@@ -30,6 +30,11 @@ class Resolver(Protocol):
         """Tell the user of something that is accepted all the same."""
 
 
+def lowered(text: str) -> str:
+    """Lower the case of ASCII letters: to wg(8), the Kelvin sign is no k."""
+    return text.lower() if text.isascii() else text
+
+
 def decimal(text: str, most: int) -> int | None:
     """Read ASCII digits, at most `most`; None if they are anything else."""
     if not (text.isascii() and text.isdigit()):

@@ -44,29 +44,29 @@ def _key_file(file: IO[bytes]) -> Key:
         return Key.ZERO  # /dev/null too; an empty pipe is no key, as wg(8) has it
     if len(text) != BASE64_LENGTH:
         raise ConfigError(_BAD_LENGTH)
-    trailing = _after_space(file)
+    trailing = _after(file, SPACE)
     if trailing:
         shown = trailing.decode(errors="surrogateescape")
         raise ConfigError(f"Found trailing character in key file: `{shown}'")
     return parse_key(text.partition(b"\0")[0].decode(errors="surrogateescape"))
 
 
-def _after_space(file: IO[bytes]) -> bytes:
-    """The first byte that is not space, or none."""
+def _after(file: IO[bytes], passed: bytes) -> bytes:
+    """The first byte that is none of those to pass over; empty at the end."""
     while piece := file.read(_PIECE):
-        if rest := piece.lstrip(SPACE):
+        if rest := piece.lstrip(passed):
             return rest[:1]
     return b""
 
 
 def _pubkey() -> int:
     text = sys.stdin.buffer.read(BASE64_LENGTH)
+    if len(text) == BASE64_LENGTH and _after(sys.stdin.buffer, SPACE + b"\0"):
+        return fail(f"{NAME}: Trailing characters found after key")
     try:
         private = Key.from_base64(text.decode("ascii"))
     except (KeyFormatError, UnicodeDecodeError):
         return fail(f"{NAME}: Key is not the correct length or format")
-    if _after_space(sys.stdin.buffer):
-        return fail(f"{NAME}: Trailing characters found after key")
     print_out(f"{private.public().base64}\n")
     return 0
 

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import errno
+import socket
+
+import pytest
+
+from holloway.control.resolve import BadEnvironment, SystemResolver
+from holloway.errors import ConfigError
+from holloway.model import Endpoint
+
+
+class Desk:
+    """A resolver whose waits pass at once, and what it told and waited."""
+
+    def __init__(self, retries: str | None = None) -> None:
+        self.told: list[str] = []
+        self.waits: list[float] = []
+        environment = {} if retries is None else {"WG_ENDPOINT_RESOLUTION_RETRIES": retries}
+        self.resolver = SystemResolver(self.told.append, environment, self.waits.append)
+
+    def endpoint(self, text: str = "1.2.3.4:5") -> Endpoint:
+        host, _, service = text.rpartition(":")
+        return self.resolver.endpoint(host, service, text)
+
+
+class Failing:
+    """In the place of getaddrinfo: fails so often, then answers."""
+
+    def __init__(self, error: OSError, times: int) -> None:
+        self.error, self.left = error, times
+        self.answer = socket.getaddrinfo("1.2.3.4", 5, type=socket.SOCK_DGRAM)
+
+    def __call__(self, *_: object) -> object:
+        self.left -= 1
+        if self.left >= 0:
+            raise self.error
+        return self.answer
+
+
+AGAIN = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+
+def test_a_passing_failure_is_waited_out_ever_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", Failing(AGAIN, 3))
+    desk = Desk()
+    assert desk.endpoint() == Endpoint("1.2.3.4", 5)
+    assert desk.waits == [1.0, 1.2, 1.44]
+    assert desk.told[1] == (
+        "Temporary failure in name resolution: `1.2.3.4:5'. Trying again in 1.20 seconds..."
+    )
+
+
+def test_after_fifteen_retries_it_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", Failing(AGAIN, 100))
+    desk = Desk()
+    with pytest.raises(ConfigError, match=r"name resolution: `1\.2\.3\.4:5'$"):
+        desk.endpoint()
+    assert len(desk.waits) == 15
+
+
+def test_infinity_never_gives_up_and_waits_at_most_20_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", Failing(AGAIN, 100))
+    desk = Desk("infinity")
+    assert desk.endpoint() == Endpoint("1.2.3.4", 5)
+    assert (len(desk.waits), desk.waits[-1]) == (100, 20.0)
+
+
+@pytest.mark.parametrize("number", [socket.EAI_NONAME, socket.EAI_FAIL, socket.EAI_NODATA])
+def test_a_lasting_failure_is_not_tried_again(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", Failing(socket.gaierror(number, "gone"), 1))
+    desk = Desk()
+    with pytest.raises(ConfigError, match="gone"):
+        desk.endpoint()
+    assert desk.waits == []
+
+
+def test_an_error_of_the_system_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = OSError(errno.EMFILE, "Too many open files")
+    monkeypatch.setattr(socket, "getaddrinfo", Failing(error, 9))
+    with pytest.raises(ConfigError, match=r"Too many open files: `1\.2\.3\.4:5'"):
+        Desk("0").endpoint()
+
+
+def test_a_variable_without_meaning_is_an_error_of_its_own() -> None:
+    with pytest.raises(BadEnvironment, match="WG_ENDPOINT_RESOLUTION_RETRIES: `x'"):
+        Desk("x").endpoint()
+
+
+def test_a_port_may_be_a_large_number_and_wraps_around() -> None:
+    assert Desk().resolver.port("70000") == 4464
+    assert Desk().endpoint("::1:70000").port == 4464
+
+
+def test_a_host_with_a_letter_beyond_ascii_goes_out_as_it_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[object] = []
+    answer = socket.getaddrinfo("1.2.3.4", 5, type=socket.SOCK_DGRAM)
+
+    def record(*arguments: object) -> object:
+        asked.extend(arguments[:2])
+        return answer
+
+    monkeypatch.setattr(socket, "getaddrinfo", record)
+    Desk().endpoint("b\u00fccher:http")
+    assert asked == ["b\u00fccher".encode(), b"http"]

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from holloway import control
+from holloway.control import uapi
+from holloway.key import Key
+from holloway.model import DeviceUpdate, Peer
+from scripted_device import ScriptedDevice
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PA = Key(bytes([5]) * 32)
+
+
+@pytest.fixture(autouse=True)
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    # A short way to it: the path of a socket has room for 108 bytes.
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(uapi, "DIRECTORY", ".")
+    return tmp_path
+
+
+def test_a_device_is_found_asked_and_changed(directory: Path) -> None:
+    with ScriptedDevice("wg0.sock", f"listen_port=7\npublic_key={PA.hex}\nerrno=0\n\n") as device:
+        assert uapi.names() == ["wg0"]
+        found = control.find("wg0")
+        assert found.get().peers == (Peer(PA),)
+        found.set(DeviceUpdate(listen_port=9))
+    assert device.requests == ["get=1\n\n", "set=1\nlisten_port=9\n\n"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "number"),
+    [("errno=22\n\n", 22), ("errno=-22\n\n", errno.EPROTO), ("listen_port=x\nerrno=0\n\n", 71),
+     ("listen_port=5\n\n", errno.EPROTO), ("", errno.EPROTO), ("errno=0\n", errno.EPROTO)],
+)  # fmt: skip
+def test_a_refused_question_is_an_error_with_its_number(answer: str, number: int) -> None:
+    with ScriptedDevice("wg0.sock", answer), pytest.raises(OSError, match=r".") as caught:
+        control.find("wg0").get()
+    assert caught.value.errno == number
+
+
+@pytest.mark.parametrize(("answer", "number"), [("errno=-98\n\n", 98), ("errno=98\n\n", -98)])
+def test_a_refused_change_has_a_negative_number(answer: str, number: int) -> None:
+    with ScriptedDevice("wg0.sock") as device:
+        device.set_answer = answer
+        with pytest.raises(OSError, match=r".") as caught:
+            control.find("wg0").set(DeviceUpdate())
+    assert caught.value.errno == number
+
+
+def test_a_long_answer_in_many_pieces_comes_whole() -> None:
+    lines = "".join(f"public_key={number:064x}\n" for number in range(5000))
+    with ScriptedDevice("wg0.sock", f"{lines}errno=0\n\n"):
+        assert len(control.find("wg0").get().peers) == 5000
+
+
+def test_a_dead_socket_is_removed_and_a_live_one_stays(directory: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("dead.sock")
+    with ScriptedDevice("live.sock"):
+        (directory / "file.sock").touch()
+        (directory / ".sock").touch()
+        assert uapi.names() == ["live"]
+    assert sorted(os.listdir(directory)) == [".sock", "file.sock", "live.sock"]
+
+
+@pytest.mark.parametrize("name", ["nope", "a/b", "../wg0", "", "x" * 200, "a\0b"])
+def test_a_name_without_a_socket_is_refused_as_without_the_kernel_module(name: str) -> None:
+    for action in (
+        lambda: control.find(name).get(),
+        lambda: control.find(name).set(DeviceUpdate()),
+    ):
+        with pytest.raises(OSError, match="Protocol not supported"):
+            action()
+
+
+def test_without_the_directory_there_are_no_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uapi, "DIRECTORY", "./none")
+    assert uapi.names() == []

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from holloway.key import Key
+from holloway.model import Device, DeviceUpdate, Peer, PeerUpdate, diff
+
+KEYS = [Key(bytes([number]) + bytes(31)) for number in (1, 2, 3)]
+DEVICE = Device("wg0", peers=tuple(Peer(key) for key in KEYS))
+
+
+def test_peers_that_are_not_named_go_one_by_one_the_highest_key_first() -> None:
+    kept = PeerUpdate(KEYS[1], replace_allowed_ips=True)
+    update = DeviceUpdate(listen_port=5, replace_peers=True, peers=(kept,))
+    gone = [PeerUpdate(key, remove=True) for key in (KEYS[2], KEYS[0])]
+    assert diff(DEVICE, update) == DeviceUpdate(listen_port=5, peers=(*gone, kept))
+
+
+def test_peers_that_are_named_are_not_removed() -> None:
+    update = DeviceUpdate(replace_peers=True, peers=tuple(PeerUpdate(key) for key in KEYS))
+    assert not any(peer.remove for peer in diff(DEVICE, update).peers)
+
+
+def test_where_no_peer_is_named_all_go_at_once() -> None:
+    update = DeviceUpdate(replace_peers=True)
+    assert diff(DEVICE, update) == update
