@@ -66,8 +66,14 @@ AllowedIPs = 10.10.11.0/24,10.10.10.0/24
 """
 
 
-def main() -> int:
+def main(options: list[str]) -> int:
     """Run the demo; returns the exit status."""
+    if options in (["-h"], ["--help"]):
+        print(HELP, end="")
+        return 0
+    if options:
+        print(HELP.partition("\n")[0], file=sys.stderr)
+        return 1
     if os.geteuid() != 0:
         print("The demo makes network namespaces and TUN interfaces, which needs root.")
         print("Run it as:  sudo holloway demo   (or: sudo make demo)")

@@ -29,10 +29,10 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     arguments = sys.argv[1:] if argv is None else argv
     match arguments:
-        case ["demo"]:
-            import holloway.cli.demo as demo
+        case ["demo", *options]:
+            from holloway.cli.demo import main as demo
 
-            return demo.main()
+            return demo(options)
         case ["help" | "-h" | "--help"]:
             print(HELP, end="")
             return 0
@@ -40,11 +40,6 @@ def main(argv: list[str] | None = None) -> int:
             from holloway import __version__
 
             print(f"holloway {__version__}")
-            return 0
-        case ["demo", "-h" | "--help"]:
-            import holloway.cli.demo as demo
-
-            print(demo.HELP, end="")
             return 0
     if arguments:
         print(f"Invalid command: {' '.join(arguments)!r}", file=sys.stderr)
