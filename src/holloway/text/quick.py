@@ -45,8 +45,8 @@ def parse_quick(text: str) -> QuickConfig:
     reader = _Reader()
     in_interface = False
     lines = text.replace("\0", "").split("\n")
-    if not lines[-1]:
-        lines.pop()
+    if not lines[-1].strip(BLANK):
+        lines.pop()  # what follows the last line end is a line only if there is something in it
     for number, raw in enumerate(lines, 1):
         line = raw.strip(BLANK)
         key = line.partition("#")[0].partition("=")[0].strip(SPACE).lower()

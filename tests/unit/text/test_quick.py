@@ -69,6 +69,10 @@ def test_a_bad_value_is_refused_with_its_line(line: str, key: str, reason: str) 
     assert (caught.value.line, caught.value.key, caught.value.reason) == (3, key, reason)
 
 
+def test_space_after_the_last_line_end_is_no_line() -> None:
+    assert parse_quick("[Peer]\n  ").stripped == "[Peer]\n\n"
+
+
 def test_windows_line_ends_are_understood() -> None:
     config = parse_quick("[Interface]\r\nAddress = 10.0.0.1/24\r\nMTU = 1400\r\n")
     assert (config.addresses, config.mtu) == (["10.0.0.1/24"], 1400)
