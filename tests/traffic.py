@@ -82,5 +82,23 @@ def udp_garbage(address: str, port: str, count: str, seed: str) -> None:
     print(json.dumps({"sent": int(count) + 1}))
 
 
+def packet_garbage(interface: str, count: str) -> None:
+    """Put packets on an interface that no IP stack would send."""
+    print("ready", flush=True)
+    source, sent = random.Random(3), 0
+    with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM) as sender:
+        for number in range(int(count)):
+            data = bytearray(source.randbytes(number % 100 + 1))
+            data[0] = source.choice((0x45, 0x4F, 0x60, 0x00, 0xFF))
+            if len(data) >= 20 and number % 2:
+                data[16:20] = socket.inet_aton("10.1.0.2")
+            protocol = source.choice((0x0800, 0x86DD))
+            try:
+                sent += sender.sendto(data, (interface, protocol)) > 0
+            except OSError:
+                continue
+    print(json.dumps({"sent": sent}))
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1]](*sys.argv[2:])

@@ -245,6 +245,17 @@ def test_garbage_from_strangers_is_counted_and_costs_nobody_a_session(host: Host
     assert process.communicate(timeout=5) == ("", "")
 
 
+def test_malformed_packets_from_the_interface_are_dropped_without_a_word(host: Host) -> None:
+    process = host.popen(DEVICE, "-f", "wg0")
+    assert eventually(lambda: "wg0.sock" in host.run("ls", "/run/wireguard").stdout)
+    talk(host, f"set=1\n{SETTINGS}endpoint=127.0.0.1:9\nallowed_ip=10.1.0.0/16\n\n")
+    host.run("ip", "link", "set", "wg0", "up")
+    assert result(program(host, "packet_garbage", "wg0", "3000"))["sent"] > 2000  # type: ignore[operator]
+    assert talk(host, "get=1\n\n").endswith("errno=0\n\n")
+    host.run("rm", "/run/wireguard/wg0.sock")
+    assert process.communicate(timeout=5) == ("", "")
+
+
 def test_a_full_disk_under_the_log_does_not_stop_it(host: Host) -> None:
     host.run("sh", "-c", f"LOG_LEVEL=debug {DEVICE} wg0 >/dev/full 2>&1")
     for _ in range(3):
