@@ -77,6 +77,7 @@ class Daemon:
             notify("READY=1")
             await self._ended.wait()
             notify("STOPPING=1")
+            self._report_discards()
             log.info("Shutting down")
 
     def _start_tunnel(self, stack: contextlib.ExitStack) -> None:
@@ -112,6 +113,12 @@ class Daemon:
         if trouble != self._trouble:
             self._trouble = trouble
             log.error("%s", trouble)
+
+    def _report_discards(self) -> None:
+        """Say what was not passed on in the device's life, and why."""
+        counts = self._tunnel.discards()
+        reasons = [f"{count} {reason}" for reason, count in counts.items() if count]
+        log.info("Packets not passed on: %s", ", ".join(reasons) or "none")
 
     def _watch_socket(self, stack: contextlib.ExitStack) -> None:
         """End with the socket's removal; take the socket along otherwise."""

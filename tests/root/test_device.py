@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,6 @@ from holloway.lab import Host
 from hosts import DEVICES, WG, eventually, program, result, start_device
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.root
@@ -232,17 +232,28 @@ def test_a_port_in_use_is_refused_and_changes_nothing(host: Host) -> None:
     taken.communicate()
 
 
-def test_garbage_from_strangers_is_counted_and_costs_nobody_a_session(host: Host) -> None:
-    """Every kind and length of datagram; no log line at the default level, no answer."""
-    process: subprocess.Popen[str] = host.popen(DEVICE, "-f", "wg0")
+@pytest.mark.parametrize("level", ["error", "debug"])
+def test_garbage_from_strangers_is_counted_and_costs_nobody_a_session(
+    host: Host, level: str
+) -> None:
+    """Every kind and length of datagram: no log line at the default level, every one counted."""
+    process = host.popen(DEVICE, "-f", "wg0", environment={"LOG_LEVEL": level})
     assert eventually(lambda: "wg0.sock" in host.run("ls", "/run/wireguard").stdout)
     host.run("ip", "link", "set", "wg0", "up")
     talk(host, f"set=1\n{SETTINGS}\n")
-    for seed in ("1", "2"):
-        result(program(host, "udp_garbage", "127.0.0.1", "5555", "5000", seed))
+    sent = sum(
+        int(str(result(program(host, "udp_garbage", "127.0.0.1", "5555", "2000", seed))["sent"]))
+        for seed in ("1", "2")
+    )
     assert talk(host, "get=1\n\n").endswith("errno=0\n\n")
     host.run("rm", "/run/wireguard/wg0.sock")
-    assert process.communicate(timeout=5) == ("", "")
+    output, errors = process.communicate(timeout=5)
+    assert output == ""
+    if level == "error":
+        assert errors == ""
+        return
+    counts = re.findall(r"(\d+) [a-z_]+", errors.rpartition("not passed on: ")[2])
+    assert sum(map(int, counts)) == sent
 
 
 def test_malformed_packets_from_the_interface_are_dropped_without_a_word(host: Host) -> None:
