@@ -1,40 +1,46 @@
-"""The demo shows what it promises, and leaves nothing, also when it is interrupted or killed."""
+"""The demo shows what it promises, and leaves nothing, also when it is interrupted or killed.
+
+It runs inside a host of its own, so that all that could be left behind is in sight.
+"""
 
 from __future__ import annotations
 
 import re
 import signal
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from holloway.lab import Host
 from hosts import BIN, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.root
 
 DEMO = [str(BIN / "holloway"), "demo"]
 
 
-def machine() -> tuple[str, str, set[str]]:
-    """What could be left behind: links, named namespaces and sockets, and our processes."""
-    links = subprocess.run(["ip", "-br", "link"], capture_output=True, text=True, check=True)
-    names = subprocess.run(["ls", "/run/netns", "/run/wireguard"], capture_output=True, text=True,
-                           check=False)  # fmt: skip
-    processes = set()
-    for command in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = command.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"holloway" in b" ".join(words[:3]) and b"pytest" not in b" ".join(words):
-            processes.add(f"{command.parent.name} {words[:3]}")
-    return links.stdout, names.stdout, processes
+@pytest.fixture
+def machine() -> Iterator[Host]:
+    with Host("machine") as host:
+        yield host
 
 
-def start_until(line: str) -> subprocess.Popen[str]:
+def state(machine: Host) -> str:
+    """What could be left behind: links, named namespaces, sockets, mounts, processes."""
+    look = (
+        "ip -br link; ls /run/netns /run/wireguard /etc/wireguard; cat /proc/1/mounts;"
+        " ps -eo args | grep -vE '^(ps|sh|grep) '"
+    )
+    return machine.run("sh", "-c", look).stdout
+
+
+def start_until(machine: Host, line: str) -> subprocess.Popen[str]:
     """Start the demo and read it until it prints a line."""
-    demo = subprocess.Popen(DEMO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    demo = machine.popen(*DEMO)
     assert demo.stdout is not None
     for shown in demo.stdout:
         if line in shown:
@@ -42,9 +48,9 @@ def start_until(line: str) -> subprocess.Popen[str]:
     raise AssertionError(demo.communicate()[1])
 
 
-def test_it_shows_every_step_and_leaves_nothing() -> None:
-    before = machine()
-    done = subprocess.run(DEMO, capture_output=True, text=True, check=False, timeout=60)
+def test_it_shows_every_step_and_leaves_nothing(machine: Host) -> None:
+    before = state(machine)
+    done = machine.run(*DEMO, check=False)
     assert done.returncode == 0, done.stderr
     shown = done.stdout
     for step in ("[#] ip -4 address add 10.10.11.2/24 dev home0",
@@ -57,28 +63,30 @@ def test_it_shows_every_step_and_leaves_nothing() -> None:
     assert re.search(r"\d MB/s, [\d.]+ Gbit/s", shown)
     private_key = r"(?i)privatekey = (?!\(hidden\))"
     assert not re.search(private_key, shown)
-    assert eventually(lambda: machine() == before)
+    assert eventually(lambda: state(machine) == before)
 
 
-@pytest.mark.parametrize("step", ["1  Keys", "wg-quick up home0", "6  Speed", "8  Down"])
+@pytest.mark.parametrize("step", ["1  Keys", "wg-quick up home0", "5  Speed", "7  Down"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_demo_leaves_nothing(step: str, number: signal.Signals) -> None:
-    before = machine()
-    demo = start_until(step)
-    demo.send_signal(number)
+def test_an_interrupted_demo_leaves_nothing(
+    machine: Host, step: str, number: signal.Signals
+) -> None:
+    before = state(machine)
+    demo = start_until(machine, step)
+    machine.run("pkill", f"-{number}", "-f", "holloway demo$")
     output, errors = demo.communicate(timeout=20)
     assert demo.returncode == 130, errors
     assert "Interrupted" in output
     assert errors == ""
-    assert eventually(lambda: machine() == before)
+    assert eventually(lambda: state(machine) == before)
 
 
-def test_a_killed_demo_leaves_nothing() -> None:
-    before = machine()
-    demo = start_until("4  First packets")
-    demo.kill()
+def test_a_killed_demo_leaves_nothing(machine: Host) -> None:
+    before = state(machine)
+    demo = start_until(machine, "3  First packets")
+    machine.run("pkill", "-KILL", "-f", "holloway demo$")
     demo.communicate()
-    assert eventually(lambda: machine() == before)
+    assert eventually(lambda: state(machine) == before)
 
 
 def test_without_root_it_says_what_it_needs() -> None:
