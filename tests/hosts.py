@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Callable
 
     from holloway.lab import Host
 
@@ -67,9 +68,8 @@ def result(started: subprocess.Popen[str]) -> dict[str, object]:
     return found
 
 
-def eventually(condition: object, seconds: float = 5.0) -> bool:
-    """Ask again until a callable says yes; False if it never does."""
-    assert callable(condition)
+def eventually(condition: Callable[[], object], seconds: float = 5.0) -> bool:
+    """Ask again until the answer is true; False if it never is."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:

@@ -88,9 +88,9 @@ def test_a_device_is_printed_for_people_in_the_same_words(
 ) -> None:
     # The clock goes on between the two runs: a second look decides.
     env = {"WG_COLOR_MODE": colours, "WG_HIDE_KEYS": hide}
-    before = pair.run(OURS, "show", **env)
-    theirs = pair.run(ORIGINAL, "show", **env)
-    after = pair.run(OURS, "show", **env)
+    before = pair.run(OURS, "show", stdin=b"", **env)
+    theirs = pair.run(ORIGINAL, "show", stdin=b"", **env)
+    after = pair.run(OURS, "show", stdin=b"", **env)
     assert theirs in (before, after)
 
 
