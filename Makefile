@@ -35,7 +35,7 @@ $(VENV)/.built: $(VENV)/.installed $(RUST_SOURCES)
 	@touch $@
 
 test: check
-	@scripts/debian-packages wireguard-tools iperf3 tcpdump
+	@scripts/debian-packages wireguard-tools iperf3 tcpdump ethtool
 	@scripts/peers
 	cargo test --quiet
 	@$(MAKE) --no-print-directory loom

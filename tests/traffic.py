@@ -5,11 +5,13 @@ Each prints "ready" when it listens and JSON when it is done.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import random
 import socket
 import sys
+import time
 
 CHUNK = 1 << 20
 
@@ -80,6 +82,24 @@ def udp_garbage(address: str, port: str, count: str, seed: str) -> None:
             sender.sendto(data, (address, int(port)))
         sender.sendto(bytes(65507), (address, int(port)))
     print(json.dumps({"sent": int(count) + 1}))
+
+
+def handshake_flood(address: str, port: str, public_key: str, seconds: str) -> None:
+    """Send initiations with a right mac1 and nothing behind it, from many addresses at once."""
+    key = hashlib.blake2s(b"mac1----" + base64.b64decode(public_key)).digest()
+    senders = []
+    for number in range(200):
+        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sender.bind((f"127.7.{number}.{number + 1}", 0))
+        senders.append(sender)
+    print("ready", flush=True)
+    source, sent, end = random.Random(4), 0, time.monotonic() + float(seconds)
+    while time.monotonic() < end:
+        message = b"\1\0\0\0" + source.randbytes(112)
+        mac1 = hashlib.blake2s(message, key=key, digest_size=16).digest()
+        senders[sent % 200].sendto(message + mac1 + bytes(16), (address, int(port)))
+        sent += 1
+    print(json.dumps({"sent": sent}))
 
 
 def packet_garbage(interface: str, count: str) -> None:

@@ -1,0 +1,141 @@
+"""A tunnel between two hosts in the situations that a day brings: load, floods, marks, a link that
+goes down and comes up again.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from holloway.lab import Host, join
+from hosts import WG, KeyPair, eventually, program, result, start_device
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.root
+
+
+class Side:
+    """A host, its keys, and the tunnel's address on it: 10.98.0.1 or .2."""
+
+    def __init__(self, number: int, host: Host) -> None:
+        self.number = number
+        self.host = host
+        private = host.run(WG["holloway"], "genkey").stdout.strip()
+        public = host.run(WG["holloway"], "pubkey", stdin=private).stdout.strip()
+        self.keys = KeyPair(private, public)
+
+    def configure(self, other: Side, *settings: str) -> None:
+        self.host.write("/run/key", self.keys.private)
+        self.host.run(WG["holloway"], "set", "wg0", "private-key", "/run/key",
+                      "listen-port", "51820", "peer", other.keys.public, "allowed-ips",
+                      f"10.98.0.{other.number}/32", *settings)  # fmt: skip
+        self.host.run("ip", "address", "add", f"10.98.0.{self.number}/24", "dev", "wg0")
+        self.host.run("ip", "link", "set", "wg0", "up")
+
+    def ping(self, count: int = 1, seconds: int = 1) -> int:
+        """Answers of the other side."""
+        address = f"10.98.0.{3 - self.number}"
+        shown = self.host.run("ping", "-n", "-c", str(count), "-i", "0.2", "-W", str(seconds),
+                              address, check=False).stdout  # fmt: skip
+        return shown.count(" bytes from ")
+
+    def latest_handshake(self) -> int:
+        shown = self.host.run(WG["holloway"], "show", "wg0", "latest-handshakes").stdout
+        return int(shown.split()[1])
+
+
+@pytest.fixture
+def sides() -> Iterator[tuple[Side, Side]]:
+    """Two hosts on a cable; the first one knows where the second one is."""
+    with Host("first") as first, Host("second") as second:
+        join(first, second)
+        sides = Side(1, first), Side(2, second)
+        for side in sides:
+            side.host.run("ip", "address", "add", f"10.99.0.{side.number}/24", "dev", "eth0")
+            start_device(side.host, "holloway", "wg0")
+        sides[0].configure(sides[1], "endpoint", "10.99.0.2:51820")
+        sides[1].configure(sides[0])
+        yield sides
+
+
+def test_a_flood_of_handshakes_stops_neither_data_nor_an_honest_handshake(
+    sides: tuple[Side, Side],
+) -> None:
+    """Spoofed initiations with the right mac1, as fast as a program can, from 200 addresses.
+
+    An established session loses nothing, and a new peer gets in with a cookie.
+    """
+    first, second = sides
+    assert first.ping() == 1
+    flood = program(second.host, "handshake_flood", "127.0.0.1", "51820", second.keys.public, "14")
+    assert first.ping(count=20, seconds=2) == 20
+    first.host.run(WG["holloway"], "set", "wg0", "peer", second.keys.public, "remove")
+    first.host.run(WG["holloway"], "set", "wg0", "peer", second.keys.public, "allowed-ips",
+                   "10.98.0.2/32", "endpoint", "10.99.0.2:51820")  # fmt: skip
+    assert eventually(lambda: first.ping() == 1, seconds=12)
+    assert flood.poll() is None
+    assert int(str(result(flood)["sent"])) > 10_000
+    assert first.latest_handshake() > 0
+
+
+def test_encrypted_packets_carry_the_fwmark(sides: tuple[Side, Side]) -> None:
+    first, _ = sides
+    first.host.run("nft", "table inet count { chain out { type filter hook output priority 0;"
+                   " udp dport 51820 meta mark 0xca6c counter name marked;"
+                   " udp dport 51820 meta mark 0 counter name plain; };"
+                   " counter marked {}; counter plain {}; }")  # fmt: skip
+
+    def packets(name: str) -> int:
+        shown = first.host.run("nft", "list", "counter", "inet", "count", name).stdout
+        return int(re.findall(r"packets (\d+)", shown)[0])
+
+    assert first.ping() == 1
+    assert packets("marked") == 0
+    assert (before := packets("plain")) > 0
+    first.host.run(WG["holloway"], "set", "wg0", "fwmark", "0xca6c")
+    assert first.ping() == 1
+    assert (packets("marked") > 0, packets("plain")) == (True, before)
+
+
+def test_a_link_that_goes_down_and_up_makes_a_new_session(sides: tuple[Side, Side]) -> None:
+    first, _ = sides
+    assert first.ping() == 1
+    port = first.host.run("ss", "-Hlun", "sport = :51820").stdout
+    assert "51820" in port
+    first.host.run("ip", "link", "set", "wg0", "down")
+    assert eventually(lambda: not first.host.run("ss", "-Hlun", "sport = :51820").stdout)
+    first.host.run("ip", "link", "set", "wg0", "up")
+    assert eventually(lambda: first.ping() == 1, seconds=8)
+
+
+def test_both_directions_at_once_arrive_unchanged_while_the_mtu_changes(
+    sides: tuple[Side, Side],
+) -> None:
+    first, second = sides
+    receiving = [program(side.host, "tcp_receive", f"10.98.0.{side.number}", "5000")
+                 for side in sides]  # fmt: skip
+    sending = [program(side.host, "tcp_send", f"10.98.0.{3 - side.number}", "5000", "200")
+               for side in sides]  # fmt: skip
+    for mtu in ("1400", "1280", "576", "9000", "1420"):
+        for side in (first, second):
+            side.host.run("ip", "link", "set", "wg0", "mtu", mtu)
+    sent = [result(one) for one in sending]
+    received = [result(one) for one in receiving]
+    assert sent == received[::-1]
+
+
+def test_offloads_switched_off_under_way_change_nothing_but_the_speed(
+    sides: tuple[Side, Side],
+) -> None:
+    first, second = sides
+    receiving = program(second.host, "tcp_receive", "10.98.0.2", "5000")
+    sending = program(first.host, "tcp_send", "10.98.0.2", "5000", "200")
+    for side in (first, second):
+        for interface, feature in (("eth0", "tx-udp-segmentation"), ("eth0", "gro"),
+                                   ("eth0", "tx"), ("wg0", "tso"), ("wg0", "tx")):  # fmt: skip
+            side.host.run("ethtool", "-K", interface, feature, "off", check=False)
+    assert result(sending) == result(receiving)
