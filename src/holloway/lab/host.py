@@ -119,7 +119,7 @@ class Host:
                  stdin=text)  # fmt: skip
 
 
-def join(first: Host, second: Host, first_name: str = "eth0", second_name: str = "eth0") -> None:
+def join(first: Host, second: Host, *, first_name: str = "eth0", second_name: str = "eth0") -> None:
     """Lay a cable: a veth pair with one end in each host, both up."""
     first.run("ip", "link", "add", first_name, "type", "veth",
               "peer", "name", f"{second_name}-far")  # fmt: skip

@@ -1,0 +1,21 @@
+"""Throwaway networks on one machine: hosts, the cables between them, and whole topologies.
+
+The demo, `holloway lab` and the tests are built on it. Needs root and util-linux.
+"""
+
+from holloway.lab.build import Lab
+from holloway.lab.host import CONFIG_DIRECTORY, Host, join, missing_tools
+from holloway.lab.topology import Network, Port, Step, Topology, Tunnel
+
+__all__ = [
+    "CONFIG_DIRECTORY",
+    "Host",
+    "Lab",
+    "Network",
+    "Port",
+    "Step",
+    "Topology",
+    "Tunnel",
+    "join",
+    "missing_tools",
+]
