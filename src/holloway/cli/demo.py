@@ -12,12 +12,11 @@ import re
 import signal
 import subprocess
 import sys
-import textwrap
 from contextlib import ExitStack
-from pathlib import Path
 from typing import NoReturn
 
 from holloway import lab
+from holloway.cli import narration
 from holloway.lab import Host
 
 HELP = """Usage: holloway demo
@@ -113,11 +112,9 @@ class Demo:
         self.laptop = laptop
         self.office = office
         self.step = 0
-        # The tools of this very installation, whatever else is on the machine.
-        self.path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
 
     def run(self) -> None:
-        print(bold("Holloway: two hosts, one WireGuard tunnel"))
+        print(narration.bold("Holloway: two hosts, one WireGuard tunnel"))
         print(TOPOLOGY)
         self.lay_the_network()
         self.make_keys()
@@ -153,9 +150,8 @@ class Demo:
         ):
             private = host.run("cat", f"/etc/wireguard/{name}-private.key").stdout.strip()
             host.write(f"/etc/wireguard/{name}.conf", config.format(private=private, peer=peer))
-            print(f"\n  {host.name}: /etc/wireguard/{name}.conf")
             shown = config.format(private="(hidden)", peer=peer)
-            print("".join(f"    | {line}\n" for line in shown.splitlines()), end="")
+            narration.file(host.name, f"/etc/wireguard/{name}.conf", shown)
 
     def bring_up(self) -> None:
         self.title("Up", "wg-quick makes the interface and configures it. The office's peer has no"
@@ -223,16 +219,14 @@ class Demo:
 
     def title(self, name: str, text: str) -> None:
         self.step += 1
-        print(f"\n{bold(f'{self.step}  {name}')}")
-        print(textwrap.fill(text, 96, initial_indent="  ", subsequent_indent="  "))
-        print(flush=True)
+        narration.heading(self.step, name, text)
 
     def say(self, host: Host, shown: str, *command: str) -> str:
         """Show a command, run it in a host, show what it prints, and return that."""
-        print(f"  {bold(f'{host.name}$ {shown}')}", flush=True)
-        done = host.run(*command, environment={"PATH": self.path})
+        narration.prompt(host.name, shown)
+        done = host.run(*command, environment=lab.environment())
         output = done.stdout + done.stderr
-        print(textwrap.indent(output, "    "), end="", flush=True)
+        narration.output(output)
         return output
 
     def traffic(self, *arguments: str) -> None:
@@ -262,9 +256,3 @@ def finish(program: subprocess.Popen[str]) -> str:
 def printable(data: bytes) -> str:
     """Bytes as a person can look at them."""
     return "".join(chr(byte) if 32 <= byte < 127 else "." for byte in data)
-
-
-def bold(text: str) -> str:
-    """Make a text stand out on a terminal."""
-    plain = not sys.stdout.isatty() or "NO_COLOR" in os.environ
-    return text if plain else f"\033[1m{text}\033[0m"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-USAGE = "Usage: holloway {demo | help | version}"
+USAGE = "Usage: holloway {demo | lab | help | version}"
 HELP = f"""{USAGE}
 
 WireGuard, whole, in Python. The interface is set up with wg(8) and wg-quick(8), which come
@@ -15,6 +15,7 @@ along; `holloway-device` makes and serves one.
 
 Commands:
   demo      build two hosts on this machine, join them by a tunnel, and explain each step (root)
+  lab       build a larger network to play with: holloway lab --help (root)
   help      show this text
   version   show the version
 
@@ -33,6 +34,10 @@ def main(argv: list[str] | None = None) -> int:
             from holloway.cli.demo import main as demo
 
             return demo(options)
+        case ["lab", *words]:
+            from holloway.cli.lab import main as lab
+
+            return lab(words)
         case ["help" | "-h" | "--help"]:
             print(HELP, end="")
             return 0

@@ -3,8 +3,8 @@
 The demo, `holloway lab` and the tests are built on it. Needs root and util-linux.
 """
 
-from holloway.lab.build import Lab
-from holloway.lab.host import CONFIG_DIRECTORY, Host, join, missing_tools
+from holloway.lab.build import Lab, environment
+from holloway.lab.host import CONFIG_DIRECTORY, Host, enter, join, missing_tools
 from holloway.lab.topology import Network, Port, Step, Topology, Tunnel
 
 __all__ = [
@@ -16,6 +16,8 @@ __all__ = [
     "Step",
     "Topology",
     "Tunnel",
+    "enter",
+    "environment",
     "join",
     "missing_tools",
 ]

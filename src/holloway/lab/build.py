@@ -126,9 +126,6 @@ class Lab:
         for router in self.topology.routers:
             for path in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
                 self[router].run("sh", "-c", f"echo 1 >/proc/sys/net/{path}")
-        for name, address in self.topology.names.items():
-            for resolver in self.hosts.values():
-                resolver.run("sh", "-c", f"echo {address} {name} >>/etc/hosts")
 
 
 def environment() -> dict[str, str]:

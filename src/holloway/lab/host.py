@@ -82,8 +82,7 @@ class Host:
 
     def argv(self, *command: str) -> list[str]:
         """Wrap a command so that it runs inside."""
-        return ["nsenter", "--target", str(self.pid), "--net", "--mount", "--pid", "--uts",
-                "--ipc", "--", *command]  # fmt: skip
+        return enter(self.pid, *command)
 
     def run(
         self,
@@ -117,6 +116,12 @@ class Host:
         """Write a file inside, readable by root alone unless `mode` says otherwise."""
         self.run("sh", "-c", f'umask 077; cat >"$1" && chmod {mode:o} "$1"', "write", str(path),
                  stdin=text)  # fmt: skip
+
+
+def enter(pid: int, *command: str) -> list[str]:
+    """Wrap a command so that it runs in the host whose first process this is."""
+    return ["nsenter", "--target", str(pid), "--net", "--mount", "--pid", "--uts", "--ipc", "--",
+            *command]  # fmt: skip
 
 
 def join(first: Host, second: Host, *, first_name: str = "eth0", second_name: str = "eth0") -> None:

@@ -54,14 +54,14 @@ PEER_TO_SITE: Final = Topology(
     name="peer-to-site",
     summary="a laptop reaches the whole home network through its router",
     picture="""
-     laptop                internet               router
-     eth0 203.0.113.2 ----(        )---- ppp0 198.51.100.2
-     home0 10.10.11.2 ==== tunnel ======= wg0  10.10.11.1
-                                         lan0 10.10.10.1
-                                           |
-                               +-----------+-----------+
-                               |                       |
-                     pi4  10.10.10.10        nas  10.10.10.230
+     laptop                    internet            router
+     eth0  203.0.113.2 -------(        )------- ppp0 198.51.100.2
+     home0 10.10.11.2 ========= tunnel ========= wg0 10.10.11.1
+                                                lan0 10.10.10.1
+                                                  |
+                                       +----------+----------+
+                                       |                     |
+                                  pi4  10.10.10.10      nas  10.10.10.230
 """,
     networks=_HOME,
     gateways=_HOME_GATEWAYS,
@@ -91,14 +91,14 @@ INTERNAL_SYSTEM: Final = Topology(
     name="internal-system",
     summary="WireGuard on a machine inside the home network, behind a router that forwards a port",
     picture="""
-     laptop                 internet               router
-     eth0  203.0.113.2 ----(        )---- ppp0 198.51.100.2 forwards 51000/udp to pi4
-     home0 10.10.10.11                    lan0 10.10.10.1
-        \\\\                                  |
-         \\\\                    +------------+-----------+
-          \\\\                   |                        |
-           \\\\         pi4  10.10.10.10        nas  10.10.10.230
-            ==tunnel== wg0  10.10.10.10/32
+     laptop                    internet            router: forwards 51000/udp to pi4
+     eth0  203.0.113.2 -------(        )------- ppp0 198.51.100.2
+     home0 10.10.10.11                          lan0 10.10.10.1
+       ||                                         |
+       ||                              +----------+----------+
+       ||                              |                     |
+       ||                    pi4  eth0 10.10.10.10     nas  10.10.10.230
+       +========= tunnel ======== wg0  10.10.10.10/32
 """,
     networks=_HOME,
     gateways=_HOME_GATEWAYS,
@@ -149,6 +149,7 @@ AllowedIPs = 10.10.10.0/24
         Step("It takes pi4's hardware address for the laptop's.",
              "nas", "ip neighbour show 10.10.10.11"),
     ),
+    programs=("iptables", "sysctl"),
 )  # fmt: skip
 
 SITE_TO_SITE: Final = Topology(
@@ -216,21 +217,20 @@ Endpoint = 203.0.113.2:51000
              "nas", "ping -c 1 10.10.11.50"),
         Step("One session serves both networks.", "alpha", "wg show"),
     ),
+    programs=("mtr",),
 )  # fmt: skip
 
 DEFAULT_GATEWAY: Final = Topology(
     name="default-gateway",
     summary="everything the laptop sends leaves by a gateway it trusts, not by the cafe it sits in",
     picture="""
-     laptop                        cafe                 internet
-     eth0 192.168.7.2 ---- lan0 192.168.7.1           (  1.1.1.1  )
-     wg0  10.90.90.1       wan0 203.0.113.2 ----------(           )
-        \\\\                                                 |
-         \\\\                                     eth0 198.51.100.2
-          ================ tunnel ============== gateway0 10.90.90.2   gateway
-                                                lan0 10.48.0.1
-                                                          |
-                                                dns  10.48.0.5
+     laptop                            cafe                     internet
+     eth0 192.168.7.2 ---------- lan0  192.168.7.1             (        )
+     wg0  10.90.90.1             wan0  203.0.113.2 -----------(          )---- one  1.1.1.1
+       ||                                                     (          )
+       ||                     gateway  eth0 198.51.100.2 ------(        )
+       +========= tunnel ========= gateway0 10.90.90.2
+                                       lan0 10.48.0.1 ---- dns  10.48.0.5
 """,
     networks=(
         Network((Port("cafe", "lan0", "192.168.7.1/24 fd07::1/64"),
@@ -292,20 +292,20 @@ AllowedIPs = 0.0.0.0/0
         Step("The main table still has the old default route...", "laptop", "ip route"),
         Step("...which the rules pass over for all that has no mark.", "laptop", "ip rule list"),
     ),
+    programs=("iptables", "mtr", "sysctl"),
 )  # fmt: skip
 
 HUB: Final = Topology(
     name="hub",
     summary="two travellers, each connected to the router at home, reach each other through it",
     picture="""
-     laptop                    internet                router
-     eth0  203.0.113.2 ------(          )------ ppp0 198.51.100.2
-     home0 10.10.11.2 ======== tunnel ========= wg0  10.10.11.1
-                                        ======= lan0 10.10.10.1
-     ontheroad                 tunnel  //               |
-     eth0 192.0.2.2 ---------(        //)    +----------+---------+
-     wg0  10.10.11.3 ================//      |                    |
-                                      pi4 10.10.10.10   nas 10.10.10.230
+     laptop    home0 10.10.11.2 ========= tunnel =======+
+               eth0  203.0.113.2 ---+                   |
+                                    |               router  wg0  10.10.11.1
+                                internet ------------------ ppp0 198.51.100.2
+                                    |                   |   lan0 10.10.10.1 ---+--- pi4 10.10.10.10
+               eth0  192.0.2.2 -----+                   |                      +--- nas 10.10.10.230
+     ontheroad wg0   10.10.11.3 ========= tunnel =======+
 """,
     networks=(
         *_HOME,

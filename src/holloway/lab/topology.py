@@ -6,7 +6,7 @@ Knows nothing of namespaces or processes; `build` makes hosts of it, `topologies
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """Hosts are those that have a port; `gateways` has the default routes, HOST to address."""
+    """What a lab is built from, and what to try in it.
+
+    Hosts are those that have a port; `gateways` has the default routes, HOST to addresses;
+    `programs` are those that the steps need beyond what every lab does.
+    """
 
     name: str
     summary: str
@@ -74,8 +78,8 @@ class Topology:
     gateways: Mapping[str, str]
     routers: frozenset[str]
     tunnels: tuple[Tunnel, ...]
-    steps: tuple[Step, ...] = ()
-    names: Mapping[str, str] = field(default_factory=dict)
+    steps: tuple[Step, ...]
+    programs: tuple[str, ...] = ()
 
     @property
     def hosts(self) -> tuple[str, ...]:

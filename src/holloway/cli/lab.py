@@ -1,0 +1,179 @@
+"""`holloway lab`: a network of hosts on this machine to play with, from another terminal too.
+
+What is built is in `holloway.lab`; here are its commands. Whatever ends this process takes the
+lab with it.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+from typing import NoReturn
+
+from holloway import lab
+from holloway.cli import narration
+from holloway.lab import Lab, Topology, running
+from holloway.lab.topologies import TOPOLOGIES
+
+USAGE = """\
+Usage: holloway lab
+       holloway lab TOPOLOGY [--no-steps]
+       holloway lab shell [TOPOLOGY/]HOST [COMMAND...]
+       holloway lab down [TOPOLOGY]"""
+HELP = f"""{USAGE}
+
+Builds a network of hosts on this machine, each with its own interfaces, processes and
+/etc/wireguard, joins them by WireGuard as a page of the Ubuntu Server guide does, explains each
+step, and keeps it all until you end it with Ctrl-C or `holloway lab down`. Needs root; leaves
+nothing behind. Without arguments: the topologies, and which of them run.
+
+  --no-steps    lay the cables and write the files only: bringing the tunnels up is yours
+
+Examples:
+  sudo holloway lab site-to-site
+  sudo holloway lab shell alpha                  in another terminal: a shell on a host
+  sudo holloway lab shell alpha wg show          ...or one command
+  sudo holloway lab shell site-to-site/laptop    where more than one lab has a laptop
+  sudo holloway lab down                         take down what runs
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Run `holloway lab`; returns the exit status."""
+    match arguments:
+        case ["-h" | "--help" | "help"]:
+            print(HELP, end="")
+            return 0
+        case []:
+            return _list()
+        case ["shell", host, *command]:
+            return _as_root() or _shell(host, command)
+        case ["down", *names] if len(names) <= 1:
+            return _as_root() or _down(names)
+        case [name] if name in TOPOLOGIES:
+            return _as_root() or _run(TOPOLOGIES[name], with_steps=True)
+        case [name, "--no-steps"] | ["--no-steps", name] if name in TOPOLOGIES:
+            return _as_root() or _run(TOPOLOGIES[name], with_steps=False)
+        case [name]:
+            print(f"There is no topology {name!r}: {', '.join(TOPOLOGIES)}", file=sys.stderr)
+    print(USAGE, file=sys.stderr)
+    return 1
+
+
+def _list() -> int:
+    runs = {found.topology for found in running.running()} if os.geteuid() == 0 else set()
+    for topology in TOPOLOGIES.values():
+        mark = "  (running)" if topology.name in runs else ""
+        print(f"{narration.bold(topology.name)}{mark}\n  {topology.summary}\n{topology.picture}")
+    return 0
+
+
+def _as_root() -> int:
+    if os.geteuid() == 0:
+        return 0
+    print("A lab is made of network namespaces and TUN interfaces, which needs root.\n"
+          "Run it as:  sudo holloway lab ...", file=sys.stderr)  # fmt: skip
+    return 1
+
+
+def _run(topology: Topology, *, with_steps: bool) -> int:
+    programs = [program for program in topology.programs if shutil.which(program) is None]
+    if missing := lab.missing_tools() + programs:
+        print(f"This lab needs these programs: {', '.join(missing)}", file=sys.stderr)
+        return 1
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        with running.claimed(topology.name) as announcement, Lab(topology) as built:
+            announcement.hosts({name: host.pid for name, host in built.hosts.items()})
+            _present(built)
+            if with_steps:
+                _take_steps(built)
+            _wait(topology)
+    except KeyboardInterrupt:
+        print("\nThe lab is down, and nothing is left of it.")
+        return 0
+    except running.AlreadyRunning:
+        print(f"A lab {topology.name} runs already: holloway lab down", file=sys.stderr)
+    except subprocess.CalledProcessError as error:
+        print(f"\nThis command failed: {' '.join(error.cmd)}\n{error.stdout or ''}"
+              f"{error.stderr or ''}", file=sys.stderr)  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        print(f"\nThe lab failed: {error}", file=sys.stderr)
+    return 1
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _present(built: Lab) -> None:
+    topology = built.topology
+    print(narration.bold(f"{topology.name}: {topology.summary}"))
+    print(topology.picture)
+    built.make_keys()
+    narration.explain("Each host with a tunnel made its own key pair. Only the public keys travel,"
+                      " into the others' files:")  # fmt: skip
+    for tunnel in topology.tunnels:
+        built.configure(tunnel.host)
+        text = built.with_public_keys(tunnel.config)
+        hidden = text.replace(f"<private key of {tunnel.host}>", "(hidden)")
+        narration.file(tunnel.host, f"/etc/wireguard/{tunnel.interface}.conf", hidden)
+
+
+def _take_steps(built: Lab) -> None:
+    for step in built.topology.steps:
+        print()
+        narration.explain(step.text)
+        narration.prompt(step.host, step.command)
+        narration.output(built.sh(step.host, f"exec 2>&1; {step.command}").stdout)
+
+
+def _wait(topology: Topology) -> NoReturn:
+    """Keep the lab until a signal ends it."""
+    print(f"\n{narration.bold('The lab is up.')} From another terminal:")
+    for host in topology.hosts:
+        print(f"  sudo holloway lab shell {host}")
+    print("Ctrl-C here, or `sudo holloway lab down` there, takes it down.", flush=True)
+    while True:
+        signal.pause()
+
+
+def _shell(argument: str, command: list[str]) -> int:
+    """Run a shell, or another command, on a host."""
+    topology, _, host = argument.rpartition("/")
+    labs = [found for found in running.running() if topology in {"", found.topology}]
+    places = [found for found in labs if host in found.hosts]
+    if len(places) != 1:
+        print(_not_one(host, labs, places), file=sys.stderr)
+        return 1
+    in_place = f'cd {lab.CONFIG_DIRECTORY} && exec "$@"'
+    inside = lab.enter(places[0].hosts[host], "sh", "-c", in_place, "sh", *(command or ["bash"]))
+    return subprocess.run(inside, check=False, env=os.environ | lab.environment()).returncode
+
+
+def _not_one(host: str, labs: list[running.Running], places: list[running.Running]) -> str:
+    if places:
+        choices = " or ".join(f"{found.topology}/{host}" for found in places)
+        return f"More than one lab has a host {host}: say {choices}"
+    if labs:
+        return f"There is no host {host}: {', '.join(name for run in labs for name in run.hosts)}"
+    return f"No such lab runs; start one of {', '.join(TOPOLOGIES)}"
+
+
+def _down(names: list[str]) -> int:
+    labs = [found for found in running.running() if not names or found.topology in names]
+    if not labs:
+        print("No such lab runs.", file=sys.stderr)
+        return 1
+    for found in labs:
+        process = os.pidfd_open(found.pid)
+        signal.pidfd_send_signal(process, signal.SIGTERM)
+        select.select([process], [], [])
+        os.close(process)
+        print(f"{found.topology} is down.")
+    return 0

@@ -1,0 +1,44 @@
+"""How `holloway demo` and `holloway lab` tell what they do: headings, commands, their output."""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+from typing import Final
+
+WIDTH: Final = 96
+
+
+def heading(number: int, name: str, text: str) -> None:
+    """Begin a step: what it is called and what is to be learnt from it."""
+    print(f"\n{bold(f'{number}  {name}')}")
+    explain(text)
+    print(flush=True)
+
+
+def explain(text: str) -> None:
+    """Print a text as a paragraph."""
+    print(textwrap.fill(text, WIDTH, initial_indent="  ", subsequent_indent="  "))
+
+
+def prompt(host: str, command: str) -> None:
+    """Show a command as it is typed in a host."""
+    print(f"  {bold(f'{host}$ {command}')}", flush=True)
+
+
+def output(text: str) -> None:
+    """Show what a command printed."""
+    print(textwrap.indent(text, "    "), end="", flush=True)
+
+
+def file(host: str, path: str, text: str) -> None:
+    """Show a file that was written in a host."""
+    print(f"\n  {host}: {path}")
+    print("".join(f"    | {line}\n" for line in text.splitlines()), end="")
+
+
+def bold(text: str) -> str:
+    """Make a text stand out on a terminal."""
+    plain = not sys.stdout.isatty() or "NO_COLOR" in os.environ
+    return text if plain else f"\033[1m{text}\033[0m"

@@ -1,0 +1,83 @@
+"""Which labs run on this machine, so that another terminal finds their hosts.
+
+A lab holds a lock on its file under /run/holloway-lab; a file that nobody locks is a lab's that
+died, and counts for nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+DIRECTORY: Final = Path("/run/holloway-lab")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A lab: its topology, the process that holds it, and the first process of each host."""
+
+    topology: str
+    pid: int
+    hosts: Mapping[str, int]
+
+
+class AlreadyRunning(Exception):
+    """There is a lab of this topology already."""
+
+
+class Announcement:
+    """What a lab tells the others of itself."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def hosts(self, pids: Mapping[str, int]) -> None:
+        """Tell the first process of each host."""
+        self._file.truncate(0)
+        json.dump({"pid": os.getpid(), "hosts": dict(pids)}, self._file)
+        self._file.flush()
+
+
+@contextmanager
+def claimed(topology: str) -> Iterator[Announcement]:
+    """Keep other labs of the same topology away; raises AlreadyRunning."""
+    DIRECTORY.mkdir(mode=0o700, exist_ok=True)
+    path = DIRECTORY / topology
+    with path.open("a+") as file:
+        if not _lock(file):
+            raise AlreadyRunning
+        try:
+            announcement = Announcement(file)
+            announcement.hosts({})
+            yield announcement
+        finally:
+            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                DIRECTORY.rmdir()
+
+
+def running() -> list[Running]:
+    """Tell which labs run."""
+    found = []
+    for path in sorted(DIRECTORY.glob("*")):
+        with path.open() as file:
+            # Empty for the moment between the lock and the first words.
+            if not _lock(file) and (text := file.read()):
+                found.append(Running(path.name, **json.loads(text)))
+    return found
+
+
+def _lock(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
