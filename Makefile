@@ -3,6 +3,7 @@
 #   make test    all checks and tests (as root; others are told what is left out)
 #   make check   formatting, lints, types, import rules
 #   make bench   side by side with other implementations (as root)
+#   make soak    traffic both ways for SOAK_SECONDS (as root)
 #   make format  put the code in its form
 #   make fuzz    each fuzz target for FUZZ_SECONDS (nightly Rust)
 
@@ -10,9 +11,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FUZZ_SECONDS ?= 60
+SOAK_SECONDS ?= 600
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: demo test check bench format fuzz loom build clean
+.PHONY: demo test check bench soak format fuzz loom build clean
 .DELETE_ON_ERROR:
 
 demo: build
@@ -54,6 +56,11 @@ bench: build
 	@scripts/debian-packages wireguard-tools iperf3
 	@scripts/peers
 	$(BIN)/python bench/compare.py
+
+soak: build
+	@scripts/debian-packages wireguard-tools iperf3
+	@scripts/peers
+	$(BIN)/python bench/soak.py --seconds $(SOAK_SECONDS)
 
 loom:
 	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 CARGO_TARGET_DIR=target/loom \

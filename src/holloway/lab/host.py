@@ -120,7 +120,8 @@ class Host:
 
 def enter(pid: int, *command: str) -> list[str]:
     """Wrap a command so that it runs in the host whose first process this is."""
-    return ["nsenter", "--target", str(pid), "--net", "--mount", "--pid", "--uts", "--ipc", "--",
+    return ["nsenter", "--target", str(pid), "--net", "--mount", "--pid", "--uts", "--ipc",
+            "--root", "--",
             *command]  # fmt: skip
 
 

@@ -1,0 +1,67 @@
+"""A long run: bulk TCP both ways and a ping ten times a second through one tunnel, for a while.
+
+    python bench/soak.py [--seconds 600]
+
+Reports lost pings, handshakes made, megabytes moved and how the devices' memory grew. Exits with
+status 1 if a ping was lost, if no session was renewed in time, or if memory kept growing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import time
+from contextlib import ExitStack
+
+from compare import Tunnel
+
+REKEY_AFTER_SECONDS = 120  # paper, 6.1
+GROWTH_KIB = 4096
+"""So much a device may grow once it is warm."""
+
+
+def memory(tunnel: Tunnel) -> list[int]:
+    """Resident KiB of the device on each host."""
+    script = "grep -h VmRSS $(grep -l holloway-devic /proc/[0-9]*/comm | sed s/comm/status/)"
+    shown = [host.run("sh", "-c", script).stdout for host in tunnel.hosts]
+    return [int(text.split()[1]) for text in shown]
+
+
+def main() -> int:
+    """Run; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--seconds", type=int, default=600)
+    seconds = parser.parse_args().seconds
+    with ExitStack() as stack:
+        tunnel = Tunnel("holloway", stack)
+        left, right = tunnel.hosts
+        server = right.popen("iperf3", "-s", "-1", "-B", "10.98.0.2")
+        time.sleep(1)
+        bulk = left.popen("iperf3", "-c", "10.98.0.2", "-t", str(seconds), "--bidir", "-f", "m")
+        ping = left.popen("ping", "-n", "-q", "-i", "0.1", "-w", str(seconds), "10.98.0.2")
+        handshakes, warm, grown = set(), memory(tunnel), [0, 0]
+        started = time.monotonic()
+        while ping.poll() is None:
+            time.sleep(5)
+            shown = left.run("wg", "show", "wg0", "latest-handshakes").stdout
+            handshakes.add(shown.split()[1])
+            if time.monotonic() - started < min(60, seconds / 4):
+                warm = memory(tunnel)
+            grown = [now - before for now, before in zip(memory(tunnel), warm, strict=True)]
+            print(f"{time.monotonic() - started:.0f} s: {len(handshakes)} handshakes,"
+                  f" memory {grown} KiB since it was warm", file=sys.stderr)  # fmt: skip
+        sent, received = map(int, re.findall(r"(\d+) (?:packets|received)", ping.communicate()[0]))
+        print(bulk.communicate(timeout=60)[0].strip().splitlines()[-3:])
+        server.communicate(timeout=60)
+    print(f"pings lost: {sent - received} of {sent}")
+    print(f"handshakes: {len(handshakes)}")
+    print(f"memory grew by {grown} KiB")
+    renewed = len(handshakes) >= seconds // (REKEY_AFTER_SECONDS + 15)
+    return 0 if sent == received and renewed and max(grown) < GROWTH_KIB else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
