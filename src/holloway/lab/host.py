@@ -121,8 +121,7 @@ class Host:
 def enter(pid: int, *command: str) -> list[str]:
     """Wrap a command so that it runs in the host whose first process this is."""
     return ["nsenter", "--target", str(pid), "--net", "--mount", "--pid", "--uts", "--ipc",
-            "--root", "--",
-            *command]  # fmt: skip
+            "--root", "--wd", "--", *command]  # fmt: skip
 
 
 def join(first: Host, second: Host, *, first_name: str = "eth0", second_name: str = "eth0") -> None:
