@@ -168,19 +168,27 @@ class DeviceUpdate:
 
 
 def diff(device: Device, update: DeviceUpdate) -> DeviceUpdate:
-    """Return `update`, which names all that shall be, without `replace_peers`.
+    """Return `update`, which names all that shall be, without `replace_peers` (`wg syncconf`).
 
-    The peers of `device` that it does not name are removed one by one, so that the others keep
-    their sessions (`wg syncconf`). Where it names none, removing all is the same in fewer words.
+    The peers of `device` that it does not name are removed one by one, and those it names lose
+    the preshared key and the keepalive that it is silent about, so that all others keep their
+    sessions. Where either side has no peers, replacing all is the same in fewer words.
     """
-    if not update.peers:
+    if not update.peers or not device.peers:
         return update
-    named = {peer.public_key for peer in update.peers}
-    gone = {peer.public_key for peer in device.peers} - named
+    there = {peer.public_key.raw: peer for peer in device.peers}
+    kept = [_silenced(there.pop(peer.public_key.raw, None), peer) for peer in update.peers]
     # From the highest key to the lowest: the order in which wg(8) sends them.
-    removals = [PeerUpdate(key, remove=True) for key in sorted(gone, key=_raw, reverse=True)]
-    return replace(update, replace_peers=False, peers=(*removals, *update.peers))
+    removals = [PeerUpdate(Key(raw), remove=True) for raw in sorted(there, reverse=True)]
+    return replace(update, replace_peers=False, peers=(*removals, *kept))
 
 
-def _raw(key: Key) -> bytes:
-    return key.raw
+def _silenced(peer: Peer | None, update: PeerUpdate) -> PeerUpdate:
+    """Turn off what the peer has and the update does not speak of, as wg(8) after 2021 does."""
+    if peer is None:
+        return update
+    if peer.preshared_key is not None and update.preshared_key is None:
+        update = replace(update, preshared_key=Key.ZERO)
+    if peer.persistent_keepalive and update.persistent_keepalive is None:
+        update = replace(update, persistent_keepalive=0)
+    return update

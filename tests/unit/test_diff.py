@@ -22,3 +22,24 @@ def test_peers_that_are_named_are_not_removed() -> None:
 def test_where_no_peer_is_named_all_go_at_once() -> None:
     update = DeviceUpdate(replace_peers=True)
     assert diff(DEVICE, update) == update
+
+
+def test_a_device_without_peers_gets_them_all_at_once() -> None:
+    update = DeviceUpdate(replace_peers=True, peers=(PeerUpdate(KEYS[0]),))
+    assert diff(Device("wg0"), update) == update
+
+
+def test_a_secret_and_a_keepalive_that_are_no_longer_named_are_turned_off() -> None:
+    device = Device("wg0", peers=(Peer(KEYS[0], KEYS[1], persistent_keepalive=25), Peer(KEYS[1])))
+    update = DeviceUpdate(replace_peers=True, peers=(PeerUpdate(KEYS[0]), PeerUpdate(KEYS[1])))
+    first, second = diff(device, update).peers
+    assert first == PeerUpdate(KEYS[0], preshared_key=Key.ZERO, persistent_keepalive=0)
+    assert second == PeerUpdate(KEYS[1])
+
+
+def test_a_secret_and_a_keepalive_that_are_named_stay_as_named() -> None:
+    device = Device("wg0", peers=(Peer(KEYS[0], KEYS[1], persistent_keepalive=25),))
+    named = PeerUpdate(KEYS[0], preshared_key=KEYS[2], persistent_keepalive=5)
+    # A second section of one peer speaks for what it names.
+    update = DeviceUpdate(replace_peers=True, peers=(named, PeerUpdate(KEYS[0])))
+    assert diff(device, update).peers == update.peers

@@ -11,12 +11,12 @@ from typing import Final
 
 from holloway.errors import ConfigError
 from holloway.key import Key
-from holloway.model import AllowedIP, Device, DeviceUpdate, Endpoint, Peer, PeerUpdate
+from holloway.model import Device, DeviceUpdate, Endpoint, Peer, PeerUpdate
 from holloway.text.quick import QuickConfig, parse_quick
 from holloway.text.values import (
+    AllowedIPChanges,
     Resolver,
     lowered,
-    parse_allowed_ips,
     parse_endpoint,
     parse_fwmark,
     parse_keepalive,
@@ -121,12 +121,13 @@ class _PeerReader:
         self.preshared_key: Key | None = None
         self.endpoint: Endpoint | None = None
         self.keepalive: int | None = None
-        self.allowed_ips: list[AllowedIP] = []
+        self.allowed_ips = AllowedIPChanges()
+        self.allowed_ips.clear()
 
     def read(self, name: str, value: str, resolver: Resolver) -> bool:
         match name:
             case "allowedips":
-                self.allowed_ips += parse_allowed_ips(value, resolver)
+                self.allowed_ips.read(value, resolver)
             case "endpoint":
                 self.endpoint = parse_endpoint(value, resolver)
             case "publickey":
@@ -147,8 +148,9 @@ class _PeerReader:
             preshared_key=self.preshared_key,
             endpoint=self.endpoint,
             persistent_keepalive=self.keepalive,
-            replace_allowed_ips=True,
-            allowed_ips=tuple(self.allowed_ips),
+            replace_allowed_ips=self.allowed_ips.replace,
+            removed_allowed_ips=self.allowed_ips.removed(),
+            allowed_ips=self.allowed_ips.added(),
         )
 
 

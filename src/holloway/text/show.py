@@ -98,9 +98,6 @@ def fields(device: Device, field: str, *, prefix: str = "") -> str | None:
     if field not in _PEER_FIELDS:
         return None
     rows = [f"{peer.public_key.base64}{_PEER_FIELDS[field](peer)}\n" for peer in device.peers]
-    if field == "endpoints":
-        # wg(8) 1.0.20210914 names the interface once, not in each row.
-        return prefix + "".join(rows)
     return "".join([prefix + row for row in rows])
 
 

@@ -13,7 +13,7 @@ from typing import Final
 from holloway.errors import ConfigError, KeyFormatError
 from holloway.key import Key
 from holloway.model import AllowedIP, Device, DeviceUpdate, Endpoint, Peer, PeerUpdate
-from holloway.text.values import MAX_FWMARK, MAX_KEEPALIVE, decimal
+from holloway.text.values import MAX_FWMARK, MAX_KEEPALIVE, AllowedIPChanges, decimal
 
 MAX_PORT: Final = 0xFFFF
 MAX_SECONDS: Final = 2**63 - 1
@@ -156,10 +156,7 @@ class _PeerSetReader:
         self.preshared_key: Key | None = None
         self.endpoint: Endpoint | None = None
         self.keepalive: int | None = None
-        self.replace_allowed_ips = False
-        # Dictionaries for their order: what is taken away again may be any one of many thousand.
-        self.added: dict[AllowedIP, None] = {}
-        self.removed: dict[AllowedIP, None] = {}
+        self.allowed_ips = AllowedIPChanges()
 
     def read(self, key: str, value: str) -> None:
         match key:
@@ -172,9 +169,8 @@ class _PeerSetReader:
             case "preshared_key":
                 self.preshared_key = _key(value)
             case "replace_allowed_ips":
-                self.replace_allowed_ips = _true(value)
-                self.added.clear()
-                self.removed.clear()
+                _true(value)
+                self.allowed_ips.clear()
             case "protocol_version":
                 if value != "1":
                     raise ValueError("not protocol version 1")
@@ -188,10 +184,9 @@ class _PeerSetReader:
     def _allowed_ip(self, value: str) -> None:
         network = AllowedIP.parse(value.removeprefix("-"))
         if value.startswith("-"):
-            self.added.pop(network, None)
-            self.removed[network] = None
+            self.allowed_ips.remove(network)
         else:
-            self.added[network] = None
+            self.allowed_ips.add(network)
 
     def result(self) -> PeerUpdate:
         return PeerUpdate(
@@ -201,9 +196,9 @@ class _PeerSetReader:
             preshared_key=self.preshared_key,
             endpoint=self.endpoint,
             persistent_keepalive=self.keepalive,
-            replace_allowed_ips=self.replace_allowed_ips,
-            removed_allowed_ips=tuple(self.removed),
-            allowed_ips=tuple(self.added),
+            replace_allowed_ips=self.allowed_ips.replace,
+            removed_allowed_ips=self.allowed_ips.removed(),
+            allowed_ips=self.allowed_ips.added(),
         )
 
 

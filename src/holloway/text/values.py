@@ -101,9 +101,63 @@ def parse_endpoint(text: str, resolver: Resolver) -> Endpoint:
     return resolver.endpoint(host, service, text)
 
 
-def parse_allowed_ips(text: str, resolver: Resolver) -> list[AllowedIP]:
-    """Read networks joined by commas; no text at all is no network."""
-    return [_allowed_ip(entry, resolver) for entry in text.split(",")] if text else []
+class AllowedIPChanges:
+    """What becomes of a peer's allowed IPs, collected in the order in which it is written."""
+
+    def __init__(self) -> None:
+        self.replace = False
+        self._changes: list[tuple[AllowedIP, bool]] = []
+        self._takes_away = False
+
+    def clear(self) -> None:
+        """Begin with none, whatever there was."""
+        self.replace = True
+        self._changes.clear()
+        self._takes_away = False
+
+    def add(self, network: AllowedIP) -> None:
+        """Allow a network."""
+        self._changes.append((network, True))
+
+    def remove(self, network: AllowedIP) -> None:
+        """Take a network away, also one that was added before."""
+        self._changes.append((network, False))
+        self._takes_away = True
+
+    def read(self, text: str, resolver: Resolver) -> None:
+        """Read networks joined by commas; no text at all is no network.
+
+        Together they replace what there is; with `+` or `-` before any of them they add and take
+        away, as wg(8) after 2021 has it.
+        """
+        self.replace = True
+        for entry in text.split(",") if text else []:
+            sign = entry[:1]
+            if sign in _SIGNS:
+                self.replace = False
+                entry = entry[1:]  # noqa: PLW2901  # the messages show it without its sign
+            network = _allowed_ip(entry, resolver)
+            if sign == "-":
+                self.remove(network)
+            else:
+                self.add(network)
+
+    def added(self) -> tuple[AllowedIP, ...]:
+        """The networks to add, in order."""
+        if not self._takes_away:
+            return tuple([network for network, _ in self._changes])
+        last: dict[AllowedIP, None] = {}
+        for network, adds in self._changes:
+            last.pop(network, None)
+            if adds:
+                last[network] = None
+        return tuple(last)
+
+    def removed(self) -> tuple[AllowedIP, ...]:
+        """The networks to take away before the others are added, in order."""
+        if not self._takes_away:
+            return ()
+        return tuple(dict.fromkeys(network for network, adds in self._changes if not adds))
 
 
 def _allowed_ip(entry: str, resolver: Resolver) -> AllowedIP:
@@ -123,5 +177,6 @@ def _allowed_ip(entry: str, resolver: Resolver) -> AllowedIP:
     return network
 
 
+_SIGNS: Final = ("+", "-")
 _HEXADECIMAL: Final = "0123456789abcdefABCDEF"
 _FWMARK_DIGITS: Final = 8

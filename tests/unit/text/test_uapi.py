@@ -122,7 +122,7 @@ def test_the_order_of_lines_within_a_peer_counts() -> None:
     assert networks(add, take) == (False, ["10.0.0.0/8"], [])
     assert networks(take, add) == (False, ["10.0.0.0/8"], ["10.0.0.0/8"])
     assert networks(add, clear) == (True, [], [])
-    assert networks(clear, add, add) == (True, [], ["10.0.0.0/8"])
+    assert networks(take, clear, add) == (True, [], ["10.0.0.0/8"])
 
 
 def test_host_bits_of_a_network_are_cleared() -> None:

@@ -10,11 +10,12 @@ from holloway.cli.wg.report import NAME, fail, reason, tell
 from holloway.control import find
 from holloway.control.resolve import BadEnvironment, SystemResolver
 from holloway.errors import ConfigError
+from holloway.key import Key
 from holloway.model import DeviceUpdate, PeerUpdate, diff
 from holloway.text.conf import MISSING_PUBLIC_KEY, parse_conf
 from holloway.text.values import (
+    AllowedIPChanges,
     Resolver,
-    parse_allowed_ips,
     parse_endpoint,
     parse_fwmark,
     parse_keepalive,
@@ -78,22 +79,22 @@ def _apply(interface: str, update: DeviceUpdate) -> int:
 def parse_options(options: list[str], resolver: Resolver) -> DeviceUpdate:
     """Read what follows the interface's name in `wg set`; raises `ConfigError`."""
     device = DeviceUpdate()
-    peers: list[PeerUpdate] = []
+    peers: list[_Peer] = []
     while options:
         name, value = options[0], options[1] if len(options) > 1 else None
         taken = 2
         if name == "remove" and peers:
-            peers[-1], taken = replace(peers[-1], remove=True), 1
+            peers[-1].update, taken = replace(peers[-1].update, remove=True), 1
         elif value is None:
             raise ConfigError(f"Invalid argument: {name}")
         elif name == "peer":
-            peers.append(PeerUpdate(parse_key(value)))
+            peers.append(_Peer(parse_key(value)))
         elif peers:
-            peers[-1] = _peer_option(peers[-1], name, value, resolver)
+            peers[-1].read(name, value, resolver)
         else:
             device = _device_option(device, name, value, resolver)
         options = options[taken:]
-    return replace(device, peers=tuple(peers))
+    return replace(device, peers=tuple(peer.result() for peer in peers))
 
 
 def _device_option(device: DeviceUpdate, name: str, value: str, resolver: Resolver) -> DeviceUpdate:
@@ -107,20 +108,35 @@ def _device_option(device: DeviceUpdate, name: str, value: str, resolver: Resolv
     raise ConfigError(f"Invalid argument: {name}")
 
 
-def _peer_option(peer: PeerUpdate, name: str, value: str, resolver: Resolver) -> PeerUpdate:
-    match name:
-        case "endpoint":
-            return replace(peer, endpoint=parse_endpoint(value, resolver))
-        case "allowed-ips":
-            networks = parse_allowed_ips(value.translate(_NO_SPACE), resolver)
-            return replace(
-                peer, replace_allowed_ips=True, allowed_ips=(*peer.allowed_ips, *networks)
-            )
-        case "persistent-keepalive":
-            return replace(peer, persistent_keepalive=parse_keepalive(value))
-        case "preshared-key":
-            return replace(peer, preshared_key=read_key_file(value))
-    raise ConfigError(f"Invalid argument: {name}")
+class _Peer:
+    """Collects the options after one `peer`."""
+
+    def __init__(self, public_key: Key) -> None:
+        self.update = PeerUpdate(public_key)
+        self.allowed_ips = AllowedIPChanges()
+
+    def read(self, name: str, value: str, resolver: Resolver) -> None:
+        """Take an option."""
+        match name:
+            case "endpoint":
+                self.update = replace(self.update, endpoint=parse_endpoint(value, resolver))
+            case "allowed-ips":
+                self.allowed_ips.read(value.translate(_NO_SPACE), resolver)
+            case "persistent-keepalive":
+                self.update = replace(self.update, persistent_keepalive=parse_keepalive(value))
+            case "preshared-key":
+                self.update = replace(self.update, preshared_key=read_key_file(value))
+            case _:
+                raise ConfigError(f"Invalid argument: {name}")
+
+    def result(self) -> PeerUpdate:
+        """Return the whole update."""
+        return replace(
+            self.update,
+            replace_allowed_ips=self.allowed_ips.replace,
+            removed_allowed_ips=self.allowed_ips.removed(),
+            allowed_ips=self.allowed_ips.added(),
+        )
 
 
 _NO_SPACE: Final = dict.fromkeys(SPACE)
