@@ -20,6 +20,7 @@ __all__ = [
     "Stale",
     "Trouble",
     "Tun",
+    "Unreachable",
 ]
 
 @final
@@ -113,13 +114,24 @@ class Trouble:
     def errno(self) -> int: ...
 
 @final
+class Unreachable:
+    """A packet for `destination` went nowhere: no peer has the address (`peer` is None), or the
+    peer's endpoint is not known. At most ten at once and two a second, after `Plane.explain`.
+    """
+
+    @property
+    def destination(self) -> str: ...
+    @property
+    def peer(self) -> int | None: ...
+
+@final
 class Died:
     """The plane's thread has ended: the interface is gone (EBADFD), or a fault (EIO)."""
 
     @property
     def errno(self) -> int: ...
 
-Event = Handshake | Stale | Active | Confirmed | Trouble | Died
+Event = Handshake | Stale | Active | Confirmed | Trouble | Unreachable | Died
 
 @final
 class Due:
@@ -163,6 +175,17 @@ class Plane:
 
     def set_mtu(self, mtu: int, /) -> None:
         """Say the interface's MTU, which bounds the padding."""
+
+    def answer_by(self, v4: int | None, v6: int | None, conntrack: int | None, /) -> None:
+        """Answer packets that have nowhere to go with ICMP host unreachable.
+
+        `v4` and `v6` are raw ICMP sockets, `conntrack` a non-blocking netlink socket
+        (NETLINK_NETFILTER) that tells senders behind a translated address, all of the interface's
+        network namespace. The descriptors stay the caller's. Without a socket: no answers.
+        """
+
+    def explain(self, wanted: bool, /) -> None:
+        """Report `Unreachable` packets, or no longer."""
 
     def peer(self, public_key: bytes, /) -> Peer:
         """Add a peer."""

@@ -53,6 +53,21 @@ event!(Confirmed, peer: u32);
 event!(Trouble, errno: i32);
 event!(Died, errno: i32);
 
+#[pyclass(frozen, module = "holloway._native")]
+pub struct Unreachable {
+    to: std::net::IpAddr,
+    #[pyo3(get)]
+    peer: Option<u32>,
+}
+
+#[pymethods]
+impl Unreachable {
+    #[getter]
+    fn destination(&self) -> String {
+        self.to.to_string()
+    }
+}
+
 /// Any of them.
 #[derive(IntoPyObject)]
 pub enum Event {
@@ -61,6 +76,7 @@ pub enum Event {
     Active(Active),
     Confirmed(Confirmed),
     Trouble(Trouble),
+    Unreachable(Unreachable),
     Died(Died),
 }
 
@@ -72,6 +88,7 @@ impl From<plane::Event> for Event {
             plane::Event::Active(peer) => Self::Active(Active { peer }),
             plane::Event::Confirmed(peer) => Self::Confirmed(Confirmed { peer }),
             plane::Event::Trouble(errno) => Self::Trouble(Trouble { errno }),
+            plane::Event::Unreachable { to, peer } => Self::Unreachable(Unreachable { to, peer }),
             plane::Event::Died(errno) => Self::Died(Died { errno }),
         }
     }

@@ -15,7 +15,7 @@ mod _native {
     #[pymodule_export]
     use crate::endpoint::Endpoint;
     #[pymodule_export]
-    use crate::events::{Active, Confirmed, Died, Handshake, Stale, Trouble};
+    use crate::events::{Active, Confirmed, Died, Handshake, Stale, Trouble, Unreachable};
     #[pymodule_export]
     use crate::peer::{Due, Peer};
     #[pymodule_export]
@@ -33,6 +33,7 @@ mod _native {
             py.get_type::<Active>(),
             py.get_type::<Confirmed>(),
             py.get_type::<Trouble>(),
+            py.get_type::<Unreachable>(),
             py.get_type::<Died>(),
         ] {
             event = event.bitor(kind)?;

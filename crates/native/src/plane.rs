@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsRawFd, RawFd};
 
+use holloway_plane::answers::Ways;
 use holloway_plane::discard::Discard;
 use holloway_plane::plane;
 use pyo3::exceptions::PyValueError;
@@ -57,6 +58,23 @@ impl Plane {
     #[pyo3(signature = (mtu, /))]
     fn set_mtu(&self, mtu: u32) {
         self.0.set_mtu(mtu);
+    }
+
+    #[pyo3(signature = (v4, v6, conntrack, /))]
+    fn answer_by(
+        &self,
+        v4: Option<RawFd>,
+        v6: Option<RawFd>,
+        conntrack: Option<RawFd>,
+    ) -> PyResult<()> {
+        let ways = Ways::new(v4, v6, conntrack).map_err(os_error)?;
+        self.0.answer_by(ways);
+        Ok(())
+    }
+
+    #[pyo3(signature = (wanted, /))]
+    fn explain(&self, wanted: bool) {
+        self.0.explain(wanted);
     }
 
     #[pyo3(signature = (public_key, /))]

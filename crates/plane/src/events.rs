@@ -1,10 +1,11 @@
 //! What the plane tells the brain: a queue with an eventfd that is readable while it holds events.
 //!
 //! Only handshake messages come from strangers, so only they are bounded; of every other kind
-//! there is at most one a peer, or one a change.
+//! there is at most one a peer, or one a change, or few a second.
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, RawFd};
 
 use parking_lot::Mutex;
@@ -29,6 +30,7 @@ pub enum Event {
     Active(PeerId),
     Confirmed(PeerId),
     Trouble(i32),
+    Unreachable { to: IpAddr, peer: Option<PeerId> },
     Died(i32),
 }
 

@@ -5,10 +5,12 @@
 
 pub mod aead;
 pub mod allowed_ips;
+pub mod answers;
 pub mod batch;
 pub mod checksum;
 pub mod clock;
 pub mod coalesce;
+pub mod conntrack;
 pub mod control;
 pub mod debts;
 pub mod discard;
@@ -19,6 +21,7 @@ pub mod flow;
 pub mod gate;
 pub mod handle;
 pub mod handshakes;
+pub mod icmp;
 pub mod inbound;
 pub mod index;
 pub mod inner;

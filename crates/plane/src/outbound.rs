@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::aead::TAG;
 use crate::allowed_ips::AllowedIps;
+use crate::answers::Answers;
 use crate::batch::{Batch, Lane, Turn};
 use crate::discard::Discard;
 use crate::ecn;
@@ -24,12 +25,13 @@ use crate::tun::{READ_SIZE, VNET_HEADER};
 const MAX_READS: usize = 64;
 const MAX_BYTES: usize = 256 * 1024;
 
-/// What is kept from turn to turn: buffers.
+/// What is kept from turn to turn: buffers, and how much may be answered.
 #[derive(Debug)]
 pub struct Outbound {
     packet: Box<[u8]>,
     batch: Batch,
     route: Option<Route>,
+    answers: Answers,
 }
 
 /// Where packets of one peer go in this turn.
@@ -47,6 +49,7 @@ impl Outbound {
             packet: vec![0; READ_SIZE].into_boxed_slice(),
             batch: Batch::new(),
             route: None,
+            answers: Answers::new(),
         }
     }
 
@@ -106,17 +109,25 @@ impl Outbound {
         };
         let packet = &self.packet[start..length];
         let peer = match route(routes, packet) {
-            Ok(peer) => peer,
+            Ok(Some(peer)) => peer,
+            Ok(None) => {
+                let (shared, now) = (turn.shared, turn.now);
+                self.answers.unreachable(shared, now, packet, None);
+                return;
+            }
             Err(reason) => {
                 turn.shared.discard(reason, 1, None);
                 return;
             }
         };
-        if !self.route.as_ref().is_some_and(|route| route.is_to(peer)) && !self.find(turn, peer) {
-            turn.shared.discard(Discard::NoEndpoint, 1, Some(peer));
+        let known = self.route.as_ref().is_some_and(|route| route.is_to(peer));
+        let known = known || self.find(turn, peer);
+        let packet = &self.packet[start..length];
+        if !known {
+            let (shared, now) = (turn.shared, turn.now);
+            self.answers.unreachable(shared, now, packet, Some(peer));
             return;
         }
-        let packet = &self.packet[start..length];
         let class = ecn::encapsulate(inner::tos(packet));
         match split(&header, packet, self.batch.room(), turn.mtu) {
             Ok(segments) => self.dispatch(turn, &segments, class),
@@ -218,12 +229,14 @@ impl Route {
     }
 }
 
-fn route<'a>(routes: &'a AllowedIps<Arc<Peer>>, packet: &[u8]) -> Result<&'a Arc<Peer>, Discard> {
-    let owner = match inner::destination(packet)? {
+fn route<'a>(
+    routes: &'a AllowedIps<Arc<Peer>>,
+    packet: &[u8],
+) -> Result<Option<&'a Arc<Peer>>, Discard> {
+    Ok(match inner::destination(packet)? {
         IpAddr::V4(address) => routes.lookup_v4(address.octets()),
         IpAddr::V6(address) => routes.lookup_v6(address.octets()),
-    };
-    owner.ok_or(Discard::NoPeer)
+    })
 }
 
 /// Keep the debts, and ask for a new session when this one is old (kernel, send.c,

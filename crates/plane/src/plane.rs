@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 
 use parking_lot::Mutex;
 
+use crate::answers::Ways;
 use crate::discard::REASONS;
 use crate::events::Event;
 use crate::handle::Handle;
@@ -102,6 +103,16 @@ impl Plane {
         self.shared.mtu.store(mtu, Ordering::Relaxed);
     }
 
+    /// Answer packets that have nowhere to go, by these ways.
+    pub fn answer_by(&self, ways: Ways) {
+        *self.shared.ways.lock() = ways;
+    }
+
+    /// Report such packets, or do not.
+    pub fn explain(&self, wanted: bool) {
+        self.shared.explains.store(wanted, Ordering::Relaxed);
+    }
+
     /// Add a peer.
     #[must_use]
     pub fn peer(&self, public_key: &[u8; 32]) -> Handle {
@@ -127,6 +138,7 @@ impl Plane {
         // The shard catches its panics, so joining cannot fail.
         let _ = thread.join();
         self.shared.erase_all();
+        self.answer_by(Ways::default());
         let _ = self.unbind();
     }
 }

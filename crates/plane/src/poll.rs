@@ -1,4 +1,5 @@
-//! Waiting: an epoll set, and an eventfd to be woken by. Wrappers of system calls, no policy.
+//! Waiting: an epoll set, and an eventfd to be woken by; and descriptors of our own. Wrappers of
+//! system calls, no policy.
 #![allow(unsafe_code)]
 
 use std::fs::File;
@@ -99,6 +100,14 @@ pub fn writable(fd: &impl AsRawFd, milliseconds: i32) -> bool {
     };
     // SAFETY: one valid pollfd, as the count says.
     unsafe { libc::poll(&raw mut poll, 1, milliseconds) == 1 }
+}
+
+/// A descriptor of our own to what another's stands for.
+pub fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: no pointers; the result is checked before it is owned.
+    let ours = check(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) })?;
+    // SAFETY: `ours` is new and nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(ours) })
 }
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {

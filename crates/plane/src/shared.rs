@@ -1,6 +1,6 @@
 //! What the shard and the brain's threads share, and the accounts they both keep.
 //!
-//! Order of locks: `sockets`, `routes`, `index`, then a peer's. Each is taken once a batch; nobody
+//! Order of locks: `sockets`, `routes`, `ways`, `index`, then a peer's. Each is taken once a batch; nobody
 //! takes one of them twice.
 
 use std::collections::HashMap;
@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 
 use crate::allowed_ips::AllowedIps;
+use crate::answers::Ways;
 use crate::clock::{Nanos, SECOND};
 use crate::discard::{Discard, Discards};
 use crate::events::{Event, Events};
@@ -28,6 +29,10 @@ pub struct Shared {
     pub sockets: RwLock<Option<Sockets>>,
     /// Which peer has which inner addresses.
     pub routes: RwLock<AllowedIps<Arc<Peer>>>,
+    /// How ICMP answers leave.
+    pub ways: Mutex<Ways>,
+    /// Whether the brain wants to know of packets that have nowhere to go.
+    pub explains: AtomicBool,
     /// What local session indices mean.
     pub index: RwLock<IndexTable<Arc<Peer>>>,
     /// Who may hand a handshake to the brain.
@@ -58,6 +63,8 @@ impl Shared {
         Ok(Self {
             sockets: RwLock::new(None),
             routes: RwLock::new(AllowedIps::new()),
+            ways: Mutex::default(),
+            explains: AtomicBool::new(false),
             index: RwLock::new(IndexTable::new()),
             gate: Mutex::new(Gate::new(system_random())),
             peers: Mutex::default(),

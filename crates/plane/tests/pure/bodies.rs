@@ -11,7 +11,7 @@ use holloway_plane::gate::{Gate, MACS, Stamp, Verdict};
 use holloway_plane::offload::{VNET_HEADER, VnetHeader};
 use holloway_plane::session::{Deadlines, NEVER, Session};
 use holloway_plane::split::{SPLIT_ROOM, split};
-use holloway_plane::{ecn, inner};
+use holloway_plane::{conntrack, ecn, icmp, inner};
 
 const KEY: [u8; 32] = [7; 32];
 
@@ -66,6 +66,28 @@ pub fn inner(bytes: &[u8]) {
     let mut congested = bytes.to_vec();
     ecn::decapsulate(&mut congested, true);
     assert!(inner::tos(&congested) | 3 == inner::tos(bytes) | 3);
+}
+
+/// Any packet is answered in no more than its bounds, or not at all, whatever the kernel says of it:
+/// the first byte is how long that is.
+pub fn unreachable(bytes: &[u8]) {
+    let Some((&length, rest)) = bytes.split_first() else {
+        return;
+    };
+    let (answer, packet) = rest.split_at(rest.len().min(length.into()));
+    let sender = conntrack::sender(packet, answer);
+    let mut message = [0; icmp::MAX_MESSAGE];
+    let length = icmp::host_unreachable(packet, sender, &mut message);
+    assert!(length <= packet.len() + 8);
+    if let Some(to) = icmp::answerable(packet) {
+        assert_eq!(inner::source(packet), Ok(to));
+        let most = if to.is_ipv4() { 556 } else { 1240 };
+        assert_eq!(length, most.min(packet.len() + 8));
+    }
+    let mut question = [0; conntrack::MAX_MESSAGE];
+    if let Some(length) = conntrack::question(packet, &mut question) {
+        assert_eq!(length % 4, 0);
+    }
 }
 
 /// Splitting loses no payload and stays inside its buffer.

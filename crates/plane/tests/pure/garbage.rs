@@ -54,6 +54,16 @@ proptest! {
     }
 
     #[test]
+    fn no_bytes_break_the_answers(bytes in garbage(), flow in flow(), scratches in scratches()) {
+        bodies::unreachable(&bytes);
+        let mut packet = flow.packet(0, 0, ACK, &payload(40, 1));
+        scratch(&mut packet, &scratches);
+        bodies::unreachable(&[&[0], &packet[..]].concat());
+        let short = bytes.len().min(200);
+        bodies::unreachable(&[&[short as u8], &bytes[..short], &packet[..]].concat());
+    }
+
+    #[test]
     fn no_bytes_break_splitting(
         bytes in garbage(), flow in flow(), size in 1u16..200, scratches in scratches(),
     ) {

@@ -6,6 +6,7 @@ mod coalesce;
 mod debts;
 mod garbage;
 mod gate;
+mod icmp;
 mod inner;
 mod packets;
 mod replay;

@@ -1,0 +1,264 @@
+//! Who is told that a packet has nowhere to go, and in which words.
+
+use std::net::IpAddr;
+
+use holloway_plane::conntrack;
+use holloway_plane::icmp::{MAX_MESSAGE, Sender, answerable, host_unreachable};
+use proptest::prelude::*;
+
+use crate::packets::{ACK, Flow, flow, payload, plain_sum};
+
+/// A flow between hosts that may be told things.
+fn ordinary() -> impl Strategy<Value = Flow> {
+    flow().prop_map(|mut flow| {
+        for (address, last) in [(&mut flow.source, 1), (&mut flow.destination, 9)] {
+            address[..4].copy_from_slice(&[10, 0, 0, last]);
+        }
+        flow
+    })
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+/// A packet of any protocol, from 10.0.0.1 to 10.0.0.9 or fd00::1 to fd00::9.
+fn packet(is_v4: bool, protocol: u8, body: &[u8]) -> Vec<u8> {
+    let mut packet;
+    if is_v4 {
+        packet = vec![0; 20];
+        packet[0] = 0x45;
+        packet[2..4].copy_from_slice(&(20 + body.len() as u16).to_be_bytes());
+        packet[9] = protocol;
+        packet[12..20].copy_from_slice(&[10, 0, 0, 1, 10, 0, 0, 9]);
+    } else {
+        packet = vec![0; 40];
+        packet[0] = 0x60;
+        packet[4..6].copy_from_slice(&(body.len() as u16).to_be_bytes());
+        packet[6] = protocol;
+        (packet[8], packet[23], packet[24], packet[39]) = (0xfd, 1, 0xfd, 9);
+    }
+    packet.extend(body);
+    packet
+}
+
+fn ping(is_v4: bool, kind: u8) -> Vec<u8> {
+    let protocol = if is_v4 { 1 } else { 58 };
+    packet(is_v4, protocol, &[kind, 0, 0, 0, 0x12, 0x34, 0, 1])
+}
+
+proptest! {
+    #[test]
+    fn the_answer_quotes_the_packet_as_far_as_may_be(flow in ordinary(), size in 0usize..3000) {
+        let packet = flow.packet(0, 0, ACK, &payload(size, 1));
+        let sender = answerable(&packet).expect("an ordinary packet");
+        let mut message = [0xaa; MAX_MESSAGE];
+        let length = host_unreachable(&packet, None, &mut message);
+        let message = &message[..length];
+        prop_assert_eq!(&message[4..8], &[0; 4]);
+        prop_assert_eq!(&message[8..], &packet[..length - 8]);
+        let most = if flow.is_v4 { 556 } else { 1240 };
+        prop_assert_eq!(length, most.min(packet.len() + 8));
+        if flow.is_v4 {
+            prop_assert_eq!(&message[..2], &[3, 1]);
+            prop_assert_eq!(plain_sum(&[message]), 0xffff);
+            prop_assert_eq!(sender, ip("10.0.0.1"));
+        } else {
+            prop_assert_eq!(&message[..4], &[1, 3, 0, 0]);
+        }
+    }
+
+    #[test]
+    fn a_translated_sender_gets_its_own_packet_back(before in ordinary(), after: [u8; 2]) {
+        let mut flow = before.clone();
+        flow.ports[..2].copy_from_slice(&after);
+        flow.source[3] = 77;
+        let address = if flow.is_v4 {
+            ip("10.0.0.1")
+        } else {
+            std::net::Ipv6Addr::from(before.source).into()
+        };
+        let port = Some(u16::from_be_bytes([before.ports[0], before.ports[1]]));
+        let (mut message, mut plain) = ([0; MAX_MESSAGE], [0; MAX_MESSAGE]);
+        let (sent, seen) = (before.packet(0, 0, ACK, b"x"), flow.packet(0, 0, ACK, b"x"));
+        let length = host_unreachable(&seen, Some(Sender { address, port }), &mut message);
+        prop_assert_eq!(host_unreachable(&sent, None, &mut plain), length);
+        // The transport checksum alone stays what the translation made it.
+        let headers = 8 + flow.transport();
+        prop_assert_eq!(&message[8..headers + 2], &plain[8..headers + 2]);
+        if flow.is_v4 {
+            prop_assert_eq!(plain_sum(&[&message[..length]]), 0xffff);
+        }
+    }
+}
+
+#[test]
+fn errors_are_never_answered_and_queries_are() {
+    for kind in [0, 8, 13] {
+        assert_eq!(
+            answerable(&ping(true, kind)),
+            Some(ip("10.0.0.1")),
+            "{kind}"
+        );
+    }
+    for kind in [3, 4, 5, 11, 12, 19, 255] {
+        assert_eq!(answerable(&ping(true, kind)), None, "{kind}");
+    }
+    for kind in [128, 129, 135] {
+        assert_eq!(
+            answerable(&ping(false, kind)),
+            Some(ip("fd00::1")),
+            "{kind}"
+        );
+    }
+    for kind in [1, 2, 3, 4, 100, 137] {
+        assert_eq!(answerable(&ping(false, kind)), None, "{kind}");
+    }
+    assert_eq!(answerable(&ping(true, 8)[..20]), None, "too short to tell");
+    assert_eq!(
+        answerable(&packet(false, 58, &[])),
+        None,
+        "too short to tell"
+    );
+}
+
+#[test]
+fn only_the_first_fragment_is_answered() {
+    let mut v4 = ping(true, 8);
+    v4[6] = 0x20;
+    assert!(answerable(&v4).is_some(), "more fragments follow");
+    v4[7] = 1;
+    assert_eq!(answerable(&v4), None);
+    let mut v6 = packet(false, 44, &[17, 0, 0, 1, 0, 0, 0, 1, 0, 9, 0, 9]);
+    assert!(answerable(&v6).is_some(), "more fragments follow");
+    v6[43] = 8;
+    assert_eq!(answerable(&v6), None);
+}
+
+#[test]
+fn an_error_behind_extension_headers_is_found() {
+    let options = [60, 0, 1, 4, 0, 0, 0, 0];
+    let authentication = [58, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1];
+    for (kind, answered) in [(1, false), (128, true)] {
+        let icmp = [kind, 0, 0, 0, 0, 0, 0, 0];
+        let body = [
+            &options[..],
+            &[51, 0, 1, 4, 0, 0, 0, 0],
+            &authentication,
+            &icmp,
+        ]
+        .concat();
+        assert_eq!(answerable(&packet(false, 0, &body)).is_some(), answered);
+    }
+    assert_eq!(
+        answerable(&packet(false, 0, &options)),
+        None,
+        "cut in the middle"
+    );
+}
+
+#[test]
+fn nobody_answers_groups_or_those_who_are_no_host() {
+    let with = |at: usize, address: &str| {
+        let mut packet = match ip(address) {
+            IpAddr::V4(_) => ping(true, 8),
+            IpAddr::V6(_) => ping(false, 128),
+        };
+        match ip(address) {
+            IpAddr::V4(v4) => packet[at..at + 4].copy_from_slice(&v4.octets()),
+            IpAddr::V6(v6) => packet[at..at + 16].copy_from_slice(&v6.octets()),
+        }
+        answerable(&packet)
+    };
+    for to in ["224.0.0.1", "239.1.2.3", "255.255.255.255"] {
+        assert_eq!(with(16, to), None, "{to}");
+    }
+    for from in [
+        "0.0.0.0",
+        "127.0.0.1",
+        "224.0.0.1",
+        "240.0.0.1",
+        "255.255.255.255",
+    ] {
+        assert_eq!(with(12, from), None, "{from}");
+    }
+    assert_eq!(with(24, "ff02::1"), None);
+    for from in ["::", "::1", "ff02::1"] {
+        assert_eq!(with(8, from), None, "{from}");
+    }
+}
+
+/// What the kernel says of a connection: bytes read from one (IPv4, TCP, 10.0.0.1:1000 translated
+/// to 10.0.0.77:2000), cut after the original direction.
+fn known(protocol: &[u8]) -> Vec<u8> {
+    let attribute = |kind: u16, content: &[u8]| {
+        let length = 4 + content.len();
+        let mut bytes = (length as u16).to_ne_bytes().to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend(content);
+        bytes.resize(length.next_multiple_of(4), 0);
+        bytes
+    };
+    let addresses = [attribute(1, &[10, 0, 0, 1]), attribute(2, &[10, 0, 0, 9])].concat();
+    let protocol = [
+        attribute(1, &[6]),
+        attribute(2, protocol),
+        attribute(3, &[0, 9]),
+    ]
+    .concat();
+    let tuple = [attribute(0x8001, &addresses), attribute(0x8002, &protocol)].concat();
+    let mut message = vec![0; 20];
+    message[5] = 1;
+    message.extend(attribute(0x8001, &tuple));
+    message
+}
+
+#[test]
+fn a_translated_sender_is_read_from_the_kernels_answer() {
+    let mut seen = packet(true, 6, &[7, 0xd0, 0, 9, 0, 0, 0, 0]);
+    let answer = known(&1000u16.to_be_bytes());
+    assert_eq!(conntrack::sender(&seen, &answer), None, "not translated");
+    seen[15] = 77;
+    let sender = Sender {
+        address: ip("10.0.0.1"),
+        port: Some(1000),
+    };
+    assert_eq!(conntrack::sender(&seen, &answer), Some(sender));
+    for cut in 0..answer.len() {
+        let _ = conntrack::sender(&seen, &answer[..cut]);
+    }
+    let mut refused = answer.clone();
+    refused[4..6].copy_from_slice(&2u16.to_ne_bytes());
+    assert_eq!(conntrack::sender(&seen, &refused), None, "an error");
+    seen[12..20].copy_from_slice(&[10, 0, 0, 9, 10, 0, 0, 1]);
+    assert_eq!(
+        conntrack::sender(&seen, &answer),
+        None,
+        "an answer to the original"
+    );
+}
+
+#[test]
+fn a_question_names_the_answers_direction() {
+    let mut message = [0xaa; conntrack::MAX_MESSAGE];
+    let tcp = packet(true, 6, &[3, 0xe8, 0, 9, 0, 0, 0, 0]);
+    let length = conntrack::question(&tcp, &mut message).expect("TCP is tracked");
+    assert_eq!(message[..4], (length as u32).to_ne_bytes());
+    let has = |bytes: &[u8]| {
+        message[..length]
+            .windows(bytes.len())
+            .any(|part| part == bytes)
+    };
+    let [first, second] = 8u16.to_ne_bytes();
+    assert!(has(&[first, second, 1, 0, 10, 0, 0, 9]) && has(&[first, second, 2, 0, 10, 0, 0, 1]));
+    assert!(has(&[2, 0, 0, 9, 0, 0]) && has(&[3, 0, 3, 0xe8, 0, 0]));
+    for (packet, asked) in [
+        (ping(true, 8), true),
+        (ping(false, 128), true),
+        (ping(true, 13), false),
+        (packet(true, 47, &[0; 8]), false),
+        (packet(true, 6, &[0; 7]), false),
+    ] {
+        assert_eq!(conntrack::question(&packet, &mut message).is_some(), asked);
+    }
+}
