@@ -68,15 +68,15 @@ class Lab:
         """Read the public key of a host's tunnel."""
         return self.sh(host, f"cat {self._tunnel(host).public_key_file}").stdout.strip()
 
-    def configure(self, host: str, config: str | None = None) -> None:
-        """Write the file of a host's tunnel: its own, or a text given, with the keys filled in."""
+    def configure(self, host: str, config: str | None = None, interface: str = "") -> None:
+        """Write the file of a host's tunnel, with the keys filled in: its own, or a text given."""
         tunnel = self._tunnel(host)
         text = self.with_public_keys(tunnel.config if config is None else config)
         place = f"<private key of {host}>"
         if place in text:
             private = self.sh(host, f"cat {tunnel.private_key_file}").stdout.strip()
             text = text.replace(place, private)
-        self.hosts[host].write(CONFIG_DIRECTORY / f"{tunnel.interface}.conf", text)
+        self.hosts[host].write(CONFIG_DIRECTORY / f"{interface or tunnel.interface}.conf", text)
 
     def with_public_keys(self, config: str) -> str:
         """Fill in the public keys; what is left open is secret."""

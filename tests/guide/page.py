@@ -1,0 +1,130 @@
+"""What the pages of the guide share: hosts to type commands on, pings, ears on the wire.
+
+The programs in `stand_ins` take the place of systemd's own, which no lab host runs; all else is
+real.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from holloway.lab import Lab
+from hosts import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from holloway.lab import Topology
+
+STAND_INS = Path(__file__).parent / "stand_ins"
+HOOK = "PostUp = wg set %i private-key /etc/wireguard/%i.key\n"
+
+
+@contextmanager
+def laid(topology: Topology) -> Iterator[Lab]:
+    """Build a topology, with keys and the files of its page; no tunnel is up."""
+    with Lab(topology) as lab:
+        lab.make_keys()
+        for tunnel in topology.tunnels:
+            lab.configure(tunnel.host)
+        yield lab
+
+
+@contextmanager
+def up(lab: Lab, *tunnels: str) -> Iterator[None]:
+    """Have tunnels, each `host:interface`, up for a while."""
+    try:
+        for tunnel in tunnels:
+            host, _, interface = tunnel.partition(":")
+            wg_quick_up(lab, host, interface)
+        yield
+    finally:
+        for tunnel in tunnels:
+            host, _, interface = tunnel.partition(":")
+            typed(lab, host, f"wg-quick down {interface}", check=False)
+
+
+def typed(
+    lab: Lab, host: str, command: str, *, check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Type a command on a host."""
+    done = lab.sh(host, f"PATH={STAND_INS}:$PATH; {command}", check=False)
+    assert not check or done.returncode == 0, f"{host}$ {command}\n{done.stdout}{done.stderr}"
+    return done
+
+
+def wg_quick_up(lab: Lab, host: str, interface: str) -> list[str]:
+    """Bring a tunnel up; returns the lines of its steps as the guide shows them."""
+    printed = typed(lab, host, f"wg-quick up {interface}").stderr.splitlines()
+    # Here there is no kernel module, and one more step that the guide does not have.
+    return [line for line in printed if line.startswith("[#]") and "holloway-device" not in line]
+
+
+def answers(lab: Lab, host: str, address: str, options: str = "") -> int:
+    """Ping an address with two packets; returns how many were answered."""
+    done = typed(lab, host, f"ping -n -c 2 -i 0.2 -W 1 {options} {address}", check=False)
+    return int(re.findall(r"(\d+) received", done.stdout)[0])
+
+
+class Capture:
+    """What passed an interface, one line a packet as tcpdump prints it, once its block ends."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def having(self, *words: str) -> list[str]:
+        return [line for line in self.lines if all(word in line for word in words)]
+
+
+@contextmanager
+def listening(lab: Lab, host: str, interface: str, expression: str = "") -> Iterator[Capture]:
+    """Listen on an interface of a host while the block runs."""
+    capture = Capture()
+    tcpdump = lab[host].popen(
+        "tcpdump", "-n", "-l", "--immediate-mode", "-Z", "root", "-i", interface, expression
+    )
+    assert tcpdump.stderr is not None
+    while "listening on" not in (line := tcpdump.stderr.readline()):
+        assert line, f"tcpdump ended: {tcpdump.communicate()}"
+    try:
+        yield capture
+    finally:
+        # The program itself, for its parent outside does not pass signals on.
+        lab[host].run("pkill", f"-{signal.SIGINT.value}", "tcpdump")
+        capture.lines = tcpdump.communicate()[0].splitlines()
+
+
+def shown_peers(lab: Lab, host: str) -> list[list[str]]:
+    """What `wg show` says of each peer: the labels of its lines, in order."""
+    _, *peers = typed(lab, host, "wg show").stdout.strip().split("\n\n")
+    return [[line.partition(":")[0].strip() for line in peer.splitlines()] for peer in peers]
+
+
+def hops(report: str) -> list[str]:
+    """The hosts of an `mtr -r` report, in order."""
+    return re.findall(r"^ *\d+\.\|-- (\S+)", report, re.MULTILINE)
+
+
+def install_units(lab: Lab, host: str) -> None:
+    """Put the unit files where a package would."""
+    units = Path("/etc/systemd/system")
+    lab[host].run("mkdir", "-p", str(units))
+    for unit in (REPOSITORY / "units").iterdir():
+        lab[host].write(units / unit.name, unit.read_text(), mode=0o644)
+
+
+def network(lab: Lab, host: str) -> str:
+    """All of a host's network state, to compare before and after."""
+    commands = ("ip -br link", "ip -br address", "ip route show table all", "ip rule",
+                "ip -6 route show table all", "ip -6 rule", "nft list ruleset")  # fmt: skip
+    return "".join(lab.sh(host, command).stdout for command in commands)
+
+
+def missing(*programs: str) -> list[str]:
+    return [program for program in programs if shutil.which(program) is None]
