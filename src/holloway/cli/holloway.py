@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-USAGE = "Usage: holloway {demo | lab | help | version}"
+USAGE = "Usage: holloway {demo | lab | qr | help | version}"
 HELP = f"""{USAGE}
 
 WireGuard, whole, in Python. The interface is set up with wg(8) and wg-quick(8), which come
@@ -16,6 +16,7 @@ along; `holloway-device` makes and serves one.
 Commands:
   demo      build two hosts on this machine, join them by a tunnel, and explain each step (root)
   lab       build a larger network to play with: holloway lab --help (root)
+  qr        show a configuration as a QR code, for a phone: holloway qr --help
   help      show this text
   version   show the version
 
@@ -38,6 +39,10 @@ def main(argv: list[str] | None = None) -> int:
             from holloway.cli.lab import main as lab
 
             return lab(words)
+        case ["qr", *words]:
+            from holloway.cli.qr import main as qr
+
+            return qr(words)
         case ["help" | "-h" | "--help"]:
             print(HELP, end="")
             return 0
