@@ -13,16 +13,19 @@ import logging
 import os
 import signal
 import socket
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from holloway import _native, link
-from holloway.link import LinkWatch
+from holloway.link import AnswerSockets, LinkWatch
 from holloway.tunnel import Tunnel
 from holloway.uapi_server import SocketWatch, UapiConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from holloway.log import DeviceLog
 
 log = logging.getLogger(__name__)
 
@@ -38,11 +41,13 @@ def open_tun(name: str) -> _native.Tun:
     return tun
 
 
-def serve(tun: _native.Tun, listener: socket.socket, ready: Callable[[], None]) -> None:
+def serve(
+    tun: _native.Tun, listener: socket.socket, device_log: DeviceLog, ready: Callable[[], None]
+) -> None:
     """Run a device until it ends; `ready` is called once its socket answers."""
 
     async def run() -> None:
-        await Daemon(tun, listener).run(ready)
+        await Daemon(tun, listener, device_log).run(ready)
 
     asyncio.run(run())
 
@@ -50,10 +55,12 @@ def serve(tun: _native.Tun, listener: socket.socket, ready: Callable[[], None]) 
 class Daemon:
     """One device from its birth to its end. Make it inside the event loop."""
 
-    def __init__(self, tun: _native.Tun, listener: socket.socket) -> None:
+    def __init__(self, tun: _native.Tun, listener: socket.socket, device_log: DeviceLog) -> None:
         self._loop = asyncio.get_running_loop()
         self._tun = tun
         self._listener = listener
+        self._log = device_log
+        self._has_arrived = False
         self._ended = asyncio.Event()
         self._trouble: str | None = None
 
@@ -69,7 +76,7 @@ class Daemon:
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._loop.add_signal_handler(number, self._ended.set)
             server = await self._loop.create_unix_server(
-                lambda: UapiConnection(self._tunnel), sock=self._listener
+                lambda: UapiConnection(self._tunnel, self._log), sock=self._listener
             )
             stack.callback(server.close)
             log.info("UAPI listener started")
@@ -79,18 +86,36 @@ class Daemon:
             notify("STOPPING=1")
             self._report_discards()
             log.info("Shutting down")
+        log.debug("Interface destroyed")
 
     def _start_tunnel(self, stack: contextlib.ExitStack) -> None:
         self._tunnel = Tunnel(self._tun)
         stack.callback(self._tunnel.close)
         self._tunnel.died.add_done_callback(lambda _: self._ended.set())
+        self._log.observe(self._tunnel.log_level_changed)
+        log.debug("Interface created")
 
     def _watch_link(self, stack: contextlib.ExitStack) -> None:
-        self._link = LinkWatch(self._tun.fileno())
+        self._link = LinkWatch(self._tun.fileno(), self._settle)
         stack.callback(self._link.close)
         self._loop.add_reader(self._link.fileno(), self._follow_link)
         stack.callback(lambda: self._loop.remove_reader(self._link.fileno()))
         self._follow_link()
+
+    def _settle(self) -> None:
+        """Set up what belongs to the network namespace that the interface has come to.
+
+        This thread is inside it. A move takes away what `shape` gave; pyroute2 has an event loop of
+        its own, so it gets a thread, which is in the same namespace.
+        """
+        sockets = AnswerSockets()
+        self._tunnel.answer_by(*sockets.filenos())
+        sockets.close()
+        if self._has_arrived:
+            shaping = threading.Thread(target=link.shape, args=(self._tun.name, DEFAULT_MTU))
+            shaping.start()
+            shaping.join()
+        self._has_arrived = True
 
     def _follow_link(self) -> None:
         """Tell the tunnel what became of its interface."""

@@ -1,8 +1,8 @@
 """The TUN interface as the kernel sees it: shaped at birth, then watched.
 
 `shape` gives a fresh TUN the look and the limits a WireGuard interface has. `LinkWatch` tells of
-up, down, MTU and name, also after the interface was moved into another network namespace. It
-knows nothing of peers or packets; `daemon` calls it.
+up, down, MTU and name, also after the interface was moved into another network namespace, and
+`AnswerSockets` are opened there. It knows nothing of peers or packets; `daemon` calls it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import fcntl
 import os
 import socket
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,11 +22,16 @@ RTMGRP_LINK: Final = 1  # linux/rtnetlink.h
 CLONE_NEWNET: Final = 0x40000000  # linux/sched.h
 IFF_UP: Final = 1  # linux/if.h
 IFF_MULTICAST: Final = 0x1000
+TC_H_ROOT: Final = 0xFFFFFFFF  # linux/pkt_sched.h
 NO_LINK_LOCAL: Final = {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", 1)]}  # IN6_ADDR_GEN_MODE_NONE
 SIOCGIFFLAGS: Final = 0x8913
 SIOCGIFMTU: Final = 0x8921
 TUNGETIFF: Final = 0x800454D2  # linux/if_tun.h
 TUNGETDEVNETNS: Final = 0x54E3
+NETLINK_NETFILTER: Final = 12  # linux/netlink.h
+SOL_RAW: Final = 255
+ICMP_FILTER: Final = 1  # linux/icmp.h
+ICMP6_FILTER: Final = 1  # linux/icmpv6.h; its level is IPPROTO_ICMPV6
 
 MAX_UDP_PAYLOAD: Final = 65_507
 MAX_UDP_SEGMENTS: Final = 64  # linux/udp.h: UDP_MAX_SEGMENTS before 6.9; the least of any kernel
@@ -56,8 +62,9 @@ def gso_max_size(mtu: int) -> int:
 def shape(name: str, mtu: int) -> None:
     """Make a TUN look like the kernel's WireGuard interface and set its segmentation limit.
 
-    No multicast, no link-local address, queue length 1000. What an older kernel refuses is left
-    as it is: none of it changes what passes.
+    No multicast, no link-local address, no queueing discipline, queue length 1000. What an older
+    kernel refuses is left as it is: none of it changes what passes. A TUN never stops its queue
+    (tun.c, tun_net_xmit), so a discipline would only be one more lock.
     """
     from pyroute2 import IPRoute
     from pyroute2.netlink.exceptions import NetlinkError
@@ -72,18 +79,21 @@ def shape(name: str, mtu: int) -> None:
         ):
             with contextlib.suppress(NetlinkError):
                 route.link("set", index=index, **setting)
+        with contextlib.suppress(NetlinkError):
+            route.tc("replace", kind="noqueue", index=index, parent=TC_H_ROOT)
 
 
 class LinkWatch:
     """Follows one TUN by its file descriptor; `fileno` is readable when something changed.
 
     The netlink socket lives in the interface's namespace, and serves the ioctls too, so nothing
-    is parsed: any link message means "look again". Raises OSError (EBADFD) once the interface is
-    gone.
+    is parsed: any link message means "look again". `arrived` is called within that namespace, at
+    once and after every move. Raises OSError (EBADFD) once the interface is gone.
     """
 
-    def __init__(self, tun: int) -> None:
+    def __init__(self, tun: int, arrived: Callable[[], None] = lambda: None) -> None:
         self._tun = tun
+        self._arrived = arrived
         self._netlink = self._open()
 
     def fileno(self) -> int:
@@ -136,12 +146,50 @@ class LinkWatch:
         try:
             _enter(there)
             try:
+                self._arrived()
                 return _netlink_socket()
             finally:
                 _enter(here)
         finally:
             os.close(there)
             os.close(here)
+
+
+class AnswerSockets:
+    """Raw ICMP sockets and one to connection tracking, in the namespace where this is made.
+
+    They only send. What the system refuses (no CAP_NET_RAW, no IPv6, no netfilter) is None.
+    """
+
+    def __init__(self) -> None:
+        self._v4 = _open(socket.AF_INET, socket.IPPROTO_ICMP)
+        self._v6 = _open(socket.AF_INET6, socket.IPPROTO_ICMPV6)
+        self._conntrack = _open(socket.AF_NETLINK, NETLINK_NETFILTER)
+        # They would be given a copy of every ICMP message else: block every type.
+        if self._v4 is not None:
+            self._v4.setsockopt(SOL_RAW, ICMP_FILTER, b"\xff" * 4)
+        if self._v6 is not None:
+            self._v6.setsockopt(socket.IPPROTO_ICMPV6, ICMP6_FILTER, b"\xff" * 32)
+
+    def filenos(self) -> tuple[int | None, int | None, int | None]:
+        """IPv4, IPv6, connection tracking: as `Plane.answer_by` takes them."""
+        v4, v6, conntrack = (
+            None if opened is None else opened.fileno()
+            for opened in (self._v4, self._v6, self._conntrack)
+        )
+        return v4, v6, conntrack
+
+    def close(self) -> None:
+        for opened in (self._v4, self._v6, self._conntrack):
+            if opened is not None:
+                opened.close()
+
+
+def _open(family: int, protocol: int) -> socket.socket | None:
+    try:
+        return socket.socket(family, socket.SOCK_RAW | socket.SOCK_NONBLOCK, protocol)
+    except OSError:
+        return None
 
 
 def _netlink_socket() -> socket.socket:

@@ -73,6 +73,14 @@ class Tunnel:
         finally:
             self._set_timer()
 
+    def answer_by(self, v4: int | None, v6: int | None, conntrack: int | None) -> None:
+        """Answer packets that have nowhere to go; see `_native.Plane.answer_by`."""
+        self._plane.answer_by(v4, v6, conntrack)
+
+    def log_level_changed(self) -> None:
+        """Have the plane report what would be logged now, and nothing else."""
+        self._plane.explain(log.isEnabledFor(logging.DEBUG))
+
     def discards(self) -> dict[str, int]:
         """Count packets and messages not passed on, by reason, plane and brain together."""
         return self._plane.discards() | self._device.discards()
@@ -103,6 +111,12 @@ class Tunnel:
                 log.error("Sending works again")
             case _native.Trouble():
                 log.error("Cannot send: %s", os.strerror(event.errno))
+            case _native.Unreachable(peer=None):
+                log.debug("No peer has allowed IPs matching %s", event.destination)
+            case _native.Unreachable():
+                log.debug(
+                    "No valid endpoint has been configured or discovered for peer %d", event.peer
+                )
             case _native.Died():
                 self._end(event.errno)
 

@@ -2,7 +2,8 @@
 
 Requests become a `DeviceUpdate` or a `Device` shown; nothing here knows what a device does with
 them. The contract is the cross-platform userspace one: one blank line ends a request, a
-connection may carry many, and an answer ends with `errno=N`. `daemon` runs it.
+connection may carry many, and an answer ends with `errno=N`. Beyond it, `log=LEVEL`
+sets how much the device says, and `log=follow` passes that on. `daemon` runs it.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from holloway.errors import ConfigError
+from holloway.log import LEVELS
 from holloway.text.uapi import UapiError, dump_get, parse_set
 
 if TYPE_CHECKING:
     from holloway.control import Control
+    from holloway.log import DeviceLog
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +32,9 @@ LONGEST_REQUEST: Final = 256 << 20
 """Bytes of one request: room for a million peers, and a bound."""
 
 OPERATIONS: Final = (b"get=1\n", b"set=1\n")
+LOG_OPERATION: Final = b"log="
+LONGEST_BACKLOG: Final = 256 << 10
+"""Bytes that wait for a slow follower of the log before lines are left out."""
 IN_ATTRIB: Final = 0x4  # linux/inotify.h; an unlink changes the link count
 IN_DELETE_SELF: Final = 0x400
 
@@ -98,14 +104,19 @@ class UapiConnection(asyncio.Protocol):
 
     _transport: asyncio.Transport
 
-    def __init__(self, control: Control) -> None:
+    def __init__(self, control: Control, device_log: DeviceLog) -> None:
         self._control = control
+        self._log = device_log
+        self._left_out = 0
         self._received = bytearray()
         self._searched = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._log.unfollow(self._pass_on)
 
     def pause_writing(self) -> None:
         self._transport.pause_reading()
@@ -121,7 +132,7 @@ class UapiConnection(asyncio.Protocol):
     def _next_request(self) -> bytes | None:
         """Take a whole request off the buffer: its operation line and what follows."""
         received = self._received
-        if b"\n" in received[:16] and not received.startswith(OPERATIONS):
+        if b"\n" in received[:16] and not received.startswith((*OPERATIONS, LOG_OPERATION)):
             self._break("invalid operation")
             return None
         end = received.find(b"\n\n", self._searched)
@@ -142,11 +153,35 @@ class UapiConnection(asyncio.Protocol):
         self._transport.close()
 
     def _answer(self, request: bytes) -> bytes:
+        if request.startswith(LOG_OPERATION):
+            return self._answer_log(request[len(LOG_OPERATION) : -1].decode(errors="replace"))
         body = request[len(OPERATIONS[0]) :]
         if request.startswith(b"get=1\n"):
             return self._answer_get(body)
         # wg(8) reads the errno of a set as negative and that of a get as positive.
         return b"errno=%d\n\n" % -self._set(body)
+
+    def _answer_log(self, wanted: str) -> bytes:
+        """Set the level, or follow, or neither where nothing is wanted; tell the level."""
+        if wanted == "follow":
+            self._log.unfollow(self._pass_on)
+            self._log.follow(self._pass_on)
+        elif wanted in LEVELS:
+            self._log.level = wanted
+        elif wanted:
+            log.error("UAPI: no such log level")
+            return b"errno=%d\n\n" % -errno.EINVAL
+        return f"level={self._log.level}\nerrno=0\n\n".encode()
+
+    def _pass_on(self, line: str) -> None:
+        """Give a follower the next line of the log, unless it is far behind."""
+        if self._transport.get_write_buffer_size() > LONGEST_BACKLOG:
+            self._left_out += 1
+            return
+        if self._left_out:
+            line = f"({self._left_out} lines left out)\n{line}"
+            self._left_out = 0
+        self._transport.write(f"{line}\n".encode(errors="replace"))
 
     def _answer_get(self, body: bytes) -> bytes:
         if body:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from holloway._native import Tun
+    from holloway.log import DeviceLog
 
 USAGE = "Usage: holloway-device [-f|--foreground] INTERFACE-NAME"
 HELP = f"""{USAGE}
@@ -42,13 +43,6 @@ Examples:
   LOG_LEVEL=debug holloway-device -f wg0
   WG_QUICK_USERSPACE_IMPLEMENTATION=holloway-device wg-quick up wg0
 """
-
-LOG_LEVELS = {
-    "verbose": logging.DEBUG,
-    "debug": logging.DEBUG,
-    "error": logging.ERROR,
-    "silent": logging.CRITICAL + 1,
-}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -145,24 +139,23 @@ def _say_ready(tell: int) -> None:
 def _serve(tun: Tun, listener: socket.socket, ready: Callable[[], None]) -> int:
     from holloway import daemon
 
-    _set_up_logging(tun.name)
+    device_log = _make_log(tun.name)
     try:
-        daemon.serve(tun, listener, ready)
+        daemon.serve(tun, listener, device_log, ready)
     except OSError as error:
         logging.getLogger(__name__).error("%s", error)
         return 1
     return 0
 
 
-def _set_up_logging(name: str) -> None:
-    level = LOG_LEVELS.get(os.environ.get("LOG_LEVEL", "error"), logging.ERROR)
-    logging.raiseExceptions = False  # a full disk under the log must not disturb the device
-    logging.basicConfig(
-        level=level,
-        format=f"%(levelname)s: ({name}) %(asctime)s %(message)s",
-        datefmt="%Y/%m/%d %H:%M:%S",
-    )
-    logging.getLogger("asyncio").setLevel(max(level, logging.ERROR))
+def _make_log(name: str) -> DeviceLog:
+    from holloway.log import LEVELS, DeviceLog
+
+    level = os.environ.get("LOG_LEVEL", "error")
+    level = "verbose" if level == "debug" else level
+    made = DeviceLog(name, level if level in LEVELS else "error")
+    made.install()
+    return made
 
 
 if __name__ == "__main__":

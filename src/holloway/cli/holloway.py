@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-USAGE = "Usage: holloway {demo | lab | qr | help | version}"
+USAGE = "Usage: holloway {demo | lab | log | qr | help | version}"
 HELP = f"""{USAGE}
 
 WireGuard, whole, in Python. The interface is set up with wg(8) and wg-quick(8), which come
@@ -17,6 +17,7 @@ Commands:
   demo      build two hosts on this machine, join them by a tunnel, and explain each step (root)
   lab       build a larger network to play with: holloway lab --help (root)
   qr        show a configuration as a QR code, for a phone: holloway qr --help
+  log       show or change how much a running device says, or follow it
   help      show this text
   version   show the version
 
@@ -43,6 +44,10 @@ def main(argv: list[str] | None = None) -> int:
             from holloway.cli.qr import main as qr
 
             return qr(words)
+        case ["log", *words]:
+            from holloway.cli.log import main as log
+
+            return log(words)
         case ["help" | "-h" | "--help"]:
             print(HELP, end="")
             return 0

@@ -6,9 +6,11 @@ Knows the socket and the two sign conventions of `errno=`; the text is `text.uap
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import socket
 import stat
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
@@ -70,6 +72,22 @@ class Socket:
         # In an answer to set, the number is negative, as the kernel returns it.
         _raise(-_status(self._transact(dump_set(update))))
 
+    def log_level(self, wanted: str = "") -> str:
+        """Return how much the device says, after changing it if a level is given.
+
+        Raises `OSError`: EPROTO, EINVAL or EIO where the device knows no such request.
+        """
+        return _level(self._transact(f"log={wanted}\n\n"))
+
+    def follow_log(self) -> Iterator[str]:
+        """Yield the device's level, then each line of its log until the device ends."""
+        with _connect(_path(self.name)) as connection:
+            connection.sendall(b"log=follow\n\n")
+            with connection.makefile(encoding="utf-8", errors="replace", newline="\n") as lines:
+                yield _level("".join(itertools.takewhile(lambda line: line != "\n", lines)))
+                for line in lines:
+                    yield line.removesuffix("\n")
+
     def _transact(self, request: str) -> str:
         """Send one request; return its answer up to the blank line that ends it."""
         with _connect(_path(self.name)) as connection:
@@ -90,6 +108,14 @@ def _receive(connection: socket.socket) -> str:
         tail = tail[-1:] + piece
     answer, _, _ = ("\n" + b"".join(pieces).decode("ascii", "surrogateescape")).partition("\n\n")
     return answer[1:] + "\n"
+
+
+def _level(answer: str) -> str:
+    _raise(abs(_status(answer)))
+    for line in answer.splitlines():
+        if line.startswith("level="):
+            return line.removeprefix("level=")
+    raise _protocol_error()
 
 
 def _status(answer: str) -> int:

@@ -7,6 +7,7 @@ every call, wall time and randomness with the constructor.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable
 from typing import Generic
@@ -17,10 +18,12 @@ from holloway.core.constants import MAX_PEERS, Nanoseconds
 from holloway.core.discard import Discard, tally
 from holloway.core.indices import Indices
 from holloway.core.peer import Peer, Surroundings
-from holloway.core.plane import EndpointType, Plane
+from holloway.core.plane import Endpoint, EndpointType, Plane
 from holloway.core.wire import Initiation, parse_handshake_untrusted
 from holloway.errors import BadMessage, ConfigError
 from holloway.key import Key
+
+log = logging.getLogger(__name__)
 
 
 class Device(Generic[EndpointType]):
@@ -77,6 +80,7 @@ class Device(Generic[EndpointType]):
             claim = self._open_claim(parsed)
             if isinstance(claim, Discard):
                 self._discards[claim] += 1
+                _log_invalid("initiation", remote, claim)
                 return
             peer = self._peers[claim.static]
             discard = peer.handle_claim(now, claim, size, remote)
@@ -84,10 +88,13 @@ class Device(Generic[EndpointType]):
             peer = self._around.indices.awaiting(parsed.receiver)
             if peer is None:
                 self._discards[Discard.LATE_RESPONSE] += 1
+                _log_invalid("response", remote, Discard.LATE_RESPONSE)
                 return
             discard = peer.handle_response(now, parsed, size, remote)
         if discard is not None:
             peer.discards[discard] += 1
+            kind = "initiation" if isinstance(parsed, Initiation) else "response"
+            _log_invalid(kind, remote, discard)
 
     def handle_stale(self, now: Nanoseconds, peer: int) -> None:
         """The plane needs a session for this peer."""
@@ -247,13 +254,21 @@ class Device(Generic[EndpointType]):
         plane = self._plane.peer(public_key.raw)
         peer = Peer(self._around, noise.Remote.of(public_key.raw), plane)
         self._peers[public_key.raw] = self._by_id[plane.id] = peer
+        log.debug("Peer %d created", plane.id)
         return peer
 
     def _remove(self, peer: Peer[EndpointType]) -> None:
         del self._peers[peer.remote.raw]
         del self._by_id[peer.plane.id]
         self._discards += peer.discards
+        log.debug("Peer %s destroyed", peer)
         peer.remove()
+
+
+def _log_invalid(kind: str, remote: Endpoint, why: Discard) -> None:
+    if log.isEnabledFor(logging.DEBUG):
+        place = model.Endpoint(remote.host, remote.port)
+        log.debug("Invalid handshake %s from %s (%s)", kind, place, why.value)
 
 
 def _route(peer: Peer[EndpointType], change: model.PeerUpdate) -> None:

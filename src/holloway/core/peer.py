@@ -144,7 +144,7 @@ class Peer(Generic[EndpointType]):
     def keep_alive(self, now: Nanoseconds, *, at_once: bool) -> None:
         """Look at what is due; `at_once` sends a keepalive whether one is due or not."""
         if not self._look(now) and at_once:
-            self.plane.send_keepalive()
+            self._send_keepalive()
 
     def try_again(self, now: Nanoseconds) -> None:
         """Send the initiation that lacked a key or an endpoint, if there was one."""
@@ -337,19 +337,20 @@ class Peer(Generic[EndpointType]):
         if self._watch_at is not None and self._watch_at <= now:
             self._watch_at = None
             self.plane.watch()
-        due = self.plane.due(
-            now,
-            KEEPALIVE_TIMEOUT,
-            NEW_HANDSHAKE_TIME + self._answer_jitter,
-            self.persistent_keepalive * SECOND,
-        )
+        unanswered = NEW_HANDSHAKE_TIME + self._answer_jitter
+        persistent = self.persistent_keepalive * SECOND
+        due = self.plane.due(now, KEEPALIVE_TIMEOUT, unanswered, persistent)
         self._look_again(due.next)
         keepalive = due.keepalive or due.persistent
         if keepalive:
-            self.plane.send_keepalive()
+            self._send_keepalive()
         if due.handshake:
             self._start_over(now)
         return keepalive
+
+    def _send_keepalive(self) -> None:
+        log.debug("Sending keepalive packet to peer %s", self)
+        self.plane.send_keepalive()
 
     def _start_over(self, now: Nanoseconds) -> None:
         """Data went out and nothing came back (paper, 6.2; wg_expired_new_handshake)."""

@@ -1,0 +1,90 @@
+"""`holloway log INTERFACE [LEVEL] [--follow]`: how much a running device says, and what.
+
+Speaks to the device's socket; what the device answers is `uapi_server`'s. Called by
+`cli.holloway`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import Final
+
+from holloway.control import kernel, uapi
+from holloway.log import LEVELS
+
+USAGE: Final = "Usage: holloway log INTERFACE [verbose | error | silent] [--follow]"
+HELP: Final = f"""{USAGE}
+
+Shows how much the device of INTERFACE says, or changes it while the device runs. No session is
+disturbed.
+
+Levels:
+  verbose   everything: handshakes, keepalives, packets that have nowhere to go
+  error     what went wrong (the default)
+  silent    nothing
+
+Options:
+  -f, --follow   print what the device says from now on, until interrupted
+  -h, --help     show this text
+
+Examples:
+  sudo holloway log wg0 verbose --follow
+  sudo holloway log wg0 error
+"""
+UNKNOWN_REQUEST: Final = (errno.EPROTO, errno.EINVAL, errno.EIO)  # as the devices there are have it
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; returns the exit status."""
+    if arguments in (["-h"], ["--help"]):
+        print(HELP, end="")
+        return 0
+    words = [word for word in arguments if word not in ("-f", "--follow")]
+    is_understood = 1 <= len(words) <= 2 and not words[0].startswith("-")
+    if not is_understood or (words[1:] and words[1] not in LEVELS):
+        print(USAGE, file=sys.stderr)
+        return 1
+    try:
+        return _run(words[0], *words[1:], follow=len(words) < len(arguments))
+    except BrokenPipeError:
+        # Whoever read us has enough; nothing is left to be flushed at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 0
+    except OSError as error:
+        print(f"holloway log: {_explain(words[0], error)}", file=sys.stderr)
+        return 1
+
+
+def _run(name: str, level: str = "", *, follow: bool) -> int:
+    device = uapi.Socket(name)
+    if level:
+        device.log_level(level)
+    if not follow:
+        if not level:
+            print(device.log_level())
+        return 0
+    lines = device.follow_log()
+    now = next(lines)
+    if now != "verbose":
+        print(f"{name} is at level {now}; `holloway log {name} verbose' shows more",
+              file=sys.stderr)  # fmt: skip
+    for line in lines:
+        print(line, flush=True)
+    return 0
+
+
+def _explain(name: str, error: OSError) -> str:
+    if name in kernel.names():
+        return (
+            f"{name} is the kernel's; its log is turned on by: "
+            "echo module wireguard +p > /sys/kernel/debug/dynamic_debug/control"
+        )
+    if isinstance(error, FileNotFoundError):
+        return f"no device serves {name}"
+    if error.errno in UNKNOWN_REQUEST:
+        return f"the device of {name} cannot change its log while it runs"
+    return f"unable to reach the device of {name}: {error.strerror or error}"
