@@ -7,7 +7,6 @@ real.
 from __future__ import annotations
 
 import re
-import shutil
 import signal
 import subprocess
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from holloway.lab import Lab
-from hosts import REPOSITORY
+from hosts import BIN, REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,6 +99,45 @@ def listening(lab: Lab, host: str, interface: str, expression: str = "") -> Iter
         capture.lines = tcpdump.communicate()[0].splitlines()
 
 
+@contextmanager
+def program(lab: Lab, host: str, *command: str, until: str) -> Iterator[subprocess.Popen[str]]:
+    """Have a program run in a host while the block runs, from when it prints a word on."""
+    started = lab[host].popen("sh", "-c", 'exec 2>&1; exec "$@"', "program", *command)
+    assert started.stdout is not None
+    while until not in (line := started.stdout.readline()):
+        assert line, f"{command[0]} ended: {started.communicate()}"
+    try:
+        yield started
+    finally:
+        # By its name, for the parent outside does not pass signals on.
+        lab[host].run("pkill", "-f", " ".join(command), check=False)
+        started.communicate()
+
+
+@contextmanager
+def log_of(lab: Lab, host: str, interface: str) -> Iterator[subprocess.Popen[str]]:
+    """Follow a device's log, which is switched on while the device runs."""
+    follow = (f"{BIN}/holloway", "log", interface, "--follow")
+    with program(lab, host, *follow, until="is at level error") as followed:
+        typed(lab, host, f"holloway log {interface} verbose")
+        yield followed
+
+
+@contextmanager
+def web_server(lab: Lab, host: str, address: str, port: int) -> Iterator[None]:
+    """Answer TCP connections at an address."""
+    command = ("python3", "-u", "-m", "http.server", str(port), "--bind", address)
+    with program(lab, host, *command, until="Serving"):
+        yield
+
+
+def connects(lab: Lab, host: str, address: str, port: int) -> str:
+    """Try a TCP connection; returns "" or why there is none."""
+    script = f"import socket; socket.create_connection(('{address}', {port}), 3)"
+    done = typed(lab, host, f'python3 -c "{script}"', check=False)
+    return done.stderr.strip().rpartition("\n")[2]
+
+
 def shown_peers(lab: Lab, host: str) -> list[list[str]]:
     """What `wg show` says of each peer: the labels of its lines, in order."""
     _, *peers = typed(lab, host, "wg show").stdout.strip().split("\n\n")
@@ -124,7 +162,3 @@ def network(lab: Lab, host: str) -> str:
     commands = ("ip -br link", "ip -br address", "ip route show table all", "ip rule",
                 "ip -6 route show table all", "ip -6 rule", "nft list ruleset")  # fmt: skip
     return "".join(lab.sh(host, command).stdout for command in commands)
-
-
-def missing(*programs: str) -> list[str]:
-    return [program for program in programs if shutil.which(program) is None]

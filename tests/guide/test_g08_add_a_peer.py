@@ -1,0 +1,66 @@
+"""Common tasks, another peer: added by a reload while the first one talks; then both meet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from guide.page import answers, install_units, laid, typed, up
+from holloway.lab.topologies import HUB, PEER_TO_SITE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from holloway.lab import Lab
+
+pytestmark = pytest.mark.root
+
+ONE_PEER = PEER_TO_SITE.tunnels[0].config
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    """The laptop is connected; the router knows of no other peer."""
+    with laid(HUB) as lab:
+        install_units(lab, "router")
+        lab.configure("router", ONE_PEER)
+        typed(lab, "router", "systemctl enable --now wg-quick@wg0")
+        with up(lab, "laptop:home0", "ontheroad:wg0"):
+            assert answers(lab, "laptop", "10.10.10.1") == 2
+            yield lab
+
+
+def test_a_peer_is_added_while_another_talks_and_they_meet_at_the_router(lab: Lab):
+    assert answers(lab, "ontheroad", "10.10.10.230") == 0
+    pings = lab["laptop"].popen("ping", "-n", "-i", "0.05", "-c", "40", "10.10.10.230")
+    assert pings.stdout is not None
+    while "icmp_seq=5 " not in pings.stdout.readline():
+        pass
+    lab.configure("router")
+    typed(lab, "router", "systemctl reload wg-quick@wg0")
+    assert answers(lab, "ontheroad", "10.10.10.230") == 2
+    assert "40 received, 0% packet loss" in pings.communicate()[0]
+    assert answers(lab, "ontheroad", "10.10.11.2") == 2
+    assert answers(lab, "laptop", "10.10.11.3") == 2
+
+
+def test_a_hub_sends_its_peers_no_redirects(lab: Lab):
+    """There is no shorter way than the hub, so the kernel's device never names one."""
+    lab.configure("router")
+    typed(lab, "router", "systemctl reload wg-quick@wg0")
+    assert answers(lab, "ontheroad", "10.10.10.1") == 2
+    shown = typed(lab, "ontheroad", "ping -n -c 2 -i 0.2 10.10.11.2").stdout
+    assert "2 received" in shown
+    assert "Redirect" not in shown
+
+
+def test_reload_says_which_routes_it_adds_and_takes_away(lab: Lab):
+    lab.configure("router", ONE_PEER + "AllowedIPs = 10.10.12.0/24\n")
+    said = typed(lab, "router", "wg-quick reload wg0").stderr
+    assert "[#] ip -4 route add 10.10.12.0/24 dev wg0\n" in said
+    assert "10.10.12.0/24" in typed(lab, "router", "ip route show dev wg0").stdout
+    lab.configure("router", ONE_PEER)
+    said = typed(lab, "router", "wg-quick reload wg0").stderr
+    assert "10.10.12.0/24 dev wg0" in said
+    assert "10.10.12.0/24" not in typed(lab, "router", "ip route show dev wg0").stdout
