@@ -2,6 +2,7 @@
 #   make demo    two hosts, a tunnel, explained (as root)
 #   make test    all checks and tests (as root; others are told what is left out)
 #   make check   formatting, lints, types, import rules
+#   make guest   our tools beside the kernel's own WireGuard, in a virtual machine (as root)
 #   make bench   side by side with other implementations (as root)
 #   make soak    traffic both ways for SOAK_SECONDS (as root)
 #   make format  put the code in its form
@@ -14,7 +15,7 @@ FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 600
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: demo test check bench soak format fuzz loom build clean
+.PHONY: demo test check guest bench soak format fuzz loom build clean
 .DELETE_ON_ERROR:
 
 demo: build
@@ -37,7 +38,10 @@ $(VENV)/.built: $(VENV)/.installed $(RUST_SOURCES)
 	@touch $@
 
 test: check
-	@scripts/debian-packages wireguard-tools iperf3 tcpdump ethtool
+	@scripts/debian-packages wireguard-tools iperf3 tcpdump ethtool procps
+	@scripts/debian-packages mtr-tiny iptables conntrack qrencode zbar-tools dnsmasq-base
+	@scripts/debian-packages qemu-system-x86
+	@scripts/guest-kernel
 	@scripts/peers
 	cargo test --quiet
 	@$(MAKE) --no-print-directory loom
@@ -51,6 +55,11 @@ check: build
 	$(BIN)/lint-imports
 	cargo fmt --check
 	cargo clippy --quiet --all-targets -- -D warnings
+
+guest: build
+	@scripts/debian-packages qemu-system-x86 wireguard-tools
+	@scripts/guest-kernel
+	$(BIN)/pytest tests/guest
 
 bench: build
 	@scripts/debian-packages wireguard-tools iperf3
