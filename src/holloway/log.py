@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -21,6 +22,8 @@ CHATTERS: Final = ("asyncio", "pyroute2")
 """Libraries whose debugging is of no interest to whoever debugs a device."""
 BURST: Final = 10  # kernel, net/core/utils.c: net_ratelimit_state
 INTERVAL: Final = 5.0
+KEPT: Final = 256
+"""So many lines a new follower is told of the past, as dmesg(1) does."""
 
 Follower = Callable[[str], None]
 """Takes one line, without its end."""
@@ -66,7 +69,11 @@ class DeviceLog:
         observer()
 
     def follow(self, follower: Follower) -> None:
-        """Pass on every line from now on."""
+        """Pass on what was said lately, and every line from now on, once."""
+        if follower in self._output.followers:
+            return
+        for line in self._output.kept:
+            follower(line)
         self._output.followers.append(follower)
 
     def unfollow(self, follower: Follower) -> None:
@@ -102,13 +109,16 @@ class RateLimit(logging.Filter):
 
 
 class _Output(logging.StreamHandler):  # type: ignore[type-arg]
-    """Standard error and the followers."""
+    """Standard error, the followers, and the last lines for those to come."""
 
     def __init__(self) -> None:
         super().__init__()
         self.followers: list[Follower] = []
+        self.kept: deque[str] = deque(maxlen=KEPT)
 
     def emit(self, record: logging.LogRecord) -> None:
         super().emit(record)
+        line = self.format(record)
+        self.kept.append(line)
         for follower in tuple(self.followers):
-            follower(self.format(record))
+            follower(line)

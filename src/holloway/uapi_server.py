@@ -164,13 +164,17 @@ class UapiConnection(asyncio.Protocol):
     def _answer_log(self, wanted: str) -> bytes:
         """Set the level, or follow, or neither where nothing is wanted; tell the level."""
         if wanted == "follow":
-            self._log.unfollow(self._pass_on)
+            self._transport.write(self._level())
             self._log.follow(self._pass_on)
-        elif wanted in LEVELS:
+            return b""
+        if wanted in LEVELS:
             self._log.level = wanted
         elif wanted:
             log.error("UAPI: no such log level")
             return b"errno=%d\n\n" % -errno.EINVAL
+        return self._level()
+
+    def _level(self) -> bytes:
         return f"level={self._log.level}\nerrno=0\n\n".encode()
 
     def _pass_on(self, line: str) -> None:

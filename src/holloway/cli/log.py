@@ -26,7 +26,7 @@ Levels:
   silent    nothing
 
 Options:
-  -f, --follow   print what the device says from now on, until interrupted
+  -f, --follow   print the last lines, and what the device says until interrupted
   -h, --help     show this text
 
 Examples:

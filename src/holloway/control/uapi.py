@@ -80,7 +80,7 @@ class Socket:
         return _level(self._transact(f"log={wanted}\n\n"))
 
     def follow_log(self) -> Iterator[str]:
-        """Yield the device's level, then each line of its log until the device ends."""
+        """Yield the device's level, then the last lines of its log and those to come."""
         with _connect(_path(self.name)) as connection:
             connection.sendall(b"log=follow\n\n")
             with connection.makefile(encoding="utf-8", errors="replace", newline="\n") as lines:
