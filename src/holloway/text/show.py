@@ -5,8 +5,9 @@ Pure: the time and the wish for colours come in. Byte for byte as wg(8) 1.0.2021
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from holloway.key import Key
@@ -41,8 +42,10 @@ class Style:
         return self.paint(_CYAN, text)
 
 
-def pretty(device: Device, now: int, style: Style) -> str:
-    """Print a device for people; `now` is seconds since 1970."""
+def pretty(
+    device: Device, now: int, style: Style, names: Mapping[Key, str] = MappingProxyType({})
+) -> str:
+    """Print a device for people; `now` is seconds since 1970, `names` are shown beside keys."""
     name = style.paint(_GREEN + _BOLD, "interface")
     lines = [f"{_RESET if style.colours else ''}{name}: {style.paint(_GREEN, device.name)}"]
     if device.private_key is not None:
@@ -55,13 +58,14 @@ def pretty(device: Device, now: int, style: Style) -> str:
         lines.append(f"{style.label('fwmark')}{device.fwmark:#x}")
     # Python's sort is stable, reversed too: equals stay in the device's order.
     for peer in sorted(device.peers, key=_latest_handshake, reverse=True):
-        lines += ["", *_pretty_peer(peer, now, style)]
+        lines += ["", *_pretty_peer(peer, now, style, names.get(peer.public_key))]
     return "\n".join(lines) + "\n"
 
 
-def _pretty_peer(peer: Peer, now: int, style: Style) -> Iterator[str]:
-    name = style.paint(_YELLOW + _BOLD, "peer")
-    yield f"{name}: {style.paint(_YELLOW, peer.public_key.base64)}"
+def _pretty_peer(peer: Peer, now: int, style: Style, name: str | None) -> Iterator[str]:
+    beside = "" if name is None else f" ({style.paint(_BOLD, name)})"
+    label = style.paint(_YELLOW + _BOLD, "peer")
+    yield f"{label}: {style.paint(_YELLOW, peer.public_key.base64)}{beside}"
     if peer.preshared_key is not None:
         yield f"{style.label('preshared key')}{style.secret(peer.preshared_key)}"
     if peer.endpoint is not None:

@@ -1,14 +1,20 @@
-"""`wg show` and `wg showconf`: what devices are."""
+"""`wg show` and `wg showconf`: what devices are.
+
+Arguments become a `Request`, which is answered once, or with `--watch` each second (`watch`).
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from holloway.cli.wg.report import NAME, fail, print_out, reason, tell
 from holloway.control import find, names
+from holloway.key import Key
 from holloway.model import Device
 from holloway.text.show import Style, fields, pretty
 
@@ -18,25 +24,86 @@ USAGE: Final = (
     "latest-handshakes | transfer | persistent-keepalive | dump]"
 )
 USAGE_OF_SHOWCONF: Final = f"Usage: {NAME} showconf <interface>"
+OPTIONS: Final = ("--json", "--names", "--watch")
+HELP: Final = f"""
+Options, anywhere after `show':
+  --json    print whole devices as JSON, secret keys too
+  --names   show each peer's name: the comment on its `[Peer]' line, or on the line above it, in
+            /etc/wireguard/<interface>.conf
+  --watch   show it anew each second; q quits
+
+Examples:
+  {NAME} show wg0
+  {NAME} show wg0 --names --watch
+  {NAME} show all dump
+  {NAME} show --json | jq -r '.wg0.peers[].endpoint'"""
+CONFIGURATIONS: Final = "/etc/wireguard"
+
+Print = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to show: of `interface`, or of all where it is None, a field or everything."""
+
+    interface: str | None = None
+    field: str | None = None
+    json: bool = False
+    names: bool = False
+    watch: bool = False
+
+    @property
+    def contradiction(self) -> str | None:
+        """Say what cannot be had together."""
+        if self.field is not None and (self.json or self.names):
+            return "--json and --names show whole devices, not a single field"
+        if self.json and self.watch:
+            return "--watch is for people, --json for programs"
+        return None
 
 
 def show(arguments: list[str]) -> int:
     """Print devices, or one field of them; returns the exit status."""
-    match arguments:
+    given = {argument for argument in arguments if argument in OPTIONS}
+    words = [argument for argument in arguments if argument not in OPTIONS]
+    match words:
         case ["-h" | "--help" | "help"]:
-            tell(USAGE)
+            # To a program the words of the original, to a person ours too.
+            tell(USAGE + HELP if given or sys.stderr.isatty() else USAGE)
             return 0
-        case ["interfaces"]:
+        case ["interfaces"] if not given:
             return _interfaces()
-        case [] | ["all"]:
-            return _all(None)
-        case ["all", field]:
-            return _all(field)
-        case [name] if name != "interfaces":
-            return _one(name, None)
-        case [name, field] if name != "interfaces":
-            return _one(name, field)
-    return fail(USAGE)
+        case ["interfaces", *_] | [_, _, _, *_]:
+            return fail(USAGE)
+    request = Request(
+        interface=words[0] if words and words[0] != "all" else None,
+        field=words[1] if len(words) > 1 else None,
+        json="--json" in given,
+        names="--names" in given,
+        watch="--watch" in given,
+    )
+    if request.contradiction is not None:
+        return fail(request.contradiction)
+    if request.watch:
+        from holloway.cli.wg.watch import watch
+
+        return watch(lambda: _frame(request), " ".join([NAME, "show", *words]))
+    return answer(request, print_out, tell)
+
+
+def answer(request: Request, out: Print, error: Print) -> int:
+    """Print what was asked for; returns the exit status."""
+    if request.interface is None:
+        return _all(request, out, error)
+    try:
+        device = find(request.interface).get()
+    except OSError as problem:
+        error(f"Unable to access interface: {reason(problem)}")
+        return 1
+    if request.json:
+        out(_json([device], request))
+        return 0
+    return _print(device, request, out, error)
 
 
 def showconf(arguments: list[str]) -> int:
@@ -63,42 +130,71 @@ def _interfaces() -> int:
     return 0
 
 
-def _all(field: str | None) -> int:
+def _all(request: Request, out: Print, error: Print) -> int:
     try:
         found = names()
-    except OSError as error:
-        return fail(f"Unable to list interfaces: {reason(error)}")
+    except OSError as problem:
+        error(f"Unable to list interfaces: {reason(problem)}")
+        return 1
     status = 1 if found else 0
+    devices = []
     for position, name in enumerate(found, 1):
         try:
             device = find(name).get()
-        except OSError as error:
-            tell(f"Unable to access interface {name}: {reason(error)}")
+        except OSError as problem:
+            error(f"Unable to access interface {name}: {reason(problem)}")
             continue
-        status = _print(device, field, prefix=f"{name}\t")
+        if request.json:
+            devices.append(device)
+            status = 0
+            continue
+        status = _print(device, request, out, error, prefix=f"{name}\t")
         if status:
             return status
-        if field is None and position < len(found):
-            print_out("\n")
+        if request.field is None and position < len(found):
+            out("\n")
+    if request.json:
+        out(_json(devices, request))
     return status
 
 
-def _one(name: str, field: str | None) -> int:
-    try:
-        device = find(name).get()
-    except OSError as error:
-        return fail(f"Unable to access interface: {reason(error)}")
-    return _print(device, field, prefix="")
-
-
-def _print(device: Device, field: str | None, prefix: str) -> int:
-    text = pretty(device, int(time.time()), _style()) if field is None else None
-    if field is not None:
-        text = fields(device, field, prefix=prefix)
+def _print(device: Device, request: Request, out: Print, error: Print, prefix: str = "") -> int:
+    if request.field is None:
+        out(pretty(device, int(time.time()), _style(), _names(device, request)))
+        return 0
+    text = fields(device, request.field, prefix=prefix)
     if text is None:
-        return fail(f"Invalid parameter: `{field}'\n{USAGE}")
-    print_out(text)
+        error(f"Invalid parameter: `{request.field}'\n{USAGE}")
+        return 1
+    out(text)
     return 0
+
+
+def _json(devices: list[Device], request: Request) -> str:
+    from holloway.text.show_json import to_json
+
+    return to_json([(device, _names(device, request)) for device in devices])
+
+
+def _names(device: Device, request: Request) -> dict[Key, str]:
+    """Find the names of the device's peers; none where none are wanted or can be read."""
+    if not request.names:
+        return {}
+    from holloway.text.names import peer_names
+
+    path = f"{CONFIGURATIONS}/{device.name}.conf"
+    try:
+        with open(path, encoding="utf-8", errors="replace", newline="\n") as file:
+            return peer_names(file.read())
+    except OSError:
+        return {}
+
+
+def _frame(request: Request) -> str:
+    """Everything that one look shows, what went wrong too."""
+    pieces: list[str] = []
+    answer(request, pieces.append, lambda sentence: pieces.append(f"{sentence}\n"))
+    return "".join(pieces)
 
 
 def _style() -> Style:

@@ -1,0 +1,118 @@
+"""`wg show --watch`: a screen that is drawn anew each second, until q or Ctrl-C.
+
+Each frame goes out in one write that overwrites the one before in place, so that nothing
+flickers. The terminal is left as it was found, whatever ends the watch.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+from holloway.cli.wg.report import fail
+
+INTERVAL: Final = 1.0  # seconds
+HEIGHT: Final = 24  # lines of a terminal that does not say
+QUIT: Final = frozenset(b"qQ\x03\x04")  # Ctrl-C and Ctrl-D where the terminal passes them on
+
+
+def watch(frame: Callable[[], str], title: str) -> int:
+    """Draw what `frame` returns until the user has seen enough; returns the exit status."""
+    if not sys.stdout.isatty():
+        return fail("--watch needs a terminal to draw on")
+    try:
+        with _screen(), _keys():
+            _draw_until_quit(frame, title)
+    except KeyboardInterrupt:
+        pass  # the ordinary way to end it
+    return 0
+
+
+def _draw_until_quit(frame: Callable[[], str], title: str) -> None:
+    due = time.monotonic()
+    while True:
+        height = os.get_terminal_size(sys.stdout.fileno()).lines or HEIGHT
+        heading = f"{title}   {time.strftime('%H:%M:%S')}   q quits"
+        _write(screenful(f"{heading}\n\n{frame()}", height))
+        due = max(due + INTERVAL, time.monotonic())
+        while (left := due - time.monotonic()) > 0:
+            if _quit_within(left):
+                return
+
+
+def screenful(text: str, height: int) -> str:
+    """Write over the frame before: each line in its place, and blank below the last."""
+    lines = text.rstrip("\n").split("\n")
+    if len(lines) > height:
+        hidden = len(lines) - height + 1
+        lines[height - 1 :] = [f"... {hidden} more lines"]
+    drawn = "\r\n".join(f"{_BLANK_RIGHT}{line}{_RESET}" for line in lines)
+    return f"{_HOLD}{_HOME}{drawn}{_BLANK_BELOW}{_SHOW}"
+
+
+def _quit_within(seconds: float) -> bool:
+    """Wait for a key; whether it is one that quits."""
+    if not sys.stdin.isatty():
+        time.sleep(seconds)
+        return False
+    ready, _, _ = select.select([sys.stdin.fileno()], [], [], seconds)
+    if not ready:
+        return False
+    typed = os.read(sys.stdin.fileno(), 64)
+    return not typed or not QUIT.isdisjoint(typed)
+
+
+@contextmanager
+def _screen() -> Iterator[None]:
+    """Draw on the terminal's other screen, without a cursor and without wrapping lines."""
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    _write("\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J")
+    try:
+        yield
+    finally:
+        _write("\x1b[?7h\x1b[?25h\x1b[?1049l")
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _keys() -> Iterator[None]:
+    """Have keys at once and unseen; Ctrl-Z would leave the shell on our screen, so it is off."""
+    if not sys.stdin.isatty():
+        yield
+        return
+    found = termios.tcgetattr(sys.stdin)
+    settings = termios.tcgetattr(sys.stdin)
+    settings[_LOCAL_MODES] &= ~(termios.ICANON | termios.ECHO)
+    settings[_CHARACTERS][termios.VSUSP] = b"\0"
+    termios.tcsetattr(sys.stdin, termios.TCSADRAIN, settings)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, found)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+_HOLD: Final = "\x1b[?2026h"  # terminals that know these two show the frame when it is whole
+_SHOW: Final = "\x1b[?2026l"
+_HOME: Final = "\x1b[H"
+_RESET: Final = "\x1b[0m"
+_BLANK_RIGHT: Final = "\x1b[K"
+_BLANK_BELOW: Final = "\x1b[J"
+_LOCAL_MODES: Final = 3  # places in what tcgetattr returns
+_CHARACTERS: Final = 6

@@ -1,0 +1,48 @@
+"""The names that people give peers: the comments beside their `[Peer]` lines.
+
+Pure: text of a configuration file -> names. wg(8) throws comments away, so that a device knows
+none of this. Called by `wg show --names`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from holloway.errors import KeyFormatError
+from holloway.key import Key
+from holloway.text.conf import clean
+from holloway.text.values import lowered
+
+
+def peer_names(text: str) -> dict[Key, str]:
+    """Find the name of each peer of a file that has one.
+
+    It is the comment on the `[Peer]` line or, where that has none, on the line directly above.
+    """
+    names: dict[Key, str] = {}
+    name, above = "", ""
+    for line in text.split("\n"):
+        setting, _, value = clean(line).partition("=")
+        if setting.startswith("["):
+            heads_peer = lowered(setting) == "[peer]"
+            name = (_comment(line) or above) if heads_peer else ""
+        elif name and lowered(setting) == "publickey":
+            _note(names, value, name)
+        above = "" if setting else _comment(line)
+    return names
+
+
+def _note(names: dict[Key, str], key: str, name: str) -> None:
+    try:
+        names[Key.from_base64(key)] = name
+    except KeyFormatError:
+        return  # wg(8) refuses the file; a name more or less is not what is wrong with it
+
+
+def _comment(line: str) -> str:
+    comment = line.partition("#")[2].lstrip("#").strip()
+    # A terminal shows it, so nothing in it may command one.
+    return "".join(character if character.isprintable() else _REPLACEMENT for character in comment)
+
+
+_REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
