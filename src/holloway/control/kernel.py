@@ -1,49 +1,124 @@
-"""WireGuard devices of the kernel: they are listed; speaking netlink to them is not there yet.
+"""WireGuard devices of the kernel, over netlink: listed, asked and changed.
 
-A device that is not reachable is refused as wg(8) does on a kernel without WireGuard.
+What the kernel refuses is an `OSError` with its number, in the words of wg(8). What the messages
+look like is `kernel_messages`' affair.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-from typing import Final, NoReturn
+import struct
+from dataclasses import replace
+from typing import Final
 
-from holloway.model import Device, DeviceUpdate
+from holloway.control import netlink
+from holloway.key import KEY_LENGTH, Key
+from holloway.model import AllowedIP, Device, DeviceUpdate, PeerUpdate
 
-LINKS: Final = "/sys/class/net"
+KIND: Final = b"wireguard\0"
 
 
 def names() -> list[str]:
-    """The kernel's own WireGuard interfaces in this network namespace."""
-    try:
-        return sorted(filter(_is_wireguard, os.listdir(LINKS)))
-    except OSError:
-        return []  # no sysfs: no way to tell, and nothing to say about it
+    """The kernel's own WireGuard interfaces in this network namespace, in its order.
 
-
-def _is_wireguard(name: str) -> bool:
+    Asked of the kernel and not read in /sys, which may show another namespace's.
+    """
     try:
-        with open(f"{LINKS}/{name}/uevent", encoding="ascii") as uevent:
-            return "DEVTYPE=wireguard\n" in uevent.read()
+        return [name for name in map(_wireguard_name, _links()) if name]
     except OSError:
-        return False  # bonding_masters is a file; a link may just have gone
+        return []  # no netlink in this place: no way to tell, and nothing to say about it
 
 
 class Link:
-    """A name without a UAPI socket."""
+    """One interface of the kernel, or a name that is none: then every call is refused."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def get(self) -> Device:
-        """Refuse: EPROTONOSUPPORT."""
-        self._refuse()
+        """Ask for the device; raises `OSError`."""
+        from holloway.control.kernel_messages import get_request, parse_device
+
+        while True:
+            try:
+                return parse_device(self._ask([get_request(self.name)], netlink.DUMP))
+            except InterruptedError:
+                continue  # it changed while it was told: peers may be there twice, or not at all
 
     def set(self, update: DeviceUpdate) -> None:
-        """Refuse: EPROTONOSUPPORT."""
-        self._refuse()
+        """Change the device; raises `OSError`."""
+        try:
+            self._set(update)
+        except OSError as error:
+            takes_away = any(peer.removed_allowed_ips for peer in update.peers)
+            if error.errno != errno.EINVAL or not takes_away:
+                raise
+            # Linux before 6.16 knows no way to take one network away.
+            self._set(_through_another_peer(update, self.get()))
 
-    def _refuse(self) -> NoReturn:
-        # What wg(8) gets where the generic netlink family "wireguard" is not registered.
-        raise OSError(errno.EPROTONOSUPPORT, os.strerror(errno.EPROTONOSUPPORT))
+    def _set(self, update: DeviceUpdate) -> None:
+        from holloway.control.kernel_messages import set_requests
+
+        # All are written before the first is sent: a zone that is unknown changes nothing.
+        self._ask(list(set_requests(self.name, update)), netlink.ACKNOWLEDGE)
+
+    def _ask(self, requests: list[bytes], flags: int) -> list[bytes]:
+        from holloway.control.kernel_messages import FAMILY
+
+        with netlink.Socket(netlink.GENERIC) as connection:
+            try:
+                family = connection.family(FAMILY)
+            except FileNotFoundError:
+                # What wg(8) says where the family is not registered.
+                refusal = errno.EPROTONOSUPPORT
+                raise OSError(refusal, os.strerror(refusal)) from None
+            answers: list[bytes] = []
+            for request in requests:
+                answers += connection.ask(family, request, flags)
+        return answers
+
+
+def _links() -> list[bytes]:
+    while True:
+        try:
+            with netlink.Socket(netlink.ROUTE) as connection:
+                return connection.ask(_GET_LINK, bytes(_LINK_LENGTH), netlink.DUMP)
+        except InterruptedError:
+            continue
+
+
+def _wireguard_name(link: bytes) -> str | None:
+    """The name in a message about a link; None if it is no WireGuard interface."""
+    found = dict(netlink.attributes(link[_LINK_LENGTH:]))
+    kind = dict(netlink.attributes(found.get(_LINK_INFO, b""))).get(_INFO_KIND)
+    return os.fsdecode(found[_LINK_NAME].rstrip(b"\0")) if kind == KIND else None
+
+
+def _through_another_peer(update: DeviceUpdate, device: Device) -> DeviceUpdate:
+    """The same change for a kernel that cannot take a network away from a peer.
+
+    It can move it to another, and remove that one: no packet meets a moment without the rest.
+    """
+    owners = {} if update.replace_peers else _owners(device)
+    peers: list[PeerUpdate] = []
+    for peer in update.peers:
+        networks = [ip for ip in peer.removed_allowed_ips if owners.get(ip) == peer.public_key]
+        if networks and not peer.remove and not peer.replace_allowed_ips:
+            other = Key(os.urandom(KEY_LENGTH))
+            peers.append(PeerUpdate(other, allowed_ips=tuple(networks)))
+            peers.append(PeerUpdate(other, remove=True))
+        peers.append(replace(peer, removed_allowed_ips=()))
+        owners |= dict.fromkeys(peer.allowed_ips, peer.public_key)
+    return replace(update, peers=tuple(peers))
+
+
+def _owners(device: Device) -> dict[AllowedIP, Key]:
+    return {network: peer.public_key for peer in device.peers for network in peer.allowed_ips}
+
+
+_GET_LINK: Final = 18  # linux/rtnetlink.h, RTM_GETLINK
+_LINK_LENGTH: Final = struct.calcsize("=BxHiII")  # struct ifinfomsg
+_LINK_NAME: Final = 3  # linux/if_link.h, IFLA_IFNAME
+_LINK_INFO: Final = 18  # IFLA_LINKINFO
+_INFO_KIND: Final = 1  # IFLA_INFO_KIND

@@ -1,0 +1,139 @@
+"""Interfaces of the kernel where a kernel is scripted: what the real one does is tests/guest."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import TYPE_CHECKING, Self
+
+import pytest
+
+from holloway.control import kernel, netlink
+from holloway.control.netlink import attribute, generic, nest
+from holloway.key import Key
+from holloway.model import AllowedIP, DeviceUpdate, PeerUpdate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PA, PB = Key(bytes([5]) * 32), Key(bytes([9]) * 32)
+ONE, TWO = AllowedIP.parse("10.1.0.0/16"), AllowedIP.parse("10.2.0.0/16")
+REMOVE_ME = attribute(4, (1).to_bytes(4, "little"))
+
+
+class ScriptedKernel:
+    """Stands in for the socket; `answers` says what the next question gets."""
+
+    def __init__(self, *answers: list[bytes] | OSError) -> None:
+        self.answers = list(answers)
+        self.asked: list[bytes] = []
+
+    def __call__(self, protocol: int) -> Self:
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def family(self, name: str) -> int:
+        return 30
+
+    def ask(self, kind: int, payload: bytes, flags: int) -> list[bytes]:
+        self.asked.append(payload)
+        given = self.answers.pop(0)
+        if isinstance(given, OSError):
+            raise given
+        return given
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ScriptedKernel]:
+    def make(*answers: list[bytes] | OSError) -> ScriptedKernel:
+        scripted = ScriptedKernel(*answers)
+        monkeypatch.setattr(netlink, "Socket", scripted)
+        return scripted
+
+    return make
+
+
+def device(*networks: AllowedIP) -> bytes:
+    told = [
+        nest(0, [attribute(1, (2).to_bytes(2, "little")), attribute(2, network.address),
+                 attribute(3, bytes([network.cidr]))])
+        for network in networks
+    ]  # fmt: skip
+    peer = nest(0, [attribute(1, PA.raw), nest(9, told)])
+    return generic(0, 1) + attribute(2, b"wg0\0") + nest(8, [peer])
+
+
+def test_a_device_that_changes_while_it_is_told_is_asked_again(
+    script: Callable[..., ScriptedKernel],
+) -> None:
+    interrupted = InterruptedError(errno.EINTR, os.strerror(errno.EINTR))
+    scripted = script(interrupted, interrupted, [device(ONE)])
+    assert kernel.Link("wg0").get().peers[0].allowed_ips == (ONE,)
+    assert len(scripted.asked) == 3
+
+
+def test_a_kernel_that_can_is_asked_to_take_a_network_away(
+    script: Callable[..., ScriptedKernel],
+) -> None:
+    scripted = script([])
+    update = DeviceUpdate(peers=(PeerUpdate(PA, removed_allowed_ips=(ONE,)),))
+    kernel.Link("wg0").set(update)
+    (request,) = scripted.asked
+    assert REMOVE_ME in request
+
+
+def test_a_kernel_that_cannot_moves_it_to_a_peer_that_goes(
+    script: Callable[..., ScriptedKernel],
+) -> None:
+    scripted = script(OSError(errno.EINVAL, "Invalid argument"), [device(ONE)], [])
+    # TWO is not the peer's: it has to stay where it is.
+    update = DeviceUpdate(peers=(PeerUpdate(PA, removed_allowed_ips=(ONE, TWO)),))
+    kernel.Link("wg0").set(update)
+    _, _, request = scripted.asked
+    assert REMOVE_ME not in request
+    assert ONE.address in request
+    assert TWO.address not in request
+
+
+def test_another_refusal_is_not_tried_again(script: Callable[..., ScriptedKernel]) -> None:
+    refusal = OSError(errno.EINVAL, "Invalid argument")
+    scripted = script(refusal)
+    with pytest.raises(OSError, match="Invalid argument"):
+        kernel.Link("wg0").set(DeviceUpdate(peers=(PeerUpdate(PB, allowed_ips=(ONE,)),)))
+    assert len(scripted.asked) == 1
+
+
+def test_only_links_of_the_kind_are_named(script: Callable[..., ScriptedKernel]) -> None:
+    def link(name: bytes, kind: bytes) -> bytes:
+        return bytes(16) + attribute(3, name + b"\0") + nest(18, [attribute(1, kind + b"\0")])
+
+    script([link(b"wg1", b"wireguard"), link(b"br0", b"bridge"), bytes(16) + attribute(3, b"lo\0"),
+            link(b"wg0", b"wireguard")])  # fmt: skip
+    assert kernel.names() == ["wg1", "wg0"]
+
+
+def test_a_place_without_netlink_has_no_interfaces(script: Callable[..., ScriptedKernel]) -> None:
+    script(OSError(errno.EAFNOSUPPORT, "Address family not supported"))
+    assert kernel.names() == []
+
+
+def test_the_running_kernel_tells_its_links_and_refuses_what_it_lacks() -> None:
+    with netlink.Socket(netlink.ROUTE) as connection:
+        links = connection.ask(18, bytes(16), netlink.DUMP)
+        with pytest.raises(OSError, match=r".") as refused:
+            connection.ask(18, bytes(16) + attribute(3, b"nosuch\0"))
+    found = [dict(netlink.attributes(link[16:]))[3] for link in links]
+    assert [name.rstrip(b"\0").decode() for name in found] == [
+        name for _, name in socket.if_nameindex()
+    ]
+    assert refused.value.errno == errno.ENODEV
+    with netlink.Socket(netlink.GENERIC) as connection:
+        assert connection.family("nlctrl") == 16
+        with pytest.raises(FileNotFoundError):
+            connection.family("nosuch")
