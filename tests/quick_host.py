@@ -59,7 +59,9 @@ class QuickHost:
 
     def state(self) -> dict[str, str]:
         """Links, addresses, routes, rules, the firewall, sockets and configuration files."""
-        return {command: self.host.run("sh", "-c", command).stdout for command in STATE}
+        return {
+            command: self.host.run("sh", "-c", command, check=False).stdout for command in STATE
+        }
 
     def ip(self, *arguments: str) -> list[str]:
         lines = self.host.run("ip", *arguments).stdout.splitlines()
@@ -86,6 +88,8 @@ STATE = (
     "ip -6 route show table all",
     "ip rule; ip -6 rule",
     "nft list ruleset",
-    "ls /run/wireguard",
+    "ls /run/wireguard; find /run/wg-quick",
+    "cat /etc/resolv.conf; ls -l --time-style=+ /etc/resolv.conf; cat /proc/mounts",
+    "cat /proc/sys/net/ipv4/conf/all/src_valid_mark",
     "ls -la --time-style=+ /etc/wireguard; cat /etc/wireguard/*.conf",
 )

@@ -50,6 +50,14 @@ CASES = {
         GUIDE_PEER,
     ),
     "fwmark": ("FwMark = 0x20", GUIDE_PEER),
+    "default gateway": ("Address = 10.90.90.1/24", peer("0.0.0.0/0", "Endpoint = 192.0.2.9:51000")),
+    "default route of IPv6": ("Address = fd00::1/64, fd01::1/64", peer("::/0")),
+    "default routes": ("Address = 10.1.0.1/24, 10.2.0.1/24, fd00::1/64", peer("0.0.0.0/0, ::/0")),
+    "default routes of two peers": ("", peer("0.0.0.0/0, 10.3.0.0/24") + peer("::/0", number=1)),
+    "default route with a mark": ("FwMark = 77\nAddress = 10.1.0.1/24", peer("0.0.0.0/0")),
+    "default route, table auto": ("Table = auto", peer("0.0.0.0/0")),
+    "default route, table off": ("Table = off", peer("0.0.0.0/0")),
+    "halves of a default route": ("", peer("0.0.0.0/1, 128.0.0.0/1")),
 }
 
 
@@ -78,6 +86,8 @@ def prepare(host: Host) -> None:
     host.run("ip", "link", "set", "eth0", "addrgenmode", "none", "up")
     host.run("ip", "address", "add", "192.0.2.1/24", "dev", "eth0")
     host.run("ip", "route", "add", "198.51.100.0/24", "via", "192.0.2.7", "mtu", "1458")
+    # The one thing that a down leaves, as the original does: others may need it by then.
+    host.run("sysctl", "-q", "net.ipv4.conf.all.src_valid_mark=1")
 
 
 def network(host: QuickHost) -> dict[str, list[str]]:
@@ -88,6 +98,12 @@ def network(host: QuickHost) -> dict[str, list[str]]:
             for line in host.ip("-o", "address", "show", "dev", "wg0")
             if "fe80" not in line
         ],
+        "rules": host.ip("rule") + host.ip("-6", "rule"),
+        "firewall": sorted(
+            line
+            for line in host.host.run("nft", "list", "ruleset").stdout.splitlines()
+            if "fe80" not in line
+        ),
         "link": [host.ip("-o", "link", "show", "dev", "wg0")[0].partition(" mtu ")[2][:5]],
         "routes": [
             line

@@ -24,9 +24,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         case [word] if word in {"help", "-h", "--help"}:
             print(USAGE, EXAMPLES, sep="", end="", file=sys.stderr)
             return 0
-        case ["up" | "down" | "save" | "strip" as command, config]:
+        case ["up" | "down" | "save" | "strip" | "reload" as command, config]:
             _become_root()
             return _run(command, config)
+        case (
+            ["up", "--dry-run", config] | ["--dry-run", "up", config] | ["up", config, "--dry-run"]
+        ):
+            _become_root()
+            return _run("up --dry-run", config)
         case _:
             print(USAGE, file=sys.stderr, end="")
             return 1
@@ -61,6 +66,26 @@ def _up(source: Source) -> None:
     resolve = settings(source)
     with _host() as host:
         up(source, resolve, host)
+
+
+def _rehearse(source: Source) -> None:
+    from holloway.quick.settings import settings
+    from holloway.quick.up import rehearse
+
+    resolve = settings(source)
+    with _host() as host:
+        for line in rehearse(source, resolve, host):
+            print(line)
+
+
+def _reload(source: Source) -> None:
+    from holloway.quick.reload import reload
+    from holloway.quick.settings import settings
+
+    resolve = settings(source)
+    _require_device(source.interface)
+    with _host() as host:
+        reload(source, resolve, host)
 
 
 def _down(source: Source) -> None:
@@ -119,6 +144,8 @@ def _require_device(interface: str) -> None:
 
 _COMMANDS: Final[Mapping[str, Callable[[Source], None]]] = {
     "up": _up,
+    "up --dry-run": _rehearse,
+    "reload": _reload,
     "down": _down,
     "save": _save,
     "strip": _strip,
@@ -154,7 +181,8 @@ Examples:
   wg-quick up ./office.conf             bring up the interface office
   wg-quick down wg0                     run the down hooks and remove the interface
   wg-quick save wg0                     write the peers of the running interface to its file
-  wg syncconf wg0 <(wg-quick strip wg0) apply an edited file without ending any session
+  wg-quick reload wg0                   apply the edited file without ending any session
+  wg-quick up --dry-run wg0             print what up would do, and change nothing
 """
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """Refuses, before anything is changed, what a later step could not do.
 
 Every refusal is a `ConfigError` with the line, the key and the reason. The wg(8) half of the file
-has been read by `text.conf` by then; here are the values that wg-quick takes for itself, and what
-it cannot do with the peers' allowed IPs.
+has been read by `text.conf` by then; here are the values that wg-quick takes for itself.
 """
 
 from __future__ import annotations
@@ -11,11 +10,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from holloway.errors import ConfigError
-from holloway.quick import plan
+from holloway.quick import dns, plan
 from holloway.quick.source import Source
 
 MTU_MIN: Final = 68  # RFC 791: what every IPv4 link carries; the kernel's least for a tunnel
 MTU_MAX: Final = 65535  # the length field of IP
+SHOWN: Final = 80  # characters of a bad value that are told
 
 
 def check(source: Source, tables: Mapping[str, int]) -> None:
@@ -24,7 +24,6 @@ def check(source: Source, tables: Mapping[str, int]) -> None:
     _check_mtu(source)
     _check_table(source, tables)
     _check_dns(source)
-    _check_default_routes(source)
 
 
 def _check_addresses(source: Source) -> None:
@@ -32,7 +31,7 @@ def _check_addresses(source: Source) -> None:
         try:
             plan.interface(written)
         except ValueError:
-            reason = f"`{written}' is not an IP address with an optional prefix length"
+            reason = f"`{shortened(written)}' is not an IP address with an optional prefix length"
             raise _refusal(source, "Address", written, reason) from None
 
 
@@ -55,22 +54,15 @@ def _check_table(source: Source, tables: Mapping[str, int]) -> None:
 
 
 def _check_dns(source: Source) -> None:
-    for server in source.config.dns:
-        reason = "name servers are not set yet; use PostUp with resolvectl meanwhile"
-        raise _refusal(source, "DNS", server, reason)
+    for written in source.config.dns:
+        if not (dns.is_server(written) or dns.is_search_domain(written)):
+            reason = f"`{shortened(written)}' is neither an IP address nor a domain"
+            raise _refusal(source, "DNS", written, reason)
 
 
-def _check_default_routes(source: Source) -> None:
-    if source.config.table not in {None, plan.TABLE_AUTO}:
-        return
-    for _, line in source.config.wg_lines:
-        key, _, value = line.partition("#")[0].partition("=")
-        if key.strip().lower() != "allowedips":
-            continue
-        for network in value.replace(",", " ").split():
-            if network.endswith("/0"):
-                reason = f"`{network}' needs policy routing; use Table = off meanwhile"
-                raise _refusal(source, "AllowedIPs", network, reason)
+def shortened(value: str) -> str:
+    """A value that is fit for a message, however long it is."""
+    return value if len(value) <= SHOWN else f"{value[:SHOWN]}..."
 
 
 def _refusal(source: Source, key: str, value: str, reason: str) -> ConfigError:

@@ -1,9 +1,12 @@
-"""`wg-quick down`: the hooks, the state saved if the file asks for it, the interface removed."""
+"""`wg-quick down`: the hooks, the state saved if the file asks for it, the interface removed.
+
+Once the interface begins to go, everything of it is removed as far as that is possible.
+"""
 
 from __future__ import annotations
 
-from holloway.quick import plan
-from holloway.quick.run import Transaction
+from holloway.quick import default_route, dns, firewall, plan, record
+from holloway.quick.run import Failed, Transaction, attempt
 from holloway.quick.save import SaveConfiguration
 from holloway.quick.source import Source
 from holloway.quick.steps import DeleteLink, Host, Step
@@ -13,12 +16,38 @@ def down(source: Source, host: Host) -> None:
     """Take the interface down; raises HollowayError, before PreDown's end with nothing removed."""
     name, config = source.interface, source.config
     saving: list[Step] = [SaveConfiguration(source)] if config.save_config else []
-    with source.locked(), host.interrupts.handled(), Transaction(host) as transaction:
-        transaction.run(
-            [
-                *plan.hooks("PreDown", config.pre_down, name),
-                *saving,
-                DeleteLink(name),
-                *plan.hooks("PostDown", config.post_down, name),
-            ]
-        )
+    with source.locked(), host.interrupts.handled():
+        with Transaction(host) as transaction:
+            transaction.run([*plan.hooks("PreDown", config.pre_down, name), *saving])
+        removed = attempt(removal(source, host), host)
+        # Looked for only now: it protects the interface as long as that is there.
+        removed &= attempt(firewall.removal(name), host)
+        record.forget(name)
+        with Transaction(host) as transaction:
+            transaction.run(plan.hooks("PostDown", config.post_down, name))
+        if not removed:
+            raise Failed
+
+
+def removal(source: Source, host: Host) -> list[Step]:
+    """The steps that remove an interface, its rules and its name servers."""
+    name = source.interface
+    forgetting = dns.forget(name, dns.Servers.parse(source.config.dns), dns.dns_tool())
+    # resolved forgets a link that is gone by itself, and then does not know it any more.
+    early = [step for step in forgetting if isinstance(step, dns.ResolvectlRevert)]
+    late = [step for step in forgetting if step not in early]
+    return [*early, *_rules(source, host), DeleteLink(name), *late]
+
+
+def _rules(source: Source, host: Host) -> list[Step]:
+    """The rules of a default route: of one that a peer has, or that the table still has."""
+    name = source.interface
+    if source.config.table not in plan.AUTOMATIC:
+        return []
+    device = host.find(name).get()
+    if not device.fwmark:
+        return []
+    routes = host.netlink.routes(name)
+    versions: set[int] = {route.network.version for route in routes if route.table == device.fwmark}
+    versions |= set(default_route.versions_of(plan.allowed_networks(device)))
+    return [*default_route.leave(device.fwmark, sorted(versions), host.netlink.rules())]

@@ -1,7 +1,7 @@
-"""Links, addresses and routes of this network namespace, as typed functions over rtnetlink.
+"""Links, addresses, routes and rules of this network namespace: typed rtnetlink.
 
-The one place that speaks to pyroute2. Refusals are raised as `OSError`. It knows nothing of
-WireGuard; `facts` reads through it and `steps` write through it.
+The one place of wg-quick that speaks to pyroute2. Refusals are raised as `OSError`. It knows
+nothing of WireGuard; `facts` reads through it and `steps` write through it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import (
@@ -25,13 +25,15 @@ from typing import Any, Final, Protocol, Self
 
 from pyroute2 import IPRoute, NetlinkError
 
+from holloway.quick import route_messages
+
 Interface = IPv4Interface | IPv6Interface
 Network = IPv4Network | IPv6Network
 
 TABLE_MAIN: Final = 254  # linux/rtnetlink.h, RT_TABLE_MAIN
 PROTOCOL_BOOT: Final = 3  # linux/rtnetlink.h, RTPROT_BOOT: what ip(8) gives routes typed by hand
-SCOPE_LINK: Final = 253  # linux/rtnetlink.h, RT_SCOPE_LINK: ip(8) gives it to routes without `via`
 UNICAST: Final = 1  # linux/rtnetlink.h, RTN_UNICAST
+RULE_INVERT: Final = 2  # linux/fib_rules.h, FIB_RULE_INVERT: ip(8)'s `not`
 KERNEL_LINK_LOCAL: Final = 3  # linux/if_addr.h, IFAPROT_KERNEL_LL
 
 
@@ -61,11 +63,33 @@ class Path:
     mtu: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A way into a link; `table` by number, `typed` unless the kernel or a daemon made it."""
+
+    network: Network
+    table: int = TABLE_MAIN
+    typed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Which table is asked: all packets but those marked `unless_mark`, if that is given.
+
+    `without_default` takes no answer from a default route of the table.
+    """
+
+    version: int
+    table: int
+    unless_mark: int | None = None
+    without_default: bool = False
+
+
 class Netlink:
     """One rtnetlink socket; use it as a context manager."""
 
     def __init__(self) -> None:
-        self._route = IPRoute()
+        self._route = IPRoute(strict_check=True)  # the kernel filters, not we
 
     def __enter__(self) -> Self:
         return self
@@ -114,6 +138,11 @@ class Netlink:
         with _os_errors():
             self._route.link("set", index=self._index(name), mtu=mtu, state="up")
 
+    def set_mtu(self, name: str, mtu: int) -> None:
+        """`ip link set mtu MTU dev NAME`."""
+        with _os_errors():
+            self._route.link("set", index=self._index(name), mtu=mtu)
+
     def addresses(self, name: str) -> list[Address]:
         """List the addresses of a link, IPv4 first, as ip(8) does."""
         with _os_errors():
@@ -130,36 +159,77 @@ class Netlink:
                 prefixlen=interface.network.prefixlen,
             )
 
-    def routes(self, name: str) -> list[Network]:
-        """List the destinations of a link's routes in the main table."""
+    def delete_address(self, name: str, interface: Interface) -> None:
+        """`ip address delete ADDRESS dev NAME`."""
+        with _os_errors():
+            self._route.addr(
+                "del",
+                index=self._index(name),
+                address=str(interface.ip),
+                prefixlen=interface.network.prefixlen,
+            )
+
+    def routes(self, name: str) -> list[Route]:
+        """List the unicast routes into a link, of all tables."""
         index = self._index(name)
         with _os_errors():
             found = [
                 entry
                 for family in _FAMILIES.values()
-                for entry in self._route.route("dump", family=family, oif=index, table=TABLE_MAIN)
+                for entry in self._route.route("dump", family=family, oif=index)
             ]
-        return [_destination(entry) for entry in found if entry["type"] == UNICAST]
+        return [_route(entry) for entry in found if entry["type"] == UNICAST]
 
-    def add_route(self, name: str, network: Network, table: int = TABLE_MAIN) -> None:
-        """`ip route add NETWORK dev NAME table TABLE`."""
+    def add_routes(self, name: str, routes: Sequence[Route]) -> None:
+        """`ip route add NETWORK dev NAME table TABLE` for each; all of them, or none."""
+        index = self._index(name)
+        with route_messages.Socket() as socket_:
+            refused = socket_.add(index, routes)
+            if refused is None:
+                return
+            # A netlink batch goes on after a refusal: what came before and after it is there.
+            socket_.delete(index, [each for each in routes if each not in refused])
+        route, number = next(iter(refused.items()))
+        raise OSError(number, f"{route.network}: RTNETLINK answers: {os.strerror(number)}")
+
+    def delete_routes(self, name: str, routes: Sequence[Route]) -> None:
+        """`ip route delete NETWORK dev NAME table TABLE`; those that are gone are no matter."""
+        with route_messages.Socket() as socket_:
+            socket_.delete(self._index(name), routes)
+
+    def table_is_empty(self, table: int) -> bool:
+        """Whether `ip route show table TABLE` shows nothing, IPv4 and IPv6."""
         with _os_errors():
-            self._route.route(
-                "add",
-                dst=str(network),
-                family=_FAMILIES[network.version],
-                oif=self._index(name),
-                table=table,
-                proto=PROTOCOL_BOOT,
-                type=UNICAST,
-                scope=SCOPE_LINK if network.version == 4 else 0,
+            return not any(
+                list(self._route.route("dump", family=family, table=table))
+                for family in _FAMILIES.values()
             )
 
-    def path(self, destination: str) -> Path | None:
-        """`ip route get DESTINATION`; None where it cannot be reached."""
+    def rules(self) -> list[Rule]:
+        """`ip rule show`, of those rules that a `Rule` can tell, IPv4 first."""
+        with _os_errors():
+            found = [
+                (version, entry)
+                for version, family in _FAMILIES.items()
+                for entry in self._route.rule("dump", family=family)
+            ]
+        return [rule for version, entry in found if (rule := _rule(version, entry)) is not None]
+
+    def add_rule(self, rule: Rule) -> None:
+        """`ip rule add not fwmark MARK table TABLE` and the like; before all but `local`."""
+        with _os_errors():
+            self._route.rule("add", **_rule_fields(rule))
+
+    def delete_rule(self, rule: Rule) -> None:
+        """`ip rule delete`: the first that is like this one."""
+        with _os_errors():
+            self._route.rule("del", **_rule_fields(rule))
+
+    def path(self, destination: str, mark: int = 0) -> Path | None:
+        """`ip route get DESTINATION mark MARK`; None where it cannot be reached."""
         try:
             with _os_errors():
-                (found,) = self._route.route("get", dst=destination)
+                (found,) = self._route.route("get", dst=destination, mark=mark)
         except OSError:
             return None
         return _path(found)
@@ -195,11 +265,41 @@ def _address(message: _Message) -> Address:
     )
 
 
-def _destination(message: _Message) -> Network:
+def _route(message: _Message) -> Route:
     # A default route carries no destination.
     unspecified = _UNSPECIFIED[message["family"]]
     address = message.get_attr("RTA_DST") or unspecified
-    return ip_network(f"{address}/{message['dst_len']}")
+    return Route(
+        network=ip_network(f"{address}/{message['dst_len']}"),
+        table=int(message.get_attr("RTA_TABLE")),
+        typed=message["proto"] == PROTOCOL_BOOT,
+    )
+
+
+def _rule(version: int, message: _Message) -> Rule | None:
+    """Read a rule; None for one that looks at more than marks."""
+    others = ("FRA_SRC", "FRA_DST", "FRA_IIFNAME", "FRA_OIFNAME", "FRA_UID_RANGE", "FRA_IP_PROTO")
+    if any(message.get_attr(name) is not None for name in others):
+        return None
+    mark, inverted = message.get_attr("FRA_FWMARK"), bool(message["flags"] & RULE_INVERT)
+    if (mark is not None) != inverted:
+        return None
+    suppressed = message.get_attr("FRA_SUPPRESS_PREFIXLEN")
+    return Rule(version, int(message.get_attr("FRA_TABLE")), mark, suppressed == 0)
+
+
+def _rule_fields(rule: Rule) -> dict[str, int | None]:
+    # Without a priority, the kernel puts a rule before all that have one.
+    fields: dict[str, int | None] = {
+        "family": _FAMILIES[rule.version],
+        "table": rule.table,
+        "priority": None,
+    }
+    if rule.unless_mark is not None:
+        fields |= {"fwmark": rule.unless_mark, "flags": RULE_INVERT}
+    if rule.without_default:
+        fields |= {"FRA_SUPPRESS_PREFIXLEN": 0}
+    return fields
 
 
 def _path(message: _Message) -> Path | None:

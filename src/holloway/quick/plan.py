@@ -11,19 +11,12 @@ from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_interface, ip_network
 from typing import Final
 
-from holloway.errors import HollowayError
 from holloway.model import AllowedIP, Device, DeviceUpdate
+from holloway.quick import default_route, dns
 from holloway.quick.facts import Facts
-from holloway.quick.netlink import Interface, Network
-from holloway.quick.steps import (
-    AddAddress,
-    AddLink,
-    AddRoute,
-    Configure,
-    Hook,
-    SetMtuUp,
-    Step,
-)
+from holloway.quick.netlink import Interface, Network, Route
+from holloway.quick.network import AddAddress, AddRoutes, SetMtuUp
+from holloway.quick.steps import AddLink, Configure, Hook, Step
 from holloway.text.quick import QuickConfig
 
 OVERHEAD: Final = 80  # IPv6 40, UDP 8, WireGuard 32 (whitepaper, 5.4.6)
@@ -36,25 +29,55 @@ def create(name: str, config: QuickConfig, resolve: Callable[[], DeviceUpdate]) 
 
 
 def address(name: str, config: QuickConfig, facts: Facts) -> list[Step]:
-    """Give the interface its addresses and its MTU, and bring it up."""
+    """Give the interface its addresses, its MTU and its name servers, and bring it up."""
     steps: list[Step] = [AddAddress(name, text, interface(text)) for text in config.addresses]
-    mtu = facts.path_mtu - OVERHEAD if config.mtu is None else config.mtu
-    return [*steps, SetMtuUp(name, mtu)]
+    steps.append(SetMtuUp(name, mtu(config, facts)))
+    return [*steps, *dns.use(name, dns.Servers.parse(config.dns), facts.dns)]
 
 
 def route(name: str, config: QuickConfig, device: Device, facts: Facts) -> list[Step]:
     """Lead every allowed network into the interface, the longest prefix first."""
+    networks = allowed_networks(device)
+    routes = wanted_routes(networks, config, facts)
+    table = config.table if is_table(config) else None
+    adding: list[Step] = [AddRoutes(name, routes, table)] if routes else []
+    taking = default_route.take(device, default_versions(networks, config), facts)
+    return [*adding, *taking, *hooks("PostUp", config.post_up, name)]
+
+
+def mtu(config: QuickConfig, facts: Facts) -> int:
+    """The file's MTU, or what fits into the narrowest way to a peer."""
+    return facts.path_mtu - OVERHEAD if config.mtu is None else config.mtu
+
+
+def allowed_networks(device: Device) -> list[Network]:
+    """What the peers may send from, in the order in which upstream routes it."""
     allowed = {entry for peer in device.peers for entry in peer.allowed_ips}
-    networks = [_network(entry) for entry in sorted(allowed, key=_route_order, reverse=True)]
-    after = hooks("PostUp", config.post_up, name)
+    return [_network(entry) for entry in sorted(allowed, key=_route_order, reverse=True)]
+
+
+def wanted_routes(
+    networks: Iterable[Network], config: QuickConfig, facts: Facts
+) -> tuple[Route, ...]:
+    """The routes that a file asks for, but for default routes that need policy routing."""
     if config.table == TABLE_OFF:
-        return after
-    if config.table is None or config.table == TABLE_AUTO:
-        _refuse_default_routes(networks)
-        covered = Coverage(facts.covered)
-        return [*(AddRoute(name, each) for each in networks if each not in covered), *after]
-    number = table_number(config.table, facts.tables)
-    return [*(AddRoute(name, each, config.table, number) for each in networks), *after]
+        return ()
+    if is_table(config):
+        assert config.table is not None
+        number = table_number(config.table, facts.tables)
+        return tuple(Route(network, number) for network in networks)
+    covered = Coverage(facts.covered)
+    return tuple(Route(each) for each in networks if each.prefixlen > 0 and each not in covered)
+
+
+def default_versions(networks: Iterable[Network], config: QuickConfig) -> list[int]:
+    """The IP versions whose default route needs policy routing."""
+    return default_route.versions_of(networks) if config.table in AUTOMATIC else []
+
+
+def is_table(config: QuickConfig) -> bool:
+    """Whether the file names a table of its own for all routes."""
+    return config.table not in AUTOMATIC and config.table != TABLE_OFF
 
 
 def hooks(phase: str, commands: Iterable[str], name: str) -> list[Step]:
@@ -100,13 +123,6 @@ class Coverage:
         )
 
 
-def _refuse_default_routes(networks: Iterable[Network]) -> None:
-    # In the main table it would lead the tunnel's own packets into the tunnel.
-    for network in networks:
-        if network.prefixlen == 0:
-            raise HollowayError(f"AllowedIPs: `{network}' needs policy routing")
-
-
 def _network(allowed: AllowedIP) -> Network:
     return ip_network((allowed.address, allowed.cidr))
 
@@ -118,4 +134,5 @@ def _route_order(allowed: AllowedIP) -> tuple[int, str]:
 
 TABLE_OFF: Final = "off"
 TABLE_AUTO: Final = "auto"
+AUTOMATIC: Final = frozenset({None, TABLE_AUTO})
 TABLE_MAX: Final = 2**32 - 1  # linux/rtnetlink.h, RT_TABLE_MAX

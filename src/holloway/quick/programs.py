@@ -1,4 +1,4 @@
-"""The programs that wg-quick runs: the user's hooks, and a device in user space.
+"""The programs that wg-quick runs: the user's hooks, a device in user space, nft and resolvconf.
 
 They share our terminal and our standard streams. When a signal ends the wait for one, it is
 stopped together with all that it started. What is run and why is decided elsewhere.
@@ -13,8 +13,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -46,9 +46,19 @@ def run_hook(hook: str, interface: str, interrupts: Interrupts) -> None:
     _finish(process, "hook", interrupts)
 
 
-def run_program(command: Sequence[str], interrupts: Interrupts) -> None:
-    """Run a program to its end."""
-    _finish(_start(command), command[0], interrupts)
+def run_program(command: Sequence[str], interrupts: Interrupts, stdin: str | None = None) -> None:
+    """Run a program to its end, with a text to read if one is given; raises ProgramFailed."""
+    with _holding(stdin) as descriptor:
+        _finish(_start(command, stdin=descriptor), command[0], interrupts)
+
+
+def output(command: Sequence[str]) -> str:
+    """Ask a program that changes nothing and does not wait; empty if it fails."""
+    try:
+        done = subprocess.run(command, env=environment(), capture_output=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.decode(errors="replace") if done.returncode == 0 else ""
 
 
 def find_program(name: str) -> str | None:
@@ -68,8 +78,22 @@ def environment() -> dict[str, str]:
     return {**os.environ, "LC_ALL": "C", "PATH": path}
 
 
-def _start(command: Sequence[str], descriptors: Sequence[int] = ()) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(command, pass_fds=tuple(descriptors), env=environment())
+@contextmanager
+def _holding(text: str | None) -> Iterator[int | None]:
+    """A descriptor to read `text` from: of a memory file, which never blocks its writer."""
+    if text is None:
+        yield None
+        return
+    with open(os.memfd_create("wg-quick"), "wb+") as file:
+        file.write(text.encode(errors="surrogateescape"))
+        file.seek(0)
+        yield file.fileno()
+
+
+def _start(
+    command: Sequence[str], descriptors: Sequence[int] = (), stdin: int | None = None
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command, stdin=stdin, pass_fds=tuple(descriptors), env=environment())
 
 
 def _finish(process: subprocess.Popen[bytes], name: str, interrupts: Interrupts) -> None:

@@ -5,12 +5,13 @@ The one place that decides what a failure or a signal means for the host.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 from holloway.errors import HollowayError
-from holloway.quick.steps import Host, Step, Undoable, say
+from holloway.quick.steps import Host, Reversible, Step, Together, Undoable, say, tell
 
 
 class Failed(HollowayError):
@@ -22,7 +23,7 @@ class Transaction:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._undoable: list[Undoable] = []
+        self._undoing: list[Callable[[], Step | None]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -31,11 +32,20 @@ class Transaction:
         """Apply steps in order; raises `Failed`."""
         for step in steps:
             self._host.interrupts.check()
-            if isinstance(step, Undoable):
-                self._undoable.append(step)
-            perform(step, self._host)
+            tell(step)
+            for each in step.effective if isinstance(step, Together) else (step,):
+                self._host.interrupts.check()
+                self._apply(each)
         # A signal that came during the last step counts as well.
         self._host.interrupts.check()
+
+    def _apply(self, step: Step) -> None:
+        if isinstance(step, Undoable):
+            self._undoing.append(partial(step.undo, self._host))
+        step.apply(self._host)
+        if isinstance(step, Reversible):
+            inverse = step.inverse
+            self._undoing.append(lambda: inverse)
 
     def __exit__(
         self,
@@ -48,24 +58,37 @@ class Transaction:
         told = isinstance(error, HollowayError | OSError)
         if told:
             say(f"wg-quick: {describe(error)}")
-        while self._undoable:
-            self._undo(self._undoable.pop())
+        while self._undoing:
+            self._undo(self._undoing.pop())
         if told:
             raise Failed from error
 
-    def _undo(self, step: Undoable) -> None:
+    def _undo(self, inverse: Callable[[], Step | None]) -> None:
         try:
-            undoing = step.undo(self._host)
-            if undoing is not None:
-                perform(undoing, self._host)
+            step = inverse()
         except (OSError, HollowayError) as error:
-            # What is left is still worth undoing.
             say(f"wg-quick: {describe(error)}")
+        else:
+            if step is not None:
+                attempt([step], self._host)
+
+
+def attempt(steps: Iterable[Step], host: Host) -> bool:
+    """Apply each step whatever becomes of the others; tells of failures and whether none was."""
+    succeeded = True
+    for step in steps:
+        try:
+            perform(step, host)
+        except (OSError, HollowayError) as error:
+            # What is left is still worth doing.
+            say(f"wg-quick: {describe(error)}")
+            succeeded = False
+    return succeeded
 
 
 def perform(step: Step, host: Host) -> None:
     """Print a step and apply it; raises OSError or HollowayError."""
-    say(f"[#] {step.text}")
+    tell(step)
     step.apply(host)
 
 

@@ -2,6 +2,7 @@
 
 A step knows the line that is printed for it (the `ip` or `wg` command that would do the same),
 how to apply itself, and which step takes it back. It does not know why or when: that is `plan`.
+Here are the steps on the device; those on its network are in `network`, `firewall` and `dns`.
 """
 
 from __future__ import annotations
@@ -21,10 +22,16 @@ from holloway.errors import HollowayError
 from holloway.model import DeviceUpdate
 from holloway.quick import programs
 from holloway.quick.interrupts import Interrupts
-from holloway.quick.netlink import TABLE_MAIN, Interface, Netlink, Network
+from holloway.quick.netlink import Netlink
 
 if TYPE_CHECKING:
     from holloway.control import Control
+
+
+def tell(step: Step) -> None:
+    """Print a step, as upstream prints the commands that it runs."""
+    for line in step.text.split("\n"):
+        say(f"[#] {line}")
 
 
 def say(line: str) -> None:
@@ -48,7 +55,7 @@ class Step(Protocol):
 
     @property
     def text(self) -> str:
-        """The command that would do the same, as upstream prints it after `[#]`."""
+        """The commands that would do the same, one a line, as upstream prints them after `[#]`."""
         ...
 
     def apply(self, host: Host) -> None:
@@ -58,14 +65,60 @@ class Step(Protocol):
 
 @runtime_checkable
 class Undoable(Protocol):
-    """A step whose effect does not go by itself, as addresses and routes go with their link."""
+    """A step that may leave something behind even if it fails or is interrupted."""
 
     def undo(self, host: Host) -> Step | None:
-        """Tell the step that takes this one back; None where nothing is left to take back.
-
-        Also asked of a step that failed half-way.
-        """
+        """Tell the step that takes this one back; None where nothing is left to take back."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reversible:
+    """A step that is done whole or not at all, and the step that takes it back."""
+
+    step: Step
+    inverse: Step
+
+    @property
+    def text(self) -> str:
+        return self.step.text
+
+    def apply(self, host: Host) -> None:
+        self.step.apply(host)
+
+
+@dataclass(frozen=True, slots=True)
+class Restorable:
+    """A step whose inverse makes things as they were however far the step has come."""
+
+    step: Step
+    inverse: Step
+
+    @property
+    def text(self) -> str:
+        return self.step.text
+
+    def apply(self, host: Host) -> None:
+        self.step.apply(host)
+
+    def undo(self, host: Host) -> Step | None:
+        return self.inverse
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Steps that are told in one order, which users know, and take effect in a safer one."""
+
+    told: tuple[Step, ...]
+    effective: tuple[Step, ...]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(step.text for step in self.told)
+
+    def apply(self, host: Host) -> None:
+        for step in self.effective:
+            step.apply(host)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +140,12 @@ class AddLink:
             self._start_device(host)
 
     def _start_device(self, host: Host) -> None:
-        program = os.environ.get("WG_QUICK_USERSPACE_IMPLEMENTATION") or DEVICE_PROGRAM
+        program = device_program()
         if programs.find_program(program) is None:
             raise HollowayError(
                 f"this kernel has no WireGuard module, and there is no program `{program}'"
             )
-        say("[!] Missing WireGuard kernel module. Falling back to userspace implementation.")
+        say(FALLBACK)
         say(f"[#] {program} {self.name}")
         programs.run_program([program, self.name], host.interrupts)
 
@@ -170,55 +223,12 @@ class Configure:
             raise HollowayError(f"Unable to modify interface: {reason}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class AddAddress:
-    """Give the interface an address; `written` is how the file spells it."""
-
-    name: str
-    written: str
-    interface: Interface
-
-    @property
-    def text(self) -> str:
-        return f"ip -{self.interface.version} address add {self.written} dev {self.name}"
-
-    def apply(self, host: Host) -> None:
-        host.netlink.add_address(self.name, self.interface)
-
-
-@dataclass(frozen=True, slots=True)
-class SetMtuUp:
-    """Set the MTU and bring the interface up."""
-
-    name: str
-    mtu: int
-
-    @property
-    def text(self) -> str:
-        return f"ip link set mtu {self.mtu} up dev {self.name}"
-
-    def apply(self, host: Host) -> None:
-        host.netlink.set_mtu_up(self.name, self.mtu)
-
-
-@dataclass(frozen=True, slots=True)
-class AddRoute:
-    """Lead a network into the interface; `table` is how the file names the table, if it does."""
-
-    name: str
-    network: Network
-    table: str | None = None
-    table_number: int = TABLE_MAIN
-
-    @property
-    def text(self) -> str:
-        suffix = "" if self.table is None else f" table {self.table}"
-        return f"ip -{self.network.version} route add {self.network} dev {self.name}{suffix}"
-
-    def apply(self, host: Host) -> None:
-        host.netlink.add_route(self.name, self.network, self.table_number)
+def device_program() -> str:
+    """The program that makes a device where the kernel cannot."""
+    return os.environ.get("WG_QUICK_USERSPACE_IMPLEMENTATION") or DEVICE_PROGRAM
 
 
 KERNEL_MODULE: Final = Path("/sys/module/wireguard")
+FALLBACK: Final = "[!] Missing WireGuard kernel module. Falling back to userspace implementation."
 DEVICE_PROGRAM: Final = "holloway-device"
 DEVICE_END_SECONDS: Final = 1.0

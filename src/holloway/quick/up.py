@@ -1,27 +1,96 @@
-"""`wg-quick up`: the three parts of the plan, each made when the one before is true."""
+"""`wg-quick up`: the three parts of the plan, each made when the one before is true.
+
+`rehearse` tells the same steps without taking one: it looks at the host as it will be, as far as
+hooks do not change it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 
 from holloway.errors import HollowayError
-from holloway.model import DeviceUpdate
-from holloway.quick import facts, plan
+from holloway.model import Device, DeviceUpdate
+from holloway.quick import facts, plan, record
+from holloway.quick.changes import applied
 from holloway.quick.check import check
-from holloway.quick.run import Transaction
+from holloway.quick.facts import Facts
+from holloway.quick.record import Record, Settings
+from holloway.quick.run import Transaction, describe
 from holloway.quick.source import Source
-from holloway.quick.steps import Host
+from holloway.quick.steps import FALLBACK, Host, Step, device_program, say
+from holloway.text.quick import QuickConfig
 
 
 def up(source: Source, resolve: Callable[[], DeviceUpdate], host: Host) -> None:
     """Bring the interface up whole, or leave the host as it was; raises HollowayError."""
     name, config = source.interface, source.config
-    check(source, facts.named_tables())
-    if host.netlink.link(name) is not None:
-        raise HollowayError(f"`{name}' already exists")
+    _refuse(source, host)
+    look_up = cache(resolve)
     with source.locked(), host.interrupts.handled(), Transaction(host) as transaction:
-        transaction.run(plan.create(name, config, resolve))
+        transaction.run(plan.create(name, config, look_up))
         device = host.find(name).get()
-        transaction.run(plan.address(name, config, facts.observe(host.netlink, device)))
+        found = facts.observe(host.netlink, device)
+        transaction.run(plan.address(name, config, found))
+        mtu = plan.mtu(config, found)
         # A hook may have changed the device meanwhile, and the addresses brought routes along.
-        transaction.run(plan.route(name, config, device, facts.observe(host.netlink, device)))
+        found = facts.observe(host.netlink, device)
+        transaction.run(plan.route(name, config, device, found))
+        keep(host, name, done(config, look_up(), device, found, mtu))
+
+
+def rehearse(source: Source, resolve: Callable[[], DeviceUpdate], host: Host) -> Iterator[str]:
+    """The lines that `up` would print; raises HollowayError where `up` would refuse."""
+    name, config = source.interface, source.config
+    _refuse(source, host)
+    adding, *others = plan.create(name, config, resolve)
+    yield from _lines(adding)
+    if not facts.has_kernel_module():
+        yield from (FALLBACK, f"[#] {device_program()} {name}")
+    for step in others:
+        yield from _lines(step)
+    device = applied(Device(name), resolve(), Settings())
+    addresses = map(plan.interface, config.addresses)
+    found = facts.foresee(host.netlink, device, addresses)
+    for step in [*plan.address(name, config, found), *plan.route(name, config, device, found)]:
+        yield from _lines(step)
+
+
+def done(
+    config: QuickConfig, update: DeviceUpdate, device: Device, found: Facts, mtu: int
+) -> Record:
+    """The record of an `up` that found `found` before it led routes to `device`."""
+    networks = plan.allowed_networks(device)
+    defaults = plan.default_versions(networks, config)
+    chosen = found.free_table if defaults and not device.fwmark else 0
+    return Record(
+        settings=Settings.of(update),
+        addresses=tuple(str(plan.interface(text)) for text in config.addresses),
+        mtu=mtu,
+        dns=tuple(config.dns),
+        table=config.table,
+        routes=plan.wanted_routes(networks, config, found),
+        mark=device.fwmark or chosen,
+        chosen_mark=chosen,
+        defaults=tuple(defaults),
+        hooks=record.hook_digests(config),
+    )
+
+
+def keep(host: Host, name: str, work: Record) -> None:
+    """Write the record; without it, the interface is up all the same."""
+    link = host.netlink.link(name)
+    try:
+        record.keep(name, 0 if link is None else link.index, work)
+    except OSError as error:
+        say(f"[!] A later reload will know less: {describe(error)}")
+
+
+def _refuse(source: Source, host: Host) -> None:
+    check(source, facts.named_tables())
+    if host.netlink.link(source.interface) is not None:
+        raise HollowayError(f"`{source.interface}' already exists")
+
+
+def _lines(step: Step) -> list[str]:
+    return [f"[#] {line}" for line in step.text.split("\n")]

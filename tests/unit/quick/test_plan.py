@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
 
-from holloway.errors import HollowayError
 from holloway.key import Key
 from holloway.model import AllowedIP, Device, DeviceUpdate, Peer
 from holloway.quick import plan
 from holloway.quick.facts import Facts
-from holloway.quick.steps import AddRoute, Step
+from holloway.quick.netlink import Route
+from holloway.quick.network import AddRoutes
+from holloway.quick.steps import Step, Together
 from holloway.text.quick import QuickConfig, parse_quick
 
 GUIDE = """
@@ -43,7 +45,7 @@ def device(*peers: str) -> Device:
 
 
 def texts(steps: list[Step]) -> list[str]:
-    return [step.text for step in steps]
+    return [line for step in steps for line in step.text.split("\n")]
 
 
 def routes(config: str, allowed: str, covered: str = "", tables: str = "") -> list[str]:
@@ -172,8 +174,8 @@ def test_a_table_may_be_named():
     ]
     config = QuickConfig(table="vpn")
     (step,) = plan.route("wg0", config, device("10.0.0.0/8"), Facts(tables={"vpn": 77}))
-    assert isinstance(step, AddRoute)
-    assert step.table_number == 77
+    assert isinstance(step, AddRoutes)
+    assert step.routes == (Route(ip_network("10.0.0.0/8"), 77),)
 
 
 @pytest.mark.parametrize("table", ["0", "-1", "4294967296", "nowhere", "1x"])
@@ -182,9 +184,69 @@ def test_a_table_that_cannot_be_is_refused(table: str):
         plan.table_number(table, {})
 
 
-def test_a_default_route_that_a_hook_brought_in_is_refused():
-    with pytest.raises(HollowayError, match=r"0\.0\.0\.0/0"):
-        routes("", "0.0.0.0/0")
+DEFAULT_IPV4 = [
+    "ip -4 route add 0.0.0.0/0 dev wg0 table 51820",
+    "ip -4 rule add not fwmark 51820 table 51820",
+    "ip -4 rule add table main suppress_prefixlength 0",
+    "sysctl -q net.ipv4.conf.all.src_valid_mark=1",
+    "nft -f /dev/fd/63",
+]
+DEFAULT_IPV6 = [
+    "ip -6 route add ::/0 dev wg0 table 51820",
+    "ip -6 rule add not fwmark 51820 table 51820",
+    "ip -6 rule add table main suppress_prefixlength 0",
+    "nft -f /dev/fd/63",
+]
+
+
+def test_the_guides_default_gateway_gives_the_guides_eleven_lines():
+    hook = "wg set %i private-key /etc/wireguard/%i.key"
+    config = parse_quick(f"[Interface]\nPostUp = {hook}\nAddress = 10.90.90.1/24")
+    facts = Facts(covered=(ip_network("10.90.90.0/24"),))
+    steps = [
+        *plan.create("wg0", config, DeviceUpdate),
+        *plan.address("wg0", config, facts),
+        *plan.route("wg0", config, device("0.0.0.0/0"), facts),
+    ]
+    assert texts(steps) == [
+        "ip link add wg0 type wireguard",
+        "wg setconf wg0 /dev/fd/63",
+        "ip -4 address add 10.90.90.1/24 dev wg0",
+        "ip link set mtu 1420 up dev wg0",
+        "wg set wg0 fwmark 51820",
+        *DEFAULT_IPV4,
+        "wg set wg0 private-key /etc/wireguard/wg0.key",
+    ]
+
+
+def test_both_default_routes_share_a_mark_and_come_last():
+    found = routes("", "0.0.0.0/0 10.0.0.0/8 ::/0")
+    first = ["ip -4 route add 10.0.0.0/8 dev wg0", "wg set wg0 fwmark 51820"]
+    assert found == [*first, *DEFAULT_IPV6, *DEFAULT_IPV4]
+
+
+def test_a_default_route_goes_to_the_table_of_the_mark_that_is_set():
+    marked = replace(device("::/0"), fwmark=0x20)
+    steps = plan.route("wg0", QuickConfig(), marked, Facts(free_table=51821))
+    assert texts(steps) == [line.replace("51820", "32") for line in DEFAULT_IPV6]
+
+
+def test_a_default_route_takes_effect_when_all_that_guards_it_does():
+    taking = plan.route("wg0", QuickConfig(), device("0.0.0.0/0"), Facts())[-1]
+    assert isinstance(taking, Together)
+    assert [step.text for step in taking.effective] == [
+        "sysctl -q net.ipv4.conf.all.src_valid_mark=1",
+        "nft -f /dev/fd/63",
+        "ip -4 rule add not fwmark 51820 table 51820",
+        "ip -4 rule add table main suppress_prefixlength 0",
+        "ip -4 route add 0.0.0.0/0 dev wg0 table 51820",
+    ]
+
+
+def test_a_setting_that_is_as_it_should_be_is_told_and_not_written():
+    taking = plan.route("wg0", QuickConfig(), device("0.0.0.0/0"), Facts(valid_mark=True))[-1]
+    assert isinstance(taking, Together)
+    assert len(taking.told) == len(taking.effective) + 1
 
 
 def test_the_same_network_at_two_peers_is_one_route():

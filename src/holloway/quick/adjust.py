@@ -1,0 +1,168 @@
+"""The steps that make an interface in use what its file now says: the least, and in an order in
+which nothing leaks. Pure; `reload` runs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from holloway.model import Device, DeviceUpdate
+from holloway.quick import default_route, firewall
+from holloway.quick.facts import Facts
+from holloway.quick.netlink import Interface, Route, Rule
+from holloway.quick.network import (
+    AddRoutes,
+    AddRule,
+    DeleteRoutes,
+    ReplaceAddresses,
+    SetFwmark,
+    SetMtu,
+)
+from holloway.quick.record import Record
+from holloway.quick.steps import Restorable, Reversible, Step
+
+IPV6_LEAST_MTU: Final = 1280  # RFC 8200, 5: below it, the kernel takes IPv6 off the link
+
+
+def mtu(name: str, present: int, last: int, wanted: int) -> list[Step]:
+    """Change the MTU if the file asks for another one than it did; `last` 0 is not known."""
+    if wanted in {last, present}:
+        return []
+    return [Reversible(SetMtu(name, wanted), SetMtu(name, present))]
+
+
+def addresses(name: str, have: Sequence[Interface], want: Sequence[Interface]) -> list[Step]:
+    """Make one list of addresses into another; which is first of a network is seen in routes."""
+    gone, added = _exchange(have, want)
+    if not gone and not added:
+        return []
+    ahead = ReplaceAddresses(name, gone, added)
+    return [Reversible(ahead, ReplaceAddresses(name, *_exchange(want, have)))]
+
+
+def _exchange(
+    have: Sequence[Interface], want: Sequence[Interface]
+) -> tuple[tuple[Interface, ...], tuple[Interface, ...]]:
+    """What has to go and what has to be added at the end, so that the order is that of `want`."""
+    gone: list[Interface] = []
+    added: list[Interface] = []
+    for version in (4, 6):
+        old = [each for each in have if each.version == version]
+        new = [each for each in dict.fromkeys(want) if each.version == version]
+        stay = [each for each in old if each in new]
+        while stay != new[: len(stay)]:
+            stay.pop()
+        gone += [each for each in old if each not in stay]
+        added += new[len(stay) :]
+    return tuple(gone), tuple(added)
+
+
+def routes(
+    name: str, have: Sequence[Route], want: Sequence[Route], tables: tuple[str | None, str | None]
+) -> list[Step]:
+    """Add what is missing, then delete what is left over; `tables` are the last and the new name.
+
+    `have` are the routes that wg-quick made and that are still there.
+    """
+    gone = tuple(route for route in have if route not in want)
+    added = tuple(route for route in want if route not in have)
+    old, new = tables
+    steps: list[Step] = []
+    if added:
+        steps.append(Reversible(AddRoutes(name, added, new), DeleteRoutes(name, added, new)))
+    if gone:
+        steps.append(Reversible(DeleteRoutes(name, gone, old), AddRoutes(name, gone, old)))
+    return steps
+
+
+def mark(device: Device, update: DeviceUpdate, before: Record, *, needed: bool) -> int:
+    """The mark that the device shall have, 0 for none or one yet to be chosen.
+
+    One that wg-quick chose stays as long as it is needed: without it, the tunnel's own packets
+    would go into the tunnel. One that a hook set stays anyway.
+    """
+    if update.fwmark is not None:
+        return update.fwmark
+    if before.settings.fwmark:
+        return 0
+    if before.chosen_mark and before.chosen_mark == device.fwmark and not needed:
+        return 0
+    return device.fwmark
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """The default routes that an interface has, and the host before and after its addresses
+    changed.
+    """
+
+    device: Device
+    before: Record
+    then: Facts
+    now: Facts
+    rules: Sequence[Rule]
+
+    def steps(self, mark: int, versions: Sequence[int]) -> list[Step]:
+        """Take and leave default routes, so that those of `versions` are taken.
+
+        `mark` is the one that the device shall have, 0 if one is to be chosen where needed.
+        """
+        name, last = self.device.name, self.before
+        chosen = mark or (self.now.free_table if versions else 0)
+        stay = set(versions) & set(last.defaults) if chosen == last.mark else set()
+        taken = [version for version in versions if version not in stay]
+        marking: list[Step] = []
+        if chosen != self.device.fwmark:
+            marks = SetFwmark(name, chosen), SetFwmark(name, self.device.fwmark)
+            marking.append(Reversible(*marks))
+        steps = default_route.take(replace(self.device, fwmark=chosen), taken, self.now)
+        for version in sorted(stay):
+            steps += self._renew_firewall(version)
+        for version in last.defaults:
+            if version not in stay:
+                steps += self._leave(version, protected=version in versions)
+        # As long as anything leads into the interface, its own packets have a mark.
+        return [*marking, *steps] if versions else [*steps, *marking]
+
+    def _renew_firewall(self, version: int) -> list[Step]:
+        """Protect the addresses that there are now."""
+        old, new = self._load(self.then, version), self._load(self.now, version)
+        return [] if old == new else [Restorable(new, old)]
+
+    def _leave(self, version: int, *, protected: bool) -> list[Step]:
+        """Leave a default route, the route itself first: without it the rules lead nowhere."""
+        name, mark = self.device.name, self.before.mark
+        route, table = default_route.default(version, mark), str(mark)
+        steps: list[Step] = [
+            Reversible(DeleteRoutes(name, route, table), AddRoutes(name, route, table))
+        ]
+        # In the order in which their inverses, run backwards, give the rules their old places.
+        for step in reversed(default_route.leave(mark, [version], self.rules)):
+            steps.append(Reversible(step, AddRule(step.rule)))
+        if not protected:
+            removing = firewall.RemoveRules(name, version, self.then.nft)
+            steps.append(Restorable(removing, self._load(self.then, version)))
+        return steps
+
+    def _load(self, facts: Facts, version: int) -> Step:
+        mark = self.before.mark
+        return firewall.load(self.device.name, version, mark, facts.addresses, nft=facts.nft)
+
+
+def remarks(name: str, before: Record, now: Record) -> list[str]:
+    """What the user has to know: what a reload leaves undone."""
+    told = []
+    last, hooks = before.hooks or now.hooks, now.hooks
+    changed = [phase for phase in ("PreUp", "PostUp") if last.get(phase) != hooks.get(phase)]
+    if changed:
+        verb = "has" if len(changed) == 1 else "have"
+        told.append(
+            f"[!] {' and '.join(changed)} {verb} changed. Restart {name} to run what is new."
+        )
+    if before.settings.private_key and not now.settings.private_key:
+        told.append(
+            f"[!] PrivateKey is no longer in the file. {name} keeps its key until restarted."
+        )
+    return told

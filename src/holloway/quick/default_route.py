@@ -1,0 +1,99 @@
+"""How an interface takes the default route without taking its own packets: policy routing. Pure.
+
+The device marks its packets; all others ask a table of its own that holds nothing but the default
+route, after they have asked the main table for any more specific one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from ipaddress import ip_network
+from typing import Final
+
+from holloway.model import Device
+from holloway.quick import firewall
+from holloway.quick.facts import Facts
+from holloway.quick.netlink import TABLE_MAIN, Network, Route, Rule
+from holloway.quick.network import (
+    AddRoutes,
+    AddRule,
+    DeleteRoutes,
+    DeleteRule,
+    SetFwmark,
+    SetValidMark,
+)
+from holloway.quick.steps import Reversible, Step, Together
+
+
+def take(device: Device, versions: Sequence[int], facts: Facts) -> list[Step]:
+    """Lead all packets but the device's own into it; it gets a mark if it has none."""
+    if not versions:
+        return []
+    if device.fwmark:
+        return [_take(device.name, device.fwmark, version, facts) for version in versions]
+    mark = facts.free_table
+    return [
+        Reversible(SetFwmark(device.name, mark), SetFwmark(device.name, 0)),
+        *(_take(device.name, mark, version, facts) for version in versions),
+    ]
+
+
+def _take(name: str, mark: int, version: int, facts: Facts) -> Step:
+    """Everything that a family needs.
+
+    Told is it as upstream did it in 2021. It takes effect at once with the last step, the route:
+    with a route before the rules, packets for the local network would leave through the tunnel,
+    and with one before the firewall, strangers could reach the interface's addresses.
+    """
+    route = AddRoutes(name, default(version, mark), str(mark))
+    added = Reversible(route, DeleteRoutes(name, route.routes, route.table))
+    # A later rule is asked before an earlier one, so the order of these two is essential.
+    rules = [Reversible(AddRule(rule), DeleteRule(rule)) for rule in rules_for(version, mark)]
+    loaded = firewall.load(name, version, mark, facts.addresses, nft=facts.nft)
+    sysctl = [Reversible(SetValidMark(), SetValidMark(value=False))] if version == 4 else []
+    needed = [] if facts.valid_mark else sysctl
+    return Together(
+        told=(added, *rules, *sysctl, loaded), effective=(*needed, loaded, *rules, added)
+    )
+
+
+def leave(mark: int, versions: Iterable[int], present: Sequence[Rule]) -> list[DeleteRule]:
+    """Take the rules of `take` away, as far as they are there; the rules of others stay.
+
+    Every interface that takes the default route adds a rule that looks alike, so as many of those
+    stay as there are other interfaces.
+    """
+    steps: list[DeleteRule] = []
+    for version in versions:
+        marked, general = rules_for(version, mark)
+        own = present.count(marked)
+        others = sum(1 for rule in present if _is_anothers(rule, marked))
+        alike = max(present.count(general) - others, 0)
+        steps += [DeleteRule(marked)] * own + [DeleteRule(general)] * alike * bool(own)
+    return steps
+
+
+def rules_for(version: int, mark: int) -> tuple[Rule, Rule]:
+    """The two rules of a family: what is not marked, and what the main table knows better."""
+    return (
+        Rule(version, mark, unless_mark=mark),
+        Rule(version, TABLE_MAIN, without_default=True),
+    )
+
+
+def default(version: int, mark: int) -> tuple[Route]:
+    """The default route in the table of its own."""
+    return (Route(DEFAULTS[version], mark),)
+
+
+def versions_of(networks: Iterable[Network]) -> list[int]:
+    """The IP versions whose default route is among networks, in their order."""
+    return [network.version for network in networks if network.prefixlen == 0]
+
+
+def _is_anothers(rule: Rule, own: Rule) -> bool:
+    marks = rule.unless_mark is not None and rule.unless_mark == rule.table
+    return marks and rule.version == own.version and rule != own
+
+
+DEFAULTS: Final = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}

@@ -1,0 +1,208 @@
+"""Name servers while an interface is up: by resolvconf, else by resolvectl, else by a private file.
+
+The private file lies over /etc/resolv.conf by a bind mount, so that what is below is untouched
+and comes back by itself; see `resolv_conf`. Which way is taken is a fact of the host.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final, Self
+
+from holloway.quick import programs, resolv_conf
+from holloway.quick.steps import Host, Restorable, Step, Together
+
+
+class DnsTool(Enum):
+    """Who sets name servers on a host."""
+
+    RESOLVCONF = auto()
+    RESOLVECTL = auto()
+    FILE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Name servers, and the domains in which short names are looked up."""
+
+    addresses: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, values: Iterable[str]) -> Self:
+        """Sort the values of `DNS`, as upstream does by what they look like."""
+        values = tuple(values)
+        return cls(
+            tuple(each for each in values if _ADDRESS.fullmatch(each)),
+            tuple(each for each in values if not _ADDRESS.fullmatch(each)),
+        )
+
+    @property
+    def text(self) -> str:
+        """What resolv.conf(5) says of them."""
+        lines = [f"nameserver {address}" for address in self.addresses]
+        if self.domains:
+            lines.append(f"search {' '.join(self.domains)}")
+        return "".join(f"{line}\n" for line in lines)
+
+
+def use(name: str, servers: Servers, tool: DnsTool) -> list[Step]:
+    """Ask these servers, and no others. Domains without a server are left alone, as upstream."""
+    if not servers.addresses:
+        return []
+    match tool:
+        case DnsTool.RESOLVCONF:
+            return [Resolvconf(name, servers)]
+        case DnsTool.RESOLVECTL:
+            # "~." is resolved's word for what `resolvconf -x` asks: every name, of these servers.
+            domains = ("domain", name, "~.", *servers.domains)
+            return [Resolvectl(name, ("dns", name, *servers.addresses)), Resolvectl(name, domains)]
+        case DnsTool.FILE:
+            return [resolv_conf.Cover(name, servers.text)]
+
+
+def forget(name: str, servers: Servers, tool: DnsTool) -> list[Step]:
+    """Take back what `use` did, whatever tools have come or gone since."""
+    if resolv_conf.covered_for(name):
+        return [resolv_conf.Uncover(name)]
+    if not servers.addresses or tool is DnsTool.FILE:
+        return []
+    return [ResolvconfDelete(name)] if tool is DnsTool.RESOLVCONF else [ResolvectlRevert(name)]
+
+
+def change(name: str, old: Servers, new: Servers, tool: DnsTool) -> list[Step]:
+    """Go over from some servers to others, or to none."""
+    if old == new or not (old.addresses or new.addresses):
+        return []
+    ahead, back = (use(name, servers, tool) or [_FORGET[tool](name)] for servers in (new, old))
+    return [Restorable(_all(ahead), _all(back))]
+
+
+def _all(steps: list[Step]) -> Step:
+    return Together(told=tuple(steps), effective=tuple(steps))
+
+
+@dataclass(frozen=True, slots=True)
+class Resolvconf:
+    """Tell resolvconf(8) an interface's servers, before all others' and exclusively."""
+
+    name: str
+    servers: Servers
+
+    @property
+    def text(self) -> str:
+        return " ".join(self._command)
+
+    @property
+    def _command(self) -> list[str]:
+        return ["resolvconf", "-a", _record_name(self.name), "-m", "0", "-x"]
+
+    def apply(self, host: Host) -> None:
+        programs.run_program(self._command, host.interrupts, self.servers.text)
+
+    def undo(self, host: Host) -> Step | None:
+        return ResolvconfDelete(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvconfDelete:
+    """Let resolvconf(8) forget an interface."""
+
+    name: str
+
+    @property
+    def text(self) -> str:
+        return f"resolvconf -d {_record_name(self.name)} -f"
+
+    def apply(self, host: Host) -> None:
+        programs.run_program(self.text.split(), host.interrupts)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolvectl:
+    """Tell systemd-resolved one thing about an interface."""
+
+    name: str
+    words: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        return " ".join(("resolvectl", *self.words))
+
+    def apply(self, host: Host) -> None:
+        programs.run_program(["resolvectl", *self.words], host.interrupts)
+
+    def undo(self, host: Host) -> Step | None:
+        # Once for all that was told.
+        return ResolvectlRevert(self.name) if self.words[0] == "dns" else None
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvectlRevert:
+    """Let systemd-resolved forget what it was told of an interface."""
+
+    name: str
+
+    @property
+    def text(self) -> str:
+        return f"resolvectl revert {self.name}"
+
+    def apply(self, host: Host) -> None:
+        programs.run_program(self.text.split(), host.interrupts)
+
+
+def dns_tool() -> DnsTool:
+    """Find out who sets name servers here."""
+    if programs.find_program("resolvconf") is not None:
+        return DnsTool.RESOLVCONF
+    # The program without the daemon, which may be switched off, could only fail.
+    if RESOLVED.is_dir() and programs.find_program("resolvectl") is not None:
+        return DnsTool.RESOLVECTL
+    return DnsTool.FILE
+
+
+def is_server(value: str) -> bool:
+    """Whether a value of `DNS` is an address, an IPv6 one perhaps with a zone."""
+    try:
+        ip_address(value)
+    except ValueError:
+        return False
+    return True
+
+
+def is_search_domain(value: str) -> bool:
+    """Whether a value of `DNS` can be a domain, and no address with a mistake in it."""
+    labels = value.removesuffix(".").split(".")
+    return (
+        not _ADDRESS.fullmatch(value)
+        and len(value) <= NAME_MAX
+        and all(_LABEL.fullmatch(label) for label in labels)
+    )
+
+
+def _record_name(name: str) -> str:
+    """What resolvconf calls the interface: with the first prefix that its order knows."""
+    try:
+        order = INTERFACE_ORDER.read_text(errors="replace").splitlines()
+    except OSError:
+        return name
+    prefixes = (_PREFIX.fullmatch(line) for line in order)
+    return next((f"{found[1]}.{name}" for found in prefixes if found is not None), name)
+
+
+_FORGET: Final[Mapping[DnsTool, Callable[[str], Step]]] = {
+    DnsTool.RESOLVCONF: ResolvconfDelete,
+    DnsTool.RESOLVECTL: ResolvectlRevert,
+    DnsTool.FILE: resolv_conf.Uncover,
+}
+RESOLVED: Final = Path("/run/systemd/resolve")
+INTERFACE_ORDER: Final = Path("/etc/resolvconf/interface-order")
+NAME_MAX: Final = 254  # RFC 1035, 2.3.4, and a dot at the end
+_ADDRESS: Final = re.compile(r"[0-9.]+|.*:.*")
+_LABEL: Final = re.compile(r"~?[A-Za-z0-9_-]{1,63}")
+_PREFIX: Final = re.compile(r"([A-Za-z0-9-]+)\*")

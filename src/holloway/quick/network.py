@@ -1,0 +1,224 @@
+"""Steps on an interface's addresses, MTU, routes, rules and mark.
+
+Each does what one `ip`, `wg set` or `sysctl` command would do; what a refusal leaves behind is
+nothing. Which of them make up an `up`, a `reload` or a `down` is decided by the plans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from holloway.model import DeviceUpdate
+from holloway.quick.netlink import TABLE_MAIN, Interface, Network, Route, Rule
+from holloway.quick.steps import Host
+
+
+@dataclass(frozen=True, slots=True)
+class AddAddress:
+    """Give the interface an address; `written` is how the file spells it."""
+
+    name: str
+    written: str
+    interface: Interface
+
+    @property
+    def text(self) -> str:
+        return f"ip -{self.interface.version} address add {self.written} dev {self.name}"
+
+    def apply(self, host: Host) -> None:
+        host.netlink.add_address(self.name, self.interface)
+
+
+@dataclass(frozen=True, slots=True)
+class SetMtuUp:
+    """Set the MTU and bring the interface up."""
+
+    name: str
+    mtu: int
+
+    @property
+    def text(self) -> str:
+        return f"ip link set mtu {self.mtu} up dev {self.name}"
+
+    def apply(self, host: Host) -> None:
+        host.netlink.set_mtu_up(self.name, self.mtu)
+
+
+@dataclass(frozen=True, slots=True)
+class SetMtu:
+    """Set the MTU of an interface that is up."""
+
+    name: str
+    mtu: int
+
+    @property
+    def text(self) -> str:
+        return f"ip link set mtu {self.mtu} dev {self.name}"
+
+    def apply(self, host: Host) -> None:
+        host.netlink.set_mtu(self.name, self.mtu)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceAddresses:
+    """Take addresses away and add others, in this order told and in a gentler one done.
+
+    The kernel deletes the secondary addresses of a network with its primary one, and all IPv4
+    routes of a link with its last IPv4 address; neither happens to those that stay.
+    """
+
+    name: str
+    gone: tuple[Interface, ...]
+    added: tuple[Interface, ...]
+
+    @property
+    def text(self) -> str:
+        verbs = {"delete": self.gone, "add": self.added}
+        return "\n".join(
+            f"ip -{each.version} address {verb} {each} dev {self.name}"
+            for verb, addresses in verbs.items()
+            for each in addresses
+        )
+
+    def apply(self, host: Host) -> None:
+        routes = [route for route in host.netlink.routes(self.name) if route.typed]
+        with _promoted(self.name):
+            # What comes again, at another place or with another length, has to go first.
+            again = {each.ip for each in self.added}
+            for each in self.gone:
+                if each.ip in again:
+                    host.netlink.delete_address(self.name, each)
+            for each in self.added:
+                host.netlink.add_address(self.name, each)
+            for each in self.gone:
+                if each.ip not in again:
+                    host.netlink.delete_address(self.name, each)
+        left = set(host.netlink.routes(self.name))
+        host.netlink.add_routes(self.name, [route for route in routes if route not in left])
+
+
+@dataclass(frozen=True, slots=True)
+class AddRoutes:
+    """Lead networks into the interface; `table` is how the file names the table, if it does."""
+
+    name: str
+    routes: tuple[Route, ...]
+    table: str | None = None
+
+    @property
+    def text(self) -> str:
+        return _route_text("add", self.name, self.routes, self.table)
+
+    def apply(self, host: Host) -> None:
+        host.netlink.add_routes(self.name, self.routes)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRoutes:
+    """Lead networks into the interface no longer."""
+
+    name: str
+    routes: tuple[Route, ...]
+    table: str | None = None
+
+    @property
+    def text(self) -> str:
+        return _route_text("delete", self.name, self.routes, self.table)
+
+    def apply(self, host: Host) -> None:
+        host.netlink.delete_routes(self.name, self.routes)
+
+
+@dataclass(frozen=True, slots=True)
+class AddRule:
+    """Add a rule of policy routing."""
+
+    rule: Rule
+
+    @property
+    def text(self) -> str:
+        condition = "" if self.rule.unless_mark is None else f"not fwmark {self.rule.unless_mark} "
+        return f"ip -{self.rule.version} rule add {condition}{_lookup(self.rule)}"
+
+    def apply(self, host: Host) -> None:
+        host.netlink.add_rule(self.rule)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRule:
+    """Delete the first rule that is like this one."""
+
+    rule: Rule
+
+    @property
+    def text(self) -> str:
+        return f"ip -{self.rule.version} rule delete {_lookup(self.rule)}"
+
+    def apply(self, host: Host) -> None:
+        host.netlink.delete_rule(self.rule)
+
+
+@dataclass(frozen=True, slots=True)
+class SetFwmark:
+    """Let the device mark its packets, so that they do not take the way that it is."""
+
+    name: str
+    mark: int
+
+    @property
+    def text(self) -> str:
+        return f"wg set {self.name} fwmark {self.mark or 'off'}"
+
+    def apply(self, host: Host) -> None:
+        host.find(self.name).set(DeviceUpdate(fwmark=self.mark))
+
+
+@dataclass(frozen=True, slots=True)
+class SetValidMark:
+    """Let the kernel's check of source addresses see marks (Linux, ip-sysctl)."""
+
+    value: bool = True
+
+    @property
+    def text(self) -> str:
+        return f"sysctl -q net.ipv4.conf.all.src_valid_mark={int(self.value)}"
+
+    def apply(self, host: Host) -> None:
+        VALID_MARK.write_text(f"{int(self.value)}\n")
+
+
+@contextmanager
+def _promoted(name: str) -> Iterator[None]:
+    """Let secondary IPv4 addresses outlive the primary one (Linux, ip-sysctl)."""
+    setting = Path(f"/proc/sys/net/ipv4/conf/{name}/promote_secondaries")
+    before = setting.read_text()
+    setting.write_text("1\n")
+    try:
+        yield
+    finally:
+        setting.write_text(before)
+
+
+def table_name(table: int) -> str | None:
+    """How a route's table is told where the file does not name it; the main one is not."""
+    return None if table == TABLE_MAIN else str(table)
+
+
+def _route_text(verb: str, name: str, routes: tuple[Route, ...], table: str | None) -> str:
+    suffix = "" if table is None else f" table {table}"
+    networks: list[Network] = [route.network for route in routes]
+    return "\n".join(
+        f"ip -{each.version} route {verb} {each} dev {name}{suffix}" for each in networks
+    )
+
+
+def _lookup(rule: Rule) -> str:
+    table = "main" if rule.table == TABLE_MAIN else str(rule.table)
+    return f"table {table}" + (" suppress_prefixlength 0" if rule.without_default else "")
+
+
+VALID_MARK: Final = Path("/proc/sys/net/ipv4/conf/all/src_valid_mark")

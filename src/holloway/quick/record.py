@@ -1,0 +1,140 @@
+"""What wg-quick has made of an interface, so that `reload` can tell it from the work of others.
+
+A key, an address or a route that a hook or the user brought in is not in the record, and stays.
+Holds no secret: of keys, only whether the file had one; of hooks, only a digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Final
+
+from holloway.model import DeviceUpdate
+from holloway.quick import runtime
+from holloway.quick.netlink import Route
+from holloway.text.quick import QuickConfig
+
+PRIVATE: Final = 0o600
+PHASES: Final = ("PreUp", "PostUp", "PreDown", "PostDown")
+
+
+@dataclass(frozen=True, slots=True)
+class PeerRecord:
+    """What a file said of a peer: the endpoint as it was looked up, and what else it named."""
+
+    endpoint: str | None = None
+    preshared_key: bool = False
+    persistent_keepalive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a file named for the device."""
+
+    private_key: bool = False
+    listen_port: bool = False
+    fwmark: bool = False
+    peers: Mapping[str, PeerRecord] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, update: DeviceUpdate) -> Settings:
+        """Note what `update`, read from a file, names."""
+        peers = {
+            peer.public_key.base64: PeerRecord(
+                endpoint=None if peer.endpoint is None else str(peer.endpoint),
+                preshared_key=peer.preshared_key is not None,
+                persistent_keepalive=peer.persistent_keepalive is not None,
+            )
+            for peer in update.peers
+        }
+        return cls(
+            private_key=update.private_key is not None,
+            listen_port=update.listen_port is not None,
+            fwmark=update.fwmark is not None,
+            peers=peers,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The work of the last `up` or `reload`.
+
+    `chosen_mark` is the mark that wg-quick chose itself, 0 if it did not; `defaults` are the IP
+    versions of which it took the default route, `mark` the mark with which it did. `hooks` are
+    digests, none where they are not known.
+    """
+
+    settings: Settings = field(default_factory=Settings)
+    addresses: tuple[str, ...] = ()
+    mtu: int = 0
+    dns: tuple[str, ...] = ()
+    table: str | None = None
+    routes: tuple[Route, ...] = ()
+    mark: int = 0
+    chosen_mark: int = 0
+    defaults: tuple[int, ...] = ()
+    hooks: Mapping[str, str] = field(default_factory=dict)
+
+
+def hook_digests(config: QuickConfig) -> dict[str, str]:
+    """A digest of the hooks of each phase, in which no secret of theirs can be read."""
+    hooks = (config.pre_up, config.post_up, config.pre_down, config.post_down)
+    return {phase: _digest("\n".join(each)) for phase, each in zip(PHASES, hooks, strict=True)}
+
+
+def keep(name: str, link: int, record: Record) -> None:
+    """Write the record of an interface; raises OSError."""
+    routes = [[str(route.network), route.table] for route in record.routes]
+    place = {"link": link, "namespace": _namespace()}
+    text = json.dumps({"place": place, **asdict(record), "routes": routes})
+    runtime.make_directory(name)
+    runtime.write(_path(name), text, PRIVATE)
+
+
+def recall(name: str, link: int) -> Record | None:
+    """Read the record of an interface; None if there is none of this very interface."""
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+        values = json.loads(_path(name).read_text())
+        if values.pop("place") == {"link": link, "namespace": _namespace()}:
+            return _parse(values)
+    return None
+
+
+def forget(name: str) -> None:
+    """Remove the record of an interface."""
+    with suppress(OSError):
+        _path(name).unlink(missing_ok=True)
+    runtime.remove_directory(name)
+
+
+def _parse(values: dict[str, object]) -> Record:
+    settings, routes = values.pop("settings"), values.pop("routes")
+    assert isinstance(settings, dict)
+    assert isinstance(routes, list)
+    peers = {key: PeerRecord(**peer) for key, peer in settings.pop("peers").items()}
+    lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+    return Record(
+        **{**values, **lists},  # type: ignore[arg-type]
+        settings=Settings(**settings, peers=peers),
+        routes=tuple(Route(ip_network(network), table) for network, table in routes),
+    )
+
+
+def _path(name: str) -> Path:
+    return runtime.directory(name) / "record.json"
+
+
+def _namespace() -> int:
+    # Interfaces of two network namespaces may have the same name and number, and share /run.
+    return os.stat("/proc/self/ns/net").st_ino
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()

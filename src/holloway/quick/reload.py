@@ -1,0 +1,128 @@
+"""`wg-quick reload`: makes the interface what the file now says, and leaves the rest alone.
+
+What leads into the interface is changed before its peers are, and those last and in one go: a
+failure before that leaves every session as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from holloway.model import Device, DeviceUpdate
+from holloway.quick import adjust, changes, default_route, dns, facts, plan, record, up
+from holloway.quick.check import check
+from holloway.quick.facts import Facts
+from holloway.quick.netlink import TABLE_MAIN, Interface, Link, Route
+from holloway.quick.record import Record
+from holloway.quick.run import Transaction
+from holloway.quick.source import Source
+from holloway.quick.steps import Host, say
+from holloway.text.quick import QuickConfig
+
+
+def reload(source: Source, resolve: Callable[[], DeviceUpdate], host: Host) -> None:
+    """Apply the file, or leave the interface as it was; raises HollowayError."""
+    name, config = source.interface, source.config
+    check(source, facts.named_tables())
+    with source.locked(), host.interrupts.handled(), Transaction(host) as transaction:
+        with host.interrupts.waiting():
+            update = resolve()
+        link = host.netlink.link(name)
+        assert link is not None  # or the command had refused
+        device = host.find(name).get()
+        before = record.recall(name, link.index) or assume(host, device)
+        reloading = _Reload(config, host, transaction, link, device, update, before)
+        work = reloading.run()
+        up.keep(host, name, work)
+    for line in adjust.remarks(name, before, work):
+        say(line)
+
+
+def assume(host: Host, device: Device) -> Record:
+    """The record of an interface that another wg-quick brought up: what that does to a host."""
+    networks = set(plan.allowed_networks(device))
+    routes = host.netlink.routes(device.name)
+    mark, rules = device.fwmark, host.netlink.rules()
+    versions = [v for v in (4, 6) if mark and default_route.rules_for(v, mark)[0] in rules]
+    return Record(
+        addresses=tuple(map(str, _addresses(host, device.name))),
+        routes=tuple(
+            route
+            for route in routes
+            if route.typed and route.table == TABLE_MAIN and route.network in networks
+        ),
+        mark=mark if versions else 0,
+        chosen_mark=mark if versions else 0,
+        defaults=tuple(versions),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reload:
+    """One run: what there was, and what the file asks for."""
+
+    config: QuickConfig
+    host: Host
+    transaction: Transaction
+    link: Link
+    device: Device
+    update: DeviceUpdate
+    before: Record
+
+    def run(self) -> Record:
+        """Change the interface, and tell what has been made of it."""
+        name = self.device.name
+        wanted = changes.applied(self.device, self.update, self.before.settings)
+        networks = plan.allowed_networks(wanted)
+        defaults = plan.default_versions(networks, self.config)
+        mark = adjust.mark(self.device, self.update, self.before, needed=bool(defaults))
+        wanted = replace(wanted, fwmark=mark)
+
+        then = self._facts(wanted)
+        mtu = plan.mtu(self.config, then)
+        self._adjust_link(mtu)
+        now = self._facts(wanted)
+        work = up.done(self.config, self.update, wanted, now, mtu)
+        if self.before.chosen_mark == mark:
+            work = replace(work, chosen_mark=mark)
+
+        have = set(self.host.netlink.routes(name))
+        present = [route for route in self.before.routes if route in have]
+        tables = (self.before.table, self.config.table)
+        run = self.transaction.run
+        run(adjust.routes(name, present, work.routes, tables))
+        exits = adjust.Defaults(self.device, self.before, then, now, self.host.netlink.rules())
+        run(exits.steps(mark, defaults))
+        last, servers = dns.Servers.parse(self.before.dns), dns.Servers.parse(self.config.dns)
+        run(dns.change(name, last, servers, now.dns))
+        run(changes.change(self.device, wanted))
+        return work
+
+    def _adjust_link(self, mtu: int) -> None:
+        """Change MTU and addresses; IPv6 addresses need an MTU that carries them."""
+        name, run = self.device.name, self.transaction.run
+        step = adjust.mtu(name, self.link.mtu, self.before.mtu, mtu)
+        if mtu >= self.link.mtu:
+            run(step)
+        interfaces = map(plan.interface, self.config.addresses)
+        want = [each for each in interfaces if each.version == 4 or mtu >= adjust.IPV6_LEAST_MTU]
+        present = set(_addresses(self.host, name))
+        # In the order in which they were added, which the kernel does not keep for IPv6.
+        have = [each for each in map(plan.interface, self.before.addresses) if each in present]
+        run(adjust.addresses(name, have, want))
+        if mtu < self.link.mtu:
+            run(step)
+
+    def _facts(self, wanted: Device) -> Facts:
+        """The host as it is, with the ways to the peers that are to be."""
+        # With the mark that is in use: the one to be has no rules yet.
+        found = facts.observe(self.host.netlink, replace(wanted, fwmark=self.device.fwmark))
+        main = {route for route in self.before.routes if route.table == TABLE_MAIN}
+        routes: list[Route] = self.host.netlink.routes(wanted.name)
+        covered = [r.network for r in routes if r.table == TABLE_MAIN and r not in main]
+        return replace(found, covered=tuple(covered))
+
+
+def _addresses(host: Host, name: str) -> list[Interface]:
+    return [each.interface for each in host.netlink.addresses(name) if not each.automatic]

@@ -1,0 +1,177 @@
+"""A private /etc/resolv.conf while an interface is up, where no program manages that file.
+
+Each interface's file lies over the one before by a bind mount. Where mounting is not allowed, as
+in many containers, the file is written and put back. Interfaces may end in any order.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from holloway.errors import HollowayError
+from holloway.quick import programs, runtime
+from holloway.quick.steps import Host, Step, say
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """Put a text in the place of /etc/resolv.conf, or of what this interface put there before."""
+
+    name: str
+    content: str
+
+    @property
+    def text(self) -> str:
+        return f"mount --bind {_own(self.name)} {RESOLV_CONF}"
+
+    def apply(self, host: Host) -> None:
+        known = covered_for(self.name)
+        last = _own(self.name).read_text() if known else ""
+        runtime.make_directory(self.name)
+        # Written in its place: a mount stays with the file that it was made of.
+        runtime.write(_own(self.name), self.content, READABLE)
+        if not known:
+            if not self._mount(host):
+                _remember(self.name)
+                RESOLV_CONF.write_text(self.content)
+        elif _is_written(self.name) and _content() == last:
+            RESOLV_CONF.write_text(self.content)
+
+    def _mount(self, host: Host) -> bool:
+        if not RESOLV_CONF.exists():
+            return False
+        try:
+            programs.run_program(self.text.split(), host.interrupts)
+        except programs.ProgramFailed:
+            say(f"[!] {RESOLV_CONF} cannot be mounted over. It is written, and put back later.")
+            return False
+        return True
+
+    def undo(self, host: Host) -> Step | None:
+        return Uncover(self.name) if covered_for(self.name) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Uncover:
+    """Put back what `Cover` found, and let the files of other interfaces be as they are."""
+
+    name: str
+
+    @property
+    def text(self) -> str:
+        if _is_written(self.name):
+            return f"cp {_before(self.name)} {RESOLV_CONF}"
+        return f"umount {RESOLV_CONF}"
+
+    def apply(self, host: Host) -> None:
+        if _is_written(self.name):
+            _put_back(self.name)
+        else:
+            self._unmount(host)
+        for path in (_own(self.name), _before(self.name), _nothing(self.name)):
+            path.unlink(missing_ok=True)
+        runtime.remove_directory(self.name)
+
+    def _unmount(self, host: Host) -> None:
+        mounted = _mounted()
+        if self.name not in mounted:
+            return
+        above = mounted[mounted.index(self.name) + 1 :]
+        if None in above:
+            raise HollowayError(f"{RESOLV_CONF} has been mounted over by somebody else")
+        for _ in (self.name, *above):
+            # Lazily: whoever has it open just now may read on.
+            programs.run_program(["umount", "--lazy", str(RESOLV_CONF)], host.interrupts)
+        for name in filter(None, above):
+            again = ["mount", "--bind", str(_own(name)), str(RESOLV_CONF)]
+            programs.run_program(again, host.interrupts)
+
+
+def covered_for(name: str) -> bool:
+    """Whether there is a private file of an interface."""
+    return _own(name).is_file()
+
+
+def _remember(name: str) -> None:
+    """Keep what is to be put back: a text, a link that leads nowhere, or that nothing is there."""
+    if RESOLV_CONF.exists():
+        shutil.copyfile(RESOLV_CONF, _before(name))
+    elif RESOLV_CONF.is_symlink():
+        _before(name).symlink_to(os.readlink(RESOLV_CONF))
+        RESOLV_CONF.unlink()
+    else:
+        _nothing(name).touch()
+
+
+def _put_back(name: str) -> None:
+    own = _own(name).read_text()
+    if _content() != own:
+        _leave_to_others(name, own)
+    elif _nothing(name).exists():
+        RESOLV_CONF.unlink()
+    elif _before(name).is_symlink():
+        RESOLV_CONF.unlink()
+        RESOLV_CONF.symlink_to(os.readlink(_before(name)))
+    else:
+        # In its place: it may itself be a mount, or behind a link.
+        shutil.copyfile(_before(name), RESOLV_CONF)
+
+
+def _leave_to_others(name: str, own: str) -> None:
+    """Let who wrote after us put back what we would have put back."""
+    for later in (path.name for path in runtime.DIRECTORY.iterdir() if path.name != name):
+        if _before(later).is_file() and _before(later).read_text() == own:
+            for path in (_before, _nothing):
+                path(later).unlink(missing_ok=True)
+                with suppress(FileNotFoundError):
+                    path(name).rename(path(later))
+            return
+    say(f"[!] {RESOLV_CONF} has been changed by somebody else. It is left as it is.")
+
+
+def _mounted() -> list[str | None]:
+    """What lies over the file, the top last: the names of interfaces, None for anything else."""
+    target = os.path.realpath(RESOLV_CONF)
+    lines = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
+    roots = [fields[3] for line in lines if (fields := line.split())[4] == target]
+    return [_interface(root) for root in roots]
+
+
+def _interface(root: str) -> str | None:
+    """Read the name of an interface from the path of its file within /run."""
+    path = Path(root)
+    ours = path.name == _FILE and path.parent.parent.name == runtime.DIRECTORY.name
+    return path.parent.name if ours else None
+
+
+def _content() -> str | None:
+    try:
+        return RESOLV_CONF.read_text()
+    except OSError:
+        return None
+
+
+def _own(name: str) -> Path:
+    return runtime.directory(name) / _FILE
+
+
+def _before(name: str) -> Path:
+    return runtime.directory(name) / "resolv.conf.before"
+
+
+def _nothing(name: str) -> Path:
+    return runtime.directory(name) / "resolv.conf.was-not-there"
+
+
+def _is_written(name: str) -> bool:
+    return os.path.lexists(_before(name)) or _nothing(name).exists()
+
+
+RESOLV_CONF: Final = Path("/etc/resolv.conf")
+READABLE: Final = 0o644
+_FILE: Final = "resolv.conf"
