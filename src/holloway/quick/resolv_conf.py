@@ -30,16 +30,16 @@ class Cover:
         return f"mount --bind {_own(self.name)} {RESOLV_CONF}"
 
     def apply(self, host: Host) -> None:
-        known = covered_for(self.name)
-        last = _own(self.name).read_text() if known else ""
+        last = _own(self.name).read_text() if covered_for(self.name) else None
         runtime.make_directory(self.name)
         # Written in its place: a mount stays with the file that it was made of.
         runtime.write(_own(self.name), self.content, READABLE)
-        if not known:
-            if not self._mount(host):
-                _remember(self.name)
+        if _is_written(self.name):
+            if _content() == last:
                 RESOLV_CONF.write_text(self.content)
-        elif _is_written(self.name) and _content() == last:
+        # An interface that ended without a `down` has left its mount.
+        elif self.name not in _mounted() and not self._mount(host):
+            _remember(self.name)
             RESOLV_CONF.write_text(self.content)
 
     def _mount(self, host: Host) -> bool:
