@@ -85,7 +85,7 @@ def udp_garbage(address: str, port: str, count: str, seed: str) -> None:
 
 
 def handshake_flood(address: str, port: str, public_key: str, seconds: str) -> None:
-    """Send initiations with a right mac1 and nothing behind it, from many addresses at once."""
+    """Send initiations with a right mac1, empty behind it, 5,000 a second from 200 addresses."""
     key = hashlib.blake2s(b"mac1----" + base64.b64decode(public_key)).digest()
     senders = []
     for number in range(200):
@@ -93,8 +93,11 @@ def handshake_flood(address: str, port: str, public_key: str, seconds: str) -> N
         sender.bind((f"127.7.{number}.{number + 1}", 0))
         senders.append(sender)
     print("ready", flush=True)
-    source, sent, end = random.Random(4), 0, time.monotonic() + float(seconds)
-    while time.monotonic() < end:
+    source, sent, started = random.Random(4), 0, time.monotonic()
+    while (elapsed := time.monotonic() - started) < float(seconds):
+        if sent > elapsed * 5000:
+            time.sleep(0.002)
+            continue
         message = b"\1\0\0\0" + source.randbytes(112)
         mac1 = hashlib.blake2s(message, key=key, digest_size=16).digest()
         senders[sent % 200].sendto(message + mac1 + bytes(16), (address, int(port)))

@@ -14,7 +14,7 @@ import time
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Self
 
-from holloway._native import Plane, Tun
+from holloway._native import Confirmed, Plane, Tun
 from holloway.core.constants import NEVER, SECOND
 from holloway.lab import Host
 
@@ -126,8 +126,10 @@ class Pair:
         self.second.peer.set_endpoint(self.first.endpoint(host))
 
     def establish(self) -> None:
-        self.first.install()
+        """The second is the initiator, whose first packet confirms the session to the first."""
+        self.first.install(confirmed=False)
         self.second.install()
+        self.first.expect(Confirmed)
 
 
 def allow(peer: Peer, network: str) -> None:

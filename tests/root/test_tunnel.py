@@ -65,7 +65,7 @@ def sides() -> Iterator[tuple[Side, Side]]:
 def test_a_flood_of_handshakes_stops_neither_data_nor_an_honest_handshake(
     sides: tuple[Side, Side],
 ) -> None:
-    """Spoofed initiations with the right mac1, as fast as a program can, from 200 addresses.
+    """Spoofed initiations with the right mac1, thousands a second, from 200 addresses.
 
     An established session loses nothing, and a new peer gets in with a cookie.
     """

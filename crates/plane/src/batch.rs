@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use crate::aead::TAG;
 use crate::clock::Nanos;
 use crate::endpoint::Endpoint;
 use crate::offload::padded;
@@ -15,6 +14,7 @@ use crate::split::{SPLIT_ROOM, Segments};
 use crate::transmit::{Cargo, full_train, transmit};
 use crate::tun::Tun;
 use crate::udp::Sockets;
+use holloway_aead::TAG;
 
 /// More waits in the buffer only while one large packet is cut.
 const LIMIT: usize = 128 * 1024;
@@ -78,17 +78,8 @@ impl Batch {
         &mut self.buffer[self.end..]
     }
 
-    /// Seal the packets that were put into `room`, and send what can wait no longer.
+    /// Pad the packets that were put into `room`, and send what can wait no longer.
     pub fn add(&mut self, turn: &Turn<'_>, lane: &Lane, segments: &Segments, class: u8) {
-        let count = segments.count as u64;
-        let first = match lane.session.reserve(turn.now, count) {
-            Ok(first) => first,
-            Err(reason) => {
-                let peer = Some(&*lane.peer);
-                turn.shared.discard(reason, segments.count, peer);
-                return;
-            }
-        };
         let last = OVERHEAD + padded(segments.last, turn.mtu);
         let segment = if segments.count > 1 {
             segments.stride
@@ -109,7 +100,7 @@ impl Batch {
         let from = self.end;
         self.end += (segments.count - 1) * segments.stride + last;
         self.closed = last < self.segment;
-        self.seal(&lane.session, first, from, segments);
+        self.pad(from, segments);
         self.send_full(turn);
     }
 
@@ -121,7 +112,7 @@ impl Batch {
             && self.lane.as_ref().is_some_and(same)
     }
 
-    fn seal(&mut self, session: &Session, first: u64, from: usize, segments: &Segments) {
+    fn pad(&mut self, from: usize, segments: &Segments) {
         let slots = self.buffer[from..self.end].chunks_mut(segments.stride);
         for (number, slot) in slots.enumerate() {
             let is_last = number + 1 == segments.count;
@@ -132,7 +123,6 @@ impl Batch {
             };
             let padding = HEADER + length..slot.len() - TAG;
             slot[padding].fill(0);
-            session.seal(first + number as u64, slot);
         }
     }
 
@@ -166,12 +156,22 @@ impl Batch {
         self.end = 0;
     }
 
+    /// Seal and send what lies before `end`: here, because many packets at once are sealed faster
+    /// than one after the other.
     fn send(&mut self, turn: &Turn<'_>, end: usize) {
-        let data = &self.buffer[self.start..end];
+        let data = &mut self.buffer[self.start..end];
         self.start = end;
         let Some(lane) = self.lane.as_mut().filter(|_| !data.is_empty()) else {
             return;
         };
+        let packets = data.len().div_ceil(self.segment);
+        match lane.session.reserve(turn.now, packets as u64) {
+            Ok(first) => lane.session.seal(first, data.chunks_mut(self.segment)),
+            Err(reason) => {
+                turn.shared.discard(reason, packets, Some(&lane.peer));
+                return;
+            }
+        }
         let cargo = Cargo {
             data,
             segment: self.segment,

@@ -8,7 +8,6 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::aead::TAG;
 use crate::allowed_ips::AllowedIps;
 use crate::batch::Turn;
 use crate::coalesce::{Coalescer, MAX_PIECES, Write};
@@ -24,6 +23,7 @@ use crate::peer::Peer;
 use crate::session::{HEADER, OVERHEAD, Session, TRANSPORT};
 use crate::tun::Offloads;
 use crate::udp::{RECEIVE_SIZE, Train, Udp};
+use holloway_aead::{Group, TAG, nonce};
 
 /// A batch is at most so many receives, and begins none without room for the largest.
 const MAX_RECEIVES: usize = 64;
@@ -41,11 +41,11 @@ pub struct Inbound {
     handshakes: Handshakes,
 }
 
-/// A packet that was decrypted.
+/// A packet that is or was decrypted.
 #[derive(Debug)]
 struct Opened {
     counter: u64,
-    /// Where its plaintext is; None once it is found replayed.
+    /// Where its plaintext is; None once it is found forged or replayed.
     text: Option<Range<usize>>,
     congested: bool,
 }
@@ -120,53 +120,48 @@ impl Inbound {
 
     fn open(&mut self, turn: &Turn<'_>, socket: &Udp) {
         let index = turn.shared.index.read();
+        let mut opening = Opening {
+            turn,
+            index: &index,
+            opened: &mut self.opened,
+            runs: &mut self.runs,
+            group: Group::new(),
+        };
+        let mut rest = &mut self.buffer[..];
+        let mut passed = 0;
         for (start, train) in &self.arrivals {
-            let end = start + train.length;
-            for at in (*start..end).step_by(train.segment) {
-                let range = at..end.min(at + train.segment);
-                let packet = &mut self.buffer[range.clone()];
-                if packet.first_chunk() != Some(&[TRANSPORT, 0, 0, 0]) {
-                    self.handshakes.receive(turn, &index, packet, train, socket);
-                    continue;
-                }
-                let (opened, runs) = (&mut self.opened, &mut self.runs);
-                let result = join(runs, &index, packet, train, opened.len());
-                let (session, peer) = match result {
-                    Ok(run) => (&run.session, &run.peer),
-                    Err(reason) => {
-                        turn.shared.discard(reason, 1, None);
-                        continue;
-                    }
-                };
-                match session.open(turn.now, packet) {
-                    Ok(counter) => opened.push(Opened {
-                        counter,
-                        text: Some(range.start + HEADER..range.end - TAG),
-                        congested: ecn::is_congested(train.class),
-                    }),
-                    Err(reason) => turn.shared.discard(reason, 1, Some(peer)),
-                }
-                if let Some(run) = runs.last_mut() {
-                    run.packets.end = opened.len();
+            let after = rest.split_at_mut(start - passed).1;
+            let (datagrams, after) = after.split_at_mut(train.length);
+            (rest, passed) = (after, start + train.length);
+            for (number, datagram) in datagrams.chunks_mut(train.segment).enumerate() {
+                if datagram.first_chunk() == Some(&[TRANSPORT, 0, 0, 0]) {
+                    opening.take(datagram, start + number * train.segment, train);
+                } else {
+                    self.handshakes
+                        .receive(turn, &index, datagram, train, socket);
                 }
             }
         }
+        opening.finish();
     }
 
     /// Replay check and what the session, the peer and the brain learn from a run.
     fn settle(&mut self, turn: &Turn<'_>, number: usize) {
         let run = &self.runs[number];
         let packets = &mut self.opened[run.packets.clone()];
-        let (mut replayed, mut keepalives, mut data) = (0, 0, false);
+        let (mut replayed, mut keepalives, mut data) = (0, 0, 0);
         let mut window = run.session.replay();
-        for packet in &mut *packets {
+        for packet in packets {
+            let Some(text) = &packet.text else {
+                continue;
+            };
             if !window.accept(packet.counter) {
                 packet.text = None;
                 replayed += 1;
-            } else if packet.text.as_ref().is_some_and(Range::is_empty) {
+            } else if text.is_empty() {
                 keepalives += 1;
             } else {
-                data = true;
+                data += 1;
             }
         }
         drop(window);
@@ -174,7 +169,7 @@ impl Inbound {
         if replayed > 0 {
             turn.shared.discard(Discard::Replayed, replayed, Some(peer));
         }
-        if replayed == packets.len() {
+        if keepalives + data == 0 {
             return;
         }
         if !peer
@@ -193,7 +188,7 @@ impl Inbound {
             turn.shared.stale(peer);
         }
         peer.count_received(keepalives * OVERHEAD);
-        turn.shared.received(peer, turn.now, data);
+        turn.shared.received(peer, turn.now, data > 0);
     }
 
     /// Cut the padding, check the source, and hand on what is good.
@@ -252,34 +247,91 @@ impl Inbound {
     }
 }
 
-/// The run that a packet belongs to: the last one, or a new one.
-fn join<'a>(
+/// The way of a batch through decryption: packets of one session and one length go together.
+struct Opening<'a> {
+    turn: &'a Turn<'a>,
+    index: &'a IndexTable<Arc<Peer>>,
+    opened: &'a mut Vec<Opened>,
     runs: &'a mut Vec<Run>,
-    index: &IndexTable<Arc<Peer>>,
-    packet: &[u8],
-    train: &Train,
-    opened: usize,
-) -> Result<&'a Run, Discard> {
-    if packet.len() < OVERHEAD {
-        return Err(Discard::Truncated);
-    }
-    let bytes = packet[4..].first_chunk().ok_or(Discard::Truncated)?;
-    let receiver = u32::from_le_bytes(*bytes);
-    let continues = runs.last().is_some_and(|run| {
-        run.session.local_index() == receiver && run.from.same_path(&train.from)
-    });
-    if !continues {
-        let Some(Entry::Session(peer, session)) = index.get(receiver) else {
-            return Err(Discard::UnknownIndex);
+    /// The last packets of the last run, yet to be decrypted.
+    group: Group<'a>,
+}
+
+impl<'a> Opening<'a> {
+    /// Take a transport message, which begins at `at` in the buffer. It is counted if it goes no
+    /// further.
+    fn take(&mut self, packet: &'a mut [u8], at: usize, train: &Train) {
+        let turn = self.turn;
+        let Some(run) = self.join(packet, train) else {
+            return;
         };
-        runs.push(Run {
-            peer: peer.clone(),
-            session: session.clone(),
-            from: train.from,
-            packets: opened..opened,
+        let counter = match run.session.admit(turn.now, packet) {
+            Ok(counter) => counter,
+            Err(reason) => {
+                turn.shared.discard(reason, 1, Some(&run.peer));
+                return;
+            }
+        };
+        let length = packet.len();
+        if !self.group.takes(length - HEADER) {
+            self.finish();
+        }
+        self.group.push(nonce(counter), &mut packet[HEADER..]);
+        self.opened.push(Opened {
+            counter,
+            text: Some(at + HEADER..at + length - TAG),
+            congested: ecn::is_congested(train.class),
         });
+        if let Some(run) = self.runs.last_mut() {
+            run.packets.end = self.opened.len();
+        }
     }
-    runs.last().ok_or(Discard::UnknownIndex)
+
+    /// The run that a packet belongs to: the last one, or a new one.
+    fn join(&mut self, packet: &[u8], train: &Train) -> Option<&Run> {
+        if packet.len() < OVERHEAD {
+            self.turn.shared.discard(Discard::Truncated, 1, None);
+            return None;
+        }
+        let receiver = u32::from_le_bytes(*packet[4..].first_chunk()?);
+        let continues = self.runs.last().is_some_and(|run| {
+            run.session.local_index() == receiver && run.from.same_path(&train.from)
+        });
+        if !continues {
+            let Some(Entry::Session(peer, session)) = self.index.get(receiver) else {
+                self.turn.shared.discard(Discard::UnknownIndex, 1, None);
+                return None;
+            };
+            self.finish();
+            self.runs.push(Run {
+                peer: peer.clone(),
+                session: session.clone(),
+                from: train.from,
+                packets: self.opened.len()..self.opened.len(),
+            });
+        }
+        self.runs.last()
+    }
+
+    /// Decrypt what waits.
+    fn finish(&mut self) {
+        let Some(run) = self.runs.last() else {
+            return;
+        };
+        let first = self.opened.len() - self.group.len();
+        let mut packets = self.opened[first..].iter_mut();
+        let mut forged = 0;
+        run.session.open(&mut self.group, |is_authentic| {
+            if let Some(packet) = packets.next().filter(|_| !is_authentic) {
+                packet.text = None;
+                forged += 1;
+            }
+        });
+        if forged > 0 {
+            let peer = Some(&*run.peer);
+            self.turn.shared.discard(Discard::Forged, forged, peer);
+        }
+    }
 }
 
 /// Whether a decrypted packet may come from this peer; its length without padding.

@@ -3,7 +3,6 @@
 //! It never decides when to shake hands or with which keys; it is told sessions to use and reports
 //! events. No Python here: `crates/native` binds it.
 
-pub mod aead;
 pub mod allowed_ips;
 pub mod answers;
 pub mod batch;

@@ -7,7 +7,6 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::aead::TAG;
 use crate::allowed_ips::AllowedIps;
 use crate::answers::Answers;
 use crate::batch::{Batch, Lane, Turn};
@@ -19,6 +18,7 @@ use crate::peer::Peer;
 use crate::session::{HEADER, OVERHEAD};
 use crate::split::{Segments, split};
 use crate::tun::{READ_SIZE, VNET_HEADER};
+use holloway_aead::TAG;
 
 /// A turn reads at most so many packets, and begins no read beyond so many bytes, so that the other
 /// direction is not kept waiting.

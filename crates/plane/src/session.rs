@@ -5,9 +5,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use holloway_aead::{Group, Key, TAG, nonce};
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::aead::{AeadKey, TAG};
 use crate::clock::Nanos;
 use crate::discard::Discard;
 use crate::replay::{WINDOW, Window};
@@ -41,8 +41,8 @@ pub struct Deadlines {
 pub struct Session {
     local_index: u32,
     remote_index: u32,
-    send: AeadKey,
-    receive: AeadKey,
+    send: Key,
+    receive: Key,
     next_counter: AtomicU64,
     replay: Mutex<Window>,
     deadlines: Deadlines,
@@ -62,8 +62,8 @@ impl Session {
         Self {
             local_index,
             remote_index,
-            send: AeadKey::new(send_key),
-            receive: AeadKey::new(receive_key),
+            send: Key::new(send_key),
+            receive: Key::new(receive_key),
             next_counter: AtomicU64::new(0),
             replay: Mutex::new(Window::new()),
             deadlines,
@@ -134,38 +134,39 @@ impl Session {
             && !self.asked_on_receive.swap(true, Ordering::Relaxed)
     }
 
-    /// Make a transport message in place of `packet`: 16 bytes to come, the padded plaintext, 16
-    /// bytes to come. `counter` was reserved and is used once.
-    pub fn seal(&self, counter: u64, packet: &mut [u8]) {
-        let (header, rest) = packet.split_at_mut(HEADER);
-        let (text, tag) = rest.split_at_mut(rest.len() - TAG);
-        header[..4].copy_from_slice(&[TRANSPORT, 0, 0, 0]);
-        header[4..8].copy_from_slice(&self.remote_index.to_le_bytes());
-        header[8..].copy_from_slice(&counter.to_le_bytes());
-        tag.copy_from_slice(&self.send.seal(counter, text));
+    /// Make transport messages in place of `packets`: each 16 bytes to come, the padded plaintext, 16
+    /// bytes to come. Their counters, from `first` on, were reserved and are used once.
+    pub fn seal<'a>(&self, first: u64, packets: impl Iterator<Item = &'a mut [u8]>) {
+        self.send.seal(packets.enumerate().map(|(number, packet)| {
+            let counter = first.wrapping_add(number as u64);
+            let (header, rest) = packet.split_at_mut(HEADER);
+            header[..4].copy_from_slice(&[TRANSPORT, 0, 0, 0]);
+            header[4..8].copy_from_slice(&self.remote_index.to_le_bytes());
+            header[8..].copy_from_slice(&counter.to_le_bytes());
+            (nonce(counter), rest)
+        }));
     }
 
-    /// Decrypt a transport message in place, to `packet[16..len - 16]`, and give its counter. Never
-    /// panics, whatever the bytes. The counter must yet pass `replay`.
-    pub fn open(&self, now: Nanos, packet: &mut [u8]) -> Result<u64, Discard> {
+    /// The counter of a transport message that may be opened now. It must yet pass `replay`.
+    pub fn admit(&self, now: Nanos, packet: &[u8]) -> Result<u64, Discard> {
         if now >= self.deadlines.reject {
             return Err(Discard::Expired);
         }
         if packet.len() < OVERHEAD {
             return Err(Discard::Truncated);
         }
-        let (header, text) = packet.split_at_mut(HEADER);
-        let counter = header[8..]
-            .try_into()
-            .map(u64::from_le_bytes)
-            .map_err(|_| Discard::Truncated)?;
+        let bytes = packet[8..].first_chunk().ok_or(Discard::Truncated)?;
+        let counter = u64::from_le_bytes(*bytes);
         if counter >= REJECT_AFTER_MESSAGES {
             return Err(Discard::Exhausted);
         }
-        self.receive
-            .open(counter, text)
-            .then_some(counter)
-            .ok_or(Discard::Forged)
+        Ok(counter)
+    }
+
+    /// Decrypt what follows the headers of transport messages, in place, and tell in their order
+    /// which were authentic. Never panics, whatever the bytes.
+    pub fn open(&self, group: &mut Group<'_>, tell: impl FnMut(bool)) {
+        self.receive.open(group, tell);
     }
 
     /// The replay window, locked: taken once for all packets of a batch, after decryption, so that a

@@ -5,11 +5,14 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use holloway_aead::{Group, nonce};
 use holloway_plane::allowed_ips::{AllowedIps, Owner, Prefix};
+use holloway_plane::clock::Nanos;
 use holloway_plane::coalesce::Coalescer;
+use holloway_plane::discard::Discard;
 use holloway_plane::gate::{Gate, MACS, Stamp, Verdict};
 use holloway_plane::offload::{VNET_HEADER, VnetHeader};
-use holloway_plane::session::{Deadlines, NEVER, Session};
+use holloway_plane::session::{Deadlines, HEADER, NEVER, Session};
 use holloway_plane::split::{SPLIT_ROOM, split};
 use holloway_plane::{conntrack, ecn, icmp, inner};
 
@@ -46,6 +49,16 @@ pub fn gate(bytes: &[u8]) {
     }
 }
 
+/// Open one transport message.
+pub fn opened(session: &Session, now: Nanos, packet: &mut [u8]) -> Result<u64, Discard> {
+    let counter = session.admit(now, packet)?;
+    let mut group = Group::new();
+    group.push(nonce(counter), &mut packet[HEADER..]);
+    let mut authentic = false;
+    session.open(&mut group, |is_authentic| authentic = is_authentic);
+    authentic.then_some(counter).ok_or(Discard::Forged)
+}
+
 /// A session opens nothing that it has not sealed.
 pub fn open(bytes: &[u8]) {
     let deadlines = Deadlines {
@@ -54,7 +67,7 @@ pub fn open(bytes: &[u8]) {
         reject: NEVER,
     };
     let session = Session::new(1, 2, &KEY, &KEY, deadlines);
-    assert!(session.open(0, &mut bytes.to_vec()).is_err());
+    assert!(opened(&session, 0, &mut bytes.to_vec()).is_err());
 }
 
 /// Inner packets of any form are judged, and changed by no more than a congestion mark.

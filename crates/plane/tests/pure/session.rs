@@ -11,6 +11,8 @@ use holloway_plane::session::{
 use proptest::prelude::*;
 use std::sync::Arc;
 
+use crate::bodies::opened;
+
 const HERE: [u8; 32] = [1; 32];
 const THERE: [u8; 32] = [2; 32];
 const INITIATOR: Deadlines = Deadlines {
@@ -33,10 +35,8 @@ fn pair() -> (Session, Session) {
 fn sealed(session: &Session, now: Nanos, text: &[u8]) -> Vec<u8> {
     let mut packet = vec![0; text.len() + OVERHEAD];
     packet[16..16 + text.len()].copy_from_slice(text);
-    session.seal(
-        session.reserve(now, 1).expect("a fresh session"),
-        &mut packet,
-    );
+    let counter = session.reserve(now, 1).expect("a fresh session");
+    session.seal(counter, std::iter::once(&mut packet[..]));
     packet
 }
 
@@ -46,7 +46,7 @@ proptest! {
         let (here, there) = pair();
         for counter in 0..3 {
             let mut packet = sealed(&here, 0, &text);
-            prop_assert_eq!(there.open(0, &mut packet), Ok(counter));
+            prop_assert_eq!(opened(&there, 0, &mut packet), Ok(counter));
             prop_assert_eq!(&packet[16..16 + text.len()], &text[..]);
         }
     }
@@ -71,7 +71,7 @@ proptest! {
         let sealed = 8..packet.len(); // type and index are the shard's to read
         let at = sealed.start + at.index(sealed.len());
         packet[at] ^= 1 << bit;
-        let result = there.open(0, &mut packet);
+        let result = opened(&there, 0, &mut packet);
         prop_assert!(matches!(result, Err(Discard::Forged | Discard::Exhausted)));
     }
 }
@@ -98,7 +98,7 @@ fn an_empty_packet_is_a_keepalive_of_32_bytes() {
     let (here, there) = pair();
     let mut packet = sealed(&here, 0, &[]);
     assert_eq!(packet.len(), 32);
-    assert_eq!(there.open(0, &mut packet), Ok(0));
+    assert_eq!(opened(&there, 0, &mut packet), Ok(0));
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn a_message_below_32_bytes_is_truncated() {
     let mut packet = sealed(&here, 0, &[]);
     for length in 0..32 {
         assert_eq!(
-            there.open(0, &mut packet[..length]),
+            opened(&there, 0, &mut packet[..length]),
             Err(Discard::Truncated)
         );
     }
@@ -118,7 +118,7 @@ fn a_replay_opens_but_is_not_accepted() {
     let (here, there) = pair();
     let packet = sealed(&here, 0, &[1; 16]);
     let accepted: Vec<bool> = (0..2)
-        .map(|_| there.open(0, &mut packet.clone()).expect("authentic"))
+        .map(|_| opened(&there, 0, &mut packet.clone()).expect("authentic"))
         .map(|counter| there.replay().accept(counter))
         .collect();
     assert_eq!(accepted, [true, false]);
@@ -130,8 +130,11 @@ fn nothing_is_sent_or_opened_from_the_reject_time_on() {
     let mut packet = sealed(&here, 179, &[1; 16]);
     assert!(here.usable(179) && !here.usable(180));
     assert_eq!(here.reserve(180, 1), Err(Discard::Expired));
-    assert_eq!(there.open(180, &mut packet.clone()), Err(Discard::Expired));
-    assert_eq!(there.open(179, &mut packet), Ok(0));
+    assert_eq!(
+        opened(&there, 180, &mut packet.clone()),
+        Err(Discard::Expired)
+    );
+    assert_eq!(opened(&there, 179, &mut packet), Ok(0));
 }
 
 #[test]
@@ -156,8 +159,8 @@ fn a_counter_from_the_limit_on_is_not_opened() {
         (u64::MAX, Err(Discard::Exhausted)),
     ] {
         let mut packet = vec![0; 48];
-        here.seal(counter, &mut packet);
-        assert_eq!(there.open(0, &mut packet), result);
+        here.seal(counter, std::iter::once(&mut packet[..]));
+        assert_eq!(opened(&there, 0, &mut packet), result);
     }
 }
 

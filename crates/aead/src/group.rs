@@ -1,0 +1,80 @@
+//! Up to eight packets of one length, on their way through the cipher together.
+
+#[cfg(target_arch = "x86_64")]
+use crate::wide;
+use crate::{Nonce, TAG};
+
+/// The most packets of a group.
+pub const LANES: usize = 8;
+/// A group costs the same however many packets it has: as much as about three of ring's.
+const WORTH_IT: usize = 3;
+
+/// Packets, each a text and 16 bytes of tag, with their nonces.
+#[derive(Debug, Default)]
+pub struct Group<'a> {
+    packets: [Option<(Nonce, &'a mut [u8])>; LANES],
+    count: usize,
+    length: usize,
+}
+
+impl<'a> Group<'a> {
+    /// An empty one.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many packets it has.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Whether a packet of this length may be pushed.
+    #[must_use]
+    pub const fn takes(&self, length: usize) -> bool {
+        self.is_empty() || (self.count < LANES && length == self.length)
+    }
+
+    /// Add a packet that the group `takes`.
+    pub fn push(&mut self, nonce: Nonce, packet: &'a mut [u8]) {
+        assert!(self.takes(packet.len()) && packet.len() >= TAG);
+        self.length = packet.len();
+        self.packets[self.count] = Some((nonce, packet));
+        self.count += 1;
+    }
+
+    /// Whether all at once is faster than one after the other.
+    #[must_use]
+    pub const fn is_worth_it(&self) -> bool {
+        self.count >= WORTH_IT
+    }
+
+    /// Take all packets out.
+    pub fn drain(&mut self) -> impl Iterator<Item = (Nonce, &'a mut [u8])> {
+        self.count = 0;
+        std::mem::take(&mut self.packets).into_iter().flatten()
+    }
+
+    /// Encrypt or decrypt the texts in place; the tags of the ciphertexts.
+    #[cfg(target_arch = "x86_64")]
+    #[allow(unsafe_code)]
+    pub(crate) fn crypt<const SEAL: bool>(&mut self, key: &[u32; 8]) -> [u128; LANES] {
+        let mut nonces = [Nonce::default(); LANES];
+        let mut texts = [std::ptr::null_mut(); LANES];
+        for (number, (nonce, packet)) in self.packets.iter_mut().flatten().enumerate() {
+            nonces[number] = *nonce;
+            texts[number] = packet.as_mut_ptr();
+        }
+        let texts = &texts[..self.count];
+        // SAFETY: keys that come here are made only where the processor has what it takes
+        // (`Key::with`). The texts are distinct exclusive slices of `length` bytes.
+        unsafe { wide::crypt::<SEAL>(key, &nonces, texts, self.length - TAG) }
+    }
+}
