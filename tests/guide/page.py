@@ -96,7 +96,8 @@ def listening(lab: Lab, host: str, interface: str, expression: str = "") -> Iter
     finally:
         # The program itself, for its parent outside does not pass signals on.
         lab[host].run("pkill", f"-{signal.SIGINT.value}", "tcpdump")
-        capture.lines = tcpdump.communicate()[0].splitlines()
+        # Interrupted, it ends with an empty line.
+        capture.lines = tcpdump.communicate()[0].strip().splitlines()
 
 
 @contextmanager

@@ -128,6 +128,7 @@ def test_down_removes_rules_table_firewall_and_link(lab: Lab):
 
 def test_a_stranger_on_the_lan_cannot_reach_the_tunnels_address(lab: Lab):
     with up(lab, *BOTH):
+        assert answers(lab, "laptop", "1.1.1.1") == 2
         typed(lab, "cafe", "ip route add 10.90.90.1/32 via 192.168.7.2")
         try:
             assert answers(lab, "cafe", "10.90.90.1") == 0

@@ -278,8 +278,9 @@ AllowedIPs = 0.0.0.0/0
 """),
     ),
     steps=(
-        Step("The cafe hides its guests behind one address.",
-             "cafe", "iptables -t nat -A POSTROUTING -o wan0 -j MASQUERADE"),
+        Step("The cafe hides its guests behind one address of each family.",
+             "cafe", "iptables -t nat -A POSTROUTING -o wan0 -j MASQUERADE;"
+             " ip6tables -t nat -A POSTROUTING -o wan0 -j MASQUERADE"),
         Step("The gateway forwards, and hides the tunnel behind its address.",
              "gateway", "sysctl -w net.ipv4.ip_forward=1;"
              " iptables -t nat -A POSTROUTING -s 10.90.90.0/24 -o eth0 -j MASQUERADE"),
