@@ -71,6 +71,18 @@ def answers(lab: Lab, host: str, address: str, options: str = "") -> int:
     return int(re.findall(r"(\d+) received", done.stdout)[0])
 
 
+@contextmanager
+def unbroken(lab: Lab, host: str, address: str) -> Iterator[None]:
+    """Ping an address twenty times a second all through the block; no ping may be lost."""
+    command = lab[host].argv("ping", "-n", "-i", "0.05", "-c", "60", address)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as pings:
+        assert pings.stdout is not None
+        while "icmp_seq=5 " not in (line := pings.stdout.readline()):
+            assert line
+        yield
+        assert "60 received, 0% packet loss" in (said := pings.stdout.read()), said
+
+
 class Capture:
     """What passed an interface, one line a packet as tcpdump prints it, once its block ends."""
 
