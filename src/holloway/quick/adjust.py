@@ -19,6 +19,7 @@ from holloway.quick.network import (
     ReplaceAddresses,
     SetFwmark,
     SetMtu,
+    exchange,
 )
 from holloway.quick.record import Record
 from holloway.quick.steps import Restorable, Reversible, Step
@@ -35,28 +36,10 @@ def mtu(name: str, present: int, last: int, wanted: int) -> list[Step]:
 
 def addresses(name: str, have: Sequence[Interface], want: Sequence[Interface]) -> list[Step]:
     """Make one list of addresses into another; which is first of a network is seen in routes."""
-    gone, added = _exchange(have, want)
-    if not gone and not added:
+    if exchange(have, want) == ((), ()):
         return []
-    ahead = ReplaceAddresses(name, gone, added)
-    return [Reversible(ahead, ReplaceAddresses(name, *_exchange(want, have)))]
-
-
-def _exchange(
-    have: Sequence[Interface], want: Sequence[Interface]
-) -> tuple[tuple[Interface, ...], tuple[Interface, ...]]:
-    """What has to go and what has to be added at the end, so that the order is that of `want`."""
-    gone: list[Interface] = []
-    added: list[Interface] = []
-    for version in (4, 6):
-        old = [each for each in have if each.version == version]
-        new = [each for each in dict.fromkeys(want) if each.version == version]
-        stay = [each for each in old if each in new]
-        while stay != new[: len(stay)]:
-            stay.pop()
-        gone += [each for each in old if each not in stay]
-        added += new[len(stay) :]
-    return tuple(gone), tuple(added)
+    old, new = tuple(have), tuple(want)
+    return [Reversible(ReplaceAddresses(name, old, new), ReplaceAddresses(name, new, old))]
 
 
 def routes(

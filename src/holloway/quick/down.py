@@ -5,6 +5,8 @@ Once the interface begins to go, everything of it is removed as far as that is p
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from holloway.quick import default_route, dns, firewall, plan, record
 from holloway.quick.run import Failed, Transaction, attempt
 from holloway.quick.save import SaveConfiguration
@@ -40,14 +42,22 @@ def removal(source: Source, host: Host) -> list[Step]:
 
 
 def _rules(source: Source, host: Host) -> list[Step]:
-    """The rules of a default route: of one that a peer has, or that the table still has."""
+    """Delete the rules of the default routes that the interface took."""
+    name = source.interface
+    link = host.netlink.link(name)
+    work = None if link is None else record.recall(name, link.index)
+    # The file may say something else by now than when the interface came up.
+    mark, versions = _taken(source, host) if work is None else (work.mark, work.defaults)
+    return [*default_route.leave(mark, versions, host.netlink.rules())]
+
+
+def _taken(source: Source, host: Host) -> tuple[int, Sequence[int]]:
+    """The mark and the IP versions of the default routes of an interface without a record."""
     name = source.interface
     if source.config.table not in plan.AUTOMATIC:
-        return []
+        return 0, ()
     device = host.find(name).get()
-    if not device.fwmark:
-        return []
     routes = host.netlink.routes(name)
     versions: set[int] = {route.network.version for route in routes if route.table == device.fwmark}
     versions |= set(default_route.versions_of(plan.allowed_networks(device)))
-    return [*default_route.leave(device.fwmark, sorted(versions), host.netlink.rules())]
+    return device.fwmark, sorted(versions) if device.fwmark else ()

@@ -237,8 +237,8 @@ class Netlink:
     def default_path(self) -> Path | None:
         """The first IPv4 default route, as `ip route show default` lists it."""
         with _os_errors():
-            found = list(self._route.get_default_routes(family=socket.AF_INET, table=TABLE_MAIN))
-        return _path(found[0]) if found else None
+            found = list(self._route.route("dump", family=socket.AF_INET, table=TABLE_MAIN))
+        return next((_path(entry) for entry in found if entry["dst_len"] == 0), None)
 
     def _index(self, name: str) -> int:
         # if_nametoindex loses the reason (ENODEV), which `ip` reports as this.

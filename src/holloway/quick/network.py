@@ -6,7 +6,7 @@ nothing. Which of them make up an `up`, a `reload` or a `down` is decided by the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,40 +65,70 @@ class SetMtu:
 
 @dataclass(frozen=True, slots=True)
 class ReplaceAddresses:
-    """Take addresses away and add others, in this order told and in a gentler one done.
+    """Make one list of addresses into another: what goes is told first, what comes is done first.
 
     The kernel deletes the secondary addresses of a network with its primary one, and all IPv4
     routes of a link with its last IPv4 address; neither happens to those that stay.
     """
 
     name: str
-    gone: tuple[Interface, ...]
-    added: tuple[Interface, ...]
+    have: tuple[Interface, ...]
+    want: tuple[Interface, ...]
 
     @property
     def text(self) -> str:
-        verbs = {"delete": self.gone, "add": self.added}
+        gone, added = exchange(self.have, self.want)
         return "\n".join(
             f"ip -{each.version} address {verb} {each} dev {self.name}"
-            for verb, addresses in verbs.items()
+            for verb, addresses in (("delete", gone), ("add", added))
             for each in addresses
         )
 
     def apply(self, host: Host) -> None:
         routes = [route for route in host.netlink.routes(self.name) if route.typed]
+        present = list(self.have)
         with _promoted(self.name):
-            # What comes again, at another place or with another length, has to go first.
-            again = {each.ip for each in self.added}
-            for each in self.gone:
-                if each.ip in again:
-                    host.netlink.delete_address(self.name, each)
-            for each in self.added:
-                host.netlink.add_address(self.name, each)
-            for each in self.gone:
-                if each.ip not in again:
-                    host.netlink.delete_address(self.name, each)
+            try:
+                self._change(host, present, self.want)
+            except OSError:
+                self._change(host, present, self.have)
+                raise
         left = set(host.netlink.routes(self.name))
         host.netlink.add_routes(self.name, [route for route in routes if route not in left])
+
+    def _change(self, host: Host, present: list[Interface], want: Sequence[Interface]) -> None:
+        """Make the addresses from `present`, which is kept true, to `want`."""
+        gone, added = exchange(present, want)
+        # What comes again, at another place or with another length, has to go first.
+        again = {each.ip for each in added}
+        first = [each for each in gone if each.ip in again]
+        for each in first:
+            host.netlink.delete_address(self.name, each)
+            present.remove(each)
+        for each in added:
+            host.netlink.add_address(self.name, each)
+            present.append(each)
+        for each in gone:
+            if each not in first:
+                host.netlink.delete_address(self.name, each)
+                present.remove(each)
+
+
+def exchange(
+    have: Sequence[Interface], want: Sequence[Interface]
+) -> tuple[tuple[Interface, ...], tuple[Interface, ...]]:
+    """What has to go and what has to be added at the end, so that the order is that of `want`."""
+    gone: list[Interface] = []
+    added: list[Interface] = []
+    for version in (4, 6):
+        old = [each for each in have if each.version == version]
+        new = [each for each in dict.fromkeys(want) if each.version == version]
+        stay = [each for each in old if each in new]
+        while stay != new[: len(stay)]:
+            stay.pop()
+        gone += [each for each in old if each not in stay]
+        added += new[len(stay) :]
+    return tuple(gone), tuple(added)
 
 
 @dataclass(frozen=True, slots=True)

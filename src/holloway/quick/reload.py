@@ -102,7 +102,9 @@ class _Reload:
     def _adjust_link(self, mtu: int) -> None:
         """Change MTU and addresses; IPv6 addresses need an MTU that carries them."""
         name, run = self.device.name, self.transaction.run
-        step = adjust.mtu(name, self.link.mtu, self.before.mtu, mtu)
+        # Where it is not known what MTU was meant, only the file's own word changes it.
+        last = self.before.mtu or (mtu if self.config.mtu is None else 0)
+        step = adjust.mtu(name, self.link.mtu, last, mtu)
         if mtu >= self.link.mtu:
             run(step)
         interfaces = map(plan.interface, self.config.addresses)
