@@ -3,7 +3,7 @@
 #   make test    all checks and tests (as root; others are told what is left out)
 #   make check   formatting, lints, types, import rules
 #   make guest   our tools beside the kernel's own WireGuard, in a virtual machine (as root)
-#   make bench   side by side with other implementations (as root)
+#   make bench   side by side with other implementations (as root; BENCH=--quick for a glance)
 #   make soak    traffic both ways for SOAK_SECONDS (as root)
 #   make format  put the code in its form
 #   make fuzz    each fuzz target for FUZZ_SECONDS (nightly Rust)
@@ -12,6 +12,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FUZZ_SECONDS ?= 60
+BENCH ?=
 SOAK_SECONDS ?= 600
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
@@ -64,7 +65,7 @@ guest: build
 bench: build
 	@scripts/debian-packages wireguard-tools iperf3
 	@scripts/peers
-	$(BIN)/python bench/compare.py
+	$(BIN)/python bench/compare.py $(BENCH)
 
 soak: build
 	@scripts/debian-packages wireguard-tools iperf3

@@ -14,7 +14,7 @@ import sys
 import time
 from contextlib import ExitStack
 
-from compare import Tunnel
+from tunnel import Tunnel
 
 REKEY_AFTER_SECONDS = 120  # paper, 6.1
 GROWTH_KIB = 4096

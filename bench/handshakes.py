@@ -1,0 +1,80 @@
+"""Many peers that all call at once.
+
+    handshakes.py peers COUNT                  their `[Peer]` sections, for the one that is called
+    handshakes.py call COUNT PUBLIC-KEY HOST   call it; prints answers a second as JSON
+
+The peers' keys follow from their numbers. Initiations are made beforehand, and sent so that at most
+64 are without an answer, as a client that is not answered would wait.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import select
+import socket
+import sys
+import time
+
+from holloway.core import noise, tai64n
+from holloway.key import Key
+
+WINDOW = 64
+PATIENCE = 2.0
+
+
+def private_key(number: int) -> bytes:
+    return Key(hashlib.blake2s(b"bench %d" % number).digest()).clamped().raw
+
+
+def peers(count: str) -> None:
+    """Print the configuration."""
+    for number in range(int(count)):
+        public = noise.Identity.of(private_key(number)).remote.raw
+        print(f"[Peer]\nPublicKey = {base64.b64encode(public).decode()}")
+
+
+def call(count: str, public_key: str, host: str) -> None:
+    """Send every peer's initiation once and count the responses."""
+    raw = base64.b64decode(public_key)
+    messages = initiations(int(count), raw)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as caller:
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        caller.connect((host, 51820))
+        caller.setblocking(False)
+        sent = answered = 0
+        started = heard = time.monotonic()
+        while answered < len(messages) and time.monotonic() < heard + PATIENCE:
+            while sent < len(messages) and sent - answered < WINDOW:
+                caller.send(messages[sent])
+                sent += 1
+            if not select.select([caller], [], [], PATIENCE)[0]:
+                break
+            answered += caller.recv(256)[0] == 2
+            heard = time.monotonic()
+    print(json.dumps({
+        "answers/s": answered / (heard - started),
+        "unanswered": len(messages) - answered,
+    }))  # fmt: skip
+
+
+def initiations(count: int, public_key: bytes) -> list[bytes]:
+    remote = noise.Remote.of(public_key)
+    mac1_key = hashlib.blake2s(b"mac1----" + public_key).digest()
+    messages = []
+    for number in range(count):
+        pairing = noise.Identity.of(private_key(number)).pair(remote)
+        assert pairing is not None
+        written = noise.initiate(pairing, ephemeral=os.urandom(32), index=number,
+                                 timestamp=tai64n.encode(time.time_ns()))  # fmt: skip
+        assert isinstance(written, tuple)
+        bare = written[0].build()
+        mac1 = hashlib.blake2s(bare, key=mac1_key, digest_size=16).digest()
+        messages.append(bare + mac1 + bytes(16))
+    return messages
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](*sys.argv[2:])

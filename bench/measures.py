@@ -1,0 +1,121 @@
+"""What is measured on a tunnel: each is a function from a `Tunnel` to named figures.
+
+Figures whose name ends in `/s` or `received` are better when larger, all others when smaller.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Figures = dict[str, float]
+RECEIVED = "Mbit/s"
+CPU = "CPU s/GB"
+
+
+def tcp(*options: str, address: str = "10.98.0.2") -> Callable[[Tunnel, int], Figures]:
+    """A TCP transfer; CPU is that of both devices."""
+
+    def measure(tunnel: Tunnel, seconds: int) -> Figures:
+        end = tunnel.iperf(address, "-t", str(seconds), *options)
+        gigabytes = end["sum_received"]["bytes"] / 1e9
+        return {
+            RECEIVED: end["sum_received"]["bits_per_second"] / 1e6,
+            CPU: end["cpu"] / gigabytes,
+            "retransmits": end["sum_sent"]["retransmits"],
+        }
+
+    return measure
+
+
+def udp(size: int) -> Callable[[Tunnel, int], Figures]:
+    """UDP as fast as one sender can, without segmentation in the application."""
+
+    def measure(tunnel: Tunnel, seconds: int) -> Figures:
+        end = tunnel.iperf("10.98.0.2", "-u", "-b", "0", "-l", str(size), "-t", str(seconds))
+        total = end["sum"]
+        received = total["packets"] - total["lost_packets"]
+        return {
+            "packets received/s": received / total["seconds"],
+            "CPU us/packet received": end["cpu"] / received * 1e6,
+        }
+
+    return measure
+
+
+def latency(tunnel: Tunnel, seconds: int) -> Figures:
+    """Round trips on an idle tunnel, then beside a TCP transfer."""
+    idle = tunnel.ping(250 * seconds)
+    right = tunnel.hosts[1].popen("iperf3", "-s", "-1", "-B", "10.98.0.2", "--forceflush")
+    assert right.stdout is not None
+    while "Server listening" not in right.stdout.readline():
+        assert right.poll() is None
+    left = tunnel.hosts[0].popen("iperf3", "-c", "10.98.0.2", "-t", str(seconds))
+    time.sleep(0.3)
+    loaded = tunnel.ping(100 * seconds)
+    left.communicate(timeout=60)
+    right.communicate(timeout=60)
+    return {
+        "idle median ms": statistics.median(idle),
+        "idle 99 % ms": idle[len(idle) * 99 // 100],
+        "loaded median ms": statistics.median(loaded),
+        "loaded 99 % ms": loaded[len(loaded) * 99 // 100],
+    }
+
+
+def first_handshake(tunnel: Tunnel, seconds: int) -> Figures:
+    """The first ping to a fresh peer: handshake, data there and back."""
+    times = []
+    for _ in range(2 * seconds):
+        for number in (1, 2):
+            tunnel.remove_peer(number)
+        for number in (2, 1):
+            tunnel.add_peer(number)
+        shown = tunnel.hosts[0].run("ping", "-n", "-c", "1", "-W", "6", "10.98.0.2").stdout
+        times.append(float(shown.partition("time=")[2].split()[0]))
+    return {"median ms": statistics.median(times)}
+
+
+def handshakes(tunnel: Tunnel, seconds: int) -> Figures:
+    """Initiations of many peers at once; how many the right device answers in a second."""
+    program = Path(__file__).parent / "handshakes.py"
+    peers = 400 * seconds
+    command = [sys.executable, str(program), "peers", str(peers)]
+    config = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    tunnel.hosts[1].write("/run/peers.conf", config)
+    tunnel.wg(2, "addconf", "wg0", "/run/peers.conf")
+    shown = tunnel.hosts[0].run(sys.executable, str(program), "call", str(peers),
+                                tunnel.keys[1].public, "10.99.0.2", timeout=120)  # fmt: skip
+    found: Figures = json.loads(shown.stdout)
+    return found
+
+
+def memory(tunnel: Tunnel, seconds: int) -> Figures:
+    """Peak of the device process after all that came before."""
+    del seconds
+    return {"peak MiB": tunnel.peak_memory()}
+
+
+MEASURES: dict[str, Callable[[Tunnel, int], Figures]] = {
+    "first handshake": first_handshake,
+    "latency": latency,
+    "TCP, 1 stream": tcp(),
+    "TCP, 1 stream, reverse": tcp("-R"),
+    "TCP, 4 streams": tcp("-P", "4"),
+    "TCP, 4 streams, reverse": tcp("-P", "4", "-R"),
+    "TCP over IPv6": tcp(address="fd98::2"),
+    "UDP, 1300 bytes": udp(1300),
+    "UDP, 64 bytes": udp(64),
+    "memory": memory,
+    "handshakes": handshakes,
+}

@@ -1,0 +1,97 @@
+"""Two hosts on a cable, a device in each, configured by the original `wg`: what is measured on."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from holloway.lab import Host, join
+from hosts import WG, KeyPair, start_device
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+TICKS = os.sysconf("SC_CLK_TCK")
+PROGRAMS = "holloway-devic*|wireguard-go|boringtun-cli"
+
+
+class Tunnel:
+    """Host 1 and host 2; inside 10.98.0.N and fd98::N, outside 10.99.0.N."""
+
+    def __init__(self, device: str, stack: ExitStack) -> None:
+        self.device = device
+        self.hosts = [stack.enter_context(Host(name)) for name in ("left", "right")]
+        join(*self.hosts)
+        self.keys = [self.key_pair() for _ in self.hosts]
+        for number, host in enumerate(self.hosts, 1):
+            host.run("ip", "address", "add", f"10.99.0.{number}/24", "dev", "eth0")
+            start_device(host, device, "wg0")
+            host.write("/run/key", self.keys[number - 1].private)
+            self.wg(number, "set", "wg0", "private-key", "/run/key", "listen-port", "51820")
+            self.add_peer(number)
+            host.run("ip", "address", "add", f"10.98.0.{number}/24", "dev", "wg0")
+            host.run("ip", "address", "add", f"fd98::{number}/64", "dev", "wg0", "nodad")
+            host.run("ip", "link", "set", "wg0", "mtu", "1420", "up")
+        self.hosts[0].run("ping", "-c", "1", "-W", "5", "10.98.0.2")
+
+    def key_pair(self) -> KeyPair:
+        private = self.hosts[0].run(WG["original"], "genkey").stdout.strip()
+        public = self.hosts[0].run(WG["original"], "pubkey", stdin=private).stdout.strip()
+        return KeyPair(private, public)
+
+    def wg(self, number: int, *arguments: str) -> str:
+        return self.hosts[number - 1].run(WG["original"], *arguments).stdout
+
+    def add_peer(self, number: int) -> None:
+        other = 3 - number
+        self.wg(number, "set", "wg0", "peer", self.keys[other - 1].public, "allowed-ips",
+                f"10.98.0.{other}/32,fd98::{other}/128", "endpoint",
+                f"10.99.0.{other}:51820")  # fmt: skip
+
+    def remove_peer(self, number: int) -> None:
+        self.wg(number, "set", "wg0", "peer", self.keys[2 - number].public, "remove")
+
+    def cpu_seconds(self) -> float:
+        """CPU seconds that both device processes have used."""
+        lines = self._of_devices("cut -d')' -f2 $p/stat")
+        fields = [line.split() for line in lines]
+        return sum(int(field[11]) + int(field[12]) for field in fields) / TICKS
+
+    def peak_memory(self) -> float:
+        """Peak resident MiB of the larger device process."""
+        lines = self._of_devices("grep VmHWM $p/status")
+        return max(int(line.split()[1]) for line in lines) / 1024
+
+    def _of_devices(self, command: str) -> list[str]:
+        script = (
+            f"for p in /proc/[0-9]*; do case $(cat $p/comm 2>/dev/null) in {PROGRAMS})"
+            f" {command};; esac; done"
+        )
+        shown = [host.run("sh", "-c", script).stdout for host in self.hosts]
+        return "".join(shown).splitlines()
+
+    def iperf(self, address: str, *options: str) -> dict[str, Any]:
+        """Run iperf3 from the left to an address of the right; its `end`, and the devices' CPU."""
+        left, right = self.hosts
+        server = right.popen("iperf3", "-s", "-1", "-B", address, "--forceflush")
+        assert server.stdout is not None
+        while "Server listening" not in server.stdout.readline():
+            assert server.poll() is None
+        before = self.cpu_seconds()
+        shown = left.run("iperf3", "-J", "-c", address, *options, timeout=120)
+        used = self.cpu_seconds() - before
+        server.communicate(timeout=20)
+        end: dict[str, Any] = json.loads(shown.stdout)["end"]
+        return end | {"cpu": used}
+
+    def ping(self, count: int) -> list[float]:
+        """Round trip times in milliseconds, sorted."""
+        shown = self.hosts[0].run("ping", "-n", "-i", "0.002", "-c", str(count), "10.98.0.2",
+                                  timeout=120).stdout  # fmt: skip
+        return sorted(map(float, re.findall(r"time=([\d.]+)", shown)))
