@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Figures = dict[str, float]
+OVERHEAD = 32  # of a transport message (paper, 5.4.6)
+HEADERS = 28  # IPv4 and UDP
 RECEIVED = "Mbit/s"
 CPU = "CPU s/GB"
 
@@ -39,15 +41,20 @@ def tcp(*options: str, address: str = "10.98.0.2") -> Callable[[Tunnel, int], Fi
 
 
 def udp(size: int) -> Callable[[Tunnel, int], Figures]:
-    """UDP as fast as one sender can, without segmentation in the application."""
+    """UDP as fast as one sender can, without segmentation in the application.
+
+    Counted is what the far device received and passed on; what iperf3 then reads of it says more
+    about who gets the processors.
+    """
+    datagram = OVERHEAD + -(-(HEADERS + size) // 16) * 16
 
     def measure(tunnel: Tunnel, seconds: int) -> Figures:
+        before = tunnel.received(2)
         end = tunnel.iperf("10.98.0.2", "-u", "-b", "0", "-l", str(size), "-t", str(seconds))
-        total = end["sum"]
-        received = total["packets"] - total["lost_packets"]
+        packets = (tunnel.received(2) - before) / datagram
         return {
-            "packets received/s": received / total["seconds"],
-            "CPU us/packet received": end["cpu"] / received * 1e6,
+            "packets passed on/s": packets / end["sum"]["seconds"],
+            "CPU us/packet": end["cpu"] / packets * 1e6,
         }
 
     return measure

@@ -57,6 +57,10 @@ class Tunnel:
     def remove_peer(self, number: int) -> None:
         self.wg(number, "set", "wg0", "peer", self.keys[2 - number].public, "remove")
 
+    def received(self, number: int) -> int:
+        """Bytes that the device has received of its peer."""
+        return int(self.wg(number, "show", "wg0", "transfer").split()[1])
+
     def cpu_seconds(self) -> float:
         """CPU seconds that both device processes have used."""
         lines = self._of_devices("cut -d')' -f2 $p/stat")
