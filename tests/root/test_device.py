@@ -72,7 +72,9 @@ def test_it_looks_like_a_wireguard_interface(host: Host) -> None:
     host.run(DEVICE, "wg0")
     host.run("ip", "link", "set", "wg0", "up")
     shown = host.run("ip", "address", "show", "dev", "wg0").stdout
-    assert "<POINTOPOINT,NOARP,UP,LOWER_UP> mtu 1420" in shown
+    first = "<POINTOPOINT,NOARP,UP,LOWER_UP> mtu 1420 qdisc noqueue state UNKNOWN"
+    assert first in shown
+    assert "qlen 1000\n    link/none" in shown
     assert "inet6" not in shown
 
 
