@@ -115,15 +115,16 @@ def listening(lab: Lab, host: str, interface: str, expression: str = "") -> Iter
 @contextmanager
 def program(lab: Lab, host: str, *command: str, until: str) -> Iterator[subprocess.Popen[str]]:
     """Have a program run in a host while the block runs, from when it prints a word on."""
-    started = lab[host].popen("sh", "-c", 'exec 2>&1; exec "$@"', "program", *command)
+    started = lab[host].popen("sh", "-c", 'exec 2>&1; echo $$; exec "$@"', "program", *command)
     assert started.stdout is not None
+    number = started.stdout.readline().strip()
     while until not in (line := started.stdout.readline()):
         assert line, f"{command[0]} ended: {started.communicate()}"
     try:
         yield started
     finally:
-        # By its name, for the parent outside does not pass signals on.
-        lab[host].run("pkill", "-f", " ".join(command), check=False)
+        # From inside, for the parent outside does not pass signals on.
+        lab[host].run("kill", number, check=False)
         started.communicate()
 
 
@@ -137,10 +138,16 @@ def log_of(lab: Lab, host: str, interface: str) -> Iterator[subprocess.Popen[str
 
 
 @contextmanager
-def web_server(lab: Lab, host: str, address: str, port: int) -> Iterator[None]:
-    """Answer TCP connections at an address."""
-    command = ("python3", "-u", "-m", "http.server", str(port), "--bind", address)
-    with program(lab, host, *command, until="Serving"):
+def server(lab: Lab, host: str, address: str, port: int) -> Iterator[None]:
+    """Accept TCP connections at an address."""
+    script = (
+        "import socket, sys\n"
+        "with socket.create_server((sys.argv[1], int(sys.argv[2]))) as listener:\n"
+        "    print('ready', flush=True)\n"
+        "    while True:\n"
+        "        listener.accept()[0].close()\n"
+    )
+    with program(lab, host, "python3", "-c", script, address, str(port), until="ready"):
         yield
 
 

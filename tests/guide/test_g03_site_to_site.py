@@ -14,9 +14,9 @@ from guide.page import (
     install_units,
     laid,
     listening,
+    server,
     typed,
     up,
-    web_server,
     wg_quick_up,
 )
 from holloway.lab.topologies import SITE_TO_SITE
@@ -109,8 +109,8 @@ def test_until_the_hook_there_is_no_key_and_no_session(lab: Lab):
 
 def test_a_firewall_rejects_ssh_and_lets_pings_pass(lab: Lab):
     lab.configure("alpha", ALPHA.replace("[Peer]", f"{FIREWALL}\n[Peer]"))
-    ssh = web_server(lab, "nas", "10.10.10.230", 22)
-    web = web_server(lab, "nas", "10.10.10.230", 8000)
+    ssh = server(lab, "nas", "10.10.10.230", 22)
+    web = server(lab, "nas", "10.10.10.230", 8000)
     with ssh, web:
         for _ in range(2):
             with up(lab, *BOTH):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from guide.page import HOOK, answers, connects, laid, typed, up, web_server, wg_quick_up
+from guide.page import HOOK, answers, connects, laid, server, typed, up, wg_quick_up
 from holloway.lab.topologies import PEER_TO_SITE
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def lab() -> Iterator[Lab]:
 
 
 def test_the_network_reaches_the_laptop_unless_the_laptop_filters(lab: Lab):
-    with up(lab, *BOTH), web_server(lab, "laptop", "10.10.11.2", 8000):
+    with up(lab, *BOTH), server(lab, "laptop", "10.10.11.2", 8000):
         assert answers(lab, "laptop", "10.10.10.230") == 2
         assert connects(lab, "nas", "10.10.11.2", 8000) == ""
         typed(lab, "laptop", "iptables -A INPUT -i home0 -m conntrack"
