@@ -1,0 +1,12 @@
+# fish completion for holloway: its commands, as it tells them itself, and what they take.
+
+function __holloway_at --argument-names count command
+    set -l words (commandline -opc)
+    test (count $words) -eq $count; and test -z "$command" -o "$words[2]" = "$command"
+end
+
+complete -c holloway -f
+complete -c holloway -n '__holloway_at 1' -a "(holloway help 2>/dev/null | sed -n '/^Commands:/,/^\$/s/^  \([a-z][a-z-]*\) .*/\1/p')"
+complete -c holloway -n '__holloway_at 2 lab' -a "shell down (holloway lab 2>/dev/null | sed -n 's/^\([a-z][a-z0-9-]*\)\(  (running)\)\{0,1\}\$/\1/p')"
+complete -c holloway -n '__holloway_at 2 log' -a "(string split -n ' ' -- (wg show interfaces 2>/dev/null))"
+complete -c holloway -n '__holloway_at 3 log' -a 'verbose error silent'
