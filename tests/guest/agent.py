@@ -59,7 +59,7 @@ def run(request: dict[str, object]) -> dict[str, object]:
     argv, environment, seconds = request["argv"], request["environment"], request["seconds"]
     assert isinstance(argv, list)
     assert isinstance(environment, dict)
-    assert isinstance(seconds, float)
+    assert isinstance(seconds, float | int)
     stdin = str(request["stdin"]).encode("utf-8", "surrogateescape")
     try:
         done = subprocess.run(argv, input=stdin, capture_output=True, timeout=seconds,

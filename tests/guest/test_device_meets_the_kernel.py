@@ -117,6 +117,15 @@ def test_another_preshared_key_lets_nothing_pass(tunnel: Tunnel) -> None:
     assert done.returncode == 1
 
 
+def test_both_ends_count_the_same_bytes(tunnel: Tunnel) -> None:
+    tunnel.meet(4, "", learns="inside")
+    tunnel.ping_in("10.78.0.2")
+    near = tunnel.machine.host.run(WG["holloway"], "show", "wg0", "transfer").stdout.split()
+    far = tunnel.machine.must("wg", "show", "wg0", "transfer").split()
+    assert int(near[1]) > 2 * 1300
+    assert near[1:] == [far[2], far[1]]
+
+
 def test_a_stream_passes_whole_both_ways(tunnel: Tunnel) -> None:
     tunnel.meet(4, PSK, learns="inside")
     tunnel.ping_in("10.78.0.2")
@@ -142,5 +151,17 @@ def test_the_interface_looks_as_the_kernels(machine: Machine) -> None:
             for name in ("wg8", "wg9")
         }  # fmt: skip
         assert shown["wg9"] == shown["wg8"]
+    finally:
+        machine.must("sh", "-c", "ip link delete wg8; ip link delete wg9")
+
+
+def test_the_same_changes_make_the_same_device(machine: Machine) -> None:
+    machine.must("ip", "link", "add", "wg8", "type", "wireguard")
+    machine.must("env", f"PATH={OURS}", "holloway-device", "wg9")
+    try:
+        script = str(REPOSITORY / "tests" / "guest" / "same_changes.py")
+        changed = machine.must(str(BIN / "python"), script, "wg8", "wg9", "300",
+                               seconds=100)  # fmt: skip
+        assert changed == "300\n"
     finally:
         machine.must("sh", "-c", "ip link delete wg8; ip link delete wg9")

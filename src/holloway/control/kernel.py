@@ -48,20 +48,36 @@ class Link:
 
     def set(self, update: DeviceUpdate) -> None:
         """Change the device; raises `OSError`."""
-        try:
-            self._set(update)
-        except OSError as error:
-            takes_away = any(peer.removed_allowed_ips for peer in update.peers)
-            if error.errno != errno.EINVAL or not takes_away:
-                raise
-            # Linux before 6.16 knows no way to take one network away.
-            self._set(_through_another_peer(update, self.get()))
-
-    def _set(self, update: DeviceUpdate) -> None:
         from holloway.control.kernel_messages import set_requests
 
         # All are written before the first is sent: a zone that is unknown changes nothing.
-        self._ask(list(set_requests(self.name, update)), netlink.ACKNOWLEDGE)
+        requests = list(set_requests(self.name, update))
+        if not any(peer.removed_allowed_ips for peer in update.peers):
+            self._ask(requests, netlink.ACKNOWLEDGE)
+            return
+        self.set(replace(update, peers=()))
+        for peer in update.peers:
+            if peer.removed_allowed_ips and not peer.remove:
+                self._take_away(peer.public_key, peer.removed_allowed_ips)
+            self.set(DeviceUpdate(peers=(replace(peer, removed_allowed_ips=()),)))
+
+    def _take_away(self, public_key: Key, networks: tuple[AllowedIP, ...]) -> None:
+        """Take networks away from a peer, by themselves: not every kernel can."""
+        from holloway.control.kernel_messages import set_requests
+
+        peer = PeerUpdate(public_key, update_only=True, removed_allowed_ips=networks)
+        requests = list(set_requests(self.name, DeviceUpdate(peers=(peer,))))
+        try:
+            self._ask(requests, netlink.ACKNOWLEDGE)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            # Linux before 6.16. It can move them to another peer, and remove that one; so the
+            # networks that stay are never away. What is another's is not touched.
+            owned = set(_networks(self.get(), public_key)).intersection(networks)
+            other = Key(os.urandom(KEY_LENGTH))
+            moved = PeerUpdate(other, allowed_ips=tuple(owned))
+            self.set(DeviceUpdate(peers=(moved, PeerUpdate(other, remove=True))))
 
     def _ask(self, requests: list[bytes], flags: int) -> list[bytes]:
         from holloway.control.kernel_messages import FAMILY
@@ -95,26 +111,8 @@ def _wireguard_name(link: bytes) -> str | None:
     return os.fsdecode(found[_LINK_NAME].rstrip(b"\0")) if kind == KIND else None
 
 
-def _through_another_peer(update: DeviceUpdate, device: Device) -> DeviceUpdate:
-    """The same change for a kernel that cannot take a network away from a peer.
-
-    It can move it to another, and remove that one: no packet meets a moment without the rest.
-    """
-    owners = {} if update.replace_peers else _owners(device)
-    peers: list[PeerUpdate] = []
-    for peer in update.peers:
-        networks = [ip for ip in peer.removed_allowed_ips if owners.get(ip) == peer.public_key]
-        if networks and not peer.remove and not peer.replace_allowed_ips:
-            other = Key(os.urandom(KEY_LENGTH))
-            peers.append(PeerUpdate(other, allowed_ips=tuple(networks)))
-            peers.append(PeerUpdate(other, remove=True))
-        peers.append(replace(peer, removed_allowed_ips=()))
-        owners |= dict.fromkeys(peer.allowed_ips, peer.public_key)
-    return replace(update, peers=tuple(peers))
-
-
-def _owners(device: Device) -> dict[AllowedIP, Key]:
-    return {network: peer.public_key for peer in device.peers for network in peer.allowed_ips}
+def _networks(device: Device, public_key: Key) -> tuple[AllowedIP, ...]:
+    return next((p.allowed_ips for p in device.peers if p.public_key == public_key), ())
 
 
 _GET_LINK: Final = 18  # linux/rtnetlink.h, RTM_GETLINK
