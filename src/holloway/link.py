@@ -71,28 +71,18 @@ def shape(name: str, mtu: int) -> None:
     from pyroute2.netlink.exceptions import NetlinkError
 
     with IPRoute() as route:
-        (index,) = route.link_lookup(ifname=name)
-        for setting in (
-            {"txqlen": 1000},
-            {"flags": 0, "change": IFF_MULTICAST},
-            {"IFLA_AF_SPEC": {"attrs": [("AF_INET6", NO_LINK_LOCAL)]}},
-            {"gso_max_size": gso_max_size(mtu)},
-        ):
+        # It may have been moved or renamed meanwhile: then there is none.
+        for index in route.link_lookup(ifname=name):
+            for setting in (
+                {"txqlen": 1000},
+                {"flags": 0, "change": IFF_MULTICAST},
+                {"IFLA_AF_SPEC": {"attrs": [("AF_INET6", NO_LINK_LOCAL)]}},
+                {"gso_max_size": gso_max_size(mtu)},
+            ):
+                with contextlib.suppress(NetlinkError):
+                    route.link("set", index=index, **setting)
             with contextlib.suppress(NetlinkError):
-                route.link("set", index=index, **setting)
-        with contextlib.suppress(NetlinkError):
-            route.tc("replace", kind="noqueue", index=index, parent=TC_H_ROOT)
-    _send_no_redirects(name)
-
-
-def _send_no_redirects(name: str) -> None:
-    """Let the host not tell one peer to send to another directly: there is no way but through us.
-
-    For the interface and for all, of which either would do: kernel, device.c, wg_open.
-    """
-    for which in (name, "all"):
-        with contextlib.suppress(OSError):
-            Path(f"/proc/sys/net/ipv4/conf/{which}/send_redirects").write_text("0\n")
+                route.tc("replace", kind="noqueue", index=index, parent=TC_H_ROOT)
 
 
 class LinkWatch:
