@@ -83,6 +83,17 @@ def shape(name: str, mtu: int) -> None:
                     route.link("set", index=index, **setting)
             with contextlib.suppress(NetlinkError):
                 route.tc("replace", kind="noqueue", index=index, parent=TC_H_ROOT)
+    _send_no_redirects(name)
+
+
+def _send_no_redirects(name: str) -> None:
+    """Let the host not tell one peer to send to another directly: there is no way but through us.
+
+    For the interface and for all, of which either would do: kernel, device.c, wg_open.
+    """
+    for which in (name, "all"):
+        with contextlib.suppress(OSError):
+            Path(f"/proc/sys/net/ipv4/conf/{which}/send_redirects").write_text("0\n")
 
 
 class LinkWatch:
