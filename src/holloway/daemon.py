@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import logging
 import os
 import signal
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DEFAULT_MTU = 1420  # wireguard-go, kernel device.c: 1500 less the overhead over IPv6
+COLLECT_EVERY = 100_000
+"""Objects made before Python looks for cycles; its own number is 700."""
 RETRY_SECONDS = 5
 """How long to wait before a device that could not come up tries again."""
 
@@ -45,6 +48,10 @@ def serve(
     tun: _native.Tun, listener: socket.socket, device_log: DeviceLog, ready: Callable[[], None]
 ) -> None:
     """Run a device until it ends; `ready` is called once its socket answers."""
+    # What a peer is made of lives long and has hardly a cycle. At Python's own pace all of it
+    # would be looked through again and again while ten thousand peers are set.
+    gc.freeze()
+    gc.set_threshold(COLLECT_EVERY)
 
     async def run() -> None:
         await Daemon(tun, listener, device_log).run(ready)

@@ -7,7 +7,6 @@ traceback carries a secret; print one only by asking for `base64` or `hex`.
 from __future__ import annotations
 
 import binascii
-import hmac
 from typing import ClassVar, Final
 
 from holloway.errors import KeyFormatError
@@ -83,7 +82,11 @@ class Key:
         return self._raw != bytes(KEY_LENGTH)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Key) and hmac.compare_digest(self._raw, other._raw)
+        if not isinstance(other, Key):
+            return False
+        from hmac import compare_digest  # it loads OpenSSL, and `wg show` compares no keys
+
+        return compare_digest(self._raw, other._raw)
 
     def __hash__(self) -> int:
         return hash(self._raw)

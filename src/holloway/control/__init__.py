@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from holloway.control import kernel, uapi
+from holloway.control import uapi
 from holloway.model import Device, DeviceUpdate
 
 __all__ = ["Control", "find", "names"]
@@ -26,9 +26,15 @@ class Control(Protocol):
 
 def names() -> list[str]:
     """The devices of this machine: the kernel's, then those with a UAPI socket."""
+    from holloway.control import kernel
+
     return kernel.names() + uapi.names()
 
 
 def find(name: str) -> Control:
     """The device called `name`: by its UAPI socket if one answers, else in the kernel."""
-    return uapi.Socket(name) if uapi.answers(name) else kernel.Link(name)
+    if uapi.answers(name):
+        return uapi.Socket(name)
+    from holloway.control import kernel
+
+    return kernel.Link(name)

@@ -120,12 +120,10 @@ def _level(answer: str) -> str:
 
 def _status(answer: str) -> int:
     """The last `errno=` of an answer; one without is no answer."""
-    status = None
-    for line in answer.splitlines():
-        if line.startswith("errno="):
-            status = line.removeprefix("errno=")
-    digits = "" if status is None else status.removeprefix("-")
-    if status is None or not (digits.isascii() and digits.isdigit()) or len(digits) > _DIGITS:
+    _, found, rest = f"\n{answer}".rpartition("\nerrno=")
+    status = rest.partition("\n")[0]
+    digits = status.removeprefix("-")
+    if not found or not (digits.isascii() and digits.isdigit()) or len(digits) > _DIGITS:
         raise _protocol_error()
     if int(digits) > _MAX_ERRNO:
         raise _protocol_error()
@@ -160,6 +158,6 @@ def _path(name: str) -> str:
     return f"{DIRECTORY}/{name}{SUFFIX}"
 
 
-_PIECE: Final = 1 << 16
+_PIECE: Final = 1 << 18
 _DIGITS: Final = 10
 _MAX_ERRNO: Final = 0x7FFFFFFF

@@ -283,11 +283,12 @@ def _route(peer: Peer[EndpointType], change: model.PeerUpdate) -> None:
 def _state(peer: Peer[EndpointType]) -> model.Peer:
     endpoint = peer.plane.endpoint
     rx_bytes, tx_bytes = peer.plane.traffic()
+    psk = peer.preshared_key
     return model.Peer(
         public_key=Key(peer.remote.raw),
-        preshared_key=Key(peer.preshared_key) if any(peer.preshared_key) else None,
+        preshared_key=None if psk == noise.NO_PRESHARED_KEY else Key(psk),
         endpoint=None if endpoint is None else model.Endpoint(endpoint.host, endpoint.port),
-        allowed_ips=tuple(model.AllowedIP(*network) for network in peer.plane.allowed()),
+        allowed_ips=tuple(map(model.AllowedIP._make, peer.plane.allowed())),
         latest_handshake=peer.latest_handshake,
         rx_bytes=rx_bytes,
         tx_bytes=tx_bytes,

@@ -53,6 +53,9 @@ def numbered(source: str | QuickConfig) -> Iterable[tuple[int, str]]:
 
 def clean(line: str) -> str:
     """Take away the comment and all space, also within; a NUL ends the line."""
+    text = line.replace(" ", "")
+    if "#" not in text and text.isprintable():
+        return text  # most lines: no other space is printable
     return line.partition("\0")[0].partition("#")[0].translate(_NO_SPACE)
 
 
@@ -68,10 +71,9 @@ class _Reader:
         self.peers: list[_PeerReader] = []
 
     def read(self, number: int, line: str) -> None:
-        section = lowered(line)
-        if section in {"[interface]", "[peer]"}:
-            self.section = section
-            if section == "[peer]":
+        if line[0] == "[" and lowered(line) in {"[interface]", "[peer]"}:
+            self.section = lowered(line)
+            if self.section == "[peer]":
                 self.peers.append(_PeerReader(number))
             return
         name, _, value = line.partition("=")

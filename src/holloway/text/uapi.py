@@ -7,7 +7,7 @@ reads with `parse_get`. `errno=` lines and the socket are the business of whoeve
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from holloway.errors import ConfigError, KeyFormatError
@@ -19,6 +19,9 @@ MAX_PORT: Final = 0xFFFF
 MAX_SECONDS: Final = 2**63 - 1
 MAX_COUNT: Final = 2**64 - 1
 SECOND: Final = 1_000_000_000
+
+Read = Callable[[str, str], None]
+"""Takes a key and its value; a bad value is a ValueError."""
 
 
 class UapiError(ConfigError):
@@ -41,10 +44,10 @@ def dump_get(device: Device) -> str:
         lines.append(f"fwmark={device.fwmark}")
     for peer in device.peers:
         seconds, nanoseconds = divmod(peer.latest_handshake, SECOND)
-        psk = peer.preshared_key or Key.ZERO
+        psk = _NO_KEY if peer.preshared_key is None else peer.preshared_key.hex
         endpoint = "" if peer.endpoint is None else f"endpoint={peer.endpoint}\n"
         lines.append(
-            f"public_key={peer.public_key.hex}\npreshared_key={psk.hex}\n"
+            f"public_key={peer.public_key.hex}\npreshared_key={psk}\n"
             f"protocol_version={peer.protocol_version}\n{endpoint}"
             f"last_handshake_time_sec={seconds}\nlast_handshake_time_nsec={nanoseconds}\n"
             f"tx_bytes={peer.tx_bytes}\nrx_bytes={peer.rx_bytes}\n"
@@ -92,17 +95,21 @@ def _dump_peer_update(peer: PeerUpdate) -> list[str]:
 
 
 def parse_set(lines: Iterable[str]) -> DeviceUpdate:
-    """Read what stands between `set=1` and the blank line; raises `UapiError`."""
-    reader = _SetReader()
+    """Read the lines between `set=1` and the blank line; raises `UapiError`."""
+    device = _SetReader()
+    read: Read = device.read
     for number, line in enumerate(lines, 1):
-        key, equals, value = line.rstrip("\n").partition("=")
+        key, equals, value = line.partition("=")
         if not equals:
             raise UapiError(errno.EPROTO, "no `=' in the line", line=number)
         try:
-            reader.read(key, value)
+            if key == "public_key":
+                read = device.add_peer(value)
+            else:
+                read(key, value)
         except ValueError as error:
             raise UapiError(errno.EINVAL, str(error), key=key, line=number) from None
-    return reader.result()
+    return device.result()
 
 
 class _SetReader:
@@ -115,15 +122,13 @@ class _SetReader:
         self.replace_peers = False
         self.peers: list[_PeerSetReader] = []
 
-    def read(self, key: str, value: str) -> None:
-        if key == "public_key":
-            self.peers.append(_PeerSetReader(_key(value)))
-        elif self.peers:
-            self.peers[-1].read(key, value)
-        else:
-            self._device(key, value)
+    def add_peer(self, public_key: str) -> Read:
+        """Begin a peer; returns what reads its lines."""
+        peer = _PeerSetReader(_key(public_key))
+        self.peers.append(peer)
+        return peer.read
 
-    def _device(self, key: str, value: str) -> None:
+    def read(self, key: str, value: str) -> None:
         match key:
             case "private_key":
                 self.private_key = _key(value)
@@ -207,7 +212,8 @@ def parse_get(text: str, name: str = "") -> Device:
 
     Raises `UapiError`, always EPROTO: the fault is the device's.
     """
-    reader = _GetReader()
+    device = _GetReader()
+    read: Read = device.read
     for number, line in enumerate(text.split("\n"), 1):
         if not line:
             break
@@ -215,10 +221,13 @@ def parse_get(text: str, name: str = "") -> Device:
         if not equals:
             raise UapiError(errno.EPROTO, "no `=' in the line", line=number)
         try:
-            reader.read(key, value)
+            if key == "public_key":
+                read = device.add_peer(value)
+            else:
+                read(key, value)
         except ValueError as error:
             raise UapiError(errno.EPROTO, str(error), key=key, line=number) from None
-    return reader.result(name)
+    return device.result(name)
 
 
 class _GetReader:
@@ -230,17 +239,20 @@ class _GetReader:
         self.fwmark = 0
         self.peers: list[_PeerGetReader] = []
 
+    def add_peer(self, public_key: str) -> Read:
+        """Begin a peer; returns what reads its lines."""
+        peer = _PeerGetReader(_key(public_key))
+        self.peers.append(peer)
+        return peer.read
+
     def read(self, key: str, value: str) -> None:
-        if key == "public_key":
-            self.peers.append(_PeerGetReader(_key(value)))
-        elif self.peers:
-            self.peers[-1].read(key, value)
-        elif key == "private_key":
-            self.private_key = _key(value)
-        elif key == "listen_port":
-            self.listen_port = _number(value, MAX_PORT)
-        elif key == "fwmark":
-            self.fwmark = _number(value, MAX_FWMARK)
+        match key:
+            case "private_key":
+                self.private_key = _key(value)
+            case "listen_port":
+                self.listen_port = _number(value, MAX_PORT)
+            case "fwmark":
+                self.fwmark = _number(value, MAX_FWMARK)
 
     def result(self, name: str) -> Device:
         peers = tuple([peer.result() for peer in self.peers])
@@ -277,12 +289,14 @@ class _PeerGetReader:
                 if "/" not in value:
                     raise ValueError("no prefix length")
                 self.allowed_ips.append(AllowedIP.parse(value))
-            case "preshared_key":
-                self.preshared_key = _key(value) or None
-            case "protocol_version":
-                self.version = _number(value, MAX_FWMARK)
             case "endpoint":
                 self.endpoint = Endpoint.parse(value)
+            case "preshared_key":
+                self.preshared_key = None if value == _NO_KEY else _key(value)
+            case "protocol_version":
+                self.version = _number(value, MAX_FWMARK)
+            case _ if value == "0":
+                pass  # what the counts begin with; most are
             case "last_handshake_time_sec":
                 self.seconds = _number(value, MAX_SECONDS)
             case "last_handshake_time_nsec":
@@ -326,3 +340,6 @@ def _true(text: str) -> bool:
     if text != "true":
         raise ValueError("not `true'")
     return True
+
+
+_NO_KEY: Final = Key.ZERO.hex

@@ -19,7 +19,7 @@ class Desk:
         environment = {} if retries is None else {"WG_ENDPOINT_RESOLUTION_RETRIES": retries}
         self.resolver = SystemResolver(self.told.append, environment, self.waits.append)
 
-    def endpoint(self, text: str = "1.2.3.4:5") -> Endpoint:
+    def endpoint(self, text: str = "vpn.example:5") -> Endpoint:
         host, _, service = text.rpartition(":")
         return self.resolver.endpoint(host, service, text)
 
@@ -47,14 +47,14 @@ def test_a_passing_failure_is_waited_out_ever_longer(monkeypatch: pytest.MonkeyP
     assert desk.endpoint() == Endpoint("1.2.3.4", 5)
     assert desk.waits == [1.0, 1.2, 1.44]
     assert desk.told[1] == (
-        "Temporary failure in name resolution: `1.2.3.4:5'. Trying again in 1.20 seconds..."
+        "Temporary failure in name resolution: `vpn.example:5'. Trying again in 1.20 seconds..."
     )
 
 
 def test_after_fifteen_retries_it_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", Failing(AGAIN, 100))
     desk = Desk()
-    with pytest.raises(ConfigError, match=r"name resolution: `1\.2\.3\.4:5'$"):
+    with pytest.raises(ConfigError, match=r"name resolution: `vpn\.example:5'$"):
         desk.endpoint()
     assert len(desk.waits) == 15
 
@@ -80,7 +80,7 @@ def test_a_lasting_failure_is_not_tried_again(monkeypatch: pytest.MonkeyPatch, n
 def test_an_error_of_the_system_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     error = OSError(errno.EMFILE, "Too many open files")
     monkeypatch.setattr(socket, "getaddrinfo", Failing(error, 9))
-    with pytest.raises(ConfigError, match=r"Too many open files: `1\.2\.3\.4:5'"):
+    with pytest.raises(ConfigError, match=r"Too many open files: `vpn\.example:5'"):
         Desk("0").endpoint()
 
 
@@ -107,3 +107,14 @@ def test_a_host_with_a_letter_beyond_ascii_goes_out_as_it_stands(
     monkeypatch.setattr(socket, "getaddrinfo", record)
     Desk().endpoint("b\u00fccher:http")
     assert asked == ["b\u00fccher".encode(), b"http"]
+
+
+@pytest.mark.parametrize("text", ["192.0.2.1:5", "2001:DB8:0::1:5", "::ffff:1.2.3.4:65535"])
+def test_a_number_is_read_as_the_system_reads_it_without_asking(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    host, _, service = text.rpartition(":")
+    found = socket.getaddrinfo(host, service, type=socket.SOCK_DGRAM)[0][4]
+    monkeypatch.setattr(socket, "getaddrinfo", Failing(AGAIN, 1))
+    desk = Desk("0")
+    assert desk.endpoint(text) == Endpoint(str(found[0]), int(found[1]))

@@ -6,6 +6,7 @@ flickers. The terminal is left as it was found, whatever ends the watch.
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -38,6 +39,7 @@ def watch(frame: Callable[[], str], title: str) -> int:
 
 def _draw_until_quit(frame: Callable[[], str], title: str) -> None:
     due = time.monotonic()
+    gc.enable()
     while True:
         height = os.get_terminal_size(sys.stdout.fileno()).lines or HEIGHT
         heading = f"{title}   {time.strftime('%H:%M:%S')}   q quits"
