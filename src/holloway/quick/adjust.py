@@ -66,13 +66,12 @@ def mark(device: Device, update: DeviceUpdate, before: Record, *, needed: bool) 
     One that wg-quick chose stays as long as it is needed: without it, the tunnel's own packets
     would go into the tunnel. One that a hook set stays anyway.
     """
-    if update.fwmark is not None:
+    if update.fwmark:
         return update.fwmark
-    if before.settings.fwmark:
-        return 0
-    if before.chosen_mark and before.chosen_mark == device.fwmark and not needed:
-        return 0
-    return device.fwmark
+    if before.chosen_mark and before.chosen_mark == device.fwmark:
+        return device.fwmark if needed else 0
+    dropped = before.settings.fwmark or update.fwmark == 0
+    return 0 if dropped else device.fwmark
 
 
 @dataclass(frozen=True, slots=True)

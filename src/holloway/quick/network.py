@@ -6,9 +6,11 @@ nothing. Which of them make up an `up`, a `reload` or a `down` is decided by the
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_interface
 from pathlib import Path
 from typing import Final
 
@@ -65,10 +67,10 @@ class SetMtu:
 
 @dataclass(frozen=True, slots=True)
 class ReplaceAddresses:
-    """Make one list of addresses into another: what goes is told first, what comes is done first.
+    """Make one list of addresses into another, in the order of the latter.
 
-    The kernel deletes the secondary addresses of a network with its primary one, and all IPv4
-    routes of a link with its last IPv4 address; neither happens to those that stay.
+    The kernel deletes all IPv4 routes of a link with its last IPv4 address, so while the link would
+    be without any, it has a dummy one: no packet may go astray meanwhile.
     """
 
     name: str
@@ -87,31 +89,42 @@ class ReplaceAddresses:
     def apply(self, host: Host) -> None:
         routes = [route for route in host.netlink.routes(self.name) if route.typed]
         present = list(self.have)
-        with _promoted(self.name):
+        with self._held(host):
             try:
                 self._change(host, present, self.want)
             except OSError:
                 self._change(host, present, self.have)
                 raise
-        left = set(host.netlink.routes(self.name))
-        host.netlink.add_routes(self.name, [route for route in routes if route not in left])
+        # Those that went with an address of their network, or with the last one.
+        left = {(route.network, route.table) for route in host.netlink.routes(self.name)}
+        lost = [route for route in routes if (route.network, route.table) not in left]
+        host.netlink.add_routes(self.name, lost)
+
+    @contextmanager
+    def _held(self, host: Host) -> Iterator[None]:
+        if not any(each.version == 4 for each in self.have):
+            yield
+            return
+        host.netlink.add_address(self.name, DUMMY)
+        try:
+            yield
+        finally:
+            host.netlink.delete_address(self.name, DUMMY)
 
     def _change(self, host: Host, present: list[Interface], want: Sequence[Interface]) -> None:
         """Make the addresses from `present`, which is kept true, to `want`."""
         gone, added = exchange(present, want)
-        # What comes again, at another place or with another length, has to go first.
-        again = {each.ip for each in added}
-        first = [each for each in gone if each.ip in again]
-        for each in first:
-            host.netlink.delete_address(self.name, each)
+        for each in gone:
+            try:
+                host.netlink.delete_address(self.name, each)
+            except OSError as error:
+                # Secondary addresses go with their primary one.
+                if error.errno != errno.EADDRNOTAVAIL:
+                    raise
             present.remove(each)
         for each in added:
             host.netlink.add_address(self.name, each)
             present.append(each)
-        for each in gone:
-            if each not in first:
-                host.netlink.delete_address(self.name, each)
-                present.remove(each)
 
 
 def exchange(
@@ -124,11 +137,17 @@ def exchange(
         old = [each for each in have if each.version == version]
         new = [each for each in dict.fromkeys(want) if each.version == version]
         stay = [each for each in old if each in new]
-        while stay != new[: len(stay)]:
+        while stay != new[: len(stay)] or any(_loses_primary(each, old, stay) for each in stay):
             stay.pop()
         gone += [each for each in old if each not in stay]
         added += new[len(stay) :]
     return tuple(gone), tuple(added)
+
+
+def _loses_primary(address: Interface, old: Sequence[Interface], stay: Sequence[Interface]) -> bool:
+    """Whether an IPv4 address is deleted with, or takes the place of, one that does not stay."""
+    primary = next(each for each in old if each.network == address.network)
+    return address.version == 4 and primary not in stay
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,18 +240,6 @@ class SetValidMark:
         VALID_MARK.write_text(f"{int(self.value)}\n")
 
 
-@contextmanager
-def _promoted(name: str) -> Iterator[None]:
-    """Let secondary IPv4 addresses outlive the primary one (Linux, ip-sysctl)."""
-    setting = Path(f"/proc/sys/net/ipv4/conf/{name}/promote_secondaries")
-    before = setting.read_text()
-    setting.write_text("1\n")
-    try:
-        yield
-    finally:
-        setting.write_text(before)
-
-
 def table_name(table: int) -> str | None:
     """How a route's table is told where the file does not name it; the main one is not."""
     return None if table == TABLE_MAIN else str(table)
@@ -251,4 +258,5 @@ def _lookup(rule: Rule) -> str:
     return f"table {table}" + (" suppress_prefixlength 0" if rule.without_default else "")
 
 
+DUMMY: Final = ip_interface("192.0.0.8/32")  # RFC 7600: the IPv4 dummy address
 VALID_MARK: Final = Path("/proc/sys/net/ipv4/conf/all/src_valid_mark")

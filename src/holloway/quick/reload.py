@@ -84,12 +84,12 @@ class _Reload:
         self._adjust_link(mtu)
         now = self._facts(wanted)
         work = up.done(self.config, self.update, wanted, now, mtu)
-        if self.before.chosen_mark == mark:
+        if mark and self.before.chosen_mark == mark:
             work = replace(work, chosen_mark=mark)
 
         have = set(self.host.netlink.routes(name))
         present = [route for route in self.before.routes if route in have]
-        tables = (self.before.table, self.config.table)
+        tables = (table_label(self.before.table), table_label(self.config.table))
         run = self.transaction.run
         run(adjust.routes(name, present, work.routes, tables))
         exits = adjust.Defaults(self.device, self.before, then, now, self.host.netlink.rules())
@@ -124,6 +124,11 @@ class _Reload:
         routes: list[Route] = self.host.netlink.routes(wanted.name)
         covered = [r.network for r in routes if r.table == TABLE_MAIN and r not in main]
         return replace(found, covered=tuple(covered))
+
+
+def table_label(table: str | None) -> str | None:
+    """How a table is told: not at all where it is the main one."""
+    return None if table in plan.AUTOMATIC else table
 
 
 def _addresses(host: Host, name: str) -> list[Interface]:
