@@ -156,7 +156,8 @@ def modules(kernel: Path) -> Iterator[Path]:
              "--set-version", directory.name, name],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
-        yield from map(Path, re.findall(r"^insmod (\S+)", shown.stdout, re.MULTILINE))
+        found = re.findall(r"^insmod /+(\S+)", shown.stdout, re.MULTILINE)
+        yield from (Path("/", path) for path in found)
     yield from directory.glob("modules.*")
 
 

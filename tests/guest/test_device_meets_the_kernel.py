@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 
 from guest.configurations import PSK
 from guest.machine import OURS, TAP
+from holloway.key import Key
 from hosts import BIN, REPOSITORY, WG, KeyPair, program, result, start_device
 
 if TYPE_CHECKING:
@@ -74,20 +76,18 @@ def cable(machine: Machine) -> Iterator[Machine]:
 
 @pytest.fixture
 def tunnel(cable: Machine) -> Iterator[Tunnel]:
-    start_device(cable.host, "holloway", "wg0")
-    cable.must("ip", "link", "add", "wg0", "type", "wireguard")
+    private = [Key(os.urandom(32)).clamped() for _ in range(2)]
     script = ("ip address add 10.78.0.{0}/24 dev wg0; ip address add fd78::{0}/64 dev wg0 nodad;"
               "ip link set wg0 up")  # fmt: skip
-    cable.host.run("sh", "-c", script.format(1))
-    cable.must("sh", "-c", script.format(2))
-    keys = []
-    for _ in range(2):
-        private = cable.host.run(WG["holloway"], "genkey").stdout.strip()
-        public = cable.host.run(WG["holloway"], "pubkey", stdin=private).stdout.strip()
-        keys.append(KeyPair(private, public))
-    yield Tunnel(cable, *keys)
-    cable.must("ip", "link", "delete", "wg0")
-    cable.host.run("ip", "link", "delete", "wg0")
+    try:
+        start_device(cable.host, "holloway", "wg0")
+        cable.must("ip", "link", "add", "wg0", "type", "wireguard")
+        cable.host.run("sh", "-c", script.format(1))
+        cable.must("sh", "-c", script.format(2))
+        yield Tunnel(cable, *(KeyPair(key.base64, key.public().base64) for key in private))
+    finally:
+        cable.run("ip", "link", "delete", "wg0")
+        cable.host.run("ip", "link", "delete", "wg0", check=False)
 
 
 @pytest.mark.parametrize("version", [4, 6])
