@@ -4,6 +4,7 @@
 #   make check   formatting, lints, types, import rules
 #   make guest   our tools beside the kernel's own WireGuard, in a virtual machine (as root)
 #   make bench   side by side with other implementations (as root; BENCH=--quick for a glance)
+#   make bench-configuration   wg with 10,000 peers beside the original on wireguard-go (as root)
 #   make soak    traffic both ways for SOAK_SECONDS (as root)
 #   make format  put the code in its form
 #   make fuzz    each fuzz target for FUZZ_SECONDS (nightly Rust)
@@ -16,7 +17,7 @@ BENCH ?=
 SOAK_SECONDS ?= 600
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: demo test check guest bench soak format fuzz loom build clean
+.PHONY: demo test check guest bench bench-configuration soak format fuzz loom build clean
 .DELETE_ON_ERROR:
 
 demo: build
@@ -66,6 +67,11 @@ bench: build
 	@scripts/debian-packages wireguard-tools iperf3
 	@scripts/peers
 	$(BIN)/python bench/compare.py $(BENCH)
+
+bench-configuration: build
+	@scripts/debian-packages wireguard-tools
+	@scripts/peers
+	$(BIN)/python bench/configuration.py $(BENCH)
 
 soak: build
 	@scripts/debian-packages wireguard-tools iperf3

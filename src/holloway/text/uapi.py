@@ -154,6 +154,16 @@ class _SetReader:
 class _PeerSetReader:
     """Collects the settings after one `public_key`."""
 
+    __slots__ = (
+        "allowed_ips",
+        "endpoint",
+        "keepalive",
+        "preshared_key",
+        "public_key",
+        "remove",
+        "update_only",
+    )
+
     def __init__(self, public_key: Key) -> None:
         self.public_key = public_key
         self.remove = False

@@ -104,6 +104,8 @@ def parse_endpoint(text: str, resolver: Resolver) -> Endpoint:
 class AllowedIPChanges:
     """What becomes of a peer's allowed IPs, collected in the order in which it is written."""
 
+    __slots__ = ("_changes", "_takes_away", "replace")
+
     def __init__(self) -> None:
         self.replace = False
         self._changes: list[tuple[AllowedIP, bool]] = []
