@@ -144,6 +144,10 @@ def read_until(terminal: int, marker: str) -> str:
         ("wg-quick strip ", {"hw0", "office", "home"}, {"up"}),
         ("holloway ", {"demo", "help", "version"}, {"hw0"}),
         ("holloway de", {"demo"}, {"help"}),
+        ("holloway log ", {"hw0"}, {"verbose"}),
+        ("holloway log hw0 ", {"verbose", "error", "silent"}, {"office"}),
+        ("holloway qr ", {"office", "home"}, {"verbose"}),
+        ("holloway lab ", {"shell", "down", "site-to-site"}, {"demo"}),
     ],
 )  # fmt: skip
 def test_a_shell_offers_what_can_stand_there(

@@ -9,4 +9,5 @@ complete -c holloway -f
 complete -c holloway -n '__holloway_at 1' -a "(holloway help 2>/dev/null | sed -n '/^Commands:/,/^\$/s/^  \([a-z][a-z-]*\) .*/\1/p')"
 complete -c holloway -n '__holloway_at 2 lab' -a "shell down (holloway lab 2>/dev/null | sed -n 's/^\([a-z][a-z0-9-]*\)\(  (running)\)\{0,1\}\$/\1/p')"
 complete -c holloway -n '__holloway_at 2 log' -a "(string split -n ' ' -- (wg show interfaces 2>/dev/null))"
-complete -c holloway -n '__holloway_at 3 log' -a 'verbose error silent'
+complete -c holloway -n '__holloway_at 3 log; or __holloway_at 4 log' -a 'verbose error silent --follow'
+complete -c holloway -n '__holloway_at 2 qr' -F -a "(for file in /etc/wireguard/*.conf; basename \$file .conf; end)"
