@@ -48,7 +48,7 @@ def _rules(source: Source, host: Host) -> list[Step]:
     work = None if link is None else record.recall(name, link.index)
     # The file may say something else by now than when the interface came up.
     mark, versions = _taken(source, host) if work is None else (work.mark, work.defaults)
-    return [*default_route.leave(mark, versions, host.netlink.rules())]
+    return [*default_route.leave(mark, sorted(versions), host.netlink.rules())]
 
 
 def _taken(source: Source, host: Host) -> tuple[int, Sequence[int]]:
@@ -60,4 +60,4 @@ def _taken(source: Source, host: Host) -> tuple[int, Sequence[int]]:
     routes = host.netlink.routes(name)
     versions: set[int] = {route.network.version for route in routes if route.table == device.fwmark}
     versions |= set(default_route.versions_of(plan.allowed_networks(device)))
-    return device.fwmark, sorted(versions) if device.fwmark else ()
+    return device.fwmark, tuple(versions) if device.fwmark else ()

@@ -96,7 +96,8 @@ class _Reload:
         run(exits.steps(mark, defaults))
         last, servers = dns.Servers.parse(self.before.dns), dns.Servers.parse(self.config.dns)
         run(dns.change(name, last, servers, now.dns))
-        run(changes.change(self.device, wanted))
+        # What is taken back after this would be without its sessions.
+        self.transaction.finish(changes.change(self.device, wanted))
         return work
 
     def _adjust_link(self, mtu: int) -> None:

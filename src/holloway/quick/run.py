@@ -29,15 +29,19 @@ class Transaction:
         return self
 
     def run(self, steps: Iterable[Step]) -> None:
-        """Apply steps in order; raises `Failed`."""
+        """Apply steps in order; raises what they raise, and `Interrupted`."""
+        self.finish(steps)
+        # A signal that came during the last step counts as well.
+        self._host.interrupts.check()
+
+    def finish(self, steps: Iterable[Step]) -> None:
+        """Apply the last steps, after which there is nothing that a signal could stop."""
         for step in steps:
             self._host.interrupts.check()
             tell(step)
             for each in step.effective if isinstance(step, Together) else (step,):
                 self._host.interrupts.check()
                 self._apply(each)
-        # A signal that came during the last step counts as well.
-        self._host.interrupts.check()
 
     def _apply(self, step: Step) -> None:
         if isinstance(step, Undoable):
