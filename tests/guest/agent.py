@@ -15,7 +15,6 @@ from pathlib import Path
 
 MOUNTS = (
     ("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev"), ("tmpfs", "/run"),
-    ("tmpfs", "/tmp"),
 )  # fmt: skip
 PORT = "/dev/vport0p1"
 
