@@ -49,8 +49,9 @@ def routes(
 
     `have` are the routes that wg-quick made and that are still there.
     """
-    gone = tuple(route for route in have if route not in want)
-    added = tuple(route for route in want if route not in have)
+    present, wanted = set(have), set(want)
+    gone = tuple(route for route in have if route not in wanted)
+    added = tuple(route for route in want if route not in present)
     old, new = tables
     steps: list[Step] = []
     if added:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from holloway.key import Key
 from holloway.model import AllowedIP, Device, DeviceUpdate, Peer, PeerUpdate
-from holloway.quick.record import PeerRecord, Settings
+from holloway.quick.record import PeerRecord, Settings, peers_once
 from holloway.quick.steps import Host, Step
 
 
@@ -22,8 +22,8 @@ def applied(device: Device, update: DeviceUpdate, before: Settings) -> Device:
     """
     found = {peer.public_key: peer for peer in device.peers}
     peers: dict[Key, Peer] = {}
-    for each in update.peers:
-        present = peers.get(each.public_key) or found.get(each.public_key) or Peer(each.public_key)
+    for each in peers_once(update):
+        present = found.get(each.public_key, Peer(each.public_key))
         last = before.peers.get(each.public_key.base64, PeerRecord())
         peers[each.public_key] = _peer(present, each, last)
     owners = {entry: key for key, peer in peers.items() for entry in peer.allowed_ips}

@@ -44,7 +44,6 @@ class LoadRuleset:
         drops = "".join(
             f'iifname != "{self.name}" {family} daddr {address.ip} fib saddr type != local drop\n'
             for address in self.addresses
-            if address.version == self.version
         )
         # Named before it is deleted, so that it need not be there.
         return f"""\
@@ -130,14 +129,14 @@ class RemoveRules:
 
 def load(name: str, version: int, mark: int, addresses: Sequence[Interface], *, nft: bool) -> Step:
     """Make the step that loads the rules of one family."""
+    own = tuple(address for address in addresses if address.version == version)
     if nft:
-        return LoadRuleset(name, version, mark, tuple(addresses))
+        return LoadRuleset(name, version, mark, own)
     remark = _remark(name)
     drops = "".join(
         f"-I PREROUTING ! -i {name} -d {address.ip}"
         f" -m addrtype ! --src-type LOCAL -j DROP {remark}\n"
-        for address in addresses
-        if address.version == version
+        for address in own
     )
     marks = (
         f"-I POSTROUTING -m mark --mark {mark} -p udp -j CONNMARK --save-mark {remark}\n"

@@ -10,7 +10,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import (
     IPv4Interface,
@@ -31,8 +31,7 @@ Interface = IPv4Interface | IPv6Interface
 Network = IPv4Network | IPv6Network
 
 TABLE_MAIN: Final = 254  # linux/rtnetlink.h, RT_TABLE_MAIN
-PROTOCOL_BOOT: Final = 3  # linux/rtnetlink.h, RTPROT_BOOT: what ip(8) gives routes typed by hand
-UNICAST: Final = 1  # linux/rtnetlink.h, RTN_UNICAST
+BOOT: Final = 3  # linux/rtnetlink.h, RTPROT_BOOT: what ip(8) gives routes typed by hand
 RULE_INVERT: Final = 2  # linux/fib_rules.h, FIB_RULE_INVERT: ip(8)'s `not`
 KERNEL_LINK_LOCAL: Final = 3  # linux/if_addr.h, IFAPROT_KERNEL_LL
 
@@ -171,14 +170,12 @@ class Netlink:
 
     def routes(self, name: str) -> list[Route]:
         """List the unicast routes into a link, of all tables."""
-        index = self._index(name)
-        with _os_errors():
-            found = [
-                entry
-                for family in _FAMILIES.values()
-                for entry in self._route.route("dump", family=family, oif=index)
-            ]
-        return [_route(entry) for entry in found if entry["type"] == UNICAST]
+        with route_messages.Socket() as socket_:
+            found = [each for v in _FAMILIES for each in socket_.list(v, link=self._index(name))]
+        return [
+            Route(ip_network((each.address, each.length)), each.table, each.protocol == BOOT)
+            for each in found
+        ]
 
     def add_routes(self, name: str, routes: Sequence[Route]) -> None:
         """`ip route add NETWORK dev NAME table TABLE` for each; all of them, or none."""
@@ -199,11 +196,12 @@ class Netlink:
 
     def table_is_empty(self, table: int) -> bool:
         """Whether `ip route show table TABLE` shows nothing, IPv4 and IPv6."""
-        with _os_errors():
-            return not any(
-                list(self._route.route("dump", family=family, table=table))
-                for family in _FAMILIES.values()
-            )
+        for version in _FAMILIES:
+            # Where no route was ever in it, the kernel says that there is no such thing.
+            with route_messages.Socket() as socket_, suppress(FileNotFoundError):
+                if socket_.list(version, table=table):
+                    return False
+        return True
 
     def rules(self) -> list[Rule]:
         """`ip rule show`, of those rules that a `Rule` can tell, IPv4 first."""
@@ -236,9 +234,10 @@ class Netlink:
 
     def default_path(self) -> Path | None:
         """The first IPv4 default route, as `ip route show default` lists it."""
-        with _os_errors():
-            found = list(self._route.route("dump", family=socket.AF_INET, table=TABLE_MAIN))
-        return next((_path(entry) for entry in found if entry["dst_len"] == 0), None)
+        with route_messages.Socket() as socket_:
+            found = socket_.list(4, table=TABLE_MAIN)
+        paths = (Path(each.link, each.mtu) for each in found if each.link and not each.length)
+        return next(paths, None)
 
     def _index(self, name: str) -> int:
         # if_nametoindex loses the reason (ENODEV), which `ip` reports as this.
@@ -262,17 +261,6 @@ def _address(message: _Message) -> Address:
     return Address(
         interface=ip_interface(f"{own}/{message['prefixlen']}"),
         automatic=message.get_attr("IFA_PROTO") == KERNEL_LINK_LOCAL,
-    )
-
-
-def _route(message: _Message) -> Route:
-    # A default route carries no destination.
-    unspecified = _UNSPECIFIED[message["family"]]
-    address = message.get_attr("RTA_DST") or unspecified
-    return Route(
-        network=ip_network(f"{address}/{message['dst_len']}"),
-        table=int(message.get_attr("RTA_TABLE")),
-        typed=message["proto"] == PROTOCOL_BOOT,
     )
 
 
@@ -319,5 +307,4 @@ def _os_errors() -> Iterator[None]:
 
 
 _FAMILIES: Final = {4: int(socket.AF_INET), 6: int(socket.AF_INET6)}
-_UNSPECIFIED: Final = {int(socket.AF_INET): "0.0.0.0", int(socket.AF_INET6): "::"}  # noqa: S104
 _NO_SUCH_LINK: Final = frozenset({errno.ENODEV, errno.EINVAL, errno.ERANGE})

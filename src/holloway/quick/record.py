@@ -11,12 +11,13 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Final
 
-from holloway.model import DeviceUpdate
+from holloway.key import Key
+from holloway.model import DeviceUpdate, PeerUpdate
 from holloway.quick import runtime
 from holloway.quick.netlink import Route
 from holloway.text.quick import QuickConfig
@@ -52,7 +53,7 @@ class Settings:
                 preshared_key=peer.preshared_key is not None,
                 persistent_keepalive=peer.persistent_keepalive is not None,
             )
-            for peer in update.peers
+            for peer in peers_once(update)
         }
         return cls(
             private_key=update.private_key is not None,
@@ -81,6 +82,24 @@ class Record:
     chosen_mark: int = 0
     defaults: tuple[int, ...] = ()
     hooks: Mapping[str, str] = field(default_factory=dict)
+
+
+def peers_once(update: DeviceUpdate) -> list[PeerUpdate]:
+    """The peers of a file, one that it names several times as all of that makes it."""
+    found: dict[Key, PeerUpdate] = {}
+    for each in update.peers:
+        last = found.get(each.public_key, each)
+        found[each.public_key] = replace(
+            each,
+            preshared_key=last.preshared_key if each.preshared_key is None else each.preshared_key,
+            endpoint=each.endpoint or last.endpoint,
+            persistent_keepalive=(
+                last.persistent_keepalive
+                if each.persistent_keepalive is None
+                else each.persistent_keepalive
+            ),
+        )
+    return list(found.values())
 
 
 def hook_digests(config: QuickConfig) -> dict[str, str]:

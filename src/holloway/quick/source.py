@@ -39,7 +39,8 @@ class Source:
         """Find the line of the file that gives `key` a value that contains `value`."""
         for number, line in enumerate(self.text.split("\n"), 1):
             name, _, rest = line.partition("#")[0].partition("=")
-            if name.strip().lower() == key.lower() and value in re.split(r"[\s,]+", rest):
+            values = [rest.strip(), *re.split(r"[\s,]+", rest)]
+            if name.strip().lower() == key.lower() and value in values:
                 return number
         return None
 

@@ -1,0 +1,49 @@
+"""The systemd units: what they run, and that systemd understands them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+
+UNITS = Path(__file__).parents[2] / "units"
+
+
+def read(name: str) -> ConfigParser:
+    parser = ConfigParser(interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read(UNITS / name)
+    return parser
+
+
+def test_a_reload_of_the_service_is_a_reload_of_the_interface():
+    service = read("wg-quick@.service")["Service"]
+    commands = [service[key] for key in ("ExecStart", "ExecStop", "ExecReload")]
+    assert commands == [f"wg-quick {verb} %i" for verb in ("up", "down", "reload")]
+    assert (service["Type"], service["RemainAfterExit"]) == ("oneshot", "yes")
+    assert service["Environment"] == "WG_ENDPOINT_RESOLUTION_RETRIES=infinity"
+
+
+def test_the_service_waits_for_network_and_names_and_stops_with_the_target():
+    unit = read("wg-quick@.service")["Unit"]
+    assert unit["After"].split() == ["network-online.target", "nss-lookup.target"]
+    assert unit["PartOf"] == "wg-quick.target"
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_systemd_finds_no_fault(tmp_path: Path):
+    for unit in UNITS.iterdir():
+        shutil.copy(unit, tmp_path)
+    shutil.copy(UNITS / "wg-quick@.service", tmp_path / "wg-quick@wg0.service")
+    # A program of that name, wherever systemd looks, is not this test's matter.
+    service = tmp_path / "wg-quick@wg0.service"
+    service.write_text(service.read_text().replace("=wg-quick ", "=/bin/true "))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", service, tmp_path / "wg-quick.target"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    ours = [line for line in done.stderr.splitlines() if "wg-quick" in line]
+    assert (done.returncode, ours) == (0, [])
