@@ -121,7 +121,6 @@ class Defaults:
         steps: list[Step] = [
             Reversible(DeleteRoutes(name, route, table), AddRoutes(name, route, table))
         ]
-        # In the order in which their inverses, run backwards, give the rules their old places.
         for step in reversed(default_route.leave(mark, [version], self.rules)):
             steps.append(Reversible(step, AddRule(step.rule)))
         if not protected:

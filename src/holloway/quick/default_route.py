@@ -60,16 +60,19 @@ def _take(name: str, mark: int, version: int, facts: Facts) -> Step:
 def leave(mark: int, versions: Iterable[int], present: Sequence[Rule]) -> list[DeleteRule]:
     """Take the rules of `take` away, as far as they are there; the rules of others stay.
 
-    Every interface that takes the default route adds a rule that looks alike, so as many of those
-    stay as there are other interfaces.
+    Every interface that takes the default route adds a guard that looks alike, for the rule that
+    comes next: so it is the one before its own that goes.
     """
     steps: list[DeleteRule] = []
     for version in versions:
         marked, general = rules_for(version, mark)
-        own = present.count(marked)
-        others = sum(1 for rule in present if _is_anothers(rule, marked))
-        alike = max(present.count(general) - others, 0)
-        steps += [DeleteRule(marked)] * own + [DeleteRule(general)] * alike * bool(own)
+        guards: list[Rule] = []
+        for rule in present:
+            if rule == general:
+                guards.append(rule)
+            elif rule == marked:
+                steps += map(DeleteRule, [rule, *guards[-1:]])
+                del guards[-1:]
     return steps
 
 
@@ -89,11 +92,6 @@ def default(version: int, mark: int) -> tuple[Route]:
 def versions_of(networks: Iterable[Network]) -> list[int]:
     """The IP versions whose default route is among networks, in their order."""
     return [network.version for network in networks if network.prefixlen == 0]
-
-
-def _is_anothers(rule: Rule, own: Rule) -> bool:
-    marks = rule.unless_mark is not None and rule.unless_mark == rule.table
-    return marks and rule.version == own.version and rule != own
 
 
 DEFAULTS: Final = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}

@@ -11,7 +11,7 @@ import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import (
     IPv4Interface,
     IPv4Network,
@@ -75,13 +75,15 @@ class Route:
 class Rule:
     """Which table is asked: all packets but those marked `unless_mark`, if that is given.
 
-    `without_default` takes no answer from a default route of the table.
+    `without_default` takes no answer from a default route of the table. `priority` is its place,
+    the lowest first; None is before all that have one, or of a rule to be deleted, any.
     """
 
     version: int
     table: int
     unless_mark: int | None = None
     without_default: bool = False
+    priority: int | None = field(default=None, compare=False)
 
 
 class Netlink:
@@ -204,7 +206,7 @@ class Netlink:
         return True
 
     def rules(self) -> list[Rule]:
-        """`ip rule show`, of those rules that a `Rule` can tell, IPv4 first."""
+        """`ip rule show`, of those rules that a `Rule` can tell, IPv4 first, else in order."""
         with _os_errors():
             found = [
                 (version, entry)
@@ -214,7 +216,7 @@ class Netlink:
         return [rule for version, entry in found if (rule := _rule(version, entry)) is not None]
 
     def add_rule(self, rule: Rule) -> None:
-        """`ip rule add not fwmark MARK table TABLE` and the like; before all but `local`."""
+        """`ip rule add not fwmark MARK table TABLE` and the like."""
         with _os_errors():
             self._route.rule("add", **_rule_fields(rule))
 
@@ -273,15 +275,15 @@ def _rule(version: int, message: _Message) -> Rule | None:
     if (mark is not None) != inverted:
         return None
     suppressed = message.get_attr("FRA_SUPPRESS_PREFIXLEN")
-    return Rule(version, int(message.get_attr("FRA_TABLE")), mark, suppressed == 0)
+    priority = message.get_attr("FRA_PRIORITY")
+    return Rule(version, int(message.get_attr("FRA_TABLE")), mark, suppressed == 0, priority)
 
 
 def _rule_fields(rule: Rule) -> dict[str, int | None]:
-    # Without a priority, the kernel puts a rule before all that have one.
     fields: dict[str, int | None] = {
         "family": _FAMILIES[rule.version],
         "table": rule.table,
-        "priority": None,
+        "priority": rule.priority,  # named even if None, for pyroute2 has one of its own
     }
     if rule.unless_mark is not None:
         fields |= {"fwmark": rule.unless_mark, "flags": RULE_INVERT}

@@ -27,7 +27,7 @@ ADDRESSES = [
     ip_interface(text)
     for text in ("10.1.0.1/24", "10.1.0.2/24", "10.1.0.3/16", "10.2.0.1/32", "fd00::1/64")
 ]
-RULES = [rule for version in (4, 6) for rule in default_route.rules_for(version, 51820)]
+RULES = [rule for v in (4, 6) for rule in reversed(default_route.rules_for(v, 51820))]
 TAKEN = Record(mark=51820, chosen_mark=51820, defaults=(4, 6))
 
 
@@ -134,10 +134,13 @@ def test_an_address_that_changed_is_guarded():
     assert lines(steps) == ["nft -f /dev/fd/63"]
 
 
-def test_the_rules_of_another_interface_stay():
-    others = [Rule(4, 51821, unless_mark=51821), Rule(4, TABLE_MAIN, without_default=True)]
-    own = list(default_route.rules_for(4, 51820))
-    assert [step.rule for step in default_route.leave(51820, [4], [*others, *own])] == own
+def test_the_rules_of_another_interface_stay_in_their_order():
+    guards = [Rule(4, TABLE_MAIN, without_default=True, priority=place) for place in (1, 3)]
+    marked = [Rule(4, 51821, 51821, priority=2), Rule(4, 51820, 51820, priority=4)]
+    present = [guards[0], marked[0], guards[1], marked[1]]
+    for mark, own in ((51820, [4, 3]), (51821, [2, 1])):
+        gone = [step.rule.priority for step in default_route.leave(mark, [4], present)]
+        assert gone == own
 
 
 def test_rules_that_are_not_there_are_not_deleted():
