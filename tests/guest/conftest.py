@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """Boot the guest: HOLLOWAY_GUEST_KERNEL, or one that has the WireGuard module."""
     found = [Path(named)] if (named := os.environ.get("HOLLOWAY_GUEST_KERNEL")) else kernels()
