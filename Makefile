@@ -40,7 +40,7 @@ $(VENV)/.built: $(VENV)/.installed $(RUST_SOURCES)
 	@touch $@
 
 test: check
-	@scripts/debian-packages wireguard-tools iperf3 tcpdump ethtool procps zsh fish
+	@scripts/debian-packages wireguard-tools iperf3 tcpdump systemd ethtool procps zsh fish
 	@scripts/debian-packages mtr-tiny iptables conntrack qrencode zbar-tools dnsmasq-base
 	@scripts/debian-packages qemu-system-x86
 	@scripts/guest-kernel

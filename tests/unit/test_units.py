@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from configparser import ConfigParser
@@ -33,8 +34,9 @@ def test_the_service_waits_for_network_and_names_and_stops_with_the_target():
     assert unit["PartOf"] == "wg-quick.target"
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
 def test_systemd_finds_no_fault(tmp_path: Path):
+    if shutil.which("systemd-analyze") is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("systemd is not installed")
     for unit in UNITS.iterdir():
         shutil.copy(unit, tmp_path)
     shutil.copy(UNITS / "wg-quick@.service", tmp_path / "wg-quick@wg0.service")

@@ -48,10 +48,12 @@ def printed(command: str) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("entry", transcript()[1:], ids=lambda entry: entry.command)
+# The list of interfaces is no device's: `tests/root` compares it with the original's.
+SHOWN = [entry for entry in transcript()[1:] if entry.command != "wg show interfaces"]
+
+
+@pytest.mark.parametrize("entry", SHOWN, ids=lambda entry: entry.command)
 def test_a_device_is_printed_as_recorded(entry: Entry) -> None:
-    if entry.command == "wg show interfaces":
-        pytest.skip("no device is printed there")
     expected = None if entry.status else entry.output
     if entry.command == "wg show all endpoints" and expected is not None:
         # A fault of wg(8) 1.0.20210914: the interface stands in the first row only.
