@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from guide.page import answers, laid, shown_peers, typed, up
 from holloway.lab.topologies import HUB
+from hosts import BIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,9 +39,26 @@ def test_the_connected_peer_comes_first_and_the_other_has_its_addresses_only(lab
 
 def test_watch_wg_draws_it_on_a_terminal(lab: Lab):
     with up(lab, "router:wg0"):
-        terminal = 'script -qec "timeout 2 watch -n 0.5 wg" /dev/null'
-        screen = typed(lab, "router", f"TERM=xterm COLUMNS=100 LINES=40 {terminal}",
-                       check=False).stdout  # fmt: skip
+        screen = drawn(lab, "router", "watch -n 0.5 wg", until=lab.public_key("laptop"))
         assert "interface: wg0" in screen
         assert "private key: (hidden)" in screen
         assert f"peer: {lab.public_key('laptop')}" in screen
+
+
+def drawn(lab: Lab, host: str, command: str, *, until: str) -> str:
+    """Run a command on a terminal until it has drawn something, or for half a minute.
+
+    It gets no chance to tidy up: `watch` can lock up when a signal meets it while it starts.
+    """
+    program = command.split(maxsplit=1)[0]
+    terminal = (
+        f"TERM=xterm COLUMNS=100 LINES=40 timeout -s KILL 30 script -qec '{command}' /dev/null"
+    )
+    screen = b""
+    with lab[host].popen("bash", "-c", f"PATH={BIN}:$PATH; {terminal}") as running:
+        assert running.stdout is not None
+        while until.encode() not in screen and (more := os.read(running.stdout.fileno(), 65536)):
+            screen += more
+        lab.sh(host, f"pkill -KILL -x {program}", check=False)
+        running.stdout.read()
+    return screen.decode()
