@@ -68,6 +68,16 @@ class QuickHost:
         return [line.strip() for line in lines]
 
 
+def wire(host: Host) -> None:
+    """Give a host a resolv.conf of its own, a wired interface, and addresses that stay put."""
+    host.run("sh", "-c", "echo 0 | tee /proc/sys/net/ipv6/conf/*/accept_dad")
+    host.run("sh", "-c", "rm -f /etc/resolv.conf; echo nameserver 192.0.2.53 >/etc/resolv.conf")
+    host.run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "far")
+    for end in ("eth0", "far"):
+        host.run("ip", "link", "set", end, "addrgenmode", "none", "up")
+    host.run("ip", "address", "add", "192.0.2.1/24", "dev", "eth0")
+
+
 def peer(allowed: str = "10.10.11.2/32", *more: str, number: int = 0) -> str:
     """A `[Peer]` section."""
     lines = ["[Peer]", f"PublicKey = {PEER_KEYS[number]}", f"AllowedIPs = {allowed}", *more]

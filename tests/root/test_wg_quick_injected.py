@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from holloway.lab import Host
-from quick_host import PEER_KEYS, QuickHost, peer
+from quick_host import PEER_KEYS, QuickHost, peer, wire
 
 if TYPE_CHECKING:
     import subprocess
@@ -32,12 +32,7 @@ WAYS = ["fail-before", "fail-after", "signal-before", "signal-after"]
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Host]:
     with Host("hwq-injected") as host:
-        host.run("sh", "-c", "echo 0 | tee /proc/sys/net/ipv6/conf/*/accept_dad")
-        host.run("sh", "-c", "rm -f /etc/resolv.conf; echo nameserver 192.0.2.53 >/etc/resolv.conf")
-        host.run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "far")
-        for end in ("eth0", "far"):
-            host.run("ip", "link", "set", end, "addrgenmode", "none", "up")
-        host.run("ip", "address", "add", "192.0.2.1/24", "dev", "eth0")
+        wire(host)
         yield host
 
 

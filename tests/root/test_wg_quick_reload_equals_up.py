@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
 from holloway.lab import Host
-from quick_host import PEER_KEYS, QuickHost, peer
+from quick_host import PEER_KEYS, QuickHost, peer, wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,12 +40,7 @@ LOOKED_AT = (
 @pytest.fixture(scope="module")
 def host() -> Iterator[QuickHost]:
     with Host("hwq-equal") as host:
-        host.run("sh", "-c", "echo 0 | tee /proc/sys/net/ipv6/conf/*/accept_dad")
-        host.run("sh", "-c", "rm -f /etc/resolv.conf; echo nameserver 192.0.2.53 >/etc/resolv.conf")
-        host.run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "far")
-        for end in ("eth0", "far"):
-            host.run("ip", "link", "set", end, "addrgenmode", "none", "up")
-        host.run("ip", "address", "add", "192.0.2.1/24", "dev", "eth0")
+        wire(host)
         host.run("ip", "route", "add", "198.51.100.0/24", "via", "192.0.2.7", "mtu", "1458")
         host.run("ip", "route", "add", "default", "via", "192.0.2.7")
         yield QuickHost(host)
