@@ -31,6 +31,7 @@ pub mod outbound;
 pub mod peer;
 pub mod plane;
 pub mod poll;
+pub mod port;
 pub mod replay;
 pub mod session;
 pub mod shard;

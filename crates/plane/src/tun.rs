@@ -2,7 +2,8 @@
 //!
 //! With a vnet_hdr each packet is preceded by ten bytes (virtio_net_hdr) that say how it is
 //! segmented and whether its checksum is complete; `offload` reads and writes those. Without one
-//! packets come bare. Kernel: drivers/net/tun.c.
+//! packets come bare. Kernel: drivers/net/tun.c. Where the system allows no TUN, its place is taken
+//! by a `port` to a TCP/IP stack within the program.
 #![allow(unsafe_code)]
 
 use std::fs::{File, OpenOptions};
@@ -11,6 +12,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 use libc::{Ioctl, c_int, c_short, c_uint};
+
+use crate::port::{self, Near, Port};
 
 /// The length of the vnet_hdr we ask for.
 pub const VNET_HEADER: usize = 10;
@@ -22,11 +25,18 @@ const CSUM: c_uint = 0x01; // linux/if_tun.h: TUN_F_*
 const TSO: c_uint = 0x02 | 0x04 | 0x08; // TSO4, TSO6, TSO_ECN
 const USO: c_uint = 0x20 | 0x40; // USO4, USO6: Linux 6.2
 
-/// The interface. Reading and writing need no lock; the descriptor is non-blocking.
+/// The interface. Reading and writing need no lock of the caller; the descriptor is non-blocking.
 #[derive(Debug)]
 pub struct Tun {
-    file: File,
+    inner: Inner,
     offloads: Offloads,
+}
+
+/// Who is behind the interface.
+#[derive(Debug)]
+enum Inner {
+    Kernel(File),
+    Program(Near),
 }
 
 /// What the kernel granted.
@@ -73,6 +83,18 @@ impl Tun {
         Self::configured(file, flags & libc::IFF_VNET_HDR != 0)
     }
 
+    /// An interface of this name to a stack within the program, and the stack's end of it.
+    pub fn to_stack(name: &str) -> io::Result<(Self, Port)> {
+        let (near, port) = port::pair(name)?;
+        let offloads = Offloads {
+            vnet_header: true,
+            tso: true,
+            uso: false,
+        };
+        let inner = Inner::Program(near);
+        Ok((Self { inner, offloads }, port))
+    }
+
     fn configured(file: File, vnet_header: bool) -> io::Result<Self> {
         let mut offloads = Offloads {
             vnet_header,
@@ -90,12 +112,17 @@ impl Tun {
             offloads.tso = granted & TSO != 0;
             offloads.uso = granted & USO != 0;
         }
-        Ok(Self { file, offloads })
+        let inner = Inner::Kernel(file);
+        Ok(Self { inner, offloads })
     }
 
     /// Its name as the kernel has it now.
     pub fn name(&self) -> io::Result<String> {
-        let request = attached(&self.file)?;
+        let file = match &self.inner {
+            Inner::Kernel(file) => file,
+            Inner::Program(near) => return Ok(near.name().into()),
+        };
+        let request = attached(file)?;
         let bytes = request.ifr_name.iter().map(|&byte| byte.cast_unsigned());
         let name = bytes.take_while(|&byte| byte != 0).collect();
         String::from_utf8(name).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
@@ -109,12 +136,18 @@ impl Tun {
 
     /// Read one packet with its vnet_hdr, if there is one.
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&self.file).read(buffer)
+        match &self.inner {
+            Inner::Kernel(file) => (&*file).read(buffer),
+            Inner::Program(near) => near.read(buffer),
+        }
     }
 
     /// Write one packet from its parts, the vnet_hdr first if there is one.
     pub fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        (&self.file).write_vectored(parts)
+        match &self.inner {
+            Inner::Kernel(file) => (&*file).write_vectored(parts),
+            Inner::Program(near) => near.write(parts),
+        }
     }
 
     fn set_mtu(&self, mtu: u32) -> io::Result<()> {
@@ -136,7 +169,10 @@ impl Tun {
 
 impl AsRawFd for Tun {
     fn as_raw_fd(&self) -> RawFd {
-        self.file.as_raw_fd()
+        match &self.inner {
+            Inner::Kernel(file) => file.as_raw_fd(),
+            Inner::Program(near) => near.as_raw_fd(),
+        }
     }
 }
 
