@@ -5,6 +5,7 @@ mod error;
 mod events;
 mod peer;
 mod plane;
+mod relay;
 mod tun;
 
 /// The packet plane; see `_native.pyi`.
@@ -20,6 +21,8 @@ mod _native {
     use crate::peer::{Due, Peer};
     #[pymodule_export]
     use crate::plane::Plane;
+    #[pymodule_export]
+    use crate::relay::{Link, Relay};
     #[pymodule_export]
     use crate::tun::Tun;
 

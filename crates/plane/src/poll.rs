@@ -37,7 +37,7 @@ impl AsRawFd for Wake {
     }
 }
 
-/// An epoll set, level-triggered, for reading.
+/// An epoll set: level-triggered and for reading, but for streams.
 #[derive(Debug)]
 pub struct Epoll(OwnedFd);
 
@@ -68,6 +68,19 @@ impl Epoll {
         Ok(())
     }
 
+    /// Watch a stream socket, edge-triggered, for all that can happen to it.
+    pub fn add_stream(&self, fd: RawFd, token: u64) -> io::Result<()> {
+        let changes = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
+        let mut event = libc::epoll_event {
+            events: changes.cast_unsigned(),
+            u64: token,
+        };
+        let epoll = self.0.as_raw_fd();
+        // SAFETY: `event` is valid for the call, which copies it.
+        check(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &raw mut event) })?;
+        Ok(())
+    }
+
     /// Watch `fd` no more.
     pub fn remove(&self, fd: RawFd) {
         let epoll = self.0.as_raw_fd();
@@ -78,15 +91,27 @@ impl Epoll {
 
     /// Block until something is ready, and yield the tokens. Yields none when interrupted.
     pub fn wait<'a>(&self, ready: &'a mut Ready) -> io::Result<impl Iterator<Item = u64> + 'a> {
+        let events = self.wait_for(ready, -1)?;
+        Ok(events.iter().map(|event| event.u64))
+    }
+
+    /// Block for `milliseconds` at most, -1 for ever, and say what is ready. It is nothing when
+    /// interrupted.
+    pub fn wait_for<'a>(
+        &self,
+        ready: &'a mut [libc::epoll_event],
+        milliseconds: i32,
+    ) -> io::Result<&'a [libc::epoll_event]> {
         let size = ready.len().cast_signed() as libc::c_int;
+        let events = ready.as_mut_ptr();
         // SAFETY: `ready` has room for `size` events and outlives the call.
-        let count = unsafe { libc::epoll_wait(self.0.as_raw_fd(), ready.as_mut_ptr(), size, -1) };
+        let count = unsafe { libc::epoll_wait(self.0.as_raw_fd(), events, size, milliseconds) };
         let count = match check(count) {
             Ok(count) => count.cast_unsigned() as usize,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
             Err(error) => return Err(error),
         };
-        Ok(ready[..count].iter().map(|event| event.u64))
+        Ok(&ready[..count])
     }
 }
 

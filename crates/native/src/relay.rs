@@ -1,0 +1,71 @@
+//! `Relay` and `Link`.
+
+use std::os::fd::{AsRawFd, RawFd};
+
+use holloway_plane::poll::duplicate;
+use holloway_relay as relay;
+use pyo3::prelude::*;
+
+use crate::error::os_error;
+
+#[pyclass(frozen, module = "holloway._native")]
+pub struct Relay(relay::Relay);
+
+#[pymethods]
+impl Relay {
+    #[new]
+    fn new() -> PyResult<Self> {
+        relay::Relay::new().map(Self).map_err(os_error)
+    }
+
+    fn fileno(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+
+    #[pyo3(signature = (first, second, /, limit = None))]
+    fn join(&self, first: RawFd, second: RawFd, limit: Option<u64>) -> PyResult<Link> {
+        let first = duplicate(first).map_err(os_error)?;
+        let second = duplicate(second).map_err(os_error)?;
+        self.0
+            .join(first, second, limit)
+            .map(Link)
+            .map_err(os_error)
+    }
+
+    #[pyo3(signature = (id, /))]
+    fn abort(&self, id: u64) {
+        self.0.abort(id);
+    }
+
+    fn ends(&self) -> Vec<(u64, Option<usize>, i32)> {
+        let told = |end: relay::End| {
+            end.failure.map_or((end.id, None, 0), |failure| {
+                (end.id, failure.side, failure.errno)
+            })
+        };
+        self.0.ends().into_iter().map(told).collect()
+    }
+
+    fn moved(&self) -> (u64, u64) {
+        self.0.moved().into()
+    }
+
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.0.close());
+    }
+}
+
+#[pyclass(frozen, module = "holloway._native")]
+pub struct Link(relay::Link);
+
+#[pymethods]
+impl Link {
+    #[getter]
+    fn id(&self) -> u64 {
+        self.0.id()
+    }
+
+    fn moved(&self) -> (u64, u64) {
+        self.0.moved().into()
+    }
+}

@@ -1,0 +1,346 @@
+//! The thread that serves all pairs, and what other threads hold of it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use holloway_plane::poll::{Epoll, Wake};
+
+use crate::pair::{End, Failure, MOST, Moved, Pair, Turn};
+use crate::socket::Socket;
+
+/// A running relay. Dropping it ends every pair as a broken connection ends.
+#[derive(Debug)]
+pub struct Relay {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// A pair that was joined, as whoever joined it sees it.
+#[derive(Debug, Clone)]
+pub struct Link {
+    id: u64,
+    moved: Arc<Moved>,
+}
+
+impl Link {
+    /// What its `End` will name.
+    #[must_use]
+    pub const fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// How many bytes went from the first socket to the second, and back, up to now.
+    #[must_use]
+    pub fn moved(&self) -> [u64; 2] {
+        self.moved.read()
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    epoll: Epoll,
+    wake: Wake,
+    news: Wake,
+    next: AtomicU64,
+    total: Moved,
+    /// None once nobody obeys them any more.
+    commands: Mutex<Option<Vec<Command>>>,
+    ends: Mutex<Vec<End>>,
+}
+
+#[derive(Debug)]
+enum Command {
+    Join(u64, Arc<Moved>, Box<Pair>),
+    Abort(u64),
+    Close,
+}
+
+impl Relay {
+    /// Start the thread.
+    pub fn new() -> io::Result<Self> {
+        let shared = Arc::new(Shared::new()?);
+        shared.epoll.add(shared.wake.as_raw_fd(), WAKE)?;
+        let mut worker = Worker::new(Arc::clone(&shared));
+        let thread = std::thread::Builder::new()
+            .name("holloway-relay".into())
+            .spawn(move || {
+                // A fault must not leave anybody waiting for an end.
+                if !matches!(catch_unwind(AssertUnwindSafe(|| worker.run())), Ok(Ok(()))) {
+                    worker.end_all(libc::EIO);
+                }
+            })?;
+        Ok(Self {
+            shared,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Copy between two stream sockets from now on; both are the relay's. With `limit`, only so
+    /// many bytes go from the first to the second, which is not told of an end after them.
+    pub fn join(&self, first: OwnedFd, second: OwnedFd, limit: Option<u64>) -> io::Result<Link> {
+        let sides = [Socket::new(first)?, Socket::new(second)?];
+        let id = self.shared.next.fetch_add(1, Ordering::Relaxed);
+        let moved = Arc::new(Moved::default());
+        let pair = Box::new(Pair::new(sides, limit));
+        let link = Link {
+            id,
+            moved: Arc::clone(&moved),
+        };
+        if self.shared.command(Command::Join(id, moved, pair)) {
+            Ok(link)
+        } else {
+            Err(io::Error::from_raw_os_error(libc::ESHUTDOWN))
+        }
+    }
+
+    /// End a pair as a broken connection ends; its end is told as ECONNABORTED.
+    pub fn abort(&self, id: u64) {
+        let _ = self.shared.command(Command::Abort(id));
+    }
+
+    /// What ended since the last call.
+    pub fn ends(&self) -> Vec<End> {
+        self.shared.news.clear();
+        std::mem::take(&mut *lock(&self.shared.ends))
+    }
+
+    /// How many bytes went from first sockets to second ones, and back, over all pairs.
+    #[must_use]
+    pub fn moved(&self) -> [u64; 2] {
+        self.shared.total.read()
+    }
+
+    /// End every pair, and the thread; `ends` tells of them still.
+    pub fn close(&self) {
+        let thread = lock(&self.thread).take();
+        if let Some(thread) = thread {
+            let _ = self.shared.command(Command::Close);
+            let _ = thread.join();
+        }
+    }
+}
+
+impl AsRawFd for Relay {
+    /// Readable while there is something in `ends`.
+    fn as_raw_fd(&self) -> RawFd {
+        self.shared.news.as_raw_fd()
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Shared {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            epoll: Epoll::new()?,
+            wake: Wake::new()?,
+            news: Wake::new()?,
+            next: AtomicU64::new(0),
+            total: Moved::default(),
+            commands: Mutex::new(Some(Vec::new())),
+            ends: Mutex::default(),
+        })
+    }
+
+    /// Hand it to the thread; false when that has ended.
+    fn command(&self, command: Command) -> bool {
+        let mut commands = lock(&self.commands);
+        let is_obeyed = commands
+            .as_mut()
+            .map(|commands| commands.push(command))
+            .is_some();
+        drop(commands);
+        self.wake.set();
+        is_obeyed
+    }
+}
+
+#[derive(Debug)]
+struct Slot {
+    id: u64,
+    moved: Arc<Moved>,
+    pair: Box<Pair>,
+    is_queued: bool,
+}
+
+/// What the thread owns.
+struct Worker {
+    shared: Arc<Shared>,
+    slots: Vec<Option<Slot>>,
+    vacant: Vec<usize>,
+    /// Slots that are done with, but which this batch of events may still speak of.
+    left: Vec<usize>,
+    queue: VecDeque<usize>,
+    buffer: Vec<u8>,
+}
+
+impl Worker {
+    fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            slots: Vec::new(),
+            vacant: Vec::new(),
+            left: Vec::new(),
+            queue: VecDeque::new(),
+            buffer: vec![0; MOST],
+        }
+    }
+
+    fn run(&mut self) -> io::Result<()> {
+        let mut ready = [libc::epoll_event { events: 0, u64: 0 }; 256];
+        loop {
+            let patience = if self.queue.is_empty() { -1 } else { 0 };
+            let shared = Arc::clone(&self.shared);
+            for event in shared.epoll.wait_for(&mut ready, patience)? {
+                let (token, events) = (event.u64, event.events);
+                if token != WAKE {
+                    self.take_note(token, events);
+                } else if !self.obey() {
+                    return Ok(());
+                }
+            }
+            for _ in 0..self.queue.len() {
+                if let Some(index) = self.queue.pop_front() {
+                    self.turn(index);
+                }
+            }
+            self.vacant.append(&mut self.left);
+        }
+    }
+
+    /// Do what other threads asked for; false when that is to end.
+    fn obey(&mut self) -> bool {
+        self.shared.wake.clear();
+        let commands = lock(&self.shared.commands).replace(Vec::new());
+        for command in commands.into_iter().flatten() {
+            match command {
+                Command::Join(id, moved, pair) => self.join(id, moved, pair),
+                Command::Abort(id) => self.abort(id),
+                Command::Close => {
+                    self.end_all(libc::ECONNABORTED);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn join(&mut self, id: u64, moved: Arc<Moved>, pair: Box<Pair>) {
+        let index = self.vacant.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        for (side, socket) in pair.sides().iter().enumerate() {
+            let token = (index * 2 + side) as u64;
+            if let Err(error) = self.shared.epoll.add_stream(socket.as_raw_fd(), token) {
+                self.left.push(index);
+                let errno = error.raw_os_error().unwrap_or(libc::EIO);
+                let failure = Failure {
+                    side: Some(side),
+                    errno,
+                };
+                return self.end(id, *pair, Some(failure));
+            }
+        }
+        let is_queued = true;
+        self.slots[index] = Some(Slot {
+            id,
+            moved,
+            pair,
+            is_queued,
+        });
+        self.queue.push_back(index);
+    }
+
+    fn abort(&mut self, id: u64) {
+        let is_it = |slot: &Option<Slot>| slot.as_ref().is_some_and(|slot| slot.id == id);
+        if let Some(index) = self.slots.iter().position(is_it) {
+            self.finish(index, Some(ABORTED));
+        }
+    }
+
+    fn take_note(&mut self, token: u64, events: u32) {
+        let (index, side) = ((token / 2) as usize, (token % 2) as usize);
+        let Some(slot) = self.slots.get_mut(index).and_then(Option::as_mut) else {
+            return;
+        };
+        let has = |flags: libc::c_int| events & flags.cast_unsigned() != 0;
+        let is_broken = has(libc::EPOLLERR | libc::EPOLLHUP);
+        let readable = is_broken || has(libc::EPOLLIN | libc::EPOLLRDHUP);
+        slot.pair
+            .ready(side, readable, is_broken || has(libc::EPOLLOUT));
+        if has(libc::EPOLLERR)
+            && slot.pair.is_heard(side)
+            && let Some(failure) = slot.pair.failure(side)
+        {
+            return self.finish(index, Some(failure));
+        }
+        if !std::mem::replace(&mut slot.is_queued, true) {
+            self.queue.push_back(index);
+        }
+    }
+
+    fn turn(&mut self, index: usize) {
+        let Some(slot) = &mut self.slots[index] else {
+            return;
+        };
+        match slot
+            .pair
+            .turn(&mut self.buffer, &[&slot.moved, &self.shared.total])
+        {
+            Turn::Waits => slot.is_queued = false,
+            Turn::Goes => self.queue.push_back(index),
+            Turn::Over(failure) => self.finish(index, failure),
+        }
+    }
+
+    fn finish(&mut self, index: usize, failure: Option<Failure>) {
+        if let Some(slot) = self.slots[index].take() {
+            self.left.push(index);
+            self.end(slot.id, *slot.pair, failure);
+        }
+    }
+
+    fn end(&self, id: u64, pair: Pair, failure: Option<Failure>) {
+        if failure.is_some() {
+            pair.reset();
+        } else {
+            drop(pair);
+        }
+        lock(&self.shared.ends).push(End { id, failure });
+        self.shared.news.set();
+    }
+
+    fn end_all(&mut self, errno: i32) {
+        let failure = Some(Failure { side: None, errno });
+        for index in 0..self.slots.len() {
+            self.finish(index, failure);
+        }
+        let commands = lock(&self.shared.commands).take();
+        for command in commands.into_iter().flatten() {
+            if let Command::Join(id, _, pair) = command {
+                self.end(id, *pair, failure);
+            }
+        }
+    }
+}
+
+/// Nothing can poison what these locks guard: they are held for a push or a take.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const WAKE: u64 = u64::MAX;
+const ABORTED: Failure = Failure {
+    side: None,
+    errno: libc::ECONNABORTED,
+};

@@ -1,0 +1,131 @@
+//! Stream sockets as the relay uses them: look, send, consume. Wrappers of system calls, no policy.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+/// Seconds of silence before a connection is asked whether it still stands, between questions, and
+/// how many unanswered ones end it. This is how a half-closed connection whose other end is gone
+/// comes to its end.
+const KEEPALIVE: [(libc::c_int, libc::c_int); 3] = [
+    (libc::TCP_KEEPIDLE, 300),
+    (libc::TCP_KEEPINTVL, 30),
+    (libc::TCP_KEEPCNT, 4),
+];
+
+/// A stream socket, of any family.
+#[derive(Debug)]
+pub struct Socket(OwnedFd);
+
+impl Socket {
+    /// Take it over: it will not block, and what TCP has of options suits a relay.
+    pub fn new(fd: OwnedFd) -> io::Result<Self> {
+        let raw = fd.as_raw_fd();
+        // SAFETY: no pointers.
+        let flags = check(unsafe { libc::fcntl(raw, libc::F_GETFL) })?;
+        // SAFETY: no pointers.
+        check(unsafe { libc::fcntl(raw, libc::F_SETFL, flags | libc::O_NONBLOCK) })?;
+        // What cannot be set here has no use here: a socket of another family than TCP.
+        let _ = set(raw, libc::IPPROTO_TCP, libc::TCP_NODELAY, &1_i32);
+        let _ = set(raw, libc::SOL_SOCKET, libc::SO_KEEPALIVE, &1_i32);
+        for (option, value) in KEEPALIVE {
+            let _ = set(raw, libc::IPPROTO_TCP, option, &value);
+        }
+        Ok(Self(fd))
+    }
+
+    /// Copy what has come, up to the buffer's size, and leave it there. 0 is the end.
+    pub fn look(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.receive(buffer, libc::MSG_PEEK)
+    }
+
+    /// Take away what was looked at. TCP does not copy it again: that is what MSG_TRUNC means
+    /// there (tcp(7)); other families copy it into the buffer, which has the room.
+    pub fn consume(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.receive(buffer, libc::MSG_TRUNC)
+    }
+
+    fn receive(&self, buffer: &mut [u8], flags: libc::c_int) -> io::Result<usize> {
+        let flags = flags | libc::MSG_DONTWAIT;
+        // SAFETY: the pointer and the length are those of one slice that we alone hold.
+        count(unsafe {
+            libc::recv(
+                self.as_raw_fd(),
+                buffer.as_mut_ptr().cast(),
+                buffer.len(),
+                flags,
+            )
+        })
+    }
+
+    /// Send as much as there is room for.
+    pub fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+        // SAFETY: the pointer and the length are those of one slice.
+        count(unsafe { libc::send(self.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), flags) })
+    }
+
+    /// Tell the other end that no more will come.
+    pub fn finish(&self) -> io::Result<()> {
+        // SAFETY: no pointers.
+        check(unsafe { libc::shutdown(self.as_raw_fd(), libc::SHUT_WR) })?;
+        Ok(())
+    }
+
+    /// The error that the socket holds, once.
+    pub fn error(&self) -> Option<i32> {
+        let mut errno: libc::c_int = 0;
+        let mut size = size_of::<libc::c_int>() as libc::socklen_t;
+        let fd = self.as_raw_fd();
+        // SAFETY: the value and its size are ours and valid for the call.
+        let result = unsafe {
+            libc::getsockopt(
+                fd,
+                libc::SOL_SOCKET,
+                libc::SO_ERROR,
+                (&raw mut errno).cast(),
+                &raw mut size,
+            )
+        };
+        (result == 0 && errno != 0).then_some(errno)
+    }
+
+    /// Close it so that the other end sees a broken connection and not an orderly end.
+    pub fn reset(self) {
+        let linger = libc::linger {
+            l_onoff: 1,
+            l_linger: 0,
+        };
+        let _ = set(self.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, &linger);
+    }
+}
+
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+/// Whether an error only says that there is nothing to do now.
+pub fn is_idle(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+}
+
+fn set<T>(fd: RawFd, level: libc::c_int, option: libc::c_int, value: &T) -> io::Result<()> {
+    let size = size_of::<T>() as libc::socklen_t;
+    let pointer = std::ptr::from_ref(value).cast();
+    // SAFETY: the pointer is to a value of that size, valid for the call.
+    check(unsafe { libc::setsockopt(fd, level, option, pointer, size) })?;
+    Ok(())
+}
+
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(result)
+}
+
+fn count(result: isize) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
