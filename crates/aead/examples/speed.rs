@@ -8,26 +8,27 @@ use std::time::Instant;
 use holloway_aead::{Key, TAG, Variant, nonce};
 
 const ROUNDS: usize = 9;
-const PACKETS: u64 = 20_000;
+const PACKETS: u64 = 10_000;
 
 fn main() {
-    println!("bytes  together  ring ns  avx512 ns  ratio");
-    for length in [64, 128, 576, 1420] {
-        for together in [1, 2, 3, 8, 45] {
-            let [ring, wide] = medians(length, together);
+    println!("bytes  together  ring ns  avx2 ns  ratio  avx512 ns  ratio");
+    for length in [64, 128, 576, 1420, 4000, 8920] {
+        for together in [1, 2, 3, 4, 5, 6, 8, 45] {
+            let [ring, avx2, wide] = medians(length, together);
             println!(
-                "{length:5}  {together:8}  {ring:7.0}  {wide:9.0}  {:5.2}",
+                "{length:5}  {together:8}  {ring:7.0}  {avx2:7.0}  {:5.2}  {wide:9.0}  {:5.2}",
+                ring / avx2,
                 ring / wide
             );
         }
     }
 }
 
-/// Of ring and, where there is one, of the other variant.
-fn medians(length: usize, together: u64) -> [f64; 2] {
-    let variants = [Variant::Ring, Variant::Avx512];
-    let keys = variants.map(|variant| variant.available().then(|| Key::with(&[7; 32], variant)));
-    let mut times = [const { Vec::new() }; 2];
+/// Of each variant that there is.
+fn medians(length: usize, together: u64) -> [f64; 3] {
+    let keys =
+        Variant::ALL.map(|variant| variant.available().then(|| Key::with(&[7; 32], variant)));
+    let mut times = [const { Vec::new() }; 3];
     for _ in 0..ROUNDS {
         for (key, times) in keys.iter().zip(&mut times) {
             times.push(

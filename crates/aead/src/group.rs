@@ -1,14 +1,11 @@
 //! Up to eight packets of one length, on their way through the cipher together.
 
+use crate::{Nonce, TAG, Variant};
 #[cfg(target_arch = "x86_64")]
-use crate::wide;
-use crate::{Nonce, TAG};
+use crate::{avx2, wide};
 
 /// The most packets of a group.
 pub const LANES: usize = 8;
-/// A group costs the same however many packets it has: as much as about three of ring's.
-const WORTH_IT: usize = 3;
-
 /// Packets, each a text and 16 bytes of tag, with their nonces.
 #[derive(Debug, Default)]
 pub struct Group<'a> {
@@ -50,10 +47,20 @@ impl<'a> Group<'a> {
         self.count += 1;
     }
 
-    /// Whether all at once is faster than one after the other.
+    /// Whether all at once is faster than one after the other. A group costs the same however many
+    /// packets it has, so it takes as many as cost ring more (measured: `examples/speed.rs`).
     #[must_use]
-    pub const fn is_worth_it(&self) -> bool {
-        self.count >= WORTH_IT
+    pub const fn is_worth_it(&self, variant: Variant) -> bool {
+        let least = match (variant, self.length) {
+            (Variant::Avx512, _) | (Variant::Avx2, ..=96) => 3,
+            (Variant::Avx2, ..=192) => 4,
+            (Variant::Avx2, ..=448) => 5,
+            (Variant::Avx2, ..=800) => 6,
+            (Variant::Avx2, ..=1600) => 7,
+            (Variant::Avx2, ..=4096) => LANES,
+            (Variant::Avx2 | Variant::Ring, _) => return false,
+        };
+        self.count >= least
     }
 
     /// Take all packets out.
@@ -65,7 +72,14 @@ impl<'a> Group<'a> {
     /// Encrypt or decrypt the texts in place; the tags of the ciphertexts.
     #[cfg(target_arch = "x86_64")]
     #[allow(unsafe_code)]
-    pub(crate) fn crypt<const SEAL: bool>(&mut self, key: &[u32; 8]) -> [u128; LANES] {
+    pub(crate) fn crypt<const SEAL: bool>(
+        &mut self,
+        variant: Variant,
+        key: &[u32; 8],
+    ) -> [u128; LANES] {
+        if variant == Variant::Avx2 {
+            return self.crypt_avx2::<SEAL>(key);
+        }
         let mut nonces = [Nonce::default(); LANES];
         let mut texts = [std::ptr::null_mut(); LANES];
         for (number, (nonce, packet)) in self.packets.iter_mut().flatten().enumerate() {
@@ -76,5 +90,20 @@ impl<'a> Group<'a> {
         // SAFETY: keys that come here are made only where the processor has what it takes
         // (`Key::with`). The texts are distinct exclusive slices of `length` bytes.
         unsafe { wide::crypt::<SEAL>(key, &nonces, texts, self.length - TAG) }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[allow(unsafe_code)]
+    fn crypt_avx2<const SEAL: bool>(&mut self, key: &[u32; 8]) -> [u128; LANES] {
+        let length = self.length - TAG;
+        let mut nonces = [Nonce::default(); LANES];
+        let mut texts: [&mut [u8]; LANES] = Default::default();
+        for (number, (nonce, packet)) in self.packets.iter_mut().flatten().enumerate() {
+            nonces[number] = *nonce;
+            texts[number] = &mut packet[..length];
+        }
+        // SAFETY: keys that come here are made only where the processor has what it takes
+        // (`Key::with`).
+        unsafe { avx2::crypt::<SEAL>(key, &nonces, &mut texts[..self.count]) }
     }
 }

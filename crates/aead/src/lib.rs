@@ -1,9 +1,11 @@
 //! One direction's transport key: ChaCha20-Poly1305 with no additional data (RFC 8439; WireGuard
 //! paper, 5.4.6), for one packet or for a run of them.
 //!
-//! Runs of packets of one length go to `wide` where the processor has AVX-512, all else to ring. Both
-//! give the same bytes. Called by the plane's sessions; knows no packet format.
+//! Runs of packets of one length go to `wide` where the processor has AVX-512, to `avx2` where it has
+//! that, all else to ring. All give the same bytes. Called by the plane's sessions; knows no packet format.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod group;
 mod ring_key;
 #[cfg(target_arch = "x86_64")]
@@ -37,21 +39,42 @@ pub fn nonce(counter: u64) -> Nonce {
 pub enum Variant {
     /// ring, a packet at a time.
     Ring,
+    /// Eight packets at a time, with AVX2.
+    Avx2,
     /// Eight packets at a time, with AVX-512.
     Avx512,
 }
 
 impl Variant {
-    /// The fastest that this processor has, or the one that `HOLLOWAY_AEAD` names (`ring`,
-    /// `avx512`) if the processor has it. Asked once a process.
+    /// All of them, the fastest last.
+    pub const ALL: [Self; 3] = [Self::Ring, Self::Avx2, Self::Avx512];
+
+    /// Its name in `HOLLOWAY_AEAD`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ring => "ring",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
+
+    /// The fastest that this processor has, or the one that `HOLLOWAY_AEAD` names if the processor
+    /// has it. Asked once a process.
     #[must_use]
     pub fn chosen() -> Self {
         static CHOSEN: OnceLock<Variant> = OnceLock::new();
-        *CHOSEN.get_or_init(|| match std::env::var(VARIANT).as_deref() {
-            Ok("ring") => Self::Ring,
-            _ if Self::Avx512.available() => Self::Avx512,
-            _ => Self::Ring,
-        })
+        *CHOSEN.get_or_init(|| Self::of(std::env::var(VARIANT).ok().as_deref()))
+    }
+
+    /// The one of this name, or else the fastest, of those that this processor has.
+    #[must_use]
+    pub fn of(name: Option<&str>) -> Self {
+        let mut available = Self::ALL.into_iter().rev().filter(|it| it.available());
+        let fastest = available.clone().next().unwrap_or(Self::Ring);
+        available
+            .find(|it| Some(it.name()) == name)
+            .unwrap_or(fastest)
     }
 
     /// Whether this processor has it.
@@ -60,9 +83,11 @@ impl Variant {
         match self {
             Self::Ring => true,
             #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => avx2::available(),
+            #[cfg(target_arch = "x86_64")]
             Self::Avx512 => wide::available(),
             #[cfg(not(target_arch = "x86_64"))]
-            Self::Avx512 => false,
+            Self::Avx2 | Self::Avx512 => false,
         }
     }
 }
@@ -113,8 +138,8 @@ impl Key {
     /// were authentic. What is left of the others means nothing.
     pub fn open(&self, group: &mut Group<'_>, mut tell: impl FnMut(bool)) {
         #[cfg(target_arch = "x86_64")]
-        if self.variant == Variant::Avx512 && group.is_worth_it() {
-            let tags = group.crypt::<false>(&self.words);
+        if group.is_worth_it(self.variant) {
+            let tags = group.crypt::<false>(self.variant, &self.words);
             for ((_, packet), tag) in group.drain().zip(tags) {
                 let at = packet.len() - TAG;
                 let given = packet[at..]
@@ -132,8 +157,8 @@ impl Key {
 
     fn seal_group(&self, group: &mut Group<'_>) {
         #[cfg(target_arch = "x86_64")]
-        if self.variant == Variant::Avx512 && group.is_worth_it() {
-            let tags = group.crypt::<true>(&self.words);
+        if group.is_worth_it(self.variant) {
+            let tags = group.crypt::<true>(self.variant, &self.words);
             for ((_, packet), tag) in group.drain().zip(tags) {
                 let at = packet.len() - TAG;
                 packet[at..].copy_from_slice(&tag.to_le_bytes());

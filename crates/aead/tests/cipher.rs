@@ -1,12 +1,14 @@
 //! Every variant against ring, RFC 8439 and Wycheproof.
 
-use holloway_aead::{Group, Key, Nonce, TAG, Variant, nonce};
+use std::process::Command;
+
+use holloway_aead::{Group, Key, Nonce, TAG, VARIANT, Variant, nonce};
 use proptest::prelude::*;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce as RingNonce, UnboundKey};
 
 /// The variants of this processor, and ring among them.
 fn variants() -> impl Iterator<Item = Variant> {
-    [Variant::Ring, Variant::Avx512]
+    Variant::ALL
         .into_iter()
         .filter(|variant| variant.available())
 }
@@ -88,11 +90,13 @@ fn every_length_up_to_1500_gives_the_same_bytes_as_ring() {
     let key: [u8; 32] = bytes(1, 32).try_into().expect("32 bytes");
     for variant in variants() {
         for length in 0..=1500 {
-            let count = 1 + length as u64 % 10;
-            let texts: Vec<_> = (0..count)
-                .map(|number| (number << 40 | 7, bytes(length as u64 + number, length)))
-                .collect();
-            check(variant, &key, &texts);
+            // A full group, which no variant leaves to ring, and fewer or more.
+            for count in [8, 1 + length as u64 % 10] {
+                let texts: Vec<_> = (0..count)
+                    .map(|number| (number << 40 | 7, bytes(length as u64 + number, length)))
+                    .collect();
+                check(variant, &key, &texts);
+            }
         }
     }
 }
@@ -205,6 +209,37 @@ fn the_rfcs_example_is_encrypted_as_printed() {
 }
 
 #[test]
-fn a_variant_is_chosen_that_the_processor_has() {
-    assert!(Variant::chosen().available());
+fn each_variant_can_be_named_and_else_the_fastest_is_chosen() {
+    let fastest = variants().last().expect("ring at least");
+    for variant in variants() {
+        assert_eq!(Variant::of(Some(variant.name())), variant);
+    }
+    for name in [None, Some(""), Some("none such")] {
+        assert_eq!(Variant::of(name), fastest);
+    }
+}
+
+/// The choice is made once a process, so each name gets a process: this test again.
+#[test]
+fn the_environment_variable_pins_a_variant() {
+    if let Ok(name) = std::env::var(VARIANT) {
+        assert_eq!(Variant::chosen(), Variant::of(Some(&name)));
+        println!("chosen: {}", Variant::chosen().name());
+        return;
+    }
+    let this = std::env::current_exe().expect("this program");
+    for variant in variants() {
+        let output = Command::new(&this)
+            .args([
+                "--exact",
+                "--nocapture",
+                "the_environment_variable_pins_a_variant",
+            ])
+            .env(VARIANT, variant.name())
+            .output()
+            .expect("a process");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let chosen = format!("chosen: {}\n", variant.name());
+        assert!(output.status.success() && said.contains(&chosen), "{said}");
+    }
 }
