@@ -4,6 +4,7 @@
 #   make check   formatting, lints, types, import rules
 #   make guest   our tools beside the kernel's own WireGuard, in a virtual machine (as root)
 #   make bench   side by side with other implementations (as root; BENCH=--quick for a glance)
+#   make report  the benchmark's page, picture and the README's ratios, from docs/benchmarks/results.json
 #   make bench-configuration   wg with 10,000 peers beside the original on wireguard-go (as root)
 #   make soak    traffic both ways for SOAK_SECONDS (as root)
 #   make format  put the code in its form
@@ -15,15 +16,21 @@ BIN := $(VENV)/bin
 FUZZ_SECONDS ?= 60
 BENCH ?=
 SOAK_SECONDS ?= 600
+LAUNCHER := src/holloway/net/holloway-namespace
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: demo test check guest bench bench-configuration soak format fuzz loom build clean
+.PHONY: demo test check guest bench report bench-configuration transfer soak format fuzz loom build clean
 .DELETE_ON_ERROR:
 
 demo: build
 	@$(BIN)/holloway demo
 
-build: $(VENV)/.built
+build: $(VENV)/.built $(LAUNCHER)
+
+# Small and without symbols, for every wheel carries it.
+$(LAUNCHER): Cargo.toml Cargo.lock $(shell find crates/namespace -type f)
+	@cargo rustc --release --quiet -p holloway-namespace -- -C strip=symbols -C panic=abort
+	@install -m 755 target/release/holloway-namespace $@
 
 $(VENV)/.installed: requirements-dev.txt
 	@scripts/debian-packages iproute2 nftables iputils-ping
@@ -67,6 +74,9 @@ bench: build
 	@scripts/debian-packages wireguard-tools iperf3
 	@scripts/peers
 	$(BIN)/python bench/compare.py $(BENCH)
+
+report: build
+	$(BIN)/python bench/report.py
 
 bench-configuration: build
 	@scripts/debian-packages wireguard-tools

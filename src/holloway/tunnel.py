@@ -19,6 +19,7 @@ from holloway.core.device import Device
 
 if TYPE_CHECKING:
     from holloway import model
+    from holloway.key import Key
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,10 @@ class Tunnel:
             self._device.configure(now(), update)
         finally:
             self._set_timer()
+
+    def has_endpoint(self, public_key: Key) -> bool:
+        """Whether it is known where this peer is, configured or discovered."""
+        return self._device.has_endpoint(public_key)
 
     def link_changed(self, *, up: bool, mtu: int) -> None:
         """Follow the interface: sockets are open and timers run only while it is up.

@@ -6,6 +6,7 @@ stack knows numeric addresses only; names, allowed IPs and streams are above it,
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     """A numeric IPv4 or IPv6 address and a port."""
 
 AnyProtocol = TypeVar("AnyProtocol", bound="asyncio.DatagramProtocol")
+
+
+def family_of(host: str) -> socket.AddressFamily:
+    """The family of a numeric address."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 class Listener(Protocol):
@@ -49,14 +55,17 @@ class Stack(Protocol):
     the tunnel's MTU; `await stack.open()` then does what may take time or fail.
     """
 
-    name: str
-    """`kernel` or `userspace`."""
+    @property
+    def name(self) -> str:
+        """`kernel` or `userspace`."""
 
-    tun: _native.Tun
-    """What the tunnel serves; there after `open`."""
+    @property
+    def tun(self) -> _native.Tun:
+        """What the tunnel serves; there after `open`."""
 
-    died: asyncio.Future[OSError]
-    """Done when the stack has ended by itself, with the reason as its result."""
+    @property
+    def died(self) -> asyncio.Future[OSError]:
+        """Done when the stack has ended by itself, with the reason as its result."""
 
     async def open(self) -> None:
         """Start; raises OSError. What was begun is undone if it fails or is cancelled."""
@@ -82,7 +91,7 @@ class Stack(Protocol):
         """
 
     async def listen(self, address: Address, *, backlog: int) -> Listener:
-        """Listen for TCP connections; `0.0.0.0` or `::` is all of our addresses."""
+        """Listen for TCP connections; `0.0.0.0` and `::` are all our addresses of one family."""
 
     async def datagram_endpoint(
         self,

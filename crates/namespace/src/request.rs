@@ -1,0 +1,154 @@
+//! What we are asked for: text, a message a request.
+//!
+//! The first is `start` with lines `name`, `mtu`, `gso` and `address`, each with its value; all
+//! later ones are `socket FAMILY TYPE PROTOCOL` in the system's numbers.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use crate::failure::Failure;
+
+/// What the interface shall be.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Start {
+    /// The interface's name.
+    pub name: String,
+    /// Its MTU.
+    pub mtu: u32,
+    /// The largest superpacket it is to be given; 0 leaves it to the system.
+    pub gso: u32,
+    /// Our addresses and the lengths of their networks.
+    pub addresses: Vec<(IpAddr, u8)>,
+}
+
+/// The arguments of socket(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Socket {
+    /// AF_INET and the like.
+    pub family: i32,
+    /// SOCK_STREAM and the like.
+    pub kind: i32,
+    /// IPPROTO_TCP and the like, or 0.
+    pub protocol: i32,
+}
+
+impl FromStr for Start {
+    type Err = Failure;
+
+    fn from_str(text: &str) -> Result<Self, Failure> {
+        let mut lines = text.lines();
+        if lines.next() != Some("start") {
+            return Err(Failure::BAD_REQUEST);
+        }
+        let mut start = Self {
+            name: String::new(),
+            mtu: 0,
+            gso: 0,
+            addresses: Vec::new(),
+        };
+        for line in lines {
+            let (key, value) = line.split_once(' ').ok_or(Failure::BAD_REQUEST)?;
+            match key {
+                "name" => start.name = value.to_owned(),
+                "mtu" => start.mtu = number(value)?,
+                "gso" => start.gso = number(value)?,
+                "address" => start.addresses.push(network(value)?),
+                _ => return Err(Failure::BAD_REQUEST),
+            }
+        }
+        Ok(start)
+    }
+}
+
+impl FromStr for Socket {
+    type Err = Failure;
+
+    fn from_str(text: &str) -> Result<Self, Failure> {
+        let mut words = text.split(' ');
+        let mut next = || words.next().ok_or(Failure::BAD_REQUEST);
+        if next()? != "socket" {
+            return Err(Failure::BAD_REQUEST);
+        }
+        let socket = Self {
+            family: number(next()?)?,
+            kind: number(next()?)?,
+            protocol: number(next()?)?,
+        };
+        if words.next().is_some() {
+            return Err(Failure::BAD_REQUEST);
+        }
+        Ok(socket)
+    }
+}
+
+fn network(text: &str) -> Result<(IpAddr, u8), Failure> {
+    let (address, length) = text.split_once('/').ok_or(Failure::BAD_REQUEST)?;
+    let address: IpAddr = number(address)?;
+    let length: u8 = number(length)?;
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    if length > most {
+        return Err(Failure::BAD_REQUEST);
+    }
+    Ok((address, length))
+}
+
+fn number<T: FromStr>(text: &str) -> Result<T, Failure> {
+    text.parse().map_err(|_| Failure::BAD_REQUEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_names_the_interface_and_its_addresses() {
+        let start: Start =
+            "start\nname wg0\nmtu 1420\ngso 61600\naddress 10.0.0.2/24\naddress fd00::2/64"
+                .parse()
+                .expect("well formed");
+        assert_eq!(
+            (start.name.as_str(), start.mtu, start.gso),
+            ("wg0", 1420, 61600)
+        );
+        let four = (IpAddr::from([10, 0, 0, 2]), 24);
+        assert_eq!(start.addresses[0], four);
+        assert_eq!(start.addresses[1].1, 64);
+    }
+
+    #[test]
+    fn a_socket_request_has_three_numbers() {
+        let socket: Socket = "socket 2 1 0".parse().expect("well formed");
+        let wanted = Socket {
+            family: 2,
+            kind: 1,
+            protocol: 0,
+        };
+        assert_eq!(socket, wanted);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        for text in [
+            "",
+            "socket",
+            "socket 2 1",
+            "socket 2 1 0 0",
+            "socket 2 1 x",
+            "sock 2 1 0",
+        ] {
+            assert_eq!(text.parse::<Socket>(), Err(Failure::BAD_REQUEST), "{text}");
+        }
+        for text in [
+            "",
+            "begin",
+            "start\nmtu",
+            "start\nmtu many",
+            "start\ncolour red",
+            "start\naddress 10.0.0.1",
+            "start\naddress 10.0.0.1/33",
+            "start\naddress ::1/129",
+        ] {
+            assert_eq!(text.parse::<Start>(), Err(Failure::BAD_REQUEST), "{text}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Serves one program until it ends: the namespace first, then sockets.
+
+use std::io;
+use std::os::fd::{OwnedFd, RawFd};
+use std::str::{FromStr, from_utf8};
+
+use crate::failure::{Failure, Step};
+use crate::request::{Socket, Start};
+use crate::{interface, namespace, system};
+
+/// Serve the program at the other end of `control`.
+///
+/// An error is one of `control` itself; every other is told to the program.
+pub fn serve(control: RawFd) -> io::Result<()> {
+    let control = system::own(control)?;
+    // A terminal and a supervisor signal the whole group, when the program may have much to end.
+    system::ignore(&[libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP]);
+    // Its end of `control` may live on in a fork of it, so the program itself is watched too.
+    let parent = system::watch_parent()?;
+    let mut buffer = vec![0; MOST];
+    let Some(start) = next(&control, &parent, &mut buffer)? else {
+        return Ok(());
+    };
+    if !answer(&control, parse(start).and_then(|start| begin(&start)))? {
+        return Ok(());
+    }
+    while let Some(request) = next(&control, &parent, &mut buffer)? {
+        answer(&control, parse(request).and_then(|request| open(&request)))?;
+    }
+    Ok(())
+}
+
+/// The next request; none when the program has gone or wants no more.
+fn next<'a>(
+    control: &OwnedFd,
+    parent: &OwnedFd,
+    buffer: &'a mut [u8],
+) -> io::Result<Option<&'a [u8]>> {
+    if !system::wait(control, parent)? {
+        return Ok(None);
+    }
+    let message = system::receive(control, buffer)?;
+    Ok((!message.is_empty()).then_some(message))
+}
+
+/// Send what came of a request; whether it was good.
+fn answer(control: &OwnedFd, result: Result<OwnedFd, Failure>) -> io::Result<bool> {
+    match result {
+        Ok(descriptor) => system::send_descriptor(control, b"ok", &descriptor).map(|()| true),
+        Err(failure) => system::send(control, failure.reply().as_bytes()).map(|()| false),
+    }
+}
+
+fn parse<T: FromStr<Err = Failure>>(message: &[u8]) -> Result<T, Failure> {
+    from_utf8(message)
+        .map_err(|_| Failure::BAD_REQUEST)?
+        .parse()
+}
+
+fn begin(start: &Start) -> Result<OwnedFd, Failure> {
+    namespace::enter()?;
+    interface::create(start)
+}
+
+fn open(request: &Socket) -> Result<OwnedFd, Failure> {
+    system::socket(request.family, request.kind, request.protocol).step("socket")
+}
+
+/// The longest request: many addresses.
+const MOST: usize = 1 << 16;

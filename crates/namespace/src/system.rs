@@ -1,0 +1,166 @@
+//! System calls as safe functions; everything unsafe is here.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::mem;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr;
+
+use libc::{c_int, c_short, c_uint, c_ulong};
+
+/// Programs we start shall not inherit it.
+pub fn own(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: no pointers; an invalid descriptor is an error.
+    check(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) })?;
+    // SAFETY: it is open, as the call shows, and it was given to us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Go on when a terminal or a supervisor tells the whole group to end: our end is the program's.
+pub fn ignore(signals: &[c_int]) {
+    for &signal in signals {
+        // SAFETY: SIG_IGN runs no code of ours.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+}
+
+/// A descriptor that becomes readable when our parent ends; an error if it has ended.
+pub fn watch_parent() -> io::Result<OwnedFd> {
+    // SAFETY: no arguments.
+    let parent = unsafe { libc::getppid() };
+    // SAFETY: no pointers.
+    let watch = new_fd(unsafe { libc::syscall(libc::SYS_pidfd_open, parent, 0) } as c_int)?;
+    // SAFETY: no arguments.
+    if unsafe { libc::getppid() } != parent {
+        return Err(io::Error::from_raw_os_error(libc::ESRCH));
+    }
+    Ok(watch)
+}
+
+/// Wait until the first has something to read, or its other end is gone: true; false if the second
+/// is readable.
+pub fn wait(first: &OwnedFd, second: &OwnedFd) -> io::Result<bool> {
+    let entry = |fd: &OwnedFd| libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    let mut entries = [entry(first), entry(second)];
+    loop {
+        // SAFETY: an array of two entries.
+        match check(unsafe { libc::poll(entries.as_mut_ptr(), 2, -1) }) {
+            Ok(()) => return Ok(entries[1].revents == 0),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Receive one message; empty when the other end is closed.
+pub fn receive<'a>(socket: &OwnedFd, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
+    let space = buffer.as_mut_ptr().cast();
+    // SAFETY: the buffer is as long as is said.
+    let size = unsafe { libc::recv(socket.as_raw_fd(), space, buffer.len(), libc::MSG_TRUNC) };
+    let size = usize::try_from(size).map_err(|_| io::Error::last_os_error())?;
+    let message = buffer.get(..size);
+    message.ok_or_else(|| io::Error::from_raw_os_error(libc::EMSGSIZE))
+}
+
+/// Send one message.
+pub fn send(socket: &OwnedFd, message: &[u8]) -> io::Result<()> {
+    let data = message.as_ptr().cast();
+    let fd = socket.as_raw_fd();
+    // SAFETY: the message is as long as is said.
+    let sent = unsafe { libc::send(fd, data, message.len(), libc::MSG_NOSIGNAL) };
+    check(sent as c_int)
+}
+
+/// Send one message with a descriptor; a copy of it is the receiver's.
+pub fn send_descriptor(socket: &OwnedFd, message: &[u8], handed: &OwnedFd) -> io::Result<()> {
+    const SIZE: usize = mem::size_of::<c_int>();
+    let mut part = libc::iovec {
+        iov_base: message.as_ptr().cast_mut().cast(),
+        iov_len: message.len(),
+    };
+    let mut control = [0u64; 8]; // aligned as cmsghdr
+    // SAFETY: msghdr is plain data, for which zeros are valid.
+    let mut header: libc::msghdr = unsafe { mem::zeroed() };
+    header.msg_iov = &raw mut part;
+    header.msg_iovlen = 1;
+    header.msg_control = control.as_mut_ptr().cast();
+    // SAFETY: CMSG_SPACE only computes; 24 of the 64 bytes.
+    header.msg_controllen = unsafe { libc::CMSG_SPACE(SIZE as c_uint) } as _;
+    // SAFETY: msg_control has room for one header with one descriptor.
+    unsafe {
+        let first = libc::CMSG_FIRSTHDR(&raw const header);
+        (*first).cmsg_level = libc::SOL_SOCKET;
+        (*first).cmsg_type = libc::SCM_RIGHTS;
+        (*first).cmsg_len = libc::CMSG_LEN(SIZE as c_uint) as _;
+        let place = libc::CMSG_DATA(first).cast::<c_int>();
+        ptr::write_unaligned(place, handed.as_raw_fd());
+    }
+    let fd = socket.as_raw_fd();
+    // SAFETY: everything the header points to lives until the call returns.
+    check(unsafe { libc::sendmsg(fd, &raw const header, libc::MSG_NOSIGNAL) } as c_int)
+}
+
+/// Leave namespaces for new ones.
+pub fn unshare(kinds: c_int) -> io::Result<()> {
+    // SAFETY: no pointers; this process has one thread.
+    check(unsafe { libc::unshare(kinds) })
+}
+
+/// Our user and group.
+pub fn identity() -> (u32, u32) {
+    // SAFETY: no arguments, and they cannot fail.
+    unsafe { (libc::geteuid(), libc::getegid()) }
+}
+
+/// socket(2).
+pub fn socket(family: c_int, kind: c_int, protocol: c_int) -> io::Result<OwnedFd> {
+    // SAFETY: no pointers.
+    new_fd(unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, protocol) })
+}
+
+/// Make an opened /dev/net/tun a TUN with a vnet_hdr; its name as the kernel has it.
+pub fn attach_tun(device: &OwnedFd, name: &str) -> io::Result<String> {
+    // SAFETY: ifreq is plain data, for which zeros are valid.
+    let mut request: libc::ifreq = unsafe { mem::zeroed() };
+    if name.len() >= request.ifr_name.len() {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
+        *to = from.cast_signed();
+    }
+    let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
+    request.ifr_ifru.ifru_flags = flags as c_short;
+    let number = libc::TUNSETIFF as c_ulong;
+    // SAFETY: TUNSETIFF reads and writes one ifreq.
+    check(unsafe { libc::ioctl(device.as_raw_fd(), number as _, &raw mut request) })?;
+    let bytes = request.ifr_name.iter().map(|&byte| byte.cast_unsigned());
+    let name = bytes.take_while(|&byte| byte != 0).collect();
+    String::from_utf8(name).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
+}
+
+/// The number of an interface of this namespace.
+pub fn interface_index(name: &str) -> io::Result<u32> {
+    let name = std::ffi::CString::new(name)?;
+    // SAFETY: a string that ends in NUL.
+    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
+        0 => Err(io::Error::last_os_error()),
+        index => Ok(index),
+    }
+}
+
+fn new_fd(fd: c_int) -> io::Result<OwnedFd> {
+    check(fd)?;
+    // SAFETY: it is new and nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn check(result: c_int) -> io::Result<()> {
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}

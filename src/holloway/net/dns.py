@@ -1,0 +1,132 @@
+"""Questions and answers of the domain name system as bytes (RFC 1035, 3596). Pure.
+
+Reads only what a stub resolver needs: the addresses of a name, along the aliases that lead to them.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import Final, NamedTuple
+
+from holloway.errors import BadMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server says: addresses, or a code why there are none."""
+
+    addresses: tuple[str, ...]
+    code: int
+    truncated: bool
+
+
+class _Record(NamedTuple):
+    owner: bytes
+    kind: int
+    place: int
+    data: bytes
+
+
+def question(number: int, name: str, kind: int) -> bytes:
+    """Ask for the records of `kind`; raises ValueError for what cannot be a name."""
+    return HEADER.pack(number, RECURSION_DESIRED, 1, 0, 0, 0) + _encoded(name) + TAIL.pack(kind, IN)
+
+
+def parse_answer_untrusted(message: bytes, asked: bytes) -> Answer:
+    """Read the answer to `asked`; raises BadMessage if it is none."""
+    try:
+        return _parse(message, asked)
+    except (struct.error, IndexError, ValueError):
+        raise BadMessage("not an answer") from None
+
+
+def _parse(message: bytes, asked: bytes) -> Answer:
+    number, flags, questions, answers, _, _ = HEADER.unpack_from(message)
+    end = len(asked)
+    repeated = message[HEADER.size : end].lower() == asked[HEADER.size :].lower()
+    if number != int.from_bytes(asked[:2], "big") or not flags & RESPONSE or questions != 1:
+        raise BadMessage("not an answer to this question")
+    if not repeated:
+        raise BadMessage("an answer to another question")
+    truncated = bool(flags & TRUNCATED)
+    name, place = _name(message, HEADER.size)
+    kind, _ = TAIL.unpack_from(message, place)
+    records: list[_Record] = []
+    while len(records) < answers and not truncated:
+        record, end = _record(message, end)
+        records.append(record)
+    return Answer(tuple(_addresses(message, records, name, kind)), flags & CODE, truncated)
+
+
+def _addresses(message: bytes, records: list[_Record], name: bytes, kind: int) -> list[str]:
+    aliases = {
+        record.owner: _name(message, record.place)[0] for record in records if record.kind == CNAME
+    }
+    seen = {name}
+    while (alias := aliases.get(name)) is not None and alias not in seen:
+        name = alias
+        seen.add(name)
+    found = [record.data for record in records if (record.owner, record.kind) == (name, kind)]
+    return [str(IPv4Address(data) if kind == A else IPv6Address(data)) for data in found]
+
+
+def _record(message: bytes, place: int) -> tuple[_Record, int]:
+    owner, place = _name(message, place)
+    kind, _, _, length = FIXED.unpack_from(message, place)
+    place += FIXED.size
+    end = place + length
+    if end > len(message):
+        raise BadMessage("a record goes beyond the message")
+    return _Record(owner, kind, place, message[place:end]), end
+
+
+def _name(message: bytes, place: int) -> tuple[bytes, int]:
+    """The name at a place, in lower case, and where what follows it begins."""
+    labels: list[bytes] = []
+    after = 0
+    while length := message[place]:
+        if length >= POINTER:
+            target = ((length & ~POINTER) << 8) | message[place + 1]
+            after = after or place + 2
+            # Always backwards, so that it comes to an end.
+            if target >= place:
+                raise BadMessage("a name points forwards")
+            place = target
+            continue
+        if length > MOST_LABEL or len(labels) >= MOST_LABELS:
+            raise BadMessage("not a name")
+        labels.append(message[place + 1 : place + 1 + length].lower())
+        place += 1 + length
+    return b".".join(labels), after or place + 1
+
+
+def _encoded(name: str) -> bytes:
+    text = name if name.isascii() else name.encode("idna").decode("ascii")
+    labels = text.removesuffix(".").encode("ascii").split(b".")
+    if not all(0 < len(label) <= MOST_LABEL for label in labels):
+        raise ValueError(f"not a name: {name!r}")
+    encoded = b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
+    if len(encoded) > MOST_NAME:
+        raise ValueError(f"too long for a name: {name!r}")
+    return encoded
+
+
+A: Final = 1
+AAAA: Final = 28
+CNAME: Final = 5
+NO_ERROR: Final = 0
+NAME_ERROR: Final = 3
+HEADER: Final = struct.Struct(">HHHHHH")
+TAIL: Final = struct.Struct(">HH")
+FIXED: Final = struct.Struct(">HHIH")
+RECURSION_DESIRED: Final = 0x0100
+RESPONSE: Final = 0x8000
+TRUNCATED: Final = 0x0200
+CODE: Final = 0x000F
+IN: Final = 1
+POINTER: Final = 0xC0
+MOST_LABEL: Final = 63
+MOST_LABELS: Final = 127
+MOST_NAME: Final = 255

@@ -1,0 +1,243 @@
+"""The kernel's own TCP/IP, in a private network namespace whose TUN the tunnel serves.
+
+Its sockets are ordinary kernel sockets, made in the namespace and handed over: a socket belongs
+for life to the namespace it was made in. Implements `stack.Stack`; `network` uses it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import select
+import socket
+import weakref
+from typing import TYPE_CHECKING, Final
+
+from holloway import _native
+from holloway.net.diagnosis import destroy_sockets
+from holloway.net.errors import ended
+from holloway.net.namespace import Namespace
+from holloway.net.ping import kernel_ping
+from holloway.net.stack import family_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from socket import socket as Socket  # noqa: N812  # there is a method of that name
+
+    from holloway.net.stack import Address, AnyProtocol, Interface
+    from holloway.tunnel import Tunnel
+
+log = logging.getLogger(__name__)
+
+
+class KernelStack:
+    """See `stack.Stack`. `open` raises `NoNamespace` where the system forbids it."""
+
+    name: Final = "kernel"
+    tun: _native.Tun
+
+    def __init__(self, name: str, addresses: tuple[Interface, ...], mtu: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._interface = (name, addresses, mtu)
+        self._sockets: weakref.WeakSet[Socket] = weakref.WeakSet()
+        self._namespace: Namespace | None = None
+        self._reason = ended("the network is not open")
+        self.died: asyncio.Future[OSError] = self._loop.create_future()
+
+    @property
+    def pid(self) -> int | None:
+        """The helper process, None once it is closed."""
+        return None if self._namespace is None else self._namespace.pid
+
+    async def open(self) -> None:
+        namespace = Namespace()
+        try:
+            self.tun = _native.Tun.from_fd(await namespace.start(*self._interface))
+            self._diagnosis = namespace.socket(
+                socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG
+            )
+        except BaseException:
+            namespace.close()
+            raise
+        self._diagnosis.settimeout(1)
+        self._namespace = namespace
+        self._loop.add_reader(namespace.fileno(), self._mourn)
+
+    def socket(self, family: int, type: int, proto: int) -> Socket:  # noqa: A002
+        if self._namespace is None:
+            raise self._reason
+        made = self._namespace.socket(family, type, proto)
+        self._sockets.add(made)
+        return made
+
+    async def connect(
+        self,
+        address: Address,
+        *,
+        type: int,  # noqa: A002
+        source: Address | None = None,
+        timeout: float | None = None,
+    ) -> Socket:
+        made = self.socket(family_of(address[0]), type, 0)
+        try:
+            made.setblocking(False)
+            if source is not None:
+                made.bind(source)
+            async with asyncio.timeout(timeout):
+                await self._loop.sock_connect(made, address)
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    async def listen(self, address: Address, *, backlog: int) -> KernelListener:
+        made = self.socket(family_of(address[0]), socket.SOCK_STREAM, 0)
+        try:
+            made.setblocking(False)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if made.family == socket.AF_INET6:
+                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            made.bind(address)
+            made.listen(backlog)
+        except BaseException:
+            made.close()
+            raise
+        return KernelListener(self._loop, made, self._sockets)
+
+    async def datagram_endpoint(
+        self,
+        factory: Callable[[], AnyProtocol],
+        *,
+        local: Address | None,
+        remote: Address | None,
+    ) -> tuple[asyncio.DatagramTransport, AnyProtocol]:
+        known = local or remote
+        assert known is not None
+        made = self.socket(family_of(known[0]), socket.SOCK_DGRAM, 0)
+        try:
+            made.setblocking(False)
+            if local is not None:
+                made.bind(local)
+            if remote is not None:
+                made.connect(remote)
+            return await self._loop.create_datagram_endpoint(factory, sock=made)
+        except BaseException:
+            made.close()
+            raise
+
+    async def ping(self, address: str, timeout: float) -> float:
+        return await kernel_ping(self.socket, address, timeout)
+
+    def answer_through(self, tunnel: Tunnel) -> None:
+        """Have the tunnel tell senders at once that a packet has nowhere to go, by ICMP."""
+        with contextlib.ExitStack() as sockets:
+            numbers = []
+            for family, protocol, level, option, nothing in RAW:
+                made = sockets.enter_context(self.socket(family, socket.SOCK_RAW, protocol))
+                made.setblocking(False)
+                made.setsockopt(level, option, nothing)
+                numbers.append(made.fileno())
+            tunnel.answer_by(numbers[0], numbers[1], None)
+
+    async def close(self, reason: OSError) -> None:
+        self._reason = reason
+        if self._namespace is None:
+            return
+        namespace, self._namespace = self._namespace, None
+        self._loop.remove_reader(namespace.fileno())
+        self._abort()
+        namespace.close()
+        self._diagnosis.close()
+        if not self.died.done():
+            await self._drain()
+
+    def _mourn(self) -> None:
+        """The helper process has ended, though nobody asked it to."""
+        assert self._namespace is not None
+        self._loop.remove_reader(self._namespace.fileno())
+        if not self.died.done():
+            self.died.set_result(ended(self._namespace.epitaph()))
+
+    def _abort(self) -> None:
+        try:
+            if destroy_sockets(self._diagnosis):
+                return
+        except OSError as error:
+            log.debug("The sockets cannot be destroyed: %s", error)
+        # The next best where the kernel has no such thing: an end, if not an error.
+        for made in list(self._sockets):
+            with contextlib.suppress(OSError):
+                made.shutdown(socket.SHUT_RDWR)
+
+    async def _drain(self) -> None:
+        """Let what was sent last, resets among it, leave through the tunnel."""
+        for _ in range(DRAIN_TURNS):
+            await asyncio.sleep(DRAIN_SECONDS)
+            if not select.select([self.tun], [], [], 0)[0]:
+                return
+
+
+class KernelListener:
+    """See `stack.Listener`."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, listening: Socket, known: weakref.WeakSet[Socket]
+    ) -> None:
+        self._loop = loop
+        self._socket = listening
+        self._known = known
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._address: Address = listening.getsockname()[:2]
+
+    @property
+    def address(self) -> Address:
+        return self._address
+
+    async def accept(self) -> tuple[Socket, Address]:
+        while True:
+            try:
+                connection, address = self._socket.accept()
+            except BlockingIOError:
+                await self._readable()
+                continue
+            connection.setblocking(False)
+            self._known.add(connection)
+            return connection, address[:2]
+
+    def close(self) -> None:
+        if self._waiting:
+            self._loop.remove_reader(self._socket)
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_exception(OSError(errno.EBADF, "the listener is closed"))
+        self._waiting.clear()
+        self._socket.close()
+
+    async def _readable(self) -> None:
+        waiting = self._loop.create_future()
+        if not self._waiting:
+            self._loop.add_reader(self._socket, self._wake)
+        self._waiting.add(waiting)
+        try:
+            await waiting
+        finally:
+            self._waiting.discard(waiting)
+            if not self._waiting and self._socket.fileno() >= 0:
+                self._loop.remove_reader(self._socket)
+
+    def _wake(self) -> None:
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_result(None)
+
+
+RAW: Final = (
+    # They only send: every type of message to them is blocked (linux/icmp.h, icmpv6.h).
+    (socket.AF_INET, socket.IPPROTO_ICMP, 255, 1, b"\xff" * 4),
+    (socket.AF_INET6, socket.IPPROTO_ICMPV6, socket.IPPROTO_ICMPV6, 1, b"\xff" * 32),
+)
+NETLINK_SOCK_DIAG: Final = 4
+DRAIN_TURNS: Final = 50
+DRAIN_SECONDS: Final = 0.002

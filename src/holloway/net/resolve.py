@@ -1,0 +1,144 @@
+"""Names looked up through the tunnel: a small stub resolver (RFC 1035, RFC 7766).
+
+Asks the name servers of the configuration for A and AAAA at once, over UDP and then TCP where the
+answer was cut; tries search domains as resolv.conf(5) has it. `network` brings the connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Iterator, Sequence
+from ipaddress import ip_address
+from typing import Final, Protocol
+
+from holloway.errors import BadMessage
+from holloway.net.dns import (
+    AAAA,
+    NAME_ERROR,
+    NO_ERROR,
+    A,
+    Answer,
+    parse_answer_untrusted,
+    question,
+)
+
+
+class Connect(Protocol):
+    """`Network.connect`."""
+
+    def __call__(
+        self,
+        host: str,
+        port: int,
+        *,
+        type: int = ...,  # noqa: A002
+    ) -> Awaitable[socket.socket]: ...
+
+
+def is_numeric(host: str) -> bool:
+    """Whether it is an address and no name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+class Names:
+    """Looks names up with the given servers, or the system's where there are none."""
+
+    def __init__(self, connect: Connect, servers: Sequence[str], domains: Sequence[str]) -> None:
+        self._connect = connect
+        self._servers = servers
+        self._domains = [domain for domain in domains if not domain.startswith("~")]
+
+    async def resolve(self, host: str, *, family: int = 0) -> list[str]:
+        """The addresses of a name, each once; raises socket.gaierror."""
+        if not self._servers:
+            return await _ask_system(host, family)
+        kinds = [kind for kind, of in FAMILIES.items() if family in {0, of}]
+        for name in self._candidates(host):
+            answers = await asyncio.gather(*(self._ask(name, kind) for kind in kinds))
+            if found := [address for answer in answers for address in answer.addresses]:
+                return list(dict.fromkeys(found))
+        raise socket.gaierror(socket.EAI_NONAME, f"Name or service not known: {host}")
+
+    def _candidates(self, host: str) -> Iterator[str]:
+        """The names that a short name may stand for."""
+        if host.endswith("."):
+            yield host
+            return
+        longer = [f"{host}.{domain}" for domain in self._domains]
+        yield from [host, *longer] if "." in host else [*longer, host]
+
+    async def _ask(self, name: str, kind: int) -> Answer:
+        """Ask one server after the other until one knows."""
+        try:
+            asked = question(int.from_bytes(os.urandom(2), "big"), name, kind)
+        except ValueError:
+            raise socket.gaierror(socket.EAI_NONAME, f"not a name: {name}") from None
+        trouble: OSError = socket.gaierror(
+            socket.EAI_AGAIN, f"Temporary failure in name resolution: {name}"
+        )
+        for server in tuple(self._servers) * ROUNDS:
+            try:
+                answer = await self._exchange(server, asked)
+            except TimeoutError:
+                continue
+            except OSError as error:
+                trouble = error
+                continue
+            if answer.code in {NO_ERROR, NAME_ERROR}:
+                return answer
+        raise trouble
+
+    async def _exchange(self, server: str, asked: bytes) -> Answer:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            with await self._connect(server, PORT, type=socket.SOCK_DGRAM) as asking:
+                answer = await _over_udp(asking, asked)
+        if not answer.truncated:
+            return answer
+        async with asyncio.timeout(ANSWER_SECONDS):
+            with await self._connect(server, PORT, type=socket.SOCK_STREAM) as asking:
+                return await _over_tcp(asking, asked)
+
+
+async def _over_udp(asking: socket.socket, asked: bytes) -> Answer:
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(asking, asked)
+    while True:
+        message = await loop.sock_recv(asking, MOST)
+        try:
+            return parse_answer_untrusted(message, asked)
+        except BadMessage:
+            continue  # forged, or the late answer to another question
+
+
+async def _over_tcp(asking: socket.socket, asked: bytes) -> Answer:
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(asking, len(asked).to_bytes(2, "big") + asked)
+    message = b""
+    while len(message) < 2 or len(message) < 2 + int.from_bytes(message[:2], "big"):
+        part = await loop.sock_recv(asking, MOST)
+        if not part:
+            raise ConnectionResetError(f"{asking.getpeername()[0]} ended within an answer")
+        message += part
+    try:
+        return parse_answer_untrusted(message[2:], asked)
+    except BadMessage as error:
+        raise socket.gaierror(socket.EAI_FAIL, str(error)) from None
+
+
+async def _ask_system(host: str, family: int) -> list[str]:
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, None, family=family, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+FAMILIES: Final = {A: socket.AF_INET, AAAA: socket.AF_INET6}
+PORT: Final = 53
+ROUNDS: Final = 2
+ANSWER_SECONDS: Final = 2.5
+MOST: Final = 65_535

@@ -1,0 +1,117 @@
+"""A TCP server inside the tunnel, with the manners of `asyncio.Server`.
+
+It accepts from the listeners of a stack and gives each connection a transport; it knows neither
+the tunnel nor which stack it is. Made by `Network.start_server` and `create_server`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+    from collections.abc import Callable, Sequence
+
+    from holloway.net.stack import Address, Listener
+
+log = logging.getLogger(__name__)
+
+
+class Server(asyncio.AbstractServer):
+    """Listening ports and the tasks that accept from them."""
+
+    def __init__(
+        self,
+        listeners: Sequence[Listener],
+        factory: Callable[[], asyncio.BaseProtocol],
+        context: ssl.SSLContext | None,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._listeners = listeners
+        self._factory = factory
+        self._context = context
+        self._greeting: set[asyncio.Task[None]] = set()
+        self._accepting: list[asyncio.Task[None]] = []
+        self._closed = asyncio.Event()
+
+    @property
+    def addresses(self) -> list[Address]:
+        """Where it listens."""
+        return [listener.address for listener in self._listeners]
+
+    @property
+    def port(self) -> int:
+        """The port it listens on, chosen by the system if none was named."""
+        return self._listeners[0].address[1]
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        return self._loop
+
+    def is_serving(self) -> bool:
+        return bool(self._accepting) and not self._closed.is_set()
+
+    async def start_serving(self) -> None:
+        """Begin to accept."""
+        if not self._accepting:
+            self._accepting = [
+                self._loop.create_task(self._accept(each)) for each in self._listeners
+            ]
+
+    async def serve_forever(self) -> None:
+        """Accept until this is cancelled, then close."""
+        await self.start_serving()
+        try:
+            await self._closed.wait()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Accept no more; connections live on."""
+        self._closed.set()
+        for listener in self._listeners:
+            listener.close()
+        for task in (*self._accepting, *self._greeting):
+            task.cancel()
+
+    async def wait_closed(self) -> None:
+        """Wait until nothing of it runs any more."""
+        await self._closed.wait()
+        tasks = [*self._accepting, *self._greeting]
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _accept(self, listener: Listener) -> None:
+        while not self._closed.is_set():
+            try:
+                connection, _ = await listener.accept()
+            except OSError as error:
+                if error.errno not in SHORTAGES:
+                    if not self._closed.is_set():
+                        log.info("Port %d is closed: %s", listener.address[1], error)
+                    return
+                log.warning("A connection has to wait: %s", error.strerror)
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            task = self._loop.create_task(self._greet(connection))
+            self._greeting.add(task)
+            task.add_done_callback(self._greeting.discard)
+
+    async def _greet(self, connection: socket.socket) -> None:
+        """Give a connection its transport; with TLS that takes a handshake."""
+        try:
+            await self._loop.connect_accepted_socket(self._factory, connection, ssl=self._context)
+        except OSError as error:  # ssl.SSLError is one
+            log.info("A connection failed at its start: %s", error)
+            connection.close()
+        except BaseException:
+            with contextlib.suppress(OSError):
+                connection.close()
+            raise
+
+
+SHORTAGES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+RETRY_SECONDS: Final = 1.0  # as asyncio: ACCEPT_RETRY_DELAY

@@ -1,0 +1,207 @@
+"""What a network is made from: a configuration file, or arguments of a program.
+
+Reads wg-quick files; settings that speak of the whole system mean nothing to a single program and
+are left out with a note. Touches the network only through the resolver that it is given.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from holloway.errors import ConfigError
+from holloway.key import Key
+from holloway.model import DeviceUpdate, Endpoint, Peer, PeerUpdate
+from holloway.text.conf import parse_conf
+from holloway.text.quick import QuickConfig, parse_quick
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from holloway.net.stack import Interface
+    from holloway.text.values import Resolver
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A network before it is opened.
+
+    `source` is the file's text while names of endpoints in it are still to be looked up. `notes`
+    say what of the file means nothing here.
+    """
+
+    name: str
+    update: DeviceUpdate
+    addresses: tuple[Interface, ...]
+    servers: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+    mtu: int = 1420
+    notes: tuple[str, ...] = ()
+    source: QuickConfig | None = None
+
+    def resolved(self, resolver: Resolver) -> Settings:
+        """Look up the names of endpoints; may take long. Raises ConfigError."""
+        if self.source is None:
+            return self
+        update = replace(parse_conf(self.source, resolver), fwmark=self.update.fwmark)
+        return replace(self, update=update, source=None)
+
+
+def from_config(given: str | os.PathLike[str]) -> Settings:
+    """Read a file, or the text of one; raises ConfigError and OSError."""
+    text, name = _read(given)
+    config = parse_quick(text)
+    checking = _Checking()
+    update = parse_conf(config, checking)
+    notes = [*_notes(config), *checking.warnings]
+    if update.fwmark and not _may_mark(update.fwmark):
+        update = replace(update, fwmark=0)
+        notes.append("FwMark is left out: marking packets needs CAP_NET_ADMIN")
+    return Settings(
+        name=name,
+        update=update,
+        addresses=_addresses(config.addresses),
+        servers=tuple(each for each in config.dns if _is_address(each)),
+        domains=tuple(each for each in config.dns if not _is_address(each)),
+        mtu=_mtu(config.mtu),
+        notes=tuple(notes),
+        source=config if checking.saw_names else None,
+    )
+
+
+def from_arguments(
+    *,
+    private_key: Key | str,
+    peers: Sequence[Peer | PeerUpdate],
+    addresses: Sequence[str],
+    dns: Sequence[str],
+    mtu: int,
+    listen_port: int,
+    name: str,
+) -> Settings:
+    """Check what a program gives; raises ConfigError and KeyFormatError."""
+    key = Key.from_base64(private_key) if isinstance(private_key, str) else private_key
+    return Settings(
+        name=name if _NAME.fullmatch(name) else FALLBACK_NAME,
+        update=DeviceUpdate(
+            private_key=key,
+            listen_port=listen_port,
+            replace_peers=True,
+            peers=tuple(map(_update, peers)),
+        ),
+        addresses=_addresses(addresses),
+        servers=tuple(each for each in dns if _is_address(each)),
+        domains=tuple(each for each in dns if not _is_address(each)),
+        mtu=_mtu(mtu),
+    )
+
+
+class _Checking:
+    """A `Resolver` that looks nothing up, but remembers whether there is something to look up."""
+
+    def __init__(self) -> None:
+        self.saw_names = False
+        self.warnings: list[str] = []
+
+    def port(self, service: str) -> int:
+        if service.isascii() and service.isdigit() and len(service) <= _PORT_DIGITS:
+            return int(service) & 0xFFFF
+        self.saw_names = True
+        return 0
+
+    def endpoint(self, host: str, service: str, text: str) -> Endpoint:
+        try:
+            return Endpoint.parse(f"[{host}]:{service}" if ":" in host else f"{host}:{service}")
+        except ValueError:
+            self.saw_names = True
+            return Endpoint("0.0.0.0", 0)  # noqa: S104  # never used
+
+    def warn(self, sentence: str) -> None:
+        self.warnings.append(sentence)
+
+
+def _read(given: str | os.PathLike[str]) -> tuple[str, str]:
+    """The text, and the name that the network gets."""
+    if isinstance(given, str) and ("\n" in given or given.lstrip().startswith("[")):
+        return given, FALLBACK_NAME
+    path = Path(given)
+    text = path.read_text(encoding="utf-8", errors="surrogateescape")
+    return text, path.stem if _NAME.fullmatch(path.stem) else FALLBACK_NAME
+
+
+def _notes(config: QuickConfig) -> Iterable[str]:
+    hooks = {
+        "PreUp": config.pre_up,
+        "PostUp": config.post_up,
+        "PreDown": config.pre_down,
+        "PostDown": config.post_down,
+    }
+    for key, commands in hooks.items():
+        if commands:
+            yield f"{key} is not run: a program's network has no hooks"
+    if config.table is not None:
+        yield "Table means nothing here: the routes of the system are left alone"
+    if config.save_config:
+        yield "SaveConfig means nothing here: the file is never written"
+
+
+def _addresses(values: Iterable[str]) -> tuple[IPv4Interface | IPv6Interface, ...]:
+    found = []
+    for value in values:
+        try:
+            found.append(ip_interface(value))
+        except ValueError:
+            raise ConfigError(f"`{value}' is not an IP address", key="Address") from None
+    if not found:
+        raise ConfigError("a peer inside a program needs an address of its own", key="Address")
+    return tuple(dict.fromkeys(found))
+
+
+def _mtu(value: int | None) -> int:
+    if value is None:
+        return DEFAULT_MTU
+    if not LEAST_MTU <= value <= MOST_MTU:
+        raise ConfigError(f"`{value}' is not from {LEAST_MTU} to {MOST_MTU}", key="MTU")
+    return value
+
+
+def _update(peer: Peer | PeerUpdate) -> PeerUpdate:
+    if isinstance(peer, PeerUpdate):
+        return peer
+    return PeerUpdate(
+        public_key=peer.public_key,
+        preshared_key=peer.preshared_key,
+        endpoint=peer.endpoint,
+        persistent_keepalive=peer.persistent_keepalive,
+        allowed_ips=peer.allowed_ips,
+    )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _may_mark(mark: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
+        try:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+        except OSError:
+            return False
+    return True
+
+
+DEFAULT_MTU: Final = 1420
+LEAST_MTU: Final = 68  # RFC 791
+MOST_MTU: Final = 65_535
+FALLBACK_NAME: Final = "holloway"
+_NAME: Final = re.compile(r"[a-zA-Z0-9_=+.-]{1,15}")  # as wg-quick(8) has it
+_PORT_DIGITS: Final = 20
