@@ -1,92 +1,88 @@
 """Side by side: our device and others on the same measures, interleaved in one run.
 
-    python bench/compare.py [--quick] [--rounds 5] [--seconds 5] [--devices holloway,wireguard-go]
-                            [--measures "TCP, 1 stream;latency"] [--out FILE.json]
+    python bench/compare.py [--quick] [--rounds 5] [--seconds 4] [--devices holloway,wireguard-go]
+                            [--also ring] [--measures "TCP, 1 stream;latency"] [--out FILE.json]
 
 Two hosts in namespaces on a veth pair, a device in each. The order turns from round to round.
-Prints medians with their spread, and the ratio of the first device to the second. All processes
-share the machine's processors: compare ratios of one run, never figures of two.
+Prints medians with their spread, and the ratios of the first device to each other one. All
+processes share the machine's processors: compare ratios of one run, never figures of two.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import statistics
+import shlex
+import shutil
+import subprocess
 import sys
-import time
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from measures import MEASURES, Figures
-from tunnel import Tunnel
+from progress import Progress
+from results import Report, Run, machine
+from tunnel import CONTESTANTS, Tunnel
 
-Round = dict[str, Any]
+from hosts import DEVICES, REPOSITORY
+
+ALSO = {"ring": "holloway with ring"}
 
 
-def one_round(device: str, seconds: int, measures: list[str]) -> dict[str, Figures]:
+def one_round(
+    device: str, seconds: int, measures: list[str], progress: Progress
+) -> dict[str, Figures]:
     """Measure one device on a tunnel of its own."""
     results: dict[str, Figures] = {}
     with ExitStack() as stack:
         tunnel = Tunnel(device, stack)
         for name in measures:
-            progress(f"{device}: {name}")
+            progress.begin(device, name)
             results[name] = MEASURES[name](tunnel, seconds)
+    progress.end()
     return results
 
 
-def progress(text: str) -> None:
-    """Say on a terminal's last line what goes on."""
-    if sys.stderr.isatty():
-        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+def all_rounds(devices: list[str], rounds: int, seconds: int, measures: list[str]) -> Run:
+    """Every device in every round, and each round begun by another."""
+    run = Run(devices, [])
+    steps = [(device, name) for device in devices for name in measures] * rounds
+    progress = Progress(steps, guess=seconds + 1)
+    for number in range(rounds):
+        turn = number % len(devices)
+        for device in devices[turn:] + devices[:turn]:
+            results = one_round(device, seconds, measures, progress)
+            run.rounds.append({"device": device, "results": results})
+            progress.tell(f"round {number + 1} of {rounds}, {device}")
+    return run
 
 
-def summary(rounds: list[Round], device: str, measure: str, figure: str) -> list[float]:
-    """Median, least and greatest; nothing where it was not measured."""
-    found = [
-        r["results"][measure][figure]
-        for r in rounds
-        if r["device"] == device and figure in r["results"].get(measure, {})
-    ]
-    return [statistics.median(found), min(found), max(found)] if found else []
+def versions(devices: list[str]) -> dict[str, str]:
+    """What exactly was measured."""
+    found = {device: version(CONTESTANTS[device].implementation) for device in devices}
+    found["iperf3"] = output("iperf3", "--version").split("\n")[0].split(" (")[0]
+    return found
 
 
-def figures(rounds: list[Round]) -> list[tuple[str, str]]:
-    """Every measure and figure, in their order."""
-    seen: dict[tuple[str, str], None] = {}
-    for one in rounds:
-        for measure, found in one["results"].items():
-            seen |= dict.fromkeys((measure, figure) for figure in found)
-    return list(seen)
+def version(implementation: str) -> str:
+    """A commit or a version, of ours and of others."""
+    if implementation == "holloway":
+        commit = output("git", "-C", str(REPOSITORY), "rev-parse", "--short=12", "HEAD")
+        changed = output("git", "-C", str(REPOSITORY), "status", "--short", "--", "src", "crates")
+        return (commit or "unknown commit") + (", and changes" if changed else "")
+    program = DEVICES[implementation][0]
+    if implementation == "wireguard-go" and shutil.which("go"):
+        # Its own --version names a release that the module may be years ahead of.
+        lines = output("go", "version", "-m", program).splitlines()
+        return next((line.split()[2] for line in lines if line.split()[0] == "mod"), "unknown")
+    return output(program, "--version").split("\n")[0]
 
 
-def table(rounds: list[Round], devices: list[str]) -> str:
-    """Rows of medians [least-greatest] and the first device's ratio to the second's."""
-    lines = [f"| | {' | '.join(devices)} | ratio |", "|---" * (len(devices) + 2) + "|"]
-    for measure, figure in figures(rounds):
-        summaries = [summary(rounds, device, measure, figure) for device in devices]
-        cells = [f"{s[0]:.4g} [{s[1]:.4g}-{s[2]:.4g}]" if s else "-" for s in summaries]
-        known = len(summaries) > 1 and summaries[0] and summaries[1] and summaries[1][0]
-        ratio = f"{summaries[0][0] / summaries[1][0]:.2f}" if known else "-"
-        lines.append(f"| {measure}: {figure} | {' | '.join(cells)} | {ratio} |")
-    return "\n".join(lines)
-
-
-def machine() -> dict[str, object]:
-    """Name the machine."""
-    model = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    return {
-        "processor": model[0] if model else platform.machine(),
-        "processors": os.cpu_count(),
-        "kernel": platform.release(),
-    }
+def output(*command: str) -> str:
+    """What a command prints; nothing if there is no such program."""
+    if shutil.which(command[0]) is None:
+        return ""
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def arguments() -> argparse.Namespace:
@@ -94,36 +90,36 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="one short round, under two minutes")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="one round of a second each")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--seconds", type=int)
     parser.add_argument("--devices", default="holloway,wireguard-go,boringtun")
+    parser.add_argument("--also", choices=ALSO, action="append", default=[],
+                        help="one more: ours without its own cipher")  # fmt: skip
     parser.add_argument("--measures", default=";".join(MEASURES), help="names, with `;' between")
     parser.add_argument("--out", type=Path, help="write everything there as JSON")
     options = parser.parse_args()
-    if options.quick:
-        options.rounds, options.seconds = 1, 1
+    options.rounds = options.rounds or (1 if options.quick else 5)
+    options.seconds = options.seconds or (1 if options.quick else 4)
     return options
 
 
 def main() -> int:
     """Measure; returns the exit status."""
     options = arguments()
-    devices, rounds = options.devices.split(","), list[Round]()
-    started = time.monotonic()
-    for number in range(options.rounds):
-        turn = number % len(devices)
-        for device in devices[turn:] + devices[:turn]:
-            results = one_round(device, options.seconds, options.measures.split(";"))
-            rounds.append({"device": device, "results": results})
-            progress("")
-            elapsed = time.monotonic() - started
-            print(f"round {number + 1} of {options.rounds}, {device}: {elapsed:.0f} s so far",
-                  file=sys.stderr)  # fmt: skip
-    print(table(rounds, devices))
+    devices = options.devices.split(",") + [ALSO[name] for name in options.also]
+    # Asked first: what is measured is what was there when it began.
+    about = {
+        "machine": machine(),
+        "date": datetime.now(UTC).date().isoformat(),
+        "command": shlex.join(["python", "bench/compare.py", *sys.argv[1:]]),
+        "versions": versions(devices),
+        "seconds": options.seconds,
+    }
+    run = all_rounds(devices, options.rounds, options.seconds, options.measures.split(";"))
+    print(run.table())
     if options.out is not None:
-        report = {"machine": machine(), "seconds": options.seconds, "rounds": rounds}
-        options.out.write_text(json.dumps(report, indent=1) + "\n")
+        Report(run, about).write(options.out)
     return 0
 
 

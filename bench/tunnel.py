@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,17 +22,35 @@ TICKS = os.sysconf("SC_CLK_TCK")
 PROGRAMS = "holloway-devic*|wireguard-go|boringtun-cli"
 
 
-class Tunnel:
-    """Host 1 and host 2; inside 10.98.0.N and fd98::N, outside 10.99.0.N."""
+@dataclass(frozen=True)
+class Contestant:
+    """A device, and the environment that it is started with."""
 
-    def __init__(self, device: str, stack: ExitStack) -> None:
+    implementation: str
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+CONTESTANTS = {
+    "holloway": Contestant("holloway"),
+    "wireguard-go": Contestant("wireguard-go"),
+    "boringtun": Contestant("boringtun"),
+    "holloway with ring": Contestant("holloway", {"HOLLOWAY_AEAD": "ring"}),
+}
+
+
+class Tunnel:
+    """Host 1 and host 2, on which another device may run; inside 10.98.0.N and fd98::N, outside
+    10.99.0.N.
+    """
+
+    def __init__(self, device: str, stack: ExitStack, other: str = "") -> None:
         self.device = device
         self.hosts = [stack.enter_context(Host(name)) for name in ("left", "right")]
         join(*self.hosts)
         self.keys = [self.key_pair() for _ in self.hosts]
         for number, host in enumerate(self.hosts, 1):
             host.run("ip", "address", "add", f"10.99.0.{number}/24", "dev", "eth0")
-            start_device(host, device, "wg0")
+            start_contestant(host, CONTESTANTS[other or device if number > 1 else device])
             host.write("/run/key", self.keys[number - 1].private)
             self.wg(number, "set", "wg0", "private-key", "/run/key", "listen-port", "51820")
             self.add_peer(number)
@@ -72,13 +91,17 @@ class Tunnel:
         lines = self._of_devices("grep VmHWM $p/status")
         return max(int(line.split()[1]) for line in lines) / 1024
 
+    def memory(self) -> float:
+        """Resident MiB of the larger device process."""
+        return max(map(device_memory, self.hosts))
+
+    def switches(self) -> int:
+        """How often the scheduler has turned to and from a thread of either device so far."""
+        lines = self._of_devices("cat $p/task/*/status | grep ctxt_switches")
+        return sum(int(line.split()[1]) for line in lines)
+
     def _of_devices(self, command: str) -> list[str]:
-        script = (
-            f"for p in /proc/[0-9]*; do case $(cat $p/comm 2>/dev/null) in {PROGRAMS})"
-            f" {command};; esac; done"
-        )
-        shown = [host.run("sh", "-c", script).stdout for host in self.hosts]
-        return "".join(shown).splitlines()
+        return [line for host in self.hosts for line in of_device(host, command)]
 
     def iperf(self, address: str, *options: str) -> dict[str, Any]:
         """Run iperf3 from the left to an address of the right; its `end`, and the devices' CPU."""
@@ -99,3 +122,23 @@ class Tunnel:
         shown = self.hosts[0].run("ping", "-n", "-i", "0.002", "-c", str(count), "10.98.0.2",
                                   timeout=120).stdout  # fmt: skip
         return sorted(map(float, re.findall(r"time=([\d.]+)", shown)))
+
+
+def start_contestant(host: Host, contestant: Contestant) -> None:
+    """Start its device as wg0."""
+    start_device(host, contestant.implementation, "wg0", environment=contestant.environment)
+
+
+def of_device(host: Host, command: str) -> list[str]:
+    """Lines that a shell command prints, where $p is the device's directory in /proc."""
+    script = (
+        f"for p in /proc/[0-9]*; do case $(cat $p/comm 2>/dev/null) in {PROGRAMS})"
+        f" {command};; esac; done"
+    )
+    return host.run("sh", "-c", script).stdout.splitlines()
+
+
+def device_memory(host: Host) -> float:
+    """Resident MiB of the device process."""
+    (line,) = of_device(host, "grep VmRSS $p/status")
+    return int(line.split()[1]) / 1024

@@ -7,11 +7,12 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from holloway.lab import Host
 
@@ -35,12 +36,19 @@ class KeyPair:
     public: str
 
 
-def start_device(host: Host, implementation: str, interface: str, namespace: str = "") -> None:
+def start_device(
+    host: Host,
+    implementation: str,
+    interface: str,
+    namespace: str = "",
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Start a device that daemonizes; the socket answers when this returns."""
     inside = ["ip", "netns", "exec", namespace] if namespace else []
     # To a file, for some devices keep their caller's output open in the background.
     host.run("sh", "-c", f'exec "$@" >/run/{interface}.log 2>&1', "start",
-             *inside, *DEVICES[implementation], interface, environment=ENVIRONMENT)  # fmt: skip
+             *inside, *DEVICES[implementation], interface,
+             environment=ENVIRONMENT | dict(environment))  # fmt: skip
     host.run("sh", "-c", f"until [ -S /run/wireguard/{interface}.sock ]; do sleep 0.05; done",
              timeout=10)  # fmt: skip
 

@@ -1,0 +1,59 @@
+"""A device with thousands of peers: its configuration, and what it costs to take and to show it."""
+
+from __future__ import annotations
+
+import os
+import time
+from base64 import b64encode
+from typing import TYPE_CHECKING
+
+from tunnel import CONTESTANTS, device_memory, start_contestant
+
+from holloway.lab import Host
+from hosts import WG
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tunnel import Tunnel
+
+PATH = "/run/wg0.conf"
+
+
+def configuration(peers: int) -> list[str]:
+    """A file in pieces: the interface, and then a peer each."""
+    sections = [f"[Interface]\nPrivateKey = {key()}\nListenPort = 51820\n"]
+    for number in range(peers):
+        high, low = divmod(number, 256)
+        sections.append(
+            f"[Peer]\nPublicKey = {key()}\nEndpoint = 192.0.2.{low}:{1000 + high}\n"
+            f"AllowedIPs = 10.{high}.{low}.0/24, fd00:{number:x}::/64\n"
+        )
+    return sections
+
+
+def key() -> str:
+    return b64encode(os.urandom(32)).decode()
+
+
+def milliseconds(host: Host, *command: str) -> float:
+    """Run a command and take the time, its own start included."""
+    started = time.perf_counter()
+    host.run(*command)
+    return (time.perf_counter() - started) * 1000
+
+
+def many_peers(peers: int) -> Callable[[Tunnel, int], dict[str, float]]:
+    """On a device of its own, by the original `wg`, and in the end up, as it would be in use."""
+
+    def measure(tunnel: Tunnel, seconds: int) -> dict[str, float]:
+        del seconds
+        with Host("many") as host:
+            start_contestant(host, CONTESTANTS[tunnel.device])
+            host.write(PATH, "".join(configuration(peers)))
+            taken = milliseconds(host, WG["original"], "setconf", "wg0", PATH)
+            host.run("ip", "link", "set", "wg0", "up")
+            shown = milliseconds(host, WG["original"], "show", "wg0", "dump")
+            return {"setconf ms": taken, "dump ms": shown, "MiB": device_memory(host)}
+
+    return measure

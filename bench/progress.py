@@ -1,0 +1,62 @@
+"""Tells on standard error how far a run is and how long the rest will take.
+
+On a terminal one line that changes; elsewhere a line for each contestant of a round.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+Step = tuple[str, str]
+"""A contestant and a measure."""
+
+
+class Progress:
+    """The steps of a run; each is begun when the one before it is done."""
+
+    def __init__(self, steps: list[Step], guess: float) -> None:
+        self.ahead = list(steps)
+        self.guess = guess
+        self.taken: dict[Step, list[float]] = {}
+        self.started = self.last = time.monotonic()
+        self.current: Step | None = None
+
+    def begin(self, contestant: str, measure: str) -> None:
+        """Go on to the next step."""
+        self.end()
+        self.current = (contestant, measure)
+        self.ahead.remove(self.current)
+        if sys.stderr.isatty():
+            print(f"\r\033[K{self}: {contestant}, {measure}", end="", file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        """Note what the current step took."""
+        now = time.monotonic()
+        if self.current is not None:
+            self.taken.setdefault(self.current, []).append(now - self.last)
+        self.last, self.current = now, None
+
+    def tell(self, what: str) -> None:
+        """Say a line that stays."""
+        clear = "\r\033[K" if sys.stderr.isatty() else ""
+        print(f"{clear}{self}: {what} done", file=sys.stderr, flush=True)
+
+    def __str__(self) -> str:
+        elapsed = time.monotonic() - self.started
+        return f"{_minutes(elapsed)}, about {_minutes(self.remaining())} to go"
+
+    def remaining(self) -> float:
+        """A step takes what it took before, or what the measure took others, or the guess."""
+        of_measure: dict[str, list[float]] = {}
+        for (_, measure), times in self.taken.items():
+            of_measure.setdefault(measure, []).extend(times)
+        total = 0.0
+        for step in self.ahead:
+            known = self.taken.get(step) or of_measure.get(step[1]) or [self.guess]
+            total += sum(known) / len(known)
+        return total
+
+
+def _minutes(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"

@@ -1,0 +1,145 @@
+"""Tell the committed run: its page and its picture in `docs/benchmarks`, its ratios in the README.
+
+    python bench/report.py [--check]
+
+All is made from `docs/benchmarks/results.json`, so that no page claims what was not measured. With
+`--check` nothing is written: exits with status 1 if a page says something else than the run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from chart import draw
+from results import Report
+
+REPOSITORY = Path(__file__).parent.parent
+RESULTS = REPOSITORY / "docs/benchmarks/results.json"
+PICTURE = REPOSITORY / "docs/benchmarks/results.svg"
+PAGE = REPOSITORY / "docs/benchmarks/README.md"
+README = REPOSITORY / "README.md"
+BEGIN, END = "<!-- measured: by `make report` -->\n", "<!-- end of measured -->\n"
+
+QUOTED = [
+    ("TCP throughput, one stream", "TCP, 1 stream", "Mbit/s"),
+    ("TCP throughput, four streams", "TCP, 4 streams", "Mbit/s"),
+    ("CPU per GB of TCP, one stream", "TCP, 1 stream", "CPU s/GB"),
+    ("CPU per UDP packet of 64 bytes", "UDP, 64 bytes", "CPU us/packet"),
+    ("round trip of an idle tunnel, median", "latency", "idle median ms"),
+    ("round trip beside a TCP transfer, 99 %", "latency", "loaded 99 % ms"),
+    ("handshakes answered a second", "handshakes", "answers/s"),
+    ("memory of an idle tunnel", "idle", "MiB"),
+    ("memory with 10,000 peers", "10000 peers", "MiB"),
+    ("taking the configuration of 10,000 peers", "10000 peers", "setconf ms"),
+]
+"""What the README quotes of a run."""
+
+NOTES = """\
+## What is measured
+
+- Two hosts in network namespaces on a veth pair, a device in each, configured by the original
+  `wg`; the load is iperf3 and ping. Everything shares the machine's processors, so a device that
+  needs less of them also leaves more to the load. Ratios of one run hold; figures do not carry to
+  another machine or another day.
+- The cable is free: veth hands on segmented datagrams whole and computes no checksums. A network
+  card costs more.
+- TCP: what the receiver got; CPU is that of both devices, user and system. *Reverse*: the far end
+  sends.
+- UDP: one sender as fast as it can, no segmentation in the application; counted is what the far
+  device passed on.
+- *First handshake*: the round trip of the first ping to a peer that was just added: a handshake,
+  and data there and back. *Handshakes*: initiations of many peers, at most 64 of them unanswered.
+  No rate is given for a device that leaves more than one in twenty unanswered: it sheds load,
+  which is its right and no measure of speed.
+- *Many peers*: a device of its own, configured and shown by the original `wg`, whose own time is
+  in it.
+- *Idle*: how often any thread of both devices was switched to, while a session stood and nothing
+  was sent.
+
+`make bench` repeats it (`BENCH="--also ring --out docs/benchmarks/results.json"`), and `make
+report` makes this page, the picture and the README's table from what it found.
+"""
+
+
+def page(report: Report) -> str:
+    """Return the page that has everything."""
+    about, run = report.about, report.run
+    wide = "yes" if about["machine"]["AVX-512 with IFMA and VBMI2"] else "no"
+    return "\n".join((
+        "# Measured",
+        "",
+        "![Bars of every figure](results.svg)",
+        "",
+        f"{report.machine()} (AVX-512 with IFMA and VBMI2: {wide}), {about['date']}:",
+        f"{run.number()} interleaved rounds, {about['seconds']} seconds a measure.",
+        "",
+        f"    {about['command']}",
+        "",
+        *(f"- {name}: {version}" for name, version in about["versions"].items()),
+        "",
+        "Medians with least and greatest in brackets, and ratios of our medians to the others'.",
+        "Rates (`/s`) are better when larger, all else when smaller.",
+        "",
+        run.table(),
+        "",
+        NOTES,
+    ))  # fmt: skip
+
+
+def quotation(report: Report) -> str:
+    """Return the part of the README."""
+    others = report.run.contestants[1:]
+    lines = [
+        f"{BEGIN}| holloway's, as a multiple of | {' | '.join(others)} |",
+        "|---" * (1 + len(others)) + "|",
+    ]
+    for words, measure, figure in QUOTED:
+        ratios = [report.run.ratio(other, measure, figure) for other in others]
+        cells = ["-" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
+        lines.append(f"| {words} | {' | '.join(cells)} |")
+    lines.append(f"\nMedians of {report.run.number()} rounds in one run on {report.machine()}.")
+    return "\n".join(lines) + f"\n{END}"
+
+
+def readme(report: Report, text: str) -> str:
+    """Return the README with what is measured put in its place."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return before + quotation(report) + after
+
+
+def pages() -> dict[Path, str]:
+    """Return every page that tells the run, and what it should say."""
+    report = Report.read(RESULTS)
+    return {
+        PICTURE: draw(report),
+        PAGE: page(report),
+        README: readme(report, README.read_text()),
+    }
+
+
+def main() -> int:
+    """Write, or check; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    should = pages()
+    stale = [path for path in should if not path.exists() or path.read_text() != should[path]]
+    for path in stale:
+        name = path.relative_to(REPOSITORY)
+        if check:
+            print(f"{name} does not say what the run found: make report", file=sys.stderr)
+        else:
+            path.write_text(should[path])
+            print(f"wrote {name}")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

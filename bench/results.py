@@ -1,0 +1,129 @@
+"""What a run found, and what it says: medians, their spread, ratios, and on which machine.
+
+A run is rounds; a round is one contestant's figures by measure. `compare` and `configuration`
+make runs, `chart` and `report` draw and tell them. Knows nothing of how a figure is measured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Round = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One figure of one contestant over all rounds."""
+
+    median: float
+    least: float
+    greatest: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.4g} [{self.least:.4g}-{self.greatest:.4g}]"
+
+
+@dataclass(frozen=True)
+class Run:
+    """All that one run found; the first contestant is ours."""
+
+    contestants: list[str]
+    rounds: list[Round]
+
+    def number(self) -> int:
+        """How many rounds each contestant had."""
+        return len(self.rounds) // len(self.contestants)
+
+    def figures(self) -> list[tuple[str, str]]:
+        """Every measure and figure, in their order."""
+        seen: dict[tuple[str, str], None] = {}
+        for one in self.rounds:
+            for measure, found in one["results"].items():
+                seen |= dict.fromkeys((measure, figure) for figure in found)
+        return list(seen)
+
+    def summary(self, contestant: str, measure: str, figure: str) -> Summary | None:
+        """None where it was not measured."""
+        found = [
+            one["results"][measure][figure]
+            for one in self.rounds
+            if one["device"] == contestant and figure in one["results"].get(measure, {})
+        ]
+        return Summary(statistics.median(found), min(found), max(found)) if found else None
+
+    def ratio(self, other: str, measure: str, figure: str) -> float | None:
+        """Our median by another's."""
+        ours = self.summary(self.contestants[0], measure, figure)
+        theirs = self.summary(other, measure, figure)
+        if ours is None or theirs is None or theirs.median == 0:
+            return None
+        return ours.median / theirs.median
+
+    def table(self) -> str:
+        """Rows of medians [least-greatest], and the ratio of ours to each other's."""
+        others = self.contestants[1:]
+        heads = ["", *self.contestants, *(f"to {other}" for other in others)]
+        lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+        for measure, figure in self.figures():
+            found = [self.summary(name, measure, figure) for name in self.contestants]
+            ratios = [self.ratio(other, measure, figure) for other in others]
+            cells = [str(summary or "-") for summary in found]
+            cells += ["-" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
+            lines.append(f"| {measure}: {figure} | {' | '.join(cells)} |")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Report:
+    """A run as it was written down, and where and of what it is."""
+
+    run: Run
+    about: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> Report:
+        """Read what `write` wrote."""
+        about = json.loads(path.read_text())
+        rounds = about.pop("rounds")
+        contestants = list(dict.fromkeys(one["device"] for one in rounds))
+        return cls(Run(contestants, rounds), about)
+
+    def write(self, path: Path) -> None:
+        """One line a round and measure, so that a reader and `git diff` see what is what."""
+        shown = json.dumps(self.about, indent=1).removesuffix("\n}")
+        rounds = ",\n".join(_round(one) for one in self.run.rounds)
+        path.write_text(f'{shown},\n "rounds": [\n{rounds}\n ]\n}}\n')
+
+    def machine(self) -> str:
+        """Name it in a line."""
+        known = self.about["machine"]
+        return f"{known['processors']} processors of {known['processor']}, Linux {known['kernel']}"
+
+
+def _round(one: Round) -> str:
+    results = ",\n".join(
+        f"    {json.dumps(measure)}: {json.dumps({k: float(f'{v:.5g}') for k, v in found.items()})}"
+        for measure, found in one["results"].items()
+    )
+    return f'  {{"device": {json.dumps(one["device"])}, "results": {{\n{results}\n  }}}}'
+
+
+def machine() -> dict[str, object]:
+    """Describe the machine that this runs on."""
+    facts: dict[str, str] = {}
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        facts.setdefault(name.strip(), value.strip())
+    return {
+        "processor": facts.get("model name", platform.machine()),
+        "processors": os.cpu_count(),
+        "AVX-512 with IFMA and VBMI2": {"avx512ifma", "avx512_vbmi2"}
+        <= set(facts.get("flags", "").split()),
+        "kernel": platform.release(),
+    }

@@ -1,0 +1,70 @@
+"""What is claimed of speed is what the committed run found."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import report as benchmarks
+from chart import draw, style
+from results import Report, Run, Summary
+
+FIVE_ROUNDS = 5
+
+
+def test_every_page_that_tells_the_committed_run_says_what_it_found() -> None:
+    stale = [path.name for path, text in benchmarks.pages().items() if path.read_text() != text]
+    assert not stale, "make report"
+
+
+def test_the_readme_quotes_no_ratio_but_of_the_committed_run() -> None:
+    text = benchmarks.README.read_text()
+    quoted = benchmarks.quotation(Report.read(benchmarks.RESULTS))
+    assert text.count(quoted) == 1
+    claims = r"\d[.,\d]* ?(?:times|fold|\N{MULTIPLICATION SIGN}|Gbit|Mbit|% (?:faster|less))"
+    assert re.findall(claims, text.replace(quoted, "")) == []
+
+
+def test_the_committed_run_names_machine_and_versions_and_has_five_rounds() -> None:
+    report = Report.read(benchmarks.RESULTS)
+    for contestant in report.run.contestants:
+        of_one = [one for one in report.run.rounds if one["device"] == contestant]
+        assert len(of_one) >= FIVE_ROUNDS
+        assert report.about["versions"][contestant]
+    assert report.about["machine"]["processor"] in benchmarks.PAGE.read_text()
+    assert "wireguard-go" in report.run.contestants
+
+
+def rounds(device: str, *figures: float) -> list[dict[str, object]]:
+    return [{"device": device, "results": {"TCP, 1 stream": {"Mbit/s": one}}} for one in figures]
+
+
+def test_a_summary_is_median_least_and_greatest() -> None:
+    run = Run(["a"], rounds("a", 5, 1, 3, 100))
+    assert run.summary("a", "TCP, 1 stream", "Mbit/s") == Summary(4, 1, 100)
+    assert run.summary("b", "TCP, 1 stream", "Mbit/s") is None
+
+
+def test_a_ratio_is_of_medians_and_none_to_nothing() -> None:
+    run = Run(["a", "b", "c"], rounds("a", 4, 6, 8) + rounds("b", 3, 2, 90) + rounds("c", 0))
+    assert run.ratio("b", "TCP, 1 stream", "Mbit/s") == pytest.approx(2)
+    assert run.ratio("c", "TCP, 1 stream", "Mbit/s") is None
+    assert run.ratio("b", "latency", "Mbit/s") is None
+
+
+def test_a_report_is_read_as_it_was_written(tmp_path) -> None:
+    report = Report(Run(["a", "b"], rounds("a", 1, 2) + rounds("b", 3)), {"date": "today"})
+    report.write(tmp_path / "run.json")
+    assert Report.read(tmp_path / "run.json") == report
+
+
+def test_the_picture_has_a_bar_a_spread_and_a_ratio_of_each_other_contestant() -> None:
+    machine = {"processor": "P", "processors": 3, "kernel": "K"}
+    run = Run(["a", "<b>"], rounds("a", 4, 6, 8) + rounds("<b>", 3, 2, 90))
+    picture = draw(Report(run, {"machine": machine, "date": "today"}))
+    assert picture.count("<rect") == 1 + 2
+    assert picture.count('class="spread"') == 2
+    assert "2.0\N{MULTIPLICATION SIGN}" in picture
+    assert "3 processors of P" in picture
+    assert "<b>" not in picture
+    assert style() in picture
