@@ -20,6 +20,9 @@ from pathlib import Path
 from typing import Final
 
 RTMGRP_LINK: Final = 1  # linux/rtnetlink.h
+RTM_SETLINK: Final = 19
+NLM_F_REQUEST: Final = 1  # linux/netlink.h
+IFLA_GSO_MAX_SIZE: Final = 41  # linux/if_link.h
 CLONE_NEWNET: Final = 0x40000000  # linux/sched.h
 IFF_UP: Final = 1  # linux/if.h
 IFF_MULTICAST: Final = 0x1000
@@ -27,6 +30,7 @@ TC_H_ROOT: Final = 0xFFFFFFFF  # linux/pkt_sched.h
 NO_LINK_LOCAL: Final = {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", 1)]}  # IN6_ADDR_GEN_MODE_NONE
 SIOCGIFFLAGS: Final = 0x8913
 SIOCGIFMTU: Final = 0x8921
+SIOCGIFINDEX: Final = 0x8933
 TUNGETIFF: Final = 0x800454D2  # linux/if_tun.h
 TUNGETDEVNETNS: Final = 0x54E3
 NETLINK_NETFILTER: Final = 12  # linux/netlink.h
@@ -101,12 +105,14 @@ class LinkWatch:
 
     The netlink socket lives in the interface's namespace, and serves the ioctls too, so nothing
     is parsed: any link message means "look again". `arrived` is called within that namespace, at
-    once and after every move. Raises OSError (EBADFD) once the interface is gone.
+    once and after every move. Whenever the MTU is another one, the interface's segmentation limit
+    is set to what `gso_max_size` says. Raises OSError (EBADFD) once the interface is gone.
     """
 
     def __init__(self, tun: int, arrived: Callable[[], None] = lambda: None) -> None:
         self._tun = tun
         self._arrived = arrived
+        self._limited_for = 0
         self._netlink = self._open()
 
     def fileno(self) -> int:
@@ -128,6 +134,7 @@ class LinkWatch:
                 raise
         self._netlink.close()
         self._netlink = self._open()
+        self._limited_for = 0
         return self._read()
 
     def _drain(self) -> None:
@@ -145,12 +152,30 @@ class LinkWatch:
         request = fcntl.ioctl(self._tun, TUNGETIFF, bytes(40))
         raw_name = request[:16]
         flags = fcntl.ioctl(self._netlink, SIOCGIFFLAGS, struct.pack("16sH22x", raw_name, 0))
-        mtu = fcntl.ioctl(self._netlink, SIOCGIFMTU, struct.pack("16si20x", raw_name, 0))
+        mtu = self._number(SIOCGIFMTU, raw_name)
+        if mtu != self._limited_for:
+            self._limit_segments(self._number(SIOCGIFINDEX, raw_name), mtu)
         return LinkState(
             name=raw_name.rstrip(b"\0").decode(),
             up=bool(struct.unpack_from("H", flags, 16)[0] & IFF_UP),
-            mtu=struct.unpack_from("i", mtu, 16)[0],
+            mtu=mtu,
         )
+
+    def _number(self, request: int, raw_name: bytes) -> int:
+        """Ask one of the ioctls that fill in an int."""
+        answer = fcntl.ioctl(self._netlink, request, struct.pack("16si20x", raw_name, 0))
+        number: int = struct.unpack_from("i", answer, 16)[0]
+        return number
+
+    def _limit_segments(self, index: int, mtu: int) -> None:
+        """Ask for the limit that goes with an MTU; no answer is asked for, as none would help."""
+        attribute = struct.pack("=HHI", 8, IFLA_GSO_MAX_SIZE, gso_max_size(mtu))
+        link = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, 0, 0)
+        body = link + attribute
+        header = struct.pack("=IHHII", 16 + len(body), RTM_SETLINK, NLM_F_REQUEST, 0, 0)
+        with contextlib.suppress(OSError):
+            self._netlink.sendto(header + body, (0, 0))
+        self._limited_for = mtu
 
     def _open(self) -> socket.socket:
         """Open a netlink socket in the namespace where the interface is now."""

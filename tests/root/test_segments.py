@@ -1,0 +1,91 @@
+"""How much of a large packet goes in one call: a read of the interface is one send to the peer."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from holloway.lab import Host, join
+from holloway.link import gso_max_size
+from hosts import WG, eventually, program, result, start_device
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.root
+
+OUTER = 9100
+"""The cable's MTU: enough for what a tunnel of 9,000 makes."""
+
+
+@pytest.fixture
+def hosts() -> Iterator[tuple[Host, Host]]:
+    """Two hosts with a tunnel between 10.98.0.1 and 10.98.0.2."""
+    with Host("wide1") as first, Host("wide2") as second:
+        join(first, second)
+        hosts = first, second
+        private = [host.run(WG["holloway"], "genkey").stdout.strip() for host in hosts]
+        public = [first.run(WG["holloway"], "pubkey", stdin=key).stdout.strip() for key in private]
+        for number, host in enumerate(hosts, 1):
+            other = 3 - number
+            host.run("ip", "address", "add", f"10.99.0.{number}/24", "dev", "eth0")
+            host.run("ip", "link", "set", "eth0", "mtu", str(OUTER))
+            start_device(host, "holloway", "wg0")
+            host.write("/run/key", private[number - 1])
+            host.run(WG["holloway"], "set", "wg0", "private-key", "/run/key", "listen-port",
+                     "51820", "peer", public[other - 1], "allowed-ips", f"10.98.0.{other}/32",
+                     "endpoint", f"10.99.0.{other}:51820")  # fmt: skip
+            host.run("ip", "address", "add", f"10.98.0.{number}/24", "dev", "wg0")
+            host.run("ip", "link", "set", "wg0", "up")
+        yield hosts
+
+
+def limit(host: Host) -> int:
+    shown = json.loads(host.run("ip", "-d", "-j", "link", "show", "wg0").stdout)
+    size: int = shown[0]["gso_max_size"]
+    return size
+
+
+def sent(host: Host, interface: str) -> tuple[int, int]:
+    """Packets and bytes that an interface has given to what is below; a superpacket is one."""
+    shown = host.run("ip", "-s", "-j", "link", "show", interface).stdout
+    counters = json.loads(shown)[0]["stats64"]["tx"]
+    return counters["packets"], counters["bytes"]
+
+
+@pytest.mark.parametrize("mtu", [1420, 1280, 9000])
+def test_a_read_of_the_interface_leaves_in_one_send(hosts: tuple[Host, Host], mtu: int) -> None:
+    """No superpacket is cut in two, whatever the MTU is changed to; and they are large."""
+    for host in hosts:
+        host.run("ip", "link", "set", "wg0", "mtu", str(mtu))
+        assert eventually(lambda host=host: limit(host) == gso_max_size(mtu))  # type: ignore[misc]
+    before = sent(hosts[0], "wg0"), sent(hosts[0], "eth0")
+    receiver = program(hosts[1], "tcp_receive", "10.98.0.2", "5001")
+    sender = program(hosts[0], "tcp_send", "10.98.0.2", "5001", "150")
+    assert result(receiver) == result(sender)
+    reads, size = (now - old for now, old in zip(sent(hosts[0], "wg0"), before[0], strict=True))
+    sends = sent(hosts[0], "eth0")[0] - before[1][0]
+    assert size / reads > gso_max_size(mtu) / 2, "they must be large for this to say anything"
+    assert sends < reads * 1.05
+
+
+def test_the_limit_follows_the_interface_into_another_namespace(hosts: tuple[Host, Host]) -> None:
+    """A move takes settings away, and the MTU may be any by then."""
+    host = hosts[0]
+    host.run("ip", "link", "set", "wg0", "mtu", "1300")
+    assert eventually(lambda: limit(host) == gso_max_size(1300))
+    name = f"deeper{os.getpid()}"
+    host.run("ip", "netns", "add", name)
+    host.run("ip", "link", "set", "wg0", "netns", name)
+
+    def there() -> int:
+        shown = host.run("ip", "-n", name, "-d", "-j", "link", "show", "wg0").stdout
+        size: int = json.loads(shown)[0]["gso_max_size"]
+        return size
+
+    assert eventually(lambda: there() == gso_max_size(1300))
+    host.run("ip", "-n", name, "link", "set", "wg0", "mtu", "1400")
+    assert eventually(lambda: there() == gso_max_size(1400))
