@@ -1,23 +1,21 @@
 """WireGuard, whole, in Python: the device, `wg`, `wg-quick`, and a peer inside a program.
 
 Public names only. Everything that shows a device is a `Device`; everything that changes one
-is a `DeviceUpdate`. `Network` is loaded when it is asked for: `wg` has no use for it.
+is a `DeviceUpdate`. Each is loaded when it is asked for, for `wg` starts without any of them.
 """
 
-from typing import TYPE_CHECKING
-
-from holloway.errors import BadMessage, ConfigError, HollowayError, KeyFormatError
-from holloway.key import Key
-from holloway.model import (
-    AllowedIP,
-    Device,
-    DeviceUpdate,
-    Endpoint,
-    Peer,
-    PeerUpdate,
-)
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from holloway.errors import BadMessage, ConfigError, HollowayError, KeyFormatError
+    from holloway.key import Key
+    from holloway.model import (
+        AllowedIP,
+        Device,
+        DeviceUpdate,
+        Endpoint,
+        Peer,
+        PeerUpdate,
+    )
     from holloway.net.network import Network
 
 __version__ = "0.1.0"
@@ -39,12 +37,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Load late what needs asyncio, the extension and `cryptography`."""
-    if name in _LATE:
-        from importlib import import_module
+    from importlib import import_module
 
-        return getattr(import_module(_LATE[name]), name)
+    if name in __all__:
+        for home in ("errors", "key", "model", "net.network"):
+            module = import_module(f"holloway.{home}")
+            if name in vars(module):
+                return vars(module)[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-_LATE = {"Network": "holloway.net.network"}

@@ -1,11 +1,14 @@
 """The packet plane: TUN, UDP, transport encryption, allowed IPs, mac1, mac2 and cookies.
+And the codec of texts: `State` and `Update`.
 
-The border between brain and plane. Packet bytes never cross it towards Python; private keys and
-Noise never cross it towards Rust. Integers named `now`, `reject`, `renew_*` and `next` are
-nanoseconds on CLOCK_BOOTTIME. Every class is frozen and may be used from any thread.
+The border between brain and plane. Packet bytes never cross it towards Python; Noise never crosses
+it towards Rust, and a private key only as a word of a text. Integers named `now`, `reject`,
+`renew_*` and `next` are nanoseconds on CLOCK_BOOTTIME. Every class is frozen and may be used from
+any thread.
 """
 
-from typing import final
+from collections.abc import Sequence
+from typing import Protocol, final
 
 __all__ = [
     "Active",
@@ -18,11 +21,15 @@ __all__ = [
     "Link",
     "Peer",
     "Plane",
+    "Refused",
     "Relay",
     "Stale",
+    "State",
     "Trouble",
     "Tun",
     "Unreachable",
+    "Update",
+    "public_key",
 ]
 
 @final
@@ -192,6 +199,21 @@ class Plane:
     def peer(self, public_key: bytes, /) -> Peer:
         """Add a peer."""
 
+    def answer(
+        self,
+        private_key: bytes | None,
+        listen_port: int,
+        fwmark: int,
+        peers: list[tuple[int, bytes, bytes, int, int]],
+        /,
+    ) -> bytes:
+        """Write the device's answer to `get=1`, without the errno line that ends it.
+
+        Of each peer the brain tells its number in events, public key, preshared key (zeros for
+        none), time of the latest handshake (nanoseconds since 1970) and keepalive; its endpoint,
+        traffic and networks are the plane's.
+        """
+
     def discards(self) -> dict[str, int]:
         """Count of packets not passed on, by reason; every reason is there."""
 
@@ -222,6 +244,12 @@ class Peer:
         """Take a network from this peer if it has it."""
 
     def disallow_all(self) -> None: ...
+    def route(self, changes: bytes, /) -> None:
+        """Make all changes of its networks at once; see `holloway.core.orders.pack`.
+
+        Networks that are replaced by themselves cost a look. ValueError for what is not packed so.
+        """
+
     def allowed(self) -> list[tuple[bytes, int]]:
         """The networks this peer has, in the order they were allowed."""
 
@@ -323,3 +351,128 @@ class Link:
     def id(self) -> int: ...
     def moved(self) -> tuple[int, int]:
         """Bytes from the first socket to the second, and back, up to now."""
+
+class Refused(ValueError):
+    """A text was refused whole.
+
+    `args` are whether it is of another language at all, the line from 1 and the key if there are
+    any, and the reason; key and reason are bytes, as they may repeat what is no text.
+    """
+
+    args: tuple[bool, int | None, bytes | None, bytes]
+
+class _Resolver(Protocol):
+    """`holloway.text.values.Resolver`."""
+
+    def port(self, service: str) -> int: ...
+    def endpoint(self, host: str, service: str, text: str) -> _ResolvedEndpoint: ...
+    def warn(self, sentence: str) -> None: ...
+
+class _ResolvedEndpoint(Protocol):
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+
+_Network = tuple[bytes, int]
+_Endpoint = tuple[str, int]
+
+# Public key, remove, update only, preshared key, endpoint, keepalive, replace allowed IPs, removed
+# and added ones.
+_PeerUpdate = tuple[
+    bytes,
+    bool,
+    bool,
+    bytes | None,
+    _Endpoint | None,
+    int | None,
+    bool,
+    Sequence[_Network],
+    Sequence[_Network],
+]
+_Orders = tuple[
+    bytes | None,
+    int | None,
+    int | None,
+    bool,
+    list[tuple[bytes, bool, bool, bytes | None, Endpoint | None, int | None, bytes | None]],
+]
+
+# Public key, preshared key, endpoint, allowed IPs, seconds and nanoseconds of the latest handshake,
+# bytes received and sent, keepalive, protocol version.
+_PeerState = tuple[
+    bytes, bytes | None, _Endpoint | None, Sequence[_Network], int, int, int, int, int, int
+]
+
+@final
+class Update:
+    """What to change of a device: `holloway.model.DeviceUpdate`, however many peers it names."""
+
+    def __new__(
+        cls,
+        private_key: bytes | None,
+        listen_port: int | None,
+        fwmark: int | None,
+        replace_peers: bool,
+        peers: Sequence[_PeerUpdate],
+        /,
+    ) -> Update: ...
+    def parts(self) -> tuple[bytes | None, int | None, int | None, bool, list[_PeerUpdate]]:
+        """What it was made from."""
+
+    @staticmethod
+    def read_request(body: bytes, /) -> Update:
+        """Read the lines between `set=1` and the blank line, each with its end (`Refused`)."""
+
+    @staticmethod
+    def read_configuration(
+        source: bytes | list[tuple[int, bytes]],
+        resolver: _Resolver,
+        /,
+        *,
+        append: bool,
+        numeric: bool,
+    ) -> Update:
+        """Read a file of wg(8), or lines with their numbers (`Refused`, or what `resolver` raises).
+
+        With `numeric`, addresses and ports in numbers are not brought before the resolver.
+        """
+
+    @property
+    def names_peers(self) -> bool: ...
+    def since(self, state: State, /) -> Update:
+        """Take out what would disturb the peers that stay (`wg syncconf`)."""
+
+    def request(self) -> bytes:
+        """Write the whole `set=1` transaction, with the blank line that ends it."""
+
+    def orders(self) -> _Orders:
+        """Return what `holloway.core` takes (`Refused` if an endpoint's interface is unknown)."""
+
+@final
+class State:
+    """A device as it shows itself: `holloway.model.Device`, however many peers it has."""
+
+    def __new__(
+        cls,
+        private_key: bytes | None,
+        listen_port: int,
+        fwmark: int,
+        peers: Sequence[_PeerState],
+        /,
+    ) -> State: ...
+    def parts(self) -> tuple[bytes | None, int, int, list[_PeerState]]:
+        """What it was made from."""
+
+    @staticmethod
+    def read(answer: bytes, /) -> State:
+        """Read an answer to `get=1` up to its first blank line (`Refused`)."""
+
+    def answer(self) -> bytes:
+        """Write that answer, without the errno line that ends it."""
+
+    def dump(self, prefix: bytes, /) -> bytes:
+        """Print what `wg show INTERFACE dump` does; `prefix` goes before each line."""
+
+def public_key(private_key: bytes, /) -> bytes:
+    """Derive a public key (X25519, RFC 7748)."""

@@ -7,9 +7,12 @@ traceback carries a secret; print one only by asking for `base64` or `hex`.
 from __future__ import annotations
 
 import binascii
-from typing import ClassVar, Final
 
 from holloway.errors import KeyFormatError
+
+TYPE_CHECKING = False  # without `typing`, which takes 6 ms to load
+if TYPE_CHECKING:
+    from typing import ClassVar, Final
 
 KEY_LENGTH: Final = 32
 BASE64_LENGTH: Final = 44
@@ -72,10 +75,10 @@ class Key:
 
     def public(self) -> Key:
         """Derive the public key of this private key (X25519, RFC 7748)."""
-        # Imported here: `wg show interfaces` and most of `wg set` have no use for it.
-        from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+        # Not OpenSSL's, which takes 13 ms to load. Here, for `wg genkey` has no use for it.
+        from holloway._native import public_key
 
-        return Key(X25519PrivateKey.from_private_bytes(self._raw).public_key().public_bytes_raw())
+        return Key(public_key(self._raw))
 
     def __bool__(self) -> bool:
         """Whether any bit is set; `Key.ZERO` stands for "no key"."""

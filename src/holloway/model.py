@@ -1,12 +1,12 @@
 """What a device is (`Device`, `Peer`) and what to change of one (`DeviceUpdate`, `PeerUpdate`).
 
 Configuration files, the command line, the UAPI and our own daemon are codecs around these types.
-They know no text format, no socket and no clock. `diff` tells what makes one device into another.
+They know no text format, no socket and no clock.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Final, NamedTuple
 
@@ -16,6 +16,7 @@ IPV4_LENGTH: Final = 4
 IPV6_LENGTH: Final = 16
 MAX_PORT: Final = 0xFFFF
 PORT_DIGITS: Final = 5
+SECOND: Final = 1_000_000_000  # nanoseconds
 
 
 class AllowedIP(NamedTuple):
@@ -164,33 +165,6 @@ class DeviceUpdate:
     fwmark: int | None = None
     replace_peers: bool = False
     peers: tuple[PeerUpdate, ...] = ()
-
-
-def diff(device: Device, update: DeviceUpdate) -> DeviceUpdate:
-    """Return `update`, which names all that shall be, without `replace_peers` (`wg syncconf`).
-
-    The peers of `device` that it does not name are removed one by one, and those it names lose
-    the preshared key and the keepalive that it is silent about, so that all others keep their
-    sessions. Where either side has no peers, replacing all is the same in fewer words.
-    """
-    if not update.peers or not device.peers:
-        return update
-    there = {peer.public_key.raw: peer for peer in device.peers}
-    kept = [_silenced(there.pop(peer.public_key.raw, None), peer) for peer in update.peers]
-    # From the highest key to the lowest: the order in which wg(8) sends them.
-    removals = [PeerUpdate(Key(raw), remove=True) for raw in sorted(there, reverse=True)]
-    return replace(update, replace_peers=False, peers=(*removals, *kept))
-
-
-def _silenced(peer: Peer | None, update: PeerUpdate) -> PeerUpdate:
-    """Turn off what the peer has and the update does not speak of, as wg(8) after 2021 does."""
-    if peer is None:
-        return update
-    if peer.preshared_key is not None and update.preshared_key is None:
-        update = replace(update, preshared_key=Key.ZERO)
-    if peer.persistent_keepalive and update.persistent_keepalive is None:
-        update = replace(update, persistent_keepalive=0)
-    return update
 
 
 def _host6(text: str) -> str:

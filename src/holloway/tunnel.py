@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from holloway import _native
 from holloway.core.constants import SECOND, Nanoseconds
 from holloway.core.device import Device
+from holloway.text.codec import refusal
 
 if TYPE_CHECKING:
     from holloway import model
@@ -54,6 +55,21 @@ class Tunnel:
         """Apply an update whole, or raise (OSError, ConfigError) and change nothing."""
         try:
             self._device.configure(now(), update)
+        finally:
+            self._set_timer()
+
+    def answer(self) -> bytes:
+        """Show the device in the words of the UAPI, without the errno line."""
+        return self._plane.answer(*self._device.known())
+
+    def order(self, update: _native.Update) -> None:
+        """Like `set`, of an update as the codec read it."""
+        try:
+            orders = update.orders()
+        except _native.Refused as refused:
+            raise refusal(refused) from None
+        try:
+            self._device.order(now(), orders)
         finally:
             self._set_timer()
 

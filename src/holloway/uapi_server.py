@@ -1,6 +1,6 @@
 """The UAPI socket of a running device: claimed, served, and watched for its removal.
 
-Requests become a `DeviceUpdate` or a `Device` shown; nothing here knows what a device does with
+Requests become an `Update` or ask for an answer; nothing here knows what a device does with
 them. The contract is the cross-platform userspace one: one blank line ends a request, a
 connection may carry many, and an answer ends with `errno=N`. Beyond it, `log=LEVEL`
 sets how much the device says, and `log=follow` passes that on. `daemon` runs it.
@@ -15,14 +15,13 @@ import logging
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from holloway.errors import ConfigError
 from holloway.log import LEVELS
-from holloway.text.uapi import UapiError, dump_get, parse_set
+from holloway.text.codec import UapiError, Update, read_request
 
 if TYPE_CHECKING:
-    from holloway.control import Control
     from holloway.log import DeviceLog
 
 log = logging.getLogger(__name__)
@@ -99,13 +98,23 @@ class SocketWatch:
         os.close(self._inotify)
 
 
+class Served(Protocol):
+    """The device behind the socket."""
+
+    def answer(self) -> bytes:
+        """Show it in the words of the UAPI, without the errno line."""
+
+    def order(self, update: Update) -> None:
+        """Apply an update whole, or raise (OSError, ConfigError) and change nothing."""
+
+
 class UapiConnection(asyncio.Protocol):
     """One client's connection. A broken request closes it, a refused one is answered."""
 
     _transport: asyncio.Transport
 
-    def __init__(self, control: Control, device_log: DeviceLog) -> None:
-        self._control = control
+    def __init__(self, device: Served, device_log: DeviceLog) -> None:
+        self._device = device
         self._log = device_log
         self._left_out = 0
         self._received = bytearray()
@@ -141,7 +150,8 @@ class UapiConnection(asyncio.Protocol):
             if len(received) > LONGEST_REQUEST or (len(received) > 16 and b"\n" not in received):
                 self._break("request too long")
             return None
-        request = bytes(received[: end + 1])
+        with memoryview(received) as view:
+            request = bytes(view[: end + 1])
         del received[: end + 2]
         self._searched = 0
         return request
@@ -191,12 +201,12 @@ class UapiConnection(asyncio.Protocol):
         if body:
             log.error("UAPI: a get has no arguments")
             return b"errno=%d\n\n" % errno.EINVAL
-        return dump_get(self._control.get()).encode() + b"errno=0\n\n"
+        return self._device.answer() + b"errno=0\n\n"
 
     def _set(self, body: bytes) -> int:
         """Apply an update whole, or log why not; the errno, 0 if it was applied."""
         try:
-            self._control.set(parse_set(body.decode().split("\n")[:-1]))
+            self._device.order(read_request(body))
         except UapiError as error:
             log.error("UAPI: %s", error)
             return error.errno
@@ -206,7 +216,4 @@ class UapiConnection(asyncio.Protocol):
         except OSError as error:
             log.error("UAPI: %s", error.strerror)
             return error.errno or errno.EIO
-        except UnicodeDecodeError:
-            log.error("UAPI: not UTF-8")
-            return errno.EINVAL
         return 0

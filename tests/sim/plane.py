@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from holloway.core.constants import Nanoseconds
+from holloway.core.orders import TAKE
 from holloway.core.wire import INITIATION_TYPE
 from sim.values import (
     Action,
@@ -90,16 +91,19 @@ class SimPeer:
         if self._endpoint is not None:
             self._endpoint = replace(self._endpoint, local=None)
 
-    def allow(self, address: bytes, cidr: int, /) -> None:
-        for peer in self._plane.peers.values():
-            peer.networks.pop((address, cidr), None)
-        self.networks[address, cidr] = None
-
-    def disallow(self, address: bytes, cidr: int, /) -> None:
-        self.networks.pop((address, cidr), None)
-
-    def disallow_all(self) -> None:
-        self.networks.clear()
+    def route(self, changes: bytes, /) -> None:
+        if changes[0]:
+            self.networks.clear()
+        changes = changes[1:]
+        while changes:
+            tag, cidr = changes[:2]
+            size = 2 + (tag & ~TAKE)
+            network = changes[2:size], cidr
+            for peer in [self] if tag & TAKE else self._plane.peers.values():
+                peer.networks.pop(network, None)
+            if not tag & TAKE:
+                self.networks[network] = None
+            changes = changes[size:]
 
     def allowed(self) -> list[tuple[bytes, int]]:
         return list(self.networks)

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from holloway.key import Key
-from holloway.model import Device, DeviceUpdate, Peer, PeerUpdate, diff
+from holloway.model import Device, DeviceUpdate, Peer, PeerUpdate
+from holloway.text.uapi import diff
 
 KEYS = [Key(bytes([number]) + bytes(31)) for number in (1, 2, 3)]
 DEVICE = Device("wg0", peers=tuple(Peer(key) for key in KEYS))

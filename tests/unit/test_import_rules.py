@@ -12,7 +12,10 @@ import pytest
 import holloway
 
 SOURCES = Path(holloway.__file__).parent
-EVENT_LOOP_AND_EXTENSION = {"tunnel.py", "daemon.py", "uapi_server.py", "cli/device.py"}
+EVENT_LOOP = {"tunnel.py", "daemon.py", "uapi_server.py"}
+EXTENSION = {"tunnel.py", "daemon.py", "cli/device.py", "text/codec.py", "key.py"}
+PEER_WITHIN_A_PROGRAM = ("net/", "proxy/", "cli/proxy")
+"""It is a shell of its own, with an event loop and a plane."""
 
 
 def imported(path: Path) -> set[str]:
@@ -26,13 +29,19 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-def test_only_the_shell_touches_the_extension_and_the_event_loop() -> None:
-    users = {
-        str(path.relative_to(SOURCES))
-        for path in SOURCES.rglob("*.py")
-        if imported(path) & {"asyncio", "holloway._native"}
-    }
-    assert users == EVENT_LOOP_AND_EXTENSION
+def users(module: str) -> set[str]:
+    """Name the files that import a module, but for the peer within a program."""
+    paths = [path for path in SOURCES.rglob("*.py") if module in imported(path)]
+    names = {str(path.relative_to(SOURCES)) for path in paths}
+    return {name for name in names if not name.startswith(PEER_WITHIN_A_PROGRAM)}
+
+
+def test_only_the_shell_touches_the_event_loop() -> None:
+    assert users("asyncio") == EVENT_LOOP
+
+
+def test_only_the_shell_and_the_codec_touch_the_extension() -> None:
+    assert users("holloway._native") == EXTENSION
 
 
 @pytest.mark.parametrize("arguments", [["show", "interfaces"], ["genkey"], ["show", "nope"]])

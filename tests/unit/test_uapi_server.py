@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from holloway import model
 from holloway.log import DeviceLog
+from holloway.text.codec import Update
 from holloway.uapi_server import LONGEST_BACKLOG, UapiConnection
 
 if TYPE_CHECKING:
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class NoDevice:
-    """A `Control` that nothing is asked of."""
+    """A device that nothing is asked of."""
 
-    def get(self) -> model.Device:
-        return model.Device("wg0")
+    def answer(self) -> bytes:
+        return b"listen_port=0\n"
 
-    def set(self, update: model.DeviceUpdate) -> None:
+    def order(self, update: Update) -> None:
         raise AssertionError("no request here sets anything")
 
 

@@ -1,12 +1,18 @@
-//! Python bindings of `holloway-plane`: conversions, no logic. `_native.pyi` documents them.
+//! Python bindings of `holloway-plane` and `holloway-text`: conversions, no logic. `_native.pyi`
+//! documents them.
 
+mod answer;
 mod endpoint;
 mod error;
 mod events;
+mod orders;
 mod peer;
 mod plane;
 mod relay;
+mod state;
 mod tun;
+mod update;
+mod values;
 
 /// The packet plane; see `_native.pyi`.
 #[pyo3::pymodule(gil_used = false)]
@@ -24,7 +30,22 @@ mod _native {
     #[pymodule_export]
     use crate::relay::{Link, Relay};
     #[pymodule_export]
+    use crate::state::State;
+    #[pymodule_export]
     use crate::tun::Tun;
+    #[pymodule_export]
+    use crate::update::Update;
+
+    /// The public key of a private key.
+    #[pyfunction]
+    #[pyo3(signature = (private_key, /))]
+    fn public_key<'py>(
+        py: Python<'py>,
+        private_key: &Bound<'py, pyo3::types::PyBytes>,
+    ) -> PyResult<Bound<'py, pyo3::types::PyBytes>> {
+        let public = crate::values::key_of(private_key)?.public();
+        Ok(crate::values::key_parts(py, &public))
+    }
 
     /// `Event`, the union of the events.
     #[pymodule_init]
@@ -41,6 +62,8 @@ mod _native {
         ] {
             event = event.bitor(kind)?;
         }
-        module.add("Event", event)
+        module.add("Event", event)?;
+        module.add("Refused", py.get_type::<crate::values::Refused>())?;
+        Ok(())
     }
 }

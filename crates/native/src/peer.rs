@@ -8,10 +8,12 @@ use holloway_plane::session::Deadlines;
 use holloway_plane::{debts, gate};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::PyDict;
 
 use crate::endpoint::Endpoint;
+use crate::orders::unpack;
 use crate::plane::{counts, key};
+use crate::values::{NetworkParts, packed};
 
 #[pyclass(frozen, module = "holloway._native")]
 pub struct Peer(pub Handle);
@@ -53,14 +55,17 @@ impl Peer {
         self.0.disallow_all();
     }
 
-    fn allowed<'py>(&self, py: Python<'py>) -> Vec<(Bound<'py, PyBytes>, u8)> {
+    #[pyo3(signature = (changes, /))]
+    fn route(&self, changes: &[u8]) -> PyResult<()> {
+        let routes = unpack(changes)?;
+        self.0.route(routes.replace, &routes.removed, &routes.added);
+        Ok(())
+    }
+
+    fn allowed<'py>(&self, py: Python<'py>) -> Vec<NetworkParts<'py>> {
         let allowed = self.0.allowed().into_iter();
-        let packed = |address| match address {
-            IpAddr::V4(address) => PyBytes::new(py, &address.octets()),
-            IpAddr::V6(address) => PyBytes::new(py, &address.octets()),
-        };
         allowed
-            .map(|prefix| (packed(prefix.address()), prefix.length()))
+            .map(|prefix| (packed(py, prefix.address()), prefix.length()))
             .collect()
     }
 
@@ -172,14 +177,17 @@ impl Due {
     }
 }
 
-fn prefix(address: &[u8], cidr: u32) -> PyResult<Prefix> {
-    let address = match *address {
+pub fn address(packed: &[u8]) -> Option<IpAddr> {
+    match *packed {
         [a, b, c, d] => Some(Ipv4Addr::new(a, b, c, d).into()),
-        _ => <[u8; 16]>::try_from(address)
+        _ => <[u8; 16]>::try_from(packed)
             .ok()
             .map(|bytes| Ipv6Addr::from(bytes).into()),
-    };
-    address
+    }
+}
+
+fn prefix(packed: &[u8], cidr: u32) -> PyResult<Prefix> {
+    address(packed)
         .zip(u8::try_from(cidr).ok())
         .and_then(|(address, cidr)| Prefix::new(address, cidr))
         .ok_or_else(|| PyValueError::new_err("not a network: address length, bits or host bits"))

@@ -7,13 +7,15 @@ use holloway_plane::discard::Discard;
 use holloway_plane::plane;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 
+use crate::answer::{Known, answer};
 use crate::endpoint::Endpoint;
 use crate::error::os_error;
 use crate::events::Event;
 use crate::peer::Peer;
 use crate::tun::Tun;
+use crate::values::key_of;
 
 #[pyclass(frozen, module = "holloway._native")]
 pub struct Plane(plane::Plane);
@@ -80,6 +82,20 @@ impl Plane {
     #[pyo3(signature = (public_key, /))]
     fn peer(&self, public_key: &[u8]) -> PyResult<Peer> {
         Ok(Peer(self.0.peer(key(public_key)?)))
+    }
+
+    #[pyo3(signature = (private_key, listen_port, fwmark, peers, /))]
+    fn answer<'py>(
+        &self,
+        py: Python<'py>,
+        private_key: Option<&Bound<'py, PyBytes>>,
+        listen_port: u16,
+        fwmark: u32,
+        peers: Vec<Known>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let private_key = private_key.map(key_of).transpose()?;
+        let text = answer(&self.0, private_key.as_ref(), listen_port, fwmark, &peers)?;
+        Ok(PyBytes::new(py, &text))
     }
 
     fn discards<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

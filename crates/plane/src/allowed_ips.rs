@@ -160,11 +160,19 @@ impl<T: Owner + Clone> AllowedIps<T> {
     /// An owner's prefixes in the order they were inserted.
     #[must_use]
     pub fn owned_by(&self, owner_id: u32) -> Vec<Prefix> {
-        let owned = self
-            .slots
-            .get(&owner_id)
-            .and_then(|&slot| self.owners[slot as usize].as_ref());
-        owned.map_or_else(Vec::new, |owned| owned.prefixes.values().copied().collect())
+        self.prefixes(owner_id).copied().collect()
+    }
+
+    /// Whether an owner's prefixes are these, in this order.
+    #[must_use]
+    pub fn owns_exactly(&self, owner_id: u32, prefixes: &[Prefix]) -> bool {
+        self.prefixes(owner_id).eq(prefixes)
+    }
+
+    fn prefixes(&self, owner_id: u32) -> impl Iterator<Item = &Prefix> {
+        let slot = self.slots.get(&owner_id);
+        let owned = slot.and_then(|&slot| self.owners[slot as usize].as_ref());
+        owned.into_iter().flat_map(|owned| owned.prefixes.values())
     }
 
     fn owner(&self, slot: u32) -> Option<&T> {

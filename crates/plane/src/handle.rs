@@ -83,6 +83,25 @@ impl Handle {
         self.shared.routes.write().remove_owner(self.id());
     }
 
+    /// Route nothing there if `replace`; then `removed` there no more, if this peer has them; then
+    /// `added`. What is so already costs a look, and holds up no packet.
+    pub fn route(&self, replace: bool, removed: &[Prefix], added: &[Prefix]) {
+        let stays = replace && removed.is_empty();
+        if stays && self.shared.routes.read().owns_exactly(self.id(), added) {
+            return;
+        }
+        let mut routes = self.shared.routes.write();
+        if replace {
+            routes.remove_owner(self.id());
+        }
+        for prefix in removed {
+            routes.remove(*prefix, self.id());
+        }
+        for prefix in added {
+            routes.insert(*prefix, &self.peer);
+        }
+    }
+
     /// What is routed there, in order of `allow`.
     #[must_use]
     pub fn allowed(&self) -> Vec<Prefix> {

@@ -13,7 +13,7 @@ use crate::answers::Ways;
 use crate::discard::REASONS;
 use crate::events::Event;
 use crate::handle::Handle;
-use crate::peer::Peer;
+use crate::peer::{Peer, PeerId};
 use crate::shard::{Shard, Token};
 use crate::shared::Shared;
 use crate::tun::Tun;
@@ -120,6 +120,13 @@ impl Plane {
         let peer = Arc::new(Peer::new(id, public_key));
         self.shared.peers.lock().insert(id, peer.clone());
         Handle::new(self.shared.clone(), peer)
+    }
+
+    /// The peer of this number, if it is still there.
+    #[must_use]
+    pub fn known(&self, id: PeerId) -> Option<Handle> {
+        let peer = self.shared.peers.lock().get(&id)?.clone();
+        Some(Handle::new(self.shared.clone(), peer))
     }
 
     /// Packets not passed on, by reason.

@@ -10,11 +10,14 @@ import errno
 import os
 import struct
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from holloway.control import netlink
 from holloway.key import KEY_LENGTH, Key
 from holloway.model import AllowedIP, Device, DeviceUpdate, PeerUpdate
+
+if TYPE_CHECKING:
+    from holloway.text.codec import State, Update
 
 KIND: Final = b"wireguard\0"
 
@@ -45,6 +48,18 @@ class Link:
                 return parse_device(self._ask([get_request(self.name)], netlink.DUMP))
             except InterruptedError:
                 continue  # it changed while it was told: peers may be there twice, or not at all
+
+    def state(self) -> State:
+        """Like `get`, as the codec's value."""
+        from holloway.text.views import state_of
+
+        return state_of(self.get())
+
+    def order(self, update: Update) -> None:
+        """Like `set`, of the codec's value."""
+        from holloway.text.views import device_update_of
+
+        self.set(device_update_of(update))
 
     def set(self, update: DeviceUpdate) -> None:
         """Change the device; raises `OSError`."""

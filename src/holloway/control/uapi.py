@@ -5,17 +5,18 @@ Knows the socket and the two sign conventions of `errno=`; the text is `text.uap
 
 from __future__ import annotations
 
+import _socket
 import errno
-import itertools
 import os
-import socket
 import stat
-from collections.abc import Iterator
-from contextlib import suppress
-from typing import Final
 
-from holloway.model import Device, DeviceUpdate
-from holloway.text.uapi import UapiError, dump_set, parse_get
+TYPE_CHECKING = False  # without `typing`, which takes 6 ms to load
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
+
+    from holloway.model import Device, DeviceUpdate
+    from holloway.text.codec import State, Update
 
 DIRECTORY: Final = "/var/run/wireguard"
 SUFFIX: Final = ".sock"
@@ -56,74 +57,117 @@ class Socket:
 
     def get(self) -> Device:
         """Ask the device; raises `OSError`."""
-        answer = self._transact("get=1\n\n")
+        from holloway.text.views import device_of
+
+        return device_of(self.state(), self.name)
+
+    def set(self, update: DeviceUpdate) -> None:
+        """Change the device; raises `OSError`."""
+        from holloway.text.views import update_of
+
+        self.order(update_of(update))
+
+    def state(self) -> State:
+        """Ask the device; raises `OSError`."""
+        from holloway.text.codec import UapiError, read_answer
+
+        answer = self._transact(b"get=1\n\n")
         # In an answer to get, the number is positive (ipc-uapi.h of wireguard-tools).
         status = _status(answer)
         if status < 0:
             raise _protocol_error()
         _raise(status)
         try:
-            return parse_get(answer, self.name)
+            return read_answer(answer)
         except UapiError as error:
             raise OSError(error.errno, os.strerror(error.errno)) from error
 
-    def set(self, update: DeviceUpdate) -> None:
+    def order(self, update: Update) -> None:
         """Change the device; raises `OSError`."""
         # In an answer to set, the number is negative, as the kernel returns it.
-        _raise(-_status(self._transact(dump_set(update))))
+        _raise(-_status(self._transact(update.request())))
 
     def log_level(self, wanted: str = "") -> str:
         """Return how much the device says, after changing it if a level is given.
 
         Raises `OSError`: EPROTO, EINVAL or EIO where the device knows no such request.
         """
-        return _level(self._transact(f"log={wanted}\n\n"))
+        return _level(self._transact(f"log={wanted}\n\n".encode()))
 
     def follow_log(self) -> Iterator[str]:
         """Yield the device's level, then the last lines of its log and those to come."""
-        with _connect(_path(self.name)) as connection:
+        connection = _connect(_path(self.name))
+        try:
             connection.sendall(b"log=follow\n\n")
-            with connection.makefile(encoding="utf-8", errors="replace", newline="\n") as lines:
-                yield _level("".join(itertools.takewhile(lambda line: line != "\n", lines)))
+            received = b""
+            while b"\n\n" not in received:
+                received += _piece(connection)
+            answer, _, rest = received.partition(b"\n\n")
+            yield _level(answer + b"\n")
+            while True:
+                *lines, rest = rest.split(b"\n")
                 for line in lines:
-                    yield line.removesuffix("\n")
+                    yield line.decode(errors="replace")
+                piece = connection.recv(_PIECE)
+                if not piece:
+                    break
+                rest += piece
+            if rest:
+                yield rest.decode(errors="replace")
+        finally:
+            connection.close()
 
-    def _transact(self, request: str) -> str:
+    def _transact(self, request: bytes) -> bytes:
         """Send one request; return its answer up to the blank line that ends it."""
-        with _connect(_path(self.name)) as connection:
+        connection = _connect(_path(self.name))
+        try:
             # A device may refuse before it has read all, and say why.
-            with suppress(BrokenPipeError):
-                connection.sendall(request.encode())
+            try:  # noqa: SIM105  # contextlib takes a millisecond to load
+                connection.sendall(request)
+            except BrokenPipeError:
+                pass
             return _receive(connection)
+        finally:
+            connection.close()
 
 
-def _receive(connection: socket.socket) -> str:
+def _receive(connection: _socket.socket) -> bytes:
     pieces: list[bytes] = []
     tail = b"\n"  # so that an answer that begins with a blank line is at its end
     while b"\n\n" not in tail:
-        piece = connection.recv(_PIECE)
-        if not piece:
-            raise _protocol_error()
+        piece = _piece(connection)
         pieces.append(piece)
         tail = tail[-1:] + piece
-    answer, _, _ = ("\n" + b"".join(pieces).decode("ascii", "surrogateescape")).partition("\n\n")
-    return answer[1:] + "\n"
+    answer = b"".join(pieces)
+    if answer.startswith(b"\n"):
+        return b"\n"
+    return answer[: answer.index(b"\n\n") + 1]
 
 
-def _level(answer: str) -> str:
+def _piece(connection: _socket.socket) -> bytes:
+    piece = connection.recv(_PIECE)
+    if not piece:
+        raise _protocol_error()
+    return piece
+
+
+def _level(answer: bytes) -> str:
     _raise(abs(_status(answer)))
     for line in answer.splitlines():
-        if line.startswith("level="):
-            return line.removeprefix("level=")
+        if line.startswith(b"level="):
+            return line.removeprefix(b"level=").decode(errors="replace")
     raise _protocol_error()
 
 
-def _status(answer: str) -> int:
+def _status(answer: bytes) -> int:
     """The last `errno=` of an answer; one without is no answer."""
-    _, found, rest = f"\n{answer}".rpartition("\nerrno=")
-    status = rest.partition("\n")[0]
-    digits = status.removeprefix("-")
-    if not found or not (digits.isascii() and digits.isdigit()) or len(digits) > _DIGITS:
+    at = answer.rfind(b"\nerrno=") + 1
+    line = answer[at:].partition(b"\n")[0]
+    if not line.startswith(b"errno="):
+        raise _protocol_error()
+    status = line.removeprefix(b"errno=")
+    digits = status.removeprefix(b"-")
+    if not digits.isdigit() or len(digits) > _DIGITS:
         raise _protocol_error()
     if int(digits) > _MAX_ERRNO:
         raise _protocol_error()
@@ -139,8 +183,9 @@ def _protocol_error() -> OSError:
     return OSError(errno.EPROTO, os.strerror(errno.EPROTO))
 
 
-def _connect(path: str) -> socket.socket:
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+def _connect(path: str) -> _socket.socket:
+    # `socket` is this and 5 ms of names for its numbers.
+    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
         connection.connect(path)
     except BaseException:
@@ -150,8 +195,10 @@ def _connect(path: str) -> socket.socket:
 
 
 def _remove(path: str) -> None:
-    with suppress(OSError):  # not ours to remove, or gone already: it does not answer anyhow
+    try:  # noqa: SIM105
         os.unlink(path)
+    except OSError:
+        pass  # not ours to remove, or gone already: it does not answer anyhow
 
 
 def _path(name: str) -> str:

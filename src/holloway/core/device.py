@@ -17,6 +17,7 @@ from holloway.core import noise
 from holloway.core.constants import MAX_PEERS, Nanoseconds
 from holloway.core.discard import Discard, tally
 from holloway.core.indices import Indices
+from holloway.core.orders import Order, Orders, orders
 from holloway.core.peer import Peer, Surroundings
 from holloway.core.plane import Endpoint, EndpointType, Plane
 from holloway.core.wire import Initiation, parse_handshake_untrusted
@@ -121,21 +122,24 @@ class Device(Generic[EndpointType]):
         return self._around.timers.next_timeout()
 
     def configure(self, now: Nanoseconds, update: model.DeviceUpdate) -> None:
+        """Change the device: all of it, or nothing where it raises; see `order`."""
+        self.order(now, orders(update, self._plane.endpoint))
+
+    def order(self, now: Nanoseconds, orders: Orders[EndpointType]) -> None:
         """Change the device: all of it, or nothing where it raises.
 
-        What can fail comes first: addresses and the number of peers (ConfigError), then the
-        sockets (OSError).
+        What can fail comes first: the number of peers (ConfigError), then the sockets (OSError).
         """
-        endpoints = self._endpoints(update)
-        self._check_room(update)
-        self._rebind(update)
-        if update.replace_peers:
+        private_key, listen_port, fwmark, replace_peers, peers = orders
+        self._check_room(peers, replace_peers=replace_peers)
+        self._rebind(listen_port, fwmark)
+        if replace_peers:
             for peer in list(self._peers.values()):
                 self._remove(peer)
-        if update.private_key is not None:
-            self._identify(now, update.private_key or None)
-        for change, endpoint in zip(update.peers, endpoints, strict=True):
-            self._configure_peer(now, change, endpoint)
+        if private_key is not None:
+            self._identify(now, Key(private_key) or None)
+        for change in peers:
+            self._order(now, change)
 
     def state(self, name: str) -> model.Device:
         """Return the device as it is, under the interface's name."""
@@ -146,6 +150,21 @@ class Device(Generic[EndpointType]):
             fwmark=self._fwmark,
             peers=tuple(_state(peer) for peer in self._peers.values()),
         )
+
+    def known(self) -> tuple[bytes | None, int, int, list[tuple[int, bytes, bytes, int, int]]]:
+        """Return the brain's half of an answer to `get=1`; see `_native.Plane.answer`."""
+        private_key = None if self._private_key is None else self._private_key.raw
+        peers = [
+            (
+                number,
+                peer.remote.raw,
+                peer.preshared_key,
+                peer.latest_handshake,
+                peer.persistent_keepalive,
+            )
+            for number, peer in self._by_id.items()
+        ]
+        return private_key, self._listen_port, self._fwmark, peers
 
     def discards(self) -> dict[str, int]:
         """Handshake messages not passed on, by reason; every reason is there."""
@@ -177,38 +196,27 @@ class Device(Generic[EndpointType]):
             return Discard.UNKNOWN_PEER
         return claim
 
-    def _endpoints(self, update: model.DeviceUpdate) -> list[EndpointType | None]:
-        return [self._endpoint(change.endpoint) for change in update.peers]
-
-    def _endpoint(self, endpoint: model.Endpoint | None) -> EndpointType | None:
-        if endpoint is None:
-            return None
-        try:
-            return self._plane.endpoint(endpoint.host, endpoint.port)
-        except ValueError as error:
-            raise ConfigError(f"{error}: {endpoint}", key="endpoint") from None
-
-    def _check_room(self, update: model.DeviceUpdate) -> None:
+    def _check_room(self, peers: list[Order[EndpointType]], *, replace_peers: bool) -> None:
         """Refuse more peers than a device holds at any time while the update is applied."""
-        if len(self._peers) + len(update.peers) <= MAX_PEERS:
+        if len(self._peers) + len(peers) <= MAX_PEERS:
             return
-        present = set() if update.replace_peers else set(self._peers)
-        for change in update.peers:
-            if change.remove:
-                present.discard(change.public_key.raw)
-            elif not change.update_only:
-                present.add(change.public_key.raw)
+        present = set() if replace_peers else set(self._peers)
+        for public_key, remove, update_only, *_ in peers:
+            if remove:
+                present.discard(public_key)
+            elif not update_only:
+                present.add(public_key)
             if len(present) > MAX_PEERS:
                 raise ConfigError(f"a device holds at most {MAX_PEERS} peers", key="public_key")
 
-    def _rebind(self, update: model.DeviceUpdate) -> None:
-        port = self._listen_port if update.listen_port is None else update.listen_port
-        fwmark = self._fwmark if update.fwmark is None else update.fwmark
-        if (port, fwmark) == (self._listen_port, self._fwmark):
+    def _rebind(self, listen_port: int | None, fwmark: int | None) -> None:
+        port = self._listen_port if listen_port is None else listen_port
+        mark = self._fwmark if fwmark is None else fwmark
+        if (port, mark) == (self._listen_port, self._fwmark):
             return
         if self.running:
-            port = self._plane.bind(port, fwmark)
-        self._listen_port, self._fwmark = port, fwmark
+            port = self._plane.bind(port, mark)
+        self._listen_port, self._fwmark = port, mark
         # Routes may differ by mark, so what each packet left from no longer holds (set_port).
         for peer in self._peers.values():
             peer.plane.forget_source()
@@ -227,38 +235,38 @@ class Device(Generic[EndpointType]):
         for peer in self._peers.values():
             peer.change_identity(now)
 
-    def _configure_peer(
-        self, now: Nanoseconds, change: model.PeerUpdate, endpoint: EndpointType | None
-    ) -> None:
-        peer = self._peers.get(change.public_key.raw)
-        if change.remove:
+    def _order(self, now: Nanoseconds, change: Order[EndpointType]) -> None:
+        public_key, remove, update_only, preshared_key, endpoint, keepalive, routes = change
+        peer = self._peers.get(public_key)
+        if remove:
             if peer is not None:
                 self._remove(peer)
             return
         new = peer is None
         if peer is None:
-            if change.update_only or self._is_own(change.public_key):
+            if update_only or self._is_own(public_key):
                 return
-            peer = self._add(change.public_key)
-        if change.preshared_key is not None:
-            peer.preshared_key = change.preshared_key.raw
+            peer = self._add(public_key)
+        if preshared_key is not None:
+            peer.preshared_key = preshared_key
         if endpoint is not None:
             peer.change_endpoint(now, endpoint)
-        _route(peer, change)
+        if routes is not None:
+            peer.plane.route(routes)
         if new and self.running:
             peer.start(now)
-        if change.persistent_keepalive is not None:
-            peer.change_persistent_keepalive(now, change.persistent_keepalive)
+        if keepalive is not None:
+            peer.change_persistent_keepalive(now, keepalive)
 
-    def _is_own(self, public_key: Key) -> bool:
+    def _is_own(self, public_key: bytes) -> bool:
         """Ourselves as a peer: silently no peer, so that one list serves all hosts (netlink.c)."""
         identity = self._around.identity
-        return identity is not None and identity.remote.raw == public_key.raw
+        return identity is not None and identity.remote.raw == public_key
 
-    def _add(self, public_key: Key) -> Peer[EndpointType]:
-        plane = self._plane.peer(public_key.raw)
-        peer = Peer(self._around, noise.Remote.of(public_key.raw), plane)
-        self._peers[public_key.raw] = self._by_id[plane.id] = peer
+    def _add(self, public_key: bytes) -> Peer[EndpointType]:
+        plane = self._plane.peer(public_key)
+        peer = Peer(self._around, noise.Remote.of(public_key), plane)
+        self._peers[public_key] = self._by_id[plane.id] = peer
         log.debug("Peer %d created", plane.id)
         return peer
 
@@ -274,15 +282,6 @@ def _log_invalid(kind: str, remote: Endpoint, why: Discard) -> None:
     if log.isEnabledFor(logging.DEBUG):
         place = model.Endpoint(remote.host, remote.port)
         log.debug("Invalid handshake %s from %s (%s)", kind, place, why.value)
-
-
-def _route(peer: Peer[EndpointType], change: model.PeerUpdate) -> None:
-    if change.replace_allowed_ips:
-        peer.plane.disallow_all()
-    for network in change.removed_allowed_ips:
-        peer.plane.disallow(network.address, network.cidr)
-    for network in change.allowed_ips:
-        peer.plane.allow(network.address, network.cidr)
 
 
 def _state(peer: Peer[EndpointType]) -> model.Peer:

@@ -11,8 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from holloway.key import Key
-from holloway.model import Device, Endpoint, Peer
-from holloway.text.uapi import SECOND
+from holloway.model import SECOND, Device, Endpoint, Peer
 
 NONE: Final = "(none)"
 HIDDEN: Final = "(hidden)"
@@ -96,26 +95,16 @@ def fields(device: Device, field: str, *, prefix: str = "") -> str | None:
     `prefix` goes before each line: the interface's name where several devices are shown.
     """
     if field == "dump":
-        return _dump(device, prefix)
+        from holloway.text.views import state_of
+
+        printed = state_of(device).dump(prefix.encode("utf-8", "surrogateescape"))
+        return printed.decode("utf-8", "surrogateescape")
     if field in _DEVICE_FIELDS:
         return f"{prefix}{_DEVICE_FIELDS[field](device)}\n"
     if field not in _PEER_FIELDS:
         return None
     rows = [f"{peer.public_key.base64}{_PEER_FIELDS[field](peer)}\n" for peer in device.peers]
     return "".join([prefix + row for row in rows])
-
-
-def _dump(device: Device, prefix: str) -> str:
-    private = NONE if device.private_key is None else device.private_key.base64
-    lines = [f"{private}\t{public_key(device)}\t{device.listen_port}\t{_fwmark(device)}"]
-    for peer in device.peers:
-        networks = ",".join(map(str, peer.allowed_ips)) or NONE
-        lines.append(
-            f"{peer.public_key.base64}\t{_maybe(peer.preshared_key)}\t{_endpoint(peer.endpoint)}\t"
-            f"{networks}\t{peer.latest_handshake // SECOND}\t{peer.rx_bytes}\t{peer.tx_bytes}\t"
-            f"{peer.persistent_keepalive or 'off'}"
-        )
-    return "".join([f"{prefix}{line}\n" for line in lines])
 
 
 def _maybe(key: Key | None) -> str:

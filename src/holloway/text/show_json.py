@@ -10,8 +10,7 @@ import json
 from collections.abc import Mapping
 
 from holloway.key import Key
-from holloway.model import Device, Peer
-from holloway.text.uapi import SECOND
+from holloway.model import SECOND, Device, Peer
 
 NameOf = Mapping[Key, str]
 

@@ -51,14 +51,22 @@ def test_a_change_is_one_request() -> None:
     assert device.requests == [f"set=1\nfwmark=16\npublic_key={'05' * 32}\nremove=true\n\n"]
 
 
-def test_showing_a_device_without_a_private_key_loads_only_what_it_needs() -> None:
-    heavy = ["asyncio", "cryptography", "pyroute2", "argparse", "holloway._native", "pathlib"]
+@pytest.mark.parametrize("arguments", [["show", "wg0", "dump"], ["syncconf", "wg0", "wg0.conf"]])
+def test_thousands_of_peers_meet_next_to_nothing_loaded(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    heavy = ["cryptography", "pyroute2", "typing", "re", "enum", "dataclasses", "contextlib",
+             "socket", "holloway.model", "holloway.key"]  # fmt: skip
+    (tmp_path / "wg0.conf").write_text(
+        f"[Interface]\nListenPort = 5\n[Peer]\nPublicKey = {PA}\nEndpoint = 192.0.2.1:5\n"
+    )
     program = (
         "import sys; from holloway.control import uapi; uapi.DIRECTORY = '.'\n"
-        "from holloway.cli.wg import main; status = main(['show', 'wg0', 'dump'])\n"
+        f"from holloway.cli.wg import main; status = main({arguments})\n"
         f"print([name for name in {heavy} if name in sys.modules], status)"
     )
-    with ScriptedDevice("wg0.sock", f"public_key={'05' * 32}\nerrno=0\n\n"):
+    answer = f"private_key={'06' * 32}\npublic_key={'05' * 32}\nerrno=0\n\n"
+    with ScriptedDevice("wg0.sock", answer):
         done = subprocess.run(
             [sys.executable, "-S", "-c", program], capture_output=True, text=True, check=True,
             env={"PYTHONPATH": ":".join(sys.path)},

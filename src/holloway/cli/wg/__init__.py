@@ -27,6 +27,9 @@ SUBCOMMANDS = {
     "pubkey": "Reads a private key from stdin and writes a public key to stdout",
 }
 
+NO_NAMES = {"all", "interfaces", "--json", "--names", "--watch"}
+"""What may stand in an interface's place after `show`."""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run `wg` with the arguments after its name; returns the exit status."""
@@ -68,6 +71,10 @@ def _run(arguments: list[str]) -> int:
 def _subcommand(name: str, arguments: list[str]) -> int:
     match name:
         case "show":
+            if len(arguments) == 2 and arguments[1] == "dump" and arguments[0] not in NO_NAMES:
+                from holloway.cli.wg.dump import dump
+
+                return dump(arguments[0])
             from holloway.cli.wg.show import show
 
             return show(arguments)
@@ -84,7 +91,7 @@ def _subcommand(name: str, arguments: list[str]) -> int:
 
             return set_options(arguments)
         case _:
-            from holloway.cli.wg.change import set_file
+            from holloway.cli.wg.configure import set_file
 
             return set_file(name, arguments)
 

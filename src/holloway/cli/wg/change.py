@@ -1,4 +1,4 @@
-"""`wg set`, `setconf`, `addconf` and `syncconf`: each only builds a `DeviceUpdate`."""
+"""`wg set`: options become a `DeviceUpdate`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import Final
 from holloway.cli.wg.keys import SPACE, read_key_file
 from holloway.cli.wg.report import NAME, fail, reason, tell
 from holloway.control import find
-from holloway.control.resolve import BadEnvironment, SystemResolver
+from holloway.control.resolve import SystemResolver
 from holloway.errors import ConfigError
 from holloway.key import Key
-from holloway.model import DeviceUpdate, PeerUpdate, diff
-from holloway.text.conf import MISSING_PUBLIC_KEY, parse_conf
+from holloway.model import DeviceUpdate, PeerUpdate
 from holloway.text.values import (
     AllowedIPChanges,
     Resolver,
@@ -39,38 +38,8 @@ def set_options(arguments: list[str]) -> int:
         update = parse_options(arguments[1:], SystemResolver(tell))
     except ConfigError as error:
         return fail(error.reason)
-    return _apply(arguments[0], update)
-
-
-def set_file(name: str, arguments: list[str]) -> int:
-    """`wg setconf`, `addconf` or `syncconf`; returns the exit status."""
-    if len(arguments) != 2:
-        return fail(f"Usage: {NAME} {name} <interface> <configuration filename>")
-    interface, path = arguments
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-            text = file.read()
-    except OSError as error:
-        return fail(f"fopen: {reason(error)}")
-    try:
-        update = parse_conf(text, SystemResolver(tell), append=name == "addconf")
-    except BadEnvironment as error:
-        return fail(error.reason)
-    except ConfigError as error:
-        tell(error.reason)
-        missing = error.reason == MISSING_PUBLIC_KEY
-        return fail("Invalid configuration" if missing else "Configuration parsing error")
-    if name == "syncconf" and update.peers:
-        try:
-            update = diff(find(interface).get(), update)
-        except OSError as error:
-            return fail(f"Unable to retrieve current interface configuration: {reason(error)}")
-    return _apply(interface, update)
-
-
-def _apply(interface: str, update: DeviceUpdate) -> int:
-    try:
-        find(interface).set(update)
+        find(arguments[0]).set(update)
     except OSError as error:
         return fail(f"Unable to modify interface: {reason(error)}")
     return 0

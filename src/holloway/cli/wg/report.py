@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Final
+
+TYPE_CHECKING = False  # without `typing`, which takes 6 ms to load
+if TYPE_CHECKING:
+    from typing import Final
 
 NAME: Final = "wg"
 
@@ -12,6 +15,12 @@ NAME: Final = "wg"
 def print_out(text: str) -> None:
     """Print a result, which brings its own line ends."""
     sys.stdout.write(text)
+
+
+def print_bytes(text: bytes) -> None:
+    """Print a result that is encoded already."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text)
 
 
 def tell(sentence: str) -> None:

@@ -1,0 +1,221 @@
+//! `Update`: what to change of a device, read from a text or made of Python's values.
+
+use holloway_text::conf::{self, Resolver, Trouble};
+use holloway_text::difference::difference;
+use holloway_text::uapi::set;
+use holloway_text::update::{PeerUpdate, Update as Values};
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyBytes;
+
+use crate::orders::{Orders, orders};
+use crate::state::State;
+use crate::values::{
+    EndpointParts, NetworkParts, endpoint_of, endpoint_parts, key_of, key_parts, network_of,
+    network_parts, refused, text,
+};
+
+#[pyclass(frozen, module = "holloway._native")]
+pub struct Update(Values);
+
+/// Public key, remove, update only, preshared key, endpoint, keepalive, replace allowed IPs,
+/// removed and added allowed IPs.
+type PeerParts<'py> = (
+    Bound<'py, PyBytes>,
+    bool,
+    bool,
+    Option<Bound<'py, PyBytes>>,
+    Option<EndpointParts>,
+    Option<u16>,
+    bool,
+    Vec<NetworkParts<'py>>,
+    Vec<NetworkParts<'py>>,
+);
+
+type Parts<'py> = (
+    Option<Bound<'py, PyBytes>>,
+    Option<u16>,
+    Option<u32>,
+    bool,
+    Vec<PeerParts<'py>>,
+);
+
+#[pymethods]
+impl Update {
+    #[new]
+    #[pyo3(signature = (private_key, listen_port, fwmark, replace_peers, peers, /))]
+    fn new(
+        private_key: Option<Bound<'_, PyBytes>>,
+        listen_port: Option<u16>,
+        fwmark: Option<u32>,
+        replace_peers: bool,
+        peers: Vec<PeerParts<'_>>,
+    ) -> PyResult<Self> {
+        let peers = peers.into_iter().map(peer_of);
+        Ok(Self(Values {
+            private_key: private_key.as_ref().map(key_of).transpose()?,
+            listen_port,
+            fwmark,
+            replace_peers,
+            peers: peers.collect::<PyResult<_>>()?,
+        }))
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (body, /))]
+    fn read_request(py: Python<'_>, body: &[u8]) -> PyResult<Self> {
+        set::parse(body).map(Self).map_err(|why| refused(py, &why))
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (source, resolver, /, *, append, numeric))]
+    fn read_configuration(
+        source: &Bound<'_, PyAny>,
+        resolver: Bound<'_, PyAny>,
+        append: bool,
+        numeric: bool,
+    ) -> PyResult<Self> {
+        let mut asking = Asking { resolver, numeric };
+        let read = if let Ok(whole) = source.cast::<PyBytes>() {
+            conf::parse(conf::numbered(whole.as_bytes()), &mut asking, append)
+        } else {
+            let lines: Vec<(usize, PyBackedBytes)> = source.extract()?;
+            let lines = lines.iter().map(|(number, line)| (*number, &line[..]));
+            conf::parse(lines, &mut asking, append)
+        };
+        read.map(Self).map_err(|trouble| told(source.py(), trouble))
+    }
+
+    fn parts<'py>(&self, py: Python<'py>) -> Parts<'py> {
+        let update = &self.0;
+        (
+            update.private_key.as_ref().map(|key| key_parts(py, key)),
+            update.listen_port,
+            update.fwmark,
+            update.replace_peers,
+            update
+                .peers
+                .iter()
+                .map(|peer| peer_parts(py, peer))
+                .collect(),
+        )
+    }
+
+    fn orders<'py>(&self, py: Python<'py>) -> PyResult<Orders<'py>> {
+        orders(py, &self.0)
+    }
+
+    #[getter]
+    fn names_peers(&self) -> bool {
+        !self.0.peers.is_empty()
+    }
+
+    #[pyo3(signature = (state, /))]
+    fn since(&self, state: &State) -> Self {
+        Self(difference(&state.0, self.0.clone()))
+    }
+
+    fn request<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &set::write(&self.0))
+    }
+}
+
+fn peer_of(parts: PeerParts<'_>) -> PyResult<PeerUpdate> {
+    let (public_key, remove, update_only, psk, endpoint, keepalive, replace, removed, added) =
+        parts;
+    let networks =
+        |parts: Vec<NetworkParts<'_>>| parts.into_iter().map(network_of).collect::<PyResult<_>>();
+    Ok(PeerUpdate {
+        public_key: key_of(&public_key)?,
+        remove,
+        update_only,
+        preshared_key: psk.as_ref().map(key_of).transpose()?,
+        endpoint: endpoint.map(endpoint_of),
+        persistent_keepalive: keepalive,
+        replace_allowed_ips: replace,
+        removed_allowed_ips: networks(removed)?,
+        allowed_ips: networks(added)?,
+    })
+}
+
+fn peer_parts<'py>(py: Python<'py>, peer: &PeerUpdate) -> PeerParts<'py> {
+    (
+        key_parts(py, &peer.public_key),
+        peer.remove,
+        peer.update_only,
+        peer.preshared_key.as_ref().map(|key| key_parts(py, key)),
+        peer.endpoint.as_ref().map(endpoint_parts),
+        peer.persistent_keepalive,
+        peer.replace_allowed_ips,
+        network_parts(py, &peer.removed_allowed_ips),
+        network_parts(py, &peer.allowed_ips),
+    )
+}
+
+/// A resolver of Python's; with `numeric` it is not asked for what is a number already.
+struct Asking<'py> {
+    resolver: Bound<'py, PyAny>,
+    numeric: bool,
+}
+
+impl Resolver for Asking<'_> {
+    type Error = PyErr;
+
+    fn port(&mut self, service: &[u8]) -> PyResult<u16> {
+        if self.numeric
+            && let Some(port) = holloway_text::number::decimal16(service)
+        {
+            return Ok(port);
+        }
+        let service = text(self.resolver.py(), service)?;
+        let found: u64 = self.resolver.call_method1("port", (service,))?.extract()?;
+        Ok(found as u16) // larger numbers wrap around, as in wg(8)
+    }
+
+    fn endpoint(
+        &mut self,
+        host: &[u8],
+        service: &[u8],
+        written: &[u8],
+    ) -> PyResult<holloway_text::address::Endpoint> {
+        use holloway_text::address::{Endpoint, Host};
+        if self.numeric
+            && let Some(endpoint) = Endpoint::numeric(host, service)
+        {
+            return Ok(endpoint);
+        }
+        let py = self.resolver.py();
+        let arguments = (text(py, host)?, text(py, service)?, text(py, written)?);
+        let found = self.resolver.call_method1("endpoint", arguments)?;
+        let host: String = found.getattr("host")?.extract()?;
+        let port: u64 = found.getattr("port")?.extract()?;
+        Ok(Endpoint {
+            host: Host::of(&host),
+            port: port as u16,
+        })
+    }
+
+    fn warn(&mut self, sentence: &[u8]) -> PyResult<()> {
+        let sentence = text(self.resolver.py(), sentence)?;
+        self.resolver.call_method1("warn", (sentence,))?;
+        Ok(())
+    }
+}
+
+/// What the resolver raised learns for which line it did.
+fn told(py: Python<'_>, trouble: Trouble<PyErr>) -> PyErr {
+    match trouble {
+        Trouble::Refused(refusal) => refused(py, &refusal),
+        Trouble::Resolver(error, line, key) => {
+            let value = error.value(py);
+            let place = || -> PyResult<()> {
+                if value.hasattr("line")? {
+                    value.setattr("line", line)?;
+                    value.setattr("key", text(py, &key)?)?;
+                }
+                Ok(())
+            };
+            place().err().unwrap_or(error)
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What `wg show INTERFACE dump` prints: a line for the device and a line a peer, in tabs.
+
+use crate::device::{Device, Peer};
+use crate::key::Key;
+use crate::number::{write_decimal, write_hexadecimal};
+
+/// A peer's line without its endpoint and its allowed IPs, about.
+const LINE: usize = 200;
+
+/// Print a device; `prefix` goes before each line.
+#[must_use]
+pub fn dump(device: &Device, prefix: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(LINE * (device.peers.len() + 1));
+    out.extend_from_slice(prefix);
+    let public = device.private_key.as_ref().map(Key::public);
+    write_key(&mut out, device.private_key.as_ref());
+    out.push(b'\t');
+    write_key(&mut out, public.as_ref());
+    out.push(b'\t');
+    write_decimal(&mut out, device.listen_port.into());
+    out.push(b'\t');
+    if device.fwmark == 0 {
+        out.extend_from_slice(b"off");
+    } else {
+        out.extend_from_slice(b"0x");
+        write_hexadecimal(&mut out, device.fwmark);
+    }
+    out.push(b'\n');
+    for peer in &device.peers {
+        out.extend_from_slice(prefix);
+        write_peer(&mut out, peer);
+    }
+    out
+}
+
+fn write_peer(out: &mut Vec<u8>, peer: &Peer) {
+    peer.public_key.write_base64(out);
+    out.push(b'\t');
+    write_key(out, peer.preshared_key.as_ref());
+    out.push(b'\t');
+    match &peer.endpoint {
+        Some(endpoint) => endpoint.write(out),
+        None => out.extend_from_slice(NONE),
+    }
+    out.push(b'\t');
+    for (place, network) in peer.allowed_ips.iter().enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        network.write(out);
+    }
+    if peer.allowed_ips.is_empty() {
+        out.extend_from_slice(NONE);
+    }
+    let (seconds, nanoseconds) = peer.latest_handshake;
+    let seconds = seconds.saturating_add(nanoseconds / 1_000_000_000);
+    for number in [seconds, peer.rx_bytes, peer.tx_bytes] {
+        out.push(b'\t');
+        write_decimal(out, number);
+    }
+    out.push(b'\t');
+    match peer.persistent_keepalive {
+        0 => out.extend_from_slice(b"off"),
+        interval => write_decimal(out, interval.into()),
+    }
+    out.push(b'\n');
+}
+
+fn write_key(out: &mut Vec<u8>, key: Option<&Key>) {
+    match key {
+        Some(key) => key.write_base64(out),
+        None => out.extend_from_slice(NONE),
+    }
+}
+
+const NONE: &[u8] = b"(none)";

@@ -1,0 +1,138 @@
+//! `get=1`: what a device is.
+
+use crate::address::{Endpoint, Network, split_once};
+use crate::device::{Device, Peer};
+use crate::key::Key;
+use crate::number::{decimal, decimal16, decimal32};
+use crate::refusal::{Kind, Reason, Refusal};
+
+use super::{PUBLIC_KEY, key, number, write_key, write_number};
+
+/// What a clock's seconds fit in.
+const MAX_SECONDS: u64 = i64::MAX.unsigned_abs();
+const NO_KEY: &[u8] = &[b'0'; 64];
+
+/// Read an answer up to its first blank line; unknown keys are passed over, as wg(8) does.
+pub fn parse(answer: &[u8]) -> Result<Device, Refusal> {
+    let (mut device, mut peer) = (Device::default(), None);
+    let mut rest = answer;
+    let mut line = 0;
+    while !rest.is_empty() {
+        line += 1;
+        let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        let (text, after) = rest.split_at(end);
+        rest = after.get(1..).unwrap_or_default();
+        if text.is_empty() {
+            break;
+        }
+        let (name, Some(value)) = split_once(text, b'=') else {
+            return Err(Refusal::language(line, "no `=' in the line"));
+        };
+        let read = if name == PUBLIC_KEY {
+            key(value).map(|key| device.peers.extend(peer.replace(Peer::new(key))))
+        } else if let Some(peer) = &mut peer {
+            read_peer(peer, name, value)
+        } else {
+            read_device(&mut device, name, value)
+        };
+        read.map_err(|reason| Refusal {
+            kind: Kind::Language, // the fault is the device's
+            ..Refusal::value(line, name, reason)
+        })?;
+    }
+    device.peers.extend(peer);
+    Ok(device)
+}
+
+fn read_device(device: &mut Device, name: &[u8], value: &[u8]) -> Result<(), Reason> {
+    match name {
+        b"private_key" => device.private_key = Some(key(value)?),
+        b"listen_port" => device.listen_port = number(decimal16(value), u16::MAX.into())?,
+        b"fwmark" => device.fwmark = number(decimal32(value), u32::MAX.into())?,
+        _ => {}
+    }
+    Ok(())
+}
+
+fn read_peer(peer: &mut Peer, name: &[u8], value: &[u8]) -> Result<(), Reason> {
+    let seconds = || number(decimal(value, MAX_SECONDS), MAX_SECONDS);
+    let count = || number(decimal(value, u64::MAX), u64::MAX);
+    match name {
+        b"allowed_ip" => {
+            if !value.contains(&b'/') {
+                return Err(b"no prefix length".to_vec());
+            }
+            peer.allowed_ips.push(Network::parse(value)?);
+        }
+        b"endpoint" => peer.endpoint = Some(Endpoint::parse(value)?),
+        b"preshared_key" if value == NO_KEY => peer.preshared_key = None,
+        b"preshared_key" => peer.preshared_key = Some(key(value)?),
+        b"protocol_version" => {
+            peer.protocol_version = number(decimal32(value), u32::MAX.into())?;
+        }
+        b"last_handshake_time_sec" => peer.latest_handshake.0 = seconds()?,
+        b"last_handshake_time_nsec" => peer.latest_handshake.1 = seconds()?,
+        b"tx_bytes" => peer.tx_bytes = count()?,
+        b"rx_bytes" => peer.rx_bytes = count()?,
+        b"persistent_keepalive_interval" => {
+            peer.persistent_keepalive = number(decimal16(value), u16::MAX.into())?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Write an answer, without the errno line that ends it.
+#[must_use]
+pub fn write(device: &Device) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_device(
+        &mut out,
+        device.private_key.as_ref(),
+        device.listen_port,
+        device.fwmark,
+    );
+    for peer in &device.peers {
+        write_peer(&mut out, peer, peer.allowed_ips.iter().copied());
+    }
+    out
+}
+
+/// Write the lines before the first peer.
+pub fn write_device(out: &mut Vec<u8>, private_key: Option<&Key>, listen_port: u16, fwmark: u32) {
+    if let Some(key) = private_key.filter(|key| !key.is_zero()) {
+        write_key(out, "private_key=", key);
+    }
+    write_number(out, "listen_port=", listen_port.into());
+    if fwmark != 0 {
+        write_number(out, "fwmark=", fwmark.into());
+    }
+}
+
+/// Write a peer's lines; the networks that it has come apart, for a device keeps them apart.
+pub fn write_peer(out: &mut Vec<u8>, peer: &Peer, networks: impl Iterator<Item = Network>) {
+    write_key(out, "public_key=", &peer.public_key);
+    out.extend_from_slice(b"preshared_key=");
+    match &peer.preshared_key {
+        Some(key) => key.write_hex(out),
+        None => out.extend_from_slice(NO_KEY),
+    }
+    write_number(out, "\nprotocol_version=", peer.protocol_version.into());
+    if let Some(endpoint) = &peer.endpoint {
+        out.extend_from_slice(b"endpoint=");
+        endpoint.write(out);
+        out.push(b'\n');
+    }
+    let (seconds, nanoseconds) = peer.latest_handshake;
+    write_number(out, "last_handshake_time_sec=", seconds);
+    write_number(out, "last_handshake_time_nsec=", nanoseconds);
+    write_number(out, "tx_bytes=", peer.tx_bytes);
+    write_number(out, "rx_bytes=", peer.rx_bytes);
+    let interval = peer.persistent_keepalive;
+    write_number(out, "persistent_keepalive_interval=", interval.into());
+    for network in networks {
+        out.extend_from_slice(b"allowed_ip=");
+        network.write(out);
+        out.push(b'\n');
+    }
+}

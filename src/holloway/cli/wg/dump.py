@@ -1,0 +1,16 @@
+"""`wg show INTERFACE dump`: from the device's answer to the lines in the codec, peers and all."""
+
+from __future__ import annotations
+
+from holloway.cli.wg.report import fail, print_bytes, reason
+from holloway.control import find
+
+
+def dump(interface: str) -> int:
+    """Print a device for programs; returns the exit status."""
+    try:
+        state = find(interface).state()
+    except OSError as problem:
+        return fail(f"Unable to access interface: {reason(problem)}")
+    print_bytes(state.dump(b""))
+    return 0
