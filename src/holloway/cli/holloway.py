@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-USAGE = "Usage: holloway {demo | lab | log | qr | help | version}"
+USAGE = "Usage: holloway {demo | lab | log | proxy | qr | help | version}"
 HELP = f"""{USAGE}
 
 WireGuard, whole, in Python. The interface is set up with wg(8) and wg-quick(8), which come
@@ -18,6 +18,7 @@ Commands:
   lab       build a larger network to play with: holloway lab --help (root)
   qr        show a configuration as a QR code, for a phone: holloway qr --help
   log       show or change how much a running device says, or follow it
+  proxy     SOCKS5, HTTP and port forwards into a tunnel, without root: holloway proxy --help
   help      show this text
   version   show the version
 
@@ -48,6 +49,10 @@ def main(argv: list[str] | None = None) -> int:
             from holloway.cli.log import main as log
 
             return log(words)
+        case ["proxy", *words]:
+            from holloway.cli.proxy import main as proxy
+
+            return proxy(words)
         case ["help" | "-h" | "--help"]:
             print(HELP, end="")
             return 0

@@ -1,0 +1,239 @@
+"""`holloway proxy CONFIG`: SOCKS5, HTTP and port forwards into a tunnel, without root.
+
+Reads arguments and configuration, and runs a `proxy.Proxy` around a `net.Network` until a signal
+comes or the tunnel ends. Called by `cli.holloway`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from holloway.errors import ConfigError, HollowayError
+from holloway.proxy.door import explain
+from holloway.proxy.settings import (
+    HttpPort,
+    Login,
+    Settings,
+    Socks5Port,
+    allow_all,
+    parse_address,
+    parse_forward,
+    parse_settings,
+)
+
+if TYPE_CHECKING:
+    from socket import socket
+
+    from holloway.net.network import Network
+    from holloway.proxy.settings import Port
+    from holloway.proxy.side import Address
+
+log = logging.getLogger("holloway.proxy")
+
+PASSWORD: Final = "HOLLOWAY_PROXY_PASSWORD"  # noqa: S105  # the variable's name
+DESCRIPTION: Final = """\
+Proxies and port forwards into a WireGuard tunnel, without root and without an interface.
+
+CONFIG is a wg-quick file, or a configuration of wireproxy with [Socks5], [http], [TCPClientTunnel],
+[TCPServerTunnel], [UDPProxyTunnel] and [STDIOTunnel]. What the options name is served besides."""
+EXAMPLES: Final = """\
+ADDRESS is HOST:PORT, or a port of this host (127.0.0.1). A FORWARD is [HOST:]PORT:TARGET:PORT as
+ssh writes it, IPv6 addresses in brackets, with "/udp" at its end for UDP.
+
+Examples:
+  holloway proxy laptop.conf --socks5 1080
+  holloway proxy laptop.conf --http 8080 --forward 5432:db.home:5432
+  holloway proxy laptop.conf --reverse 8000:localhost:8000 --forward 5353:10.10.10.1:53/udp
+  ssh -o ProxyCommand='holloway proxy laptop.conf --stdio %h:%p' nas.home
+"""
+
+
+def main(words: list[str]) -> int:
+    """Run the command; returns the exit status."""
+    try:
+        options = _parser().parse_args(words)
+    except SystemExit as error:
+        return int(bool(error.code))
+    _start_log(options)
+    try:
+        settings = _settings(options)
+        if options.check:
+            return _check(settings)
+        return asyncio.run(_run(settings, options))
+    except KeyboardInterrupt:
+        return 0
+    except (HollowayError, OSError) as error:
+        print(f"holloway proxy: {_explain(error)}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="holloway proxy", description=DESCRIPTION, epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
+    )  # fmt: skip
+    parser.add_argument("config", metavar="CONFIG", help="the configuration file")
+    add = parser.add_argument
+    add("--socks5", metavar="ADDRESS", action="append", default=[], help="serve SOCKS5 there")
+    add("--http", metavar="ADDRESS", action="append", default=[], help="serve an HTTP proxy there")
+    add("--user", metavar="NAME",
+        help=f"ask clients of both for this name and the password in ${PASSWORD}")  # fmt: skip
+    add("-L", "--forward", metavar="FORWARD", action="append", default=[],
+        help="a port of this host leads to a target in the tunnel")  # fmt: skip
+    add("-R", "--reverse", metavar="FORWARD", action="append", default=[],
+        help="a port in the tunnel leads to a target of this host")  # fmt: skip
+    add("--stdio", metavar="HOST:PORT", help="join standard input and output with a target")
+    add("--health", metavar="ADDRESS", help="serve /healthz, /readyz, /status and /metrics there")
+    add("--stack", choices=("kernel", "userspace"), help="whose TCP/IP it is to be")
+    add("--check", action="store_true", help="only read the configuration")
+    loudness = parser.add_mutually_exclusive_group()
+    loudness.add_argument("-q", "--quiet", action="store_true", help="say only what went wrong")
+    loudness.add_argument("-v", "--verbose", action="store_true", help="say what the tunnel does")
+    return parser
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    """Join the file and the options."""
+    path = Path(options.config)
+    settings = parse_settings(_read(path), os.environ)
+    if settings.wg_path is not None:
+        wg = Path(settings.wg_path)
+        if not wg.is_absolute() and not wg.exists():
+            wg = path.parent / wg
+        settings = replace(settings, wg=allow_all(_read(wg)))
+    login = _login(options.user)
+    ports: list[Port] = [*settings.ports]
+    ports += [Socks5Port(_here(each), login) for each in options.socks5]
+    ports += [HttpPort(_here(each), login) for each in options.http]
+    ports += [parse_forward(each) for each in options.forward]
+    ports += [parse_forward(each, is_reverse=True) for each in options.reverse]
+    stdio = parse_address(options.stdio, key="--stdio") if options.stdio else settings.stdio
+    if not ports and stdio is None:
+        raise ConfigError("nothing to serve: name a port, for instance --socks5 1080")
+    return replace(settings, ports=tuple(ports), stdio=stdio)
+
+
+def _login(user: str | None) -> Login | None:
+    if user is None:
+        return None
+    if PASSWORD not in os.environ:
+        raise ConfigError(f"the password has to be in the environment, as {PASSWORD}", key="--user")
+    return Login(user, os.environ[PASSWORD])
+
+
+def _here(text: str) -> Address:
+    """An address of an option: a port alone is one of the loopback interface."""
+    return parse_address(f"127.0.0.1:{text}" if text.isdigit() else text)
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="surrogateescape")
+
+
+def _check(settings: Settings) -> int:
+    from holloway.net.settings import from_config
+
+    notes = (*settings.notes, *from_config(settings.wg).notes)
+    print("\n".join((*notes, "The configuration is good.")))
+    return 0
+
+
+async def _run(settings: Settings, options: argparse.Namespace) -> int:
+    from holloway.net.network import Network
+
+    for note in settings.notes:
+        log.warning("%s", note)
+    async with AsyncExitStack() as stack:
+        network = await stack.enter_async_context(
+            Network.from_config(settings.wg, stack=options.stack)
+        )
+        log.info("TCP/IP is the %s's: %s", network.stack, network.stack_reason)
+        return await _serve(settings, options, network, stack)
+
+
+async def _serve(
+    settings: Settings, options: argparse.Namespace, network: Network, stack: AsyncExitStack
+) -> int:
+    from holloway.proxy.health import AliveCheck, Health
+    from holloway.proxy.proxy import Proxy
+    from holloway.proxy.side import HostSide, show
+    from holloway.proxy.tunnel_side import TunnelSide
+
+    host, tunnel = HostSide(), TunnelSide(network)
+    proxy = Proxy(host, tunnel)
+    stack.push_async_callback(proxy.close)
+    for line in await proxy.open(settings.ports):
+        log.log(logging.WARNING if line.startswith("Warning") else logging.INFO, "%s", line)
+    if options.health:
+        alive = AliveCheck(network, settings.check_alive, settings.check_interval)
+        stack.callback(alive.close)
+        service = Health(network, proxy.journal, alive)
+        for address in await proxy.serve(host, _here(options.health), service):
+            log.info("Health on http://%s/healthz", show(address))
+    if _is_live(options):
+        from holloway.cli.proxy_counters import Counters
+
+        stack.callback(Counters(proxy.journal, network).close)
+    stop = _signalled()
+    if settings.stdio is None:
+        return await _until_stopped(network, stop)
+    sock = await tunnel.connect(*settings.stdio)
+    return await _join(sock, stop)
+
+
+def _signalled() -> asyncio.Future[None]:
+    """Done when somebody asks the program to end."""
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[None] = loop.create_future()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, lambda: None if stop.done() else stop.set_result(None))
+    return stop
+
+
+async def _until_stopped(network: Network, stop: asyncio.Future[None]) -> int:
+    await asyncio.wait((stop, network.died), return_when=asyncio.FIRST_COMPLETED)
+    if network.died.done():
+        raise network.died.result()
+    return 0
+
+
+async def _join(sock: socket, stop: asyncio.Future[None]) -> int:
+    from holloway.proxy import stdio
+
+    joined = asyncio.create_task(stdio.join(sock))
+    await asyncio.wait((stop, joined), return_when=asyncio.FIRST_COMPLETED)
+    if not joined.done():
+        joined.cancel()
+        return 1
+    await joined
+    return 0
+
+
+def _is_live(options: argparse.Namespace) -> bool:
+    return sys.stderr.isatty() and not (options.quiet or options.stdio)
+
+
+def _start_log(options: argparse.Namespace) -> None:
+    level = logging.WARNING if options.quiet or options.stdio else logging.INFO
+    logging.basicConfig(
+        level=logging.DEBUG if options.verbose else logging.WARNING,
+        format="%(asctime)s %(message)s", datefmt="%H:%M:%S",
+    )  # fmt: skip
+    log.setLevel(logging.DEBUG if options.verbose else level)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, OSError) and not isinstance(error, HollowayError):
+        text = explain(error)
+        return f"{error.filename}: {text}" if error.filename else text
+    return str(error)

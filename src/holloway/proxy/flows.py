@@ -1,0 +1,139 @@
+"""UDP conversations: each key has a port of its own towards its target, for as long as it speaks.
+
+So an answer finds its way back, and what nobody asked for does not come in. Both their number and
+what waits while a port opens are bounded. Used by SOCKS5 associations and by UDP forwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from holloway.proxy.side import Address, Side
+
+Key = TypeVar("Key")
+
+MOST: Final = 1024
+WAITING: Final = 16
+"""So many datagrams wait while a port opens; UDP may lose the rest."""
+
+
+class Flow(asyncio.DatagramProtocol):
+    """One conversation."""
+
+    def __init__(self, receive: Callable[[bytes, Address | None], None]) -> None:
+        self.waiting: list[bytes] = []
+        self.transport: asyncio.DatagramTransport | None = None
+        self.opening: asyncio.Task[None] | None = None
+        self.last = 0.0
+        self._receive = receive
+        self._peer: Address | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        peer = transport.get_extra_info("peername")
+        self._peer = peer[:2] if isinstance(peer, tuple) else None
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        del addr  # it can come from nowhere else
+        self._receive(data, self._peer)
+
+    def error_received(self, exc: Exception) -> None:
+        """Nobody listens there; UDP has no way to say so to the client."""
+
+    def close(self) -> None:
+        if self.opening is not None:
+            self.opening.cancel()
+        if self.transport is not None:
+            self.transport.close()
+
+
+class Flows(Generic[Key]):
+    """The conversations of one port; `answer` gets each datagram that comes back."""
+
+    def __init__(
+        self,
+        side: Side,
+        answer: Callable[[Key, bytes, Address | None], None],
+        *,
+        idle: float = 0.0,
+        most: int = MOST,
+    ) -> None:
+        self._side = side
+        self._answer = answer
+        self._idle = idle
+        self._most = most
+        self._flows: dict[Key, Flow] = {}
+        self._loop = asyncio.get_running_loop()
+        self._sweep: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._flows)
+
+    def send(self, key: Key, target: Address, data: bytes) -> None:
+        """Send a datagram; where there is no port for this key yet, one is opened."""
+        flow = self._flows.get(key) or self._open(key, target)
+        self._touch(key)
+        if flow.transport is not None:
+            flow.transport.sendto(data)
+        elif len(flow.waiting) < WAITING:
+            flow.waiting.append(data)
+
+    def close(self) -> None:
+        """End every conversation."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+        for flow in self._flows.values():
+            flow.close()
+        self._flows.clear()
+
+    def _open(self, key: Key, target: Address) -> Flow:
+        if len(self._flows) >= self._most:
+            self._drop(next(iter(self._flows)))
+
+        def receive(data: bytes, peer: Address | None) -> None:
+            self._touch(key)
+            self._answer(key, data, peer)
+
+        flow = self._flows[key] = Flow(receive)
+        flow.opening = asyncio.create_task(self._connect(key, flow, target))
+        if self._idle and self._sweep is None:
+            self._sweep = self._loop.call_later(self._idle, self._drop_idle)
+        return flow
+
+    async def _connect(self, key: Key, flow: Flow, target: Address) -> None:
+        try:
+            flow.transport, _ = await self._side.create_datagram_endpoint(
+                lambda: flow, remote_addr=target
+            )
+        except OSError:
+            # As if the datagrams were lost; the next one tries again.
+            if self._flows.get(key) is flow:
+                del self._flows[key]
+            return
+        flow.opening = None
+        for data in flow.waiting:
+            flow.transport.sendto(data)
+        flow.waiting.clear()
+
+    def _touch(self, key: Key) -> None:
+        """Note that it speaks, and put it last in the order in which they have to go."""
+        with contextlib.suppress(KeyError):
+            flow = self._flows[key] = self._flows.pop(key)
+            flow.last = self._loop.time()
+
+    def _drop(self, key: Key) -> None:
+        self._flows.pop(key).close()
+
+    def _drop_idle(self) -> None:
+        self._sweep = None
+        now = self._loop.time()
+        while self._flows:
+            key, flow = next(iter(self._flows.items()))
+            if flow.last + self._idle > now:
+                self._sweep = self._loop.call_at(flow.last + self._idle, self._drop_idle)
+                return
+            self._drop(key)

@@ -1,0 +1,81 @@
+"""The asyncio shell of `_native.Relay`: joins two sockets and waits for how it ends.
+
+Knows no protocol. One serves all connections of a proxy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from holloway import _native
+
+if TYPE_CHECKING:
+    from socket import socket
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What went between a client and its target, and why it ended.
+
+    `errno` is 0 where both had said all; else `side` is whom it is owed to, None for us.
+    """
+
+    sent: int
+    received: int
+    side: int | None = None
+    errno: int = 0
+
+    def __str__(self) -> str:
+        if not self.errno:
+            return "done"
+        if self.side is None:
+            return "closed" if self.errno == errno.ECONNABORTED else os.strerror(self.errno)
+        return f"{os.strerror(self.errno)} ({('client', 'target')[self.side]})"
+
+
+class Relay:
+    """Copies for any number of connections. Make it inside the event loop that is to use it."""
+
+    def __init__(self) -> None:
+        self._native = _native.Relay()
+        self._loop = asyncio.get_running_loop()
+        self._waiting: dict[int, asyncio.Future[tuple[int | None, int]]] = {}
+        self._loop.add_reader(self._native.fileno(), self._take)
+
+    async def run(self, client: socket, target: socket, limit: int | None = None) -> Outcome:
+        """Copy between both until it ends. Both sockets are closed, however this ends.
+
+        `limit` bounds what goes from client to target (`_native.Relay.join`). Cancelling resets
+        both connections.
+        """
+        with client, target:
+            link = self._native.join(client.fileno(), target.fileno(), limit)
+        end = self._waiting[link.id] = self._loop.create_future()
+        try:
+            side, number = await end
+        except asyncio.CancelledError:
+            self._waiting.pop(link.id, None)
+            self._native.abort(link.id)
+            raise
+        sent, received = link.moved()
+        return Outcome(sent, received, side, number)
+
+    def moved(self) -> tuple[int, int]:
+        """Bytes that went from clients to targets, and back, over all connections."""
+        return self._native.moved()
+
+    def close(self) -> None:
+        """Reset every connection; whoever waits in `run` gets its outcome."""
+        self._loop.remove_reader(self._native.fileno())
+        self._native.close()
+        self._take()
+
+    def _take(self) -> None:
+        for link, side, number in self._native.ends():
+            end = self._waiting.pop(link, None)
+            if end is not None and not end.done():
+                end.set_result((side, number))

@@ -1,0 +1,156 @@
+"""The two networks that a proxy stands between, as one interface; and the host's own as such.
+
+The tunnel's is a `holloway.net.Network`. Which of the two listens and which connects makes a
+forward or a reverse one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Address = tuple[str, int]
+"""A host, by name or number, and a port."""
+
+AnyProtocol = TypeVar("AnyProtocol", bound=asyncio.DatagramProtocol)
+
+BACKLOG = 1024
+
+
+class Listener(Protocol):
+    """A listening TCP port, as `holloway.net.stack` has it."""
+
+    @property
+    def address(self) -> Address: ...
+
+    async def accept(self) -> tuple[socket.socket, Address]:
+        """Wait for a connection: a non-blocking socket and who it is."""
+
+    def close(self) -> None: ...
+
+
+class Side(Protocol):
+    """A network that one can listen in and connect to."""
+
+    async def connect(self, host: str, port: int) -> socket.socket:
+        """Open a TCP connection and return its non-blocking socket; raises OSError."""
+
+    async def listen(self, host: str, port: int) -> list[Listener]:
+        """Listen on every address of a name; on all of both families where it is empty."""
+
+    async def create_datagram_endpoint(
+        self,
+        factory: Callable[[], AnyProtocol],
+        *,
+        local_addr: Address | None = None,
+        remote_addr: Address | None = None,
+    ) -> tuple[asyncio.DatagramTransport, AnyProtocol]:
+        """Open a UDP port; its other end is fixed where `remote_addr` is given."""
+
+
+class HostSide:
+    """The network of the host."""
+
+    async def connect(self, host: str, port: int) -> socket.socket:
+        loop = asyncio.get_running_loop()
+        found = await addresses(host, port, socket.SOCK_STREAM)
+        failure: OSError | None = None
+        for family, address in found:
+            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            try:
+                await loop.sock_connect(sock, address)
+            except OSError as error:
+                sock.close()
+                # asyncio's words name the call and not the reason.
+                number = error.errno or errno.EIO
+                failure = failure or OSError(number, os.strerror(number))
+            except BaseException:
+                sock.close()
+                raise
+            else:
+                return sock
+        raise failure or OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+
+    async def listen(self, host: str, port: int) -> list[Listener]:
+        listeners: list[Listener] = []
+        try:
+            for family, address in await addresses(host, port, socket.SOCK_STREAM):
+                # Where any port will do, all listen on the one that the first has got.
+                chosen = listeners[0].address[1] if listeners else port
+                listeners.append(_listen(family, (address[0], chosen, *address[2:])))
+        except OSError as error:
+            for listener in listeners:
+                listener.close()
+            raise OSError(error.errno, error.strerror, show((host, port))) from None
+        return listeners
+
+    async def create_datagram_endpoint(
+        self,
+        factory: Callable[[], AnyProtocol],
+        *,
+        local_addr: Address | None = None,
+        remote_addr: Address | None = None,
+    ) -> tuple[asyncio.DatagramTransport, AnyProtocol]:
+        loop = asyncio.get_running_loop()
+        return await loop.create_datagram_endpoint(
+            factory, local_addr=local_addr, remote_addr=remote_addr
+        )
+
+
+class HostListener:
+    """A listening socket of the host."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+
+    @property
+    def address(self) -> Address:
+        host, port = self._socket.getsockname()[:2]
+        return host, port
+
+    async def accept(self) -> tuple[socket.socket, Address]:
+        sock, address = await asyncio.get_running_loop().sock_accept(self._socket)
+        return sock, address[:2]
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def _listen(family: int, address: tuple[object, ...]) -> HostListener:
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address)
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return HostListener(sock)
+
+
+async def addresses(host: str, port: int, kind: int) -> list[tuple[int, tuple[Any, ...]]]:
+    """Look up a name; a number takes no detour by a thread. Raises OSError."""
+    if _is_numeric(host):
+        found = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_NUMERICHOST)
+    else:
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host or None, port, type=kind, flags=socket.AI_PASSIVE)
+    return [(family, address) for family, _, _, _, address in found]
+
+
+def _is_numeric(host: str) -> bool:
+    return ":" in host or (bool(host) and host.replace(".", "").isdigit())
+
+
+def show(address: Address) -> str:
+    """Write an address as `host:port`, IPv6 in brackets."""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

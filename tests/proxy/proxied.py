@@ -1,0 +1,132 @@
+"""A proxy between two sides that are both this host, and clients that speak to it byte by byte."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from holloway.proxy import socks5
+from holloway.proxy.proxy import Proxy
+from holloway.proxy.side import HostSide
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from holloway.proxy.settings import Port
+    from holloway.proxy.side import Address
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+HERE = ("127.0.0.1", 0)
+
+
+@dataclass
+class Proxied:
+    """A proxy and where its doors are."""
+
+    proxy: Proxy
+
+    @property
+    def port(self) -> int:
+        return self.proxy.doors[0].listener.address[1]
+
+    async def open(self) -> Streams:
+        """Connect to the first door."""
+        return await asyncio.open_connection("127.0.0.1", self.port)
+
+    async def ends(self, count: int) -> dict[tuple[str, str], int]:
+        """Wait until so many connections have ended, and tell how."""
+        ended = self.proxy.journal.ended
+        assert await becomes(lambda: sum(ended.values()) >= count), ended
+        return dict(ended)
+
+
+@contextlib.asynccontextmanager
+async def proxied(*ports: Port, **limits: int) -> AsyncIterator[Proxied]:
+    proxy = Proxy(HostSide(), HostSide(), **limits)
+    await proxy.open(ports)
+    try:
+        yield Proxied(proxy)
+    finally:
+        await proxy.close()
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Send back what comes, and end where the client does."""
+    with contextlib.closing(writer), contextlib.suppress(ConnectionError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    handler: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]] = echo,
+    host: str = "127.0.0.1",
+) -> AsyncIterator[int]:
+    """A server of this host; yields its port."""
+    server = await asyncio.start_server(handler, host, 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+class EchoDatagrams(asyncio.DatagramProtocol):
+    """Sends datagrams back, with a mark."""
+
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
+        self.transport = transport
+        self.clients: list[Address] = []
+
+    def datagram_received(self, data: bytes, addr: Address) -> None:
+        self.clients.append(addr)
+        self.transport.sendto(b"echo " + data, addr)
+
+
+class Inbox(asyncio.DatagramProtocol):
+    """Collects datagrams."""
+
+    def __init__(self) -> None:
+        self.received: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def datagram_received(self, data: bytes, addr: Address) -> None:
+        del addr
+        self.received.put_nowait(data)
+
+
+async def say(streams: Streams, data: bytes, size: int) -> bytes:
+    """Write, and read an answer of so many bytes."""
+    reader, writer = streams
+    writer.write(data)
+    return await asyncio.wait_for(reader.readexactly(size), 10)
+
+
+async def all_of(streams: Streams, data: bytes = b"") -> bytes:
+    """Write, and read until the end."""
+    reader, writer = streams
+    if data:
+        writer.write(data)
+    with contextlib.closing(writer):
+        return await asyncio.wait_for(reader.read(), 10)
+
+
+def connect_request(host: str, port: int, command: int = 1) -> bytes:
+    return bytes((5, command, 0)) + socks5.write_address(host, port)
+
+
+async def socks5_connect(streams: Streams, host: str, port: int) -> int:
+    """Go through a SOCKS5 handshake without password; return the reply's code."""
+    assert await say(streams, b"\x05\x01\x00", 2) == b"\x05\x00"
+    reply = await say(streams, connect_request(host, port), 4)
+    await streams[0].readexactly(6 if reply[3] == 1 else 18)
+    return reply[1]
+
+
+async def becomes(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+    """Ask again until it is true; False if it never is."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while not condition():  # noqa: ASYNC110  # of another's state
+                await asyncio.sleep(0.005)
+    return condition()

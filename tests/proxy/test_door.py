@@ -1,0 +1,224 @@
+"""Limits, many clients at once, forwards, and what is left when it is over."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import struct
+
+import pytest
+
+from holloway.proxy.settings import ForwardPort, Socks5Port
+from holloway.proxy.side import HostSide
+from proxy.proxied import (
+    HERE,
+    EchoDatagrams,
+    Inbox,
+    all_of,
+    becomes,
+    proxied,
+    say,
+    serving,
+    socks5_connect,
+)
+
+OPEN = Socks5Port(HERE)
+
+
+def sockets() -> set[str]:
+    """The sockets that this process has open."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            found.add(os.readlink(f"/proc/self/fd/{name}"))
+    return {each for each in found if each.startswith("socket:")}
+
+
+def test_fifty_clients_at_once_are_all_served() -> None:
+    async def run() -> None:
+        async with serving() as port, proxied(OPEN) as there:
+
+            async def visit(number: int) -> None:
+                streams = await there.open()
+                assert await socks5_connect(streams, "127.0.0.1", port) == 0
+                data = bytes((number,)) * 100_000
+                assert await say(streams, data, len(data)) == data
+                streams[1].close()
+
+            await asyncio.gather(*(visit(number) for number in range(50)))
+            assert await there.ends(50) == {("socks5", "done"): 50}
+
+    asyncio.run(run())
+
+
+def test_a_client_that_says_nothing_has_to_go() -> None:
+    async def run() -> None:
+        async with proxied(OPEN) as there:
+            there.proxy.house.patience = 0.05
+            assert await all_of(await there.open()) == b""
+            assert await there.ends(1) == {("socks5", "gone"): 1}
+
+    asyncio.run(run())
+
+
+def test_a_client_that_is_admitted_may_take_its_time() -> None:
+    async def run() -> None:
+        async with serving() as port, proxied(OPEN) as there:
+            there.proxy.house.patience = 0.05
+            streams = await there.open()
+            assert await socks5_connect(streams, "127.0.0.1", port) == 0
+            await asyncio.sleep(0.1)
+            assert await say(streams, b"late", 4) == b"late"
+            streams[1].close()
+
+    asyncio.run(run())
+
+
+def test_where_too_many_say_nothing_the_oldest_makes_room() -> None:
+    async def run() -> None:
+        async with serving() as port, proxied(OPEN) as there:
+            limit = 256
+            silent = [await there.open() for _ in range(limit)]
+            assert await becomes(lambda: len(there.proxy.journal.open) == limit)
+            streams = await there.open()
+            assert await socks5_connect(streams, "127.0.0.1", port) == 0
+            assert await all_of(silent[0]) == b""
+            assert await there.ends(1) == {("socks5", "dropped"): 1}
+            for _, writer in [*silent, streams]:
+                writer.close()
+
+    asyncio.run(run())
+
+
+def test_a_client_too_many_waits_until_another_leaves() -> None:
+    async def run() -> None:
+        async with serving() as port, proxied(OPEN, most=2) as there:
+            inside = [await there.open() for _ in range(2)]
+            for streams in inside:
+                assert await socks5_connect(streams, "127.0.0.1", port) == 0
+            waiting = await there.open()
+            waiting[1].write(b"\x05\x01\x00")
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(waiting[0].read(1), 0.05)
+            inside[0][1].close()
+            assert await asyncio.wait_for(waiting[0].read(2), 10) == b"\x05\x00"
+            for _, writer in [*inside, waiting]:
+                writer.close()
+
+    asyncio.run(run())
+
+
+def test_a_broken_target_is_a_broken_connection_to_the_client() -> None:
+    async def breaks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.close()
+
+    async def run() -> None:
+        async with serving(breaks) as port, proxied(OPEN) as there:
+            streams = await there.open()
+            assert await socks5_connect(streams, "127.0.0.1", port) == 0
+            with pytest.raises(ConnectionResetError):
+                await all_of(streams, b"x")
+            assert await there.ends(1) == {("socks5", "failed"): 1}
+
+    asyncio.run(run())
+
+
+def test_closing_resets_what_is_open_and_leaves_no_descriptor() -> None:
+    async def run() -> None:
+        before = sockets()
+        async with serving() as port:
+            async with proxied(OPEN, ForwardPort(HERE, ("127.0.0.1", port))) as there:
+                open_ = [await there.open() for _ in range(3)]
+                assert await socks5_connect(open_[0], "127.0.0.1", port) == 0
+                await say(open_[1], b"\x05\x01\x00", 2)
+            for reader, writer in open_:
+                with contextlib.suppress(ConnectionResetError):
+                    assert await reader.read() == b""
+                writer.close()
+                with contextlib.suppress(ConnectionResetError):
+                    await writer.wait_closed()
+        assert await becomes(lambda: sockets() == before)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("is_reverse", [False, True])
+def test_a_forward_leads_to_its_target(is_reverse: bool) -> None:
+    async def run() -> None:
+        async with serving() as port:
+            forward = ForwardPort(HERE, ("localhost", port), is_reverse=is_reverse)
+            async with proxied(forward) as there:
+                streams = await there.open()
+                assert await say(streams, b"hello", 5) == b"hello"
+                streams[1].close()
+                await there.ends(1)
+
+    asyncio.run(run())
+
+
+def test_a_forward_to_nobody_closes_and_says_so_in_the_journal() -> None:
+    async def run() -> None:
+        async with proxied(ForwardPort(HERE, ("127.0.0.1", 1))) as there:
+            assert await all_of(await there.open()) == b""
+            assert await there.ends(1) == {("forward", "unreachable"): 1}
+
+    asyncio.run(run())
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    async def run() -> None:
+        async with serving() as port:
+            with pytest.raises(OSError, match=f"127.0.0.1:{port}"):
+                async with proxied(Socks5Port(("127.0.0.1", port))):
+                    pass
+
+    asyncio.run(run())
+
+
+def test_no_host_is_all_addresses_of_both_families() -> None:
+    async def run() -> None:
+        listeners = await HostSide().listen("", 0)
+        assert {listener.address[0] for listener in listeners} == {"0.0.0.0", "::"}
+        assert len({listener.address[1] for listener in listeners}) == 1
+        for listener in listeners:
+            listener.close()
+
+    asyncio.run(run())
+
+
+def test_a_udp_forward_keeps_its_clients_apart_until_they_are_silent() -> None:
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        far, server = await loop.create_datagram_endpoint(EchoDatagrams, local_addr=HERE)
+        with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as trial:
+            trial.bind(HERE)
+            port = trial.getsockname()[1]
+        target = far.get_extra_info("sockname")
+        forward = ForwardPort(("127.0.0.1", port), target, is_udp=True, idle=0.2)
+        async with proxied(forward):
+            clients = [
+                await loop.create_datagram_endpoint(Inbox, remote_addr=("127.0.0.1", port))
+                for _ in range(3)
+            ]
+            for number, (transport, _) in enumerate(clients):
+                for _ in range(2):
+                    transport.sendto(b"%d" % number)
+            for number, (_, inbox) in enumerate(clients):
+                for _ in range(2):
+                    answer = await asyncio.wait_for(inbox.received.get(), 10)
+                    assert answer == b"echo %d" % number
+            assert len(set(server.clients)) == 3
+            await asyncio.sleep(0.5)  # longer than a conversation may be silent
+            clients[0][0].sendto(b"again")
+            await asyncio.wait_for(clients[0][1].received.get(), 10)
+            assert len(set(server.clients)) == 4
+            for transport, _ in clients:
+                transport.close()
+        far.close()
+
+    asyncio.run(run())

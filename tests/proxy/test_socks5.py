@@ -1,0 +1,218 @@
+"""SOCKS5 clients of all manners, and what they are told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+
+import pytest
+
+from holloway.proxy import socks5
+from holloway.proxy.settings import Login, Socks5Port
+from holloway.proxy.socks5 import Datagram, Reply
+from proxy.proxied import (
+    HERE,
+    EchoDatagrams,
+    Inbox,
+    all_of,
+    becomes,
+    connect_request,
+    proxied,
+    say,
+    serving,
+    socks5_connect,
+)
+
+OPEN = Socks5Port(HERE)
+CLOSED = Socks5Port(HERE, Login("me", "geheim"))
+
+
+@pytest.mark.parametrize(
+    ("server", "host"), [("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "localhost"), ("::1", "::1")]
+)
+def test_a_target_is_reached_by_name_and_by_number(server: str, host: str) -> None:
+    async def run() -> None:
+        async with serving(host=server) as port, proxied(OPEN) as there:
+            streams = await there.open()
+            assert await socks5_connect(streams, host, port) == Reply.SUCCEEDED
+            assert await say(streams, b"hello", 5) == b"hello"
+            streams[1].write_eof()
+            assert await all_of(streams) == b""
+            assert await there.ends(1) == {("socks5", "done"): 1}
+            assert there.proxy.journal.moved() == (5, 5)
+
+    asyncio.run(run())
+
+
+def test_a_client_that_sends_all_at_once_loses_nothing() -> None:
+    async def run() -> None:
+        async with serving() as port, proxied(OPEN) as there:
+            reader, writer = await there.open()
+            writer.write(b"\x05\x01\x00" + connect_request("127.0.0.1", port) + b"early")
+            writer.write_eof()
+            assert (await all_of((reader, writer)))[2 + 10 :] == b"early"
+            await there.ends(1)
+
+    asyncio.run(run())
+
+
+def test_a_client_that_sends_byte_by_byte_is_understood() -> None:
+    async def run() -> None:
+        async with serving() as port, proxied(CLOSED) as there:
+            reader, writer = await there.open()
+            request = connect_request("localhost", port)
+            for byte in b"\x05\x02\x00\x02\x01\x02me\x06geheim" + request + b"x":
+                writer.write(bytes((byte,)))
+                await writer.drain()
+                await asyncio.sleep(0)
+            writer.write_eof()
+            answer = await all_of((reader, writer))
+            assert (answer[:6], answer[-1:]) == (b"\x05\x02\x01\x00\x05\x00", b"x")
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("sent", "answer"),
+    [
+        (b"\x05\x01\x00", b"\x05\xff"),
+        (b"\x05\x01\x02\x01\x02me\x05wrong", b"\x05\x02\x01\x01"),
+        (b"\x05\x01\x02\x01\x03you\x06geheim", b"\x05\x02\x01\x01"),
+    ],
+)
+def test_without_the_password_there_is_no_way(sent: bytes, answer: bytes) -> None:
+    async def run() -> None:
+        async with proxied(CLOSED) as there:
+            assert await all_of(await there.open(), sent) == answer
+            assert await there.ends(1) == {("socks5", "refused"): 1}
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("request_", "reply"),
+    [
+        (connect_request("127.0.0.1", 1), Reply.REFUSED),
+        (connect_request("nobody.invalid", 80), Reply.FAILURE),
+        (connect_request("127.0.0.1", 80, command=2), Reply.COMMAND_UNKNOWN),
+        (b"\x05\x01\x00\x09", Reply.ADDRESS_UNKNOWN),
+    ],
+)
+def test_a_client_is_told_why_not(request_: bytes, reply: Reply) -> None:
+    async def run() -> None:
+        async with proxied(OPEN) as there:
+            answer = await all_of(await there.open(), b"\x05\x01\x00" + request_)
+            assert answer == b"\x05\x00" + socks5.write_reply(reply)
+            await there.ends(1)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "sent", [b"GET / HTTP/1.1\r\n\r\n", b"\x04\x01\0\x50\x7f\0\0\x01\0", b"\5"]
+)
+def test_other_protocols_and_halves_of_requests_are_left_alone(sent: bytes) -> None:
+    async def run() -> None:
+        async with proxied(OPEN) as there:
+            reader, writer = await there.open()
+            writer.write(sent)
+            writer.write_eof()
+            with contextlib.suppress(ConnectionError):
+                assert await all_of((reader, writer)) == b""
+            assert await there.ends(1) == {("socks5", "misunderstood"): 1}
+
+    asyncio.run(run())
+
+
+class Associated:
+    """A client of UDP ASSOCIATE."""
+
+    def __init__(self, transport: asyncio.DatagramTransport, inbox: Inbox) -> None:
+        self.transport = transport
+        self.inbox = inbox
+
+    async def ask(self, host: str, port: int, payload: bytes) -> Datagram:
+        self.transport.sendto(socks5.write_datagram(Datagram(host, port, payload)))
+        return socks5.read_datagram_untrusted(await asyncio.wait_for(self.inbox.received.get(), 10))
+
+
+async def associate(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Associated:
+    answer = await say((reader, writer), b"\x05\x01\x00" + connect_request("0.0.0.0", 0, 3), 12)
+    assert answer[2:6] == b"\x05\x00\x00\x01"
+    address = (socket.inet_ntoa(answer[6:10]), int.from_bytes(answer[10:12], "big"))
+    transport, inbox = await asyncio.get_running_loop().create_datagram_endpoint(
+        Inbox, remote_addr=address
+    )
+    return Associated(transport, inbox)
+
+
+async def datagram_server() -> tuple[asyncio.DatagramTransport, EchoDatagrams, int]:
+    transport, server = await asyncio.get_running_loop().create_datagram_endpoint(
+        EchoDatagrams, local_addr=HERE
+    )
+    return transport, server, transport.get_extra_info("sockname")[1]
+
+
+def test_datagrams_go_to_many_targets_and_back() -> None:
+    async def run() -> None:
+        async with proxied(OPEN) as there:
+            reader, writer = await there.open()
+            client = await associate(reader, writer)
+            for host in ("127.0.0.1", "localhost"):
+                transport, server, port = await datagram_server()
+                for _ in range(2):
+                    answer = await client.ask(host, port, b"hi")
+                    assert answer == Datagram("127.0.0.1", port, b"echo hi")
+                assert len(set(server.clients)) == 1  # one port for one target
+                transport.close()
+            writer.close()
+            client.transport.close()
+            assert await there.ends(1) == {("socks5", "done"): 1}
+            assert there.proxy.journal.datagrams == {"sent": 4, "received": 4}
+
+    asyncio.run(run())
+
+
+def test_datagrams_of_strangers_and_nonsense_go_nowhere() -> None:
+    async def run() -> None:
+        async with proxied(OPEN) as there:
+            reader, writer = await there.open()
+            client = await associate(reader, writer)
+            transport, server, port = await datagram_server()
+            client.transport.sendto(b"nonsense")
+            await client.ask("127.0.0.1", port, b"mine")
+            address = client.transport.get_extra_info("peername")
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+                data = socks5.write_datagram(Datagram("127.0.0.1", port, b"theirs"))
+                stranger.sendto(data, address)
+            await client.ask("127.0.0.1", port, b"mine again")
+            assert len(server.clients) == 2
+            assert there.proxy.journal.datagrams["misunderstood"] == 1
+            for each in (transport, client.transport, writer):
+                each.close()
+
+    asyncio.run(run())
+
+
+def test_an_association_ends_with_its_connection() -> None:
+    async def run() -> None:
+        async with proxied(OPEN) as there:
+            reader, writer = await there.open()
+            client = await associate(reader, writer)
+            port = client.transport.get_extra_info("peername")[1]
+            writer.close()
+            await there.ends(1)
+            assert await becomes(lambda: _is_free(port))
+            client.transport.close()
+
+    asyncio.run(run())
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
+        try:
+            trial.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
