@@ -9,6 +9,7 @@ mod orders;
 mod peer;
 mod plane;
 mod relay;
+mod stack;
 mod state;
 mod tun;
 mod update;
@@ -29,6 +30,8 @@ mod _native {
     use crate::plane::Plane;
     #[pymodule_export]
     use crate::relay::{Link, Relay};
+    #[pymodule_export]
+    use crate::stack::{Acceptable, Echoed, Ended, Failed, Opened, Stack};
     #[pymodule_export]
     use crate::state::State;
     #[pymodule_export]
@@ -63,6 +66,16 @@ mod _native {
             event = event.bitor(kind)?;
         }
         module.add("Event", event)?;
+        let mut event = py.get_type::<Opened>().into_any();
+        for kind in [
+            py.get_type::<Failed>(),
+            py.get_type::<Acceptable>(),
+            py.get_type::<Echoed>(),
+            py.get_type::<Ended>(),
+        ] {
+            event = event.bitor(kind)?;
+        }
+        module.add("StackEvent", event)?;
         module.add("Refused", py.get_type::<crate::values::Refused>())?;
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use holloway_plane::port::Port;
 use holloway_plane::tun as plane;
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
@@ -17,6 +18,12 @@ impl Tun {
         let tun = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let closed = || PyOSError::new_err((EBADF, "the interface is closed"));
         tun.clone().ok_or_else(closed)
+    }
+
+    /// An interface to a stack within the program, and the stack's end of it.
+    pub fn to_stack(name: &str) -> PyResult<(Self, Port)> {
+        let (tun, port) = plane::Tun::to_stack(name).map_err(os_error)?;
+        Ok((Self::own(tun), port))
     }
 
     fn own(tun: plane::Tun) -> Self {

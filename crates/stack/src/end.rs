@@ -1,0 +1,246 @@
+//! Our end of the socket pair by which the program has a stream or a UDP port.
+//!
+//! A stream must be able to end with an error. The one that a pair has is ECONNRESET, which a side
+//! gets when the other closes with bytes unread. So one byte always stays unread here: the last one
+//! that the program wrote, looked at when it came and taken off with what follows; the first is put
+//! there at birth. An orderly end takes it off before closing. (Kernel: af_unix.c,
+//! unix_release_sock.)
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+use libc::{c_int, c_void, iovec, msghdr};
+
+/// Our end of a stream.
+#[derive(Debug)]
+pub struct StreamEnd(OwnedFd);
+
+/// Our end of a UDP port: one message a datagram.
+#[derive(Debug)]
+pub struct DatagramEnd(OwnedFd);
+
+impl StreamEnd {
+    /// A pair: ours and the program's. Each direction holds about `buffer` bytes.
+    pub fn pair(buffer: usize) -> io::Result<(Self, OwnedFd)> {
+        let (ours, theirs) = pair(libc::SOCK_STREAM, buffer)?;
+        send(theirs.as_raw_fd(), &[0])?;
+        Ok((Self(ours), theirs))
+    }
+
+    /// How many bytes the program has written that were not read.
+    pub fn waiting(&self) -> usize {
+        let mut count: c_int = 0;
+        // SAFETY: FIONREAD writes one int.
+        let result = unsafe { libc::ioctl(self.as_raw_fd(), libc::FIONREAD, &raw mut count) };
+        if result < 0 {
+            return 0;
+        }
+        usize::try_from(count).unwrap_or(0).saturating_sub(1)
+    }
+
+    /// Read into `buffer`, which is not empty and no longer than `waiting` says.
+    pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut stale = [0];
+        let before = buffer.len() - 1;
+        let mut parts = [part(&mut stale), part(&mut buffer[..before])];
+        let mut message = message(&mut parts);
+        // SAFETY: `message` names two valid buffers.
+        let count = unsafe { libc::recvmsg(self.as_raw_fd(), &raw mut message, QUIET) };
+        let taken = check(count)?.saturating_sub(1);
+        let last = (&raw mut buffer[taken]).cast();
+        let flags = QUIET | libc::MSG_PEEK;
+        // SAFETY: room for one byte.
+        let count = check(unsafe { libc::recv(self.as_raw_fd(), last, 1, flags) })?;
+        Ok(taken + count)
+    }
+
+    /// Write what there is room for.
+    pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        send(self.as_raw_fd(), bytes)
+    }
+
+    /// Nothing more will be written: the program reads to an end.
+    pub fn finish(&self) {
+        // SAFETY: no pointers.
+        unsafe { libc::shutdown(self.as_raw_fd(), libc::SHUT_WR) };
+    }
+
+    /// Whether the program closed its end with bytes unread.
+    pub fn is_reset(&self) -> bool {
+        let mut error: c_int = 0;
+        let mut size = size_of::<c_int>() as libc::socklen_t;
+        let place = (&raw mut error).cast::<c_void>();
+        // SAFETY: SO_ERROR writes one int.
+        let result = unsafe {
+            libc::getsockopt(
+                self.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_ERROR,
+                place,
+                &raw mut size,
+            )
+        };
+        result == 0 && error == libc::ECONNRESET
+    }
+
+    /// Close without an error. Dropping it is a reset.
+    pub fn close(self) {
+        let mut stale = [0; 1];
+        // SAFETY: room for one byte.
+        unsafe { libc::recv(self.as_raw_fd(), stale.as_mut_ptr().cast(), 1, QUIET) };
+    }
+}
+
+impl DatagramEnd {
+    /// A pair: ours and the program's. Of a kind that has messages and sees the other end close.
+    pub fn pair(buffer: usize) -> io::Result<(Self, OwnedFd)> {
+        let (ours, theirs) = pair(libc::SOCK_SEQPACKET, buffer)?;
+        Ok((Self(ours), theirs))
+    }
+
+    /// Read a message; longer ones are cut.
+    pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let place = buffer.as_mut_ptr().cast();
+        // SAFETY: room for as many bytes as it says.
+        check(unsafe { libc::recv(self.as_raw_fd(), place, buffer.len(), QUIET) })
+    }
+
+    /// Write a message from two parts.
+    pub fn write(&self, head: &[u8], body: &[u8]) -> io::Result<()> {
+        let part = |bytes: &[u8]| iovec {
+            iov_base: bytes.as_ptr().cast_mut().cast(),
+            iov_len: bytes.len(),
+        };
+        let mut parts = [part(head), part(body)];
+        let message = message(&mut parts);
+        // SAFETY: `message` names two valid buffers, which are only read.
+        check(unsafe { libc::sendmsg(self.as_raw_fd(), &raw const message, QUIET) })?;
+        Ok(())
+    }
+}
+
+impl AsRawFd for StreamEnd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+impl AsRawFd for DatagramEnd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+const QUIET: c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+
+fn pair(kind: c_int, buffer: usize) -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut fds = [-1; 2];
+    let kind = kind | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: room for two descriptors.
+    check(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, fds.as_mut_ptr()) } as isize)?;
+    // SAFETY: both are new and nobody else owns them.
+    let [ours, theirs] = fds.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
+    let size = c_int::try_from(buffer).unwrap_or(c_int::MAX);
+    for end in [&ours, &theirs] {
+        let place = (&raw const size).cast::<c_void>();
+        let length = size_of::<c_int>() as libc::socklen_t;
+        // SAFETY: SO_SNDBUF reads one int. The kernel bounds it.
+        unsafe {
+            libc::setsockopt(
+                end.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_SNDBUF,
+                place,
+                length,
+            )
+        };
+    }
+    Ok((ours, theirs))
+}
+
+fn send(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
+    // SAFETY: as many bytes as it says.
+    check(unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), QUIET) })
+}
+
+fn part(bytes: &mut [u8]) -> iovec {
+    iovec {
+        iov_base: bytes.as_mut_ptr().cast(),
+        iov_len: bytes.len(),
+    }
+}
+
+fn message(parts: &mut [iovec; 2]) -> msghdr {
+    // SAFETY: plain data, for which zeros are valid.
+    let mut message: msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = parts.as_mut_ptr();
+    message.msg_iovlen = parts.len() as _;
+    message
+}
+
+fn check(result: isize) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+
+    fn ends() -> (StreamEnd, UnixStream) {
+        let (ours, theirs) = StreamEnd::pair(65_536).expect("a pair");
+        (ours, UnixStream::from(theirs))
+    }
+
+    #[test]
+    fn what_is_written_is_read_once_and_in_order() {
+        let (ours, mut theirs) = ends();
+        let mut read = Vec::new();
+        for text in [&b"a"[..], b"bcd", b"efghij"] {
+            theirs.write_all(text).expect("room");
+            while ours.waiting() > 0 {
+                let mut buffer = [0; 4];
+                let count = ours.waiting().min(4);
+                let count = ours.read(&mut buffer[..count]).expect("bytes");
+                read.extend_from_slice(&buffer[..count]);
+            }
+        }
+        assert_eq!(read, b"abcdefghij");
+    }
+
+    #[test]
+    fn dropping_it_is_a_reset_whatever_was_written() {
+        for text in [&b""[..], b"x", b"xyz"] {
+            let (ours, mut theirs) = ends();
+            theirs.write_all(text).expect("room");
+            if !text.is_empty() {
+                ours.read(&mut [0; 3][..text.len()]).expect("bytes");
+            }
+            drop(ours);
+            let error = theirs.read(&mut [0; 1]).expect_err("a reset");
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        }
+    }
+
+    #[test]
+    fn closing_it_is_an_end_after_all_that_was_written() {
+        let (ours, mut theirs) = ends();
+        ours.write(b"bye").expect("room");
+        theirs.write_all(b"x").expect("room");
+        ours.read(&mut [0; 1]).expect("bytes");
+        ours.close();
+        let mut all = Vec::new();
+        theirs.read_to_end(&mut all).expect("an end");
+        assert_eq!(all, b"bye");
+    }
+
+    #[test]
+    fn the_program_closing_with_bytes_unread_is_seen_as_a_reset() {
+        let (ours, theirs) = ends();
+        ours.write(b"unread").expect("room");
+        drop(theirs);
+        assert!(ours.is_reset());
+    }
+}

@@ -1,0 +1,350 @@
+//! The loop: packets from the plane, readiness of the program's sockets, requests and timers.
+//!
+//! It waits without a timeout unless a timer runs, so a stack at rest wakes nobody. Each turn takes
+//! all that came, then settles the streams that it touched, each once.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use holloway_plane::offload::{TCP, UDP};
+use holloway_plane::poll::Epoll;
+use holloway_plane::port::Port;
+use parking_lot::Mutex;
+use smoltcp::iface::{Config, Interface};
+use smoltcp::wire::HardwareAddress;
+
+use crate::addresses::Addresses;
+use crate::counts::{Counts, Reason};
+use crate::datagrams::Datagrams;
+use crate::echo::Echo;
+use crate::events::{Event, Events, Id};
+use crate::link::Link;
+use crate::packet::{Arrival, ICMP, ICMPV6, is_fragment};
+use crate::ports::random;
+use crate::streams::Streams;
+use crate::timers::Micros;
+
+/// So many packets a turn.
+const PACKETS: usize = 128;
+/// So many sockets a turn.
+const READY: usize = 64;
+/// The port in the epoll set.
+const PORT: Id = 0;
+
+/// How the stack is to be.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Our addresses.
+    pub addresses: Addresses,
+    /// The largest packet.
+    pub mtu: usize,
+    /// The size of each of a stream's two buffers, which bounds its rate: a buffer a round trip.
+    pub buffer: usize,
+}
+
+/// Something asked of the stack. What comes of it is an event with the same number.
+#[derive(Debug)]
+pub enum Request {
+    /// A TCP connection: from, to, and how long it may take.
+    Connect(Id, Option<SocketAddr>, SocketAddr, Micros),
+    /// A TCP port, and how many connections may wait there.
+    Listen(Id, SocketAddr, usize),
+    /// A UDP port: local, remote.
+    Datagrams(Id, Option<SocketAddr>, Option<SocketAddr>),
+    /// An echo.
+    Echo(Id, IpAddr),
+    /// What has this number is not wanted any more, if it is not open yet; a listener in any case.
+    Cancel(Id),
+    /// Reset everything and end.
+    Close,
+}
+
+/// What the engine shares with its owner.
+#[derive(Debug)]
+pub struct Shared {
+    /// To the plane; its wake is the engine's too.
+    pub port: Arc<Port>,
+    /// To the owner.
+    pub events: Events,
+    /// From the owner.
+    pub requests: Mutex<VecDeque<Request>>,
+    /// What went nowhere.
+    pub counts: Arc<Counts>,
+    /// The last number given.
+    pub last_id: AtomicU64,
+}
+
+/// What all parts of the engine use.
+pub struct Net {
+    /// smoltcp's.
+    pub interface: Interface,
+    /// The way to the plane.
+    pub link: Link,
+    /// The owner's queues.
+    pub events: EventsOf,
+    /// What went nowhere.
+    pub counts: Arc<Counts>,
+    /// All descriptors that are waited for.
+    pub epoll: Epoll,
+    /// The size of a socket pair's buffers.
+    pub pair_buffer: usize,
+    /// The time of this turn.
+    pub now: Micros,
+    shared: Arc<Shared>,
+}
+
+/// The events, by way of what is shared.
+#[derive(Clone, Debug)]
+pub struct EventsOf(Arc<Shared>);
+
+impl std::ops::Deref for EventsOf {
+    type Target = Events;
+
+    fn deref(&self) -> &Events {
+        &self.0.events
+    }
+}
+
+impl Net {
+    /// A number for something new.
+    #[must_use]
+    pub fn next_id(&self) -> Id {
+        self.shared.last_id.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Tell the owner that what it asked for failed.
+    pub fn failed(&self, id: Id, error: &io::Error) {
+        let errno = error.raw_os_error().unwrap_or(libc::EIO);
+        self.events.push(Event::Failed(id, errno));
+    }
+}
+
+/// The stack's whole state but its thread.
+pub struct Engine {
+    net: Net,
+    streams: Streams,
+    datagrams: Datagrams,
+    echo: Echo,
+    shared: Arc<Shared>,
+    arrived: VecDeque<Vec<u8>>,
+    began: Instant,
+}
+
+impl Engine {
+    /// Ready to turn.
+    pub fn new(shared: Arc<Shared>, settings: &Settings) -> io::Result<Self> {
+        let epoll = Epoll::new()?;
+        epoll.add(shared.port.as_raw_fd(), PORT)?;
+        let mut link = Link::new(
+            shared.port.clone(),
+            shared.counts.clone(),
+            settings.addresses.clone(),
+            settings.mtu,
+        );
+        let mut config = Config::new(HardwareAddress::Ip);
+        config.random_seed = random();
+        let now = smoltcp::time::Instant::from_micros(0_i64);
+        let mut interface = Interface::new(config, &mut link, now);
+        // Which addresses are ours is checked before smoltcp sees a packet.
+        interface.set_any_ip(true);
+        let net = Net {
+            interface,
+            link,
+            events: EventsOf(shared.clone()),
+            counts: shared.counts.clone(),
+            epoll,
+            pair_buffer: settings.buffer.min(256 * 1024),
+            now: 0,
+            shared: shared.clone(),
+        };
+        Ok(Self {
+            net,
+            streams: Streams::new(settings.buffer),
+            datagrams: Datagrams::default(),
+            echo: Echo::default(),
+            shared,
+            arrived: VecDeque::new(),
+            began: Instant::now(),
+        })
+    }
+
+    /// How many streams there are.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// Take turns until asked to close (Ok), or until the interface is gone: the errno then.
+    pub fn run(&mut self) -> Result<(), i32> {
+        loop {
+            let wait = self.patience();
+            let going = self.turn(wait);
+            if !going.map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How long nothing need be done, in milliseconds; -1 for ever.
+    fn patience(&self) -> i32 {
+        if self.datagrams.is_busy() || self.net.link.has_looped() {
+            return 0;
+        }
+        let now = self.now();
+        match self.streams.next(now) {
+            None => -1,
+            Some(at) => {
+                let milliseconds = (at - now).max(0).unsigned_abs().div_ceil(1000);
+                i32::try_from(milliseconds).unwrap_or(i32::MAX)
+            }
+        }
+    }
+
+    fn now(&self) -> Micros {
+        self.began.elapsed().as_micros() as Micros
+    }
+
+    /// Wait so long, and do what there is to do. False when asked to close.
+    pub fn turn(&mut self, milliseconds: i32) -> io::Result<bool> {
+        let now = self.now();
+        self.turn_at(
+            milliseconds,
+            |began| began.elapsed().as_micros() as Micros,
+            now,
+        )
+    }
+
+    /// The same with another clock: tests tell the time.
+    pub fn turn_at(
+        &mut self,
+        milliseconds: i32,
+        clock: impl FnOnce(&Instant) -> Micros,
+        before: Micros,
+    ) -> io::Result<bool> {
+        let mut ready = [libc::epoll_event { events: 0, u64: 0 }; READY];
+        let ready = self.net.epoll.wait_for(&mut ready, milliseconds)?;
+        self.net.now = clock(&self.began).max(before);
+        let mut is_woken = false;
+        for event in ready {
+            let (id, events) = (event.u64, event.events);
+            is_woken |= id == PORT;
+            if !self.streams.ready(id, events) {
+                self.datagrams.ready(id, events);
+            }
+        }
+        if is_woken && !self.woken()? {
+            return Ok(false);
+        }
+        self.loop_back();
+        self.streams.time_out(self.net.now);
+        self.streams.settle(&mut self.net, usize::MAX);
+        self.datagrams.settle(&mut self.net);
+        Ok(true)
+    }
+
+    /// Packets, requests, or room.
+    fn woken(&mut self) -> io::Result<bool> {
+        let is_open = self.shared.port.receive(&mut self.arrived, PACKETS);
+        while let Some(packet) = self.arrived.pop_front() {
+            self.receive(packet);
+        }
+        if !is_open {
+            return Err(io::Error::from_raw_os_error(libc::EBADFD));
+        }
+        self.streams.resume();
+        self.datagrams.resume();
+        let requests = std::mem::take(&mut *self.shared.requests.lock());
+        Ok(requests.into_iter().all(|request| self.take(request)))
+    }
+
+    /// What we sent to ourselves.
+    fn loop_back(&mut self) {
+        for _ in 0..PACKETS {
+            match self.net.link.take_looped() {
+                Some(packet) => self.receive(packet),
+                None => return,
+            }
+        }
+    }
+
+    fn take(&mut self, request: Request) -> bool {
+        let net = &mut self.net;
+        match request {
+            Request::Connect(id, local, remote, patience) => {
+                let give_up = net.now + patience;
+                self.streams.connect(net, id, local, remote, give_up);
+            }
+            Request::Listen(id, local, backlog) => self.streams.listen(net, id, local, backlog),
+            Request::Datagrams(id, local, remote) => self.datagrams.open(net, id, local, remote),
+            Request::Echo(id, to) => self.echo.ask(net, id, to),
+            Request::Cancel(id) => {
+                self.streams.cancel(net, id);
+                self.echo.cancel(id);
+            }
+            Request::Close => return false,
+        }
+        true
+    }
+
+    /// Take a packet from the plane, with its vnet_hdr.
+    pub fn receive(&mut self, packet: Vec<u8>) {
+        match self.sort(&packet) {
+            Ok(Some((segment, flow))) => self.streams.receive(&mut self.net, packet, segment, flow),
+            Ok(None) => self.net.link.recycle(packet),
+            Err(reason) => {
+                self.net.counts.add(reason);
+                self.net.link.recycle(packet);
+            }
+        }
+    }
+
+    /// What is not TCP is done with here.
+    fn sort(
+        &mut self,
+        packet: &[u8],
+    ) -> Result<Option<(crate::packet::Segment, crate::packet::Flow)>, Reason> {
+        let inner = packet.get(holloway_plane::offload::VNET_HEADER..);
+        if is_fragment(inner.unwrap_or_default()) {
+            return Err(Reason::Fragment);
+        }
+        let arrival = Arrival::parse_untrusted(packet)?;
+        if !self.net.link.addresses().contains(arrival.destination) {
+            return Err(Reason::NotOurs);
+        }
+        if !arrival.is_sound() {
+            return Err(Reason::Checksum);
+        }
+        match arrival.protocol {
+            TCP => {
+                let segment = arrival.segment().ok_or(Reason::Malformed)?;
+                let flow = arrival.flow().ok_or(Reason::Malformed)?;
+                return Ok(Some((segment, flow)));
+            }
+            UDP => {
+                let flow = arrival.flow().ok_or(Reason::Malformed)?;
+                let payload = arrival.datagram().ok_or(Reason::Malformed)?;
+                if !self.datagrams.receive(&self.net, flow, payload) {
+                    self.echo.complain(&mut self.net, &arrival);
+                }
+            }
+            ICMP | ICMPV6 => {
+                if let Some((flow, errno)) = self.echo.receive(&mut self.net, &arrival) {
+                    self.streams.unreachable(&self.net, flow, errno);
+                }
+            }
+            _ => return Err(Reason::NoPort),
+        }
+        Ok(None)
+    }
+
+    /// Reset all streams and close all ports; true once every reset is handed over.
+    pub fn close(&mut self) -> bool {
+        self.datagrams.close_all();
+        self.streams.abort_all(&mut self.net)
+    }
+}

@@ -1,0 +1,122 @@
+//! What the stack tells its owner, and what it was asked: a queue with a descriptor that is readable
+//! while it holds events, and the connections that wait to be accepted.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+use holloway_plane::poll::Wake;
+use parking_lot::Mutex;
+
+/// A number for a stream, a listener, a UDP port or an echo; never used twice. 0 is none.
+pub type Id = u64;
+
+/// Something for the owner. There is at most one for each thing that it asked for, and one
+/// `Acceptable` a listener.
+#[derive(Debug)]
+pub enum Event {
+    /// What was asked for is there: its descriptor, none for a listener, and its own address.
+    Opened(Id, Option<OwnedFd>, SocketAddr),
+    /// It failed, with this errno.
+    Failed(Id, i32),
+    /// A listener has connections, after it had none.
+    Acceptable(Id),
+    /// An echo came back after so many nanoseconds.
+    Echoed(Id, u64),
+    /// The stack has ended by itself: the interface is gone (EBADFD), or a fault (EIO).
+    Ended(i32),
+}
+
+/// A connection that waits to be accepted.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The program's end of it.
+    pub fd: OwnedFd,
+    /// Who connected.
+    pub remote: SocketAddr,
+    /// To where.
+    pub local: SocketAddr,
+}
+
+/// The queues.
+#[derive(Debug)]
+pub struct Events {
+    queue: Mutex<VecDeque<Event>>,
+    accepted: Mutex<HashMap<Id, VecDeque<Accepted>>>,
+    ready: Wake,
+}
+
+impl Events {
+    /// Empty ones.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            queue: Mutex::default(),
+            accepted: Mutex::default(),
+            ready: Wake::new()?,
+        })
+    }
+
+    /// Add an event.
+    pub fn push(&self, event: Event) {
+        let mut queue = self.queue.lock();
+        if queue.is_empty() {
+            self.ready.set();
+        }
+        queue.push_back(event);
+    }
+
+    /// Take up to `limit` events; the descriptor stays readable if more wait.
+    #[must_use]
+    pub fn take(&self, limit: usize) -> Vec<Event> {
+        let mut queue = self.queue.lock();
+        let count = limit.min(queue.len());
+        let taken = queue.drain(..count).collect();
+        if queue.is_empty() {
+            self.ready.clear();
+        }
+        taken
+    }
+
+    /// Begin or end to keep connections for a listener.
+    pub fn keep_for(&self, listener: Id, wanted: bool) {
+        let mut accepted = self.accepted.lock();
+        if wanted {
+            accepted.insert(listener, VecDeque::new());
+        } else {
+            accepted.remove(&listener);
+        }
+    }
+
+    /// How many connections wait for a listener.
+    #[must_use]
+    pub fn waiting(&self, listener: Id) -> usize {
+        self.accepted.lock().get(&listener).map_or(0, VecDeque::len)
+    }
+
+    /// Add a connection; its end is closed if the listener is no more.
+    pub fn offer(&self, listener: Id, connection: Accepted) {
+        let was_empty = match self.accepted.lock().get_mut(&listener) {
+            Some(queue) => {
+                queue.push_back(connection);
+                queue.len() == 1
+            }
+            None => false,
+        };
+        if was_empty {
+            self.push(Event::Acceptable(listener));
+        }
+    }
+
+    /// Take the connection that has waited longest.
+    #[must_use]
+    pub fn accept(&self, listener: Id) -> Option<Accepted> {
+        self.accepted.lock().get_mut(&listener)?.pop_front()
+    }
+}
+
+impl AsRawFd for Events {
+    fn as_raw_fd(&self) -> RawFd {
+        self.ready.as_raw_fd()
+    }
+}

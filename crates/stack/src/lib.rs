@@ -1,0 +1,23 @@
+//! TCP, UDP and ICMP within the program: what serves a peer inside a program where the system allows
+//! no private network namespace. No Python.
+//!
+//! `stack` owns the thread; `engine` is its loop and sorts packets by what they are for. TCP itself
+//! is smoltcp's, one socket set a stream, so that no cost grows with the number of streams; UDP and
+//! ICMP are so little that they are here. To the program a stream is one end of a socket pair.
+
+pub mod addresses;
+pub mod counts;
+pub mod datagrams;
+pub mod echo;
+pub mod end;
+pub mod engine;
+pub mod events;
+pub mod link;
+pub mod listener;
+pub mod packet;
+pub mod pages;
+pub mod ports;
+pub mod stack;
+pub mod stream;
+pub mod streams;
+pub mod timers;

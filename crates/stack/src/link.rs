@@ -1,0 +1,268 @@
+//! The interface as smoltcp sees it: one packet in at a time, packets out to the plane.
+//!
+//! Segments leave whole, up to 64 KiB, and the plane cuts them; their checksums are left to it.
+//! smoltcp's own such offload drops them in IPv6, so it is told of an MTU that every packet fits, and
+//! what the true one means for segments is done here. What is for one of our own addresses comes back.
+//! Checksums of what came are verified before this.
+
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use holloway_plane::checksum;
+use holloway_plane::inner::{self, IPV4_HEADER, IPV6_HEADER};
+use holloway_plane::offload::{
+    GSO_NONE, GSO_TCPV4, GSO_TCPV6, NEEDS_CSUM, TCP, TCP_CHECKSUM, TCP_HEADER, VNET_HEADER,
+    VnetHeader,
+};
+use holloway_plane::port::Port;
+use holloway_plane::session::OVERHEAD;
+use holloway_plane::transmit::full_train;
+use smoltcp::phy::{self, Checksum, ChecksumCapabilities, DeviceCapabilities, Medium};
+use smoltcp::time::Instant;
+
+use crate::addresses::Addresses;
+use crate::counts::{Counts, Reason};
+use crate::packet::{MSS, SYN, option};
+
+/// So many packets to ourselves may wait.
+const LOOPED: usize = 1024;
+const SACK: u8 = 5;
+const MAX_PACKET: usize = 65_535;
+
+/// The interface.
+#[derive(Debug)]
+pub struct Link {
+    port: Arc<Port>,
+    counts: Arc<Counts>,
+    addresses: Addresses,
+    mtu: usize,
+    arrived: Option<Vec<u8>>,
+    looped: VecDeque<Vec<u8>>,
+    /// The largest segment that the receiver of the next ones takes.
+    pub segment: usize,
+    /// The plane took no more; the port's wake says when it does.
+    pub is_refused: bool,
+    /// Whether the last segment that answered another told of a gap (a SACK option).
+    pub tells_gap: Option<bool>,
+}
+
+impl Link {
+    /// To this port, with these addresses.
+    #[must_use]
+    pub fn new(port: Arc<Port>, counts: Arc<Counts>, addresses: Addresses, mtu: usize) -> Self {
+        Self {
+            port,
+            counts,
+            addresses,
+            mtu,
+            arrived: None,
+            looped: VecDeque::new(),
+            segment: usize::MAX,
+            is_refused: false,
+            tells_gap: None,
+        }
+    }
+
+    /// The largest packet that may be sent without being cut.
+    #[must_use]
+    pub const fn mtu(&self) -> usize {
+        self.mtu
+    }
+
+    /// Our addresses.
+    #[must_use]
+    pub const fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Let the next `receive` have this packet, with its vnet_hdr.
+    pub fn offer(&mut self, packet: Vec<u8>) {
+        self.arrived = Some(packet);
+    }
+
+    /// The next packet that we sent to ourselves.
+    pub fn take_looped(&mut self) -> Option<Vec<u8>> {
+        self.looped.pop_front()
+    }
+
+    /// Whether one of those waits.
+    #[must_use]
+    pub fn has_looped(&self) -> bool {
+        !self.looped.is_empty()
+    }
+
+    /// The buffer of a packet is not needed any more.
+    pub fn recycle(&self, packet: Vec<u8>) {
+        self.port.recycle(packet);
+    }
+
+    /// Whether a datagram of this length may be sent.
+    pub fn has_room(&mut self, length: usize) -> bool {
+        let has_room = self.port.has_room(length);
+        self.is_refused |= !has_room;
+        has_room
+    }
+
+    /// Send a packet made by `write`, `length` bytes with its vnet_hdr; counted if there is no room.
+    pub fn send(&mut self, length: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut packet = self.port.buffer(length);
+        write(&mut packet);
+        self.out().hand_over(packet);
+    }
+
+    fn out(&mut self) -> Out<'_> {
+        Out {
+            port: &self.port,
+            counts: &self.counts,
+            addresses: &self.addresses,
+            looped: &mut self.looped,
+            tells_gap: &mut self.tells_gap,
+            mtu: self.mtu,
+            segment: self.segment,
+        }
+    }
+
+    /// The longest packet to hand over: what the plane sends as one train.
+    fn full(&self, ip_header: usize) -> Option<NonZeroUsize> {
+        let headers = ip_header + TCP_HEADER;
+        let datagram = self.mtu + OVERHEAD;
+        let segments = full_train(datagram) / datagram;
+        NonZeroUsize::new((segments * (self.mtu - headers) + headers).min(MAX_PACKET))
+    }
+}
+
+impl phy::Device for Link {
+    type RxToken<'a> = Arrived<'a>;
+    type TxToken<'a> = Out<'a>;
+
+    fn receive(&mut self, _: Instant) -> Option<(Arrived<'_>, Out<'_>)> {
+        let packet = self.arrived.take()?;
+        let port = &self.port;
+        let out = Out {
+            port,
+            counts: &self.counts,
+            addresses: &self.addresses,
+            looped: &mut self.looped,
+            tells_gap: &mut self.tells_gap,
+            mtu: self.mtu,
+            segment: self.segment,
+        };
+        Some((Arrived { packet, port }, out))
+    }
+
+    fn transmit(&mut self, _: Instant) -> Option<Out<'_>> {
+        let has_room = self.looped.len() < LOOPED && self.has_room(VNET_HEADER + 65_535);
+        has_room.then(|| self.out())
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut checksums = ChecksumCapabilities::default();
+        checksums.tcp = Checksum::None;
+        let mut capabilities = DeviceCapabilities::default();
+        capabilities.medium = Medium::Ip;
+        capabilities.max_transmission_unit = MAX_PACKET;
+        capabilities.checksum = checksums;
+        capabilities.segmentation.tcpv4 = self.full(IPV4_HEADER);
+        capabilities.segmentation.tcpv6 = self.full(IPV6_HEADER);
+        capabilities
+    }
+}
+
+/// The packet that came.
+#[derive(Debug)]
+pub struct Arrived<'a> {
+    packet: Vec<u8>,
+    port: &'a Port,
+}
+
+impl phy::RxToken for Arrived<'_> {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
+        let result = f(self.packet.get(VNET_HEADER..).unwrap_or_default());
+        self.port.recycle(self.packet);
+        result
+    }
+}
+
+/// The way out for one packet.
+#[derive(Debug)]
+pub struct Out<'a> {
+    port: &'a Port,
+    counts: &'a Counts,
+    addresses: &'a Addresses,
+    looped: &'a mut VecDeque<Vec<u8>>,
+    tells_gap: &'a mut Option<bool>,
+    mtu: usize,
+    segment: usize,
+}
+
+impl phy::TxToken for Out<'_> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(mut self, length: usize, f: F) -> R {
+        let mut packet = self.port.buffer(VNET_HEADER + length);
+        packet.resize(VNET_HEADER + length, 0);
+        let result = f(&mut packet[VNET_HEADER..]);
+        let header = self.complete(&mut packet[VNET_HEADER..]);
+        packet[..VNET_HEADER].copy_from_slice(&header.to_bytes());
+        self.hand_over(packet);
+        result
+    }
+}
+
+impl Out<'_> {
+    /// Put the pseudo-header's sum where the checksum goes, and say how to cut the packet.
+    fn complete(&mut self, packet: &mut [u8]) -> VnetHeader {
+        let (transport, protocol, addresses, kind) = match packet {
+            [first, ..] if *first >> 4 == 4 => (IPV4_HEADER, packet[9], 12, GSO_TCPV4),
+            _ => (IPV6_HEADER, packet[6], 8, GSO_TCPV6),
+        };
+        if protocol != TCP || packet.len() < transport + TCP_HEADER {
+            return VnetHeader::default();
+        }
+        let header = usize::from(packet[transport + 12] >> 4) * 4;
+        let headers = (transport + header).min(packet.len());
+        self.correct(
+            &mut packet[transport..headers],
+            self.mtu - transport - TCP_HEADER,
+        );
+        let length = packet.len() - transport;
+        let sum = checksum::pseudo_header(&packet[addresses..transport], TCP, length);
+        let at = transport + TCP_CHECKSUM;
+        packet[at..at + 2].copy_from_slice(&checksum::fold(sum).to_be_bytes());
+        let size = self.segment.min(self.mtu - headers);
+        let is_long = packet.len() - headers > size;
+        VnetHeader {
+            flags: NEEDS_CSUM,
+            gso_type: if is_long { kind } else { GSO_NONE },
+            hdr_len: headers as u16,
+            gso_size: if is_long { size as u16 } else { 0 },
+            csum_start: transport as u16,
+            csum_offset: TCP_CHECKSUM as u16,
+        }
+    }
+
+    /// Say the true size of segments in the header of a first one; note whether it tells of a gap.
+    fn correct(&mut self, header: &mut [u8], most: usize) {
+        let (fixed, options) = header.split_at_mut(TCP_HEADER);
+        *self.tells_gap = Some(option(options, SACK).is_some());
+        if fixed[13] & SYN != 0
+            && let Some(value) = option(options, MSS).and_then(|at| options.get_mut(at))
+        {
+            value.copy_from_slice(&(most as u16).to_be_bytes()[..value.len()]);
+        }
+    }
+
+    fn hand_over(&mut self, packet: Vec<u8>) {
+        let ours = inner::destination(&packet[VNET_HEADER..])
+            .is_ok_and(|destination| self.addresses.contains(destination));
+        let fits = if ours {
+            self.looped.len() < LOOPED
+        } else {
+            self.port.has_room(packet.len())
+        };
+        match (fits, ours) {
+            (false, _) => self.counts.add(Reason::QueueFull),
+            (true, true) => self.looped.push_back(packet),
+            (true, false) => self.port.send(packet),
+        }
+    }
+}

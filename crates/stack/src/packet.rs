@@ -1,0 +1,326 @@
+//! IP packets: what came, understood as far as is needed to know whom it is for, and UDP and ICMP
+//! packets made.
+//!
+//! Reads untrusted bytes; never panics. Called by the engine's parts.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+
+use holloway_plane::checksum;
+use holloway_plane::icmp;
+use holloway_plane::inner::{self, IPV4_HEADER, IPV6_HEADER};
+use holloway_plane::offload::{
+    NEEDS_CSUM, TCP, TCP_HEADER, UDP, UDP_HEADER, VNET_HEADER, VnetHeader,
+};
+
+use crate::counts::Reason;
+
+pub use holloway_plane::icmp::{ICMP, ICMPV6};
+
+const HOP_LIMIT: u8 = 64;
+const MORE_FRAGMENTS: u16 = 0x2000;
+const FRAGMENT_OFFSET: u16 = 0x1fff;
+const DONT_FRAGMENT: u8 = 0x40;
+const FRAGMENT_HEADER: u8 = 44;
+
+/// Both ends of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Flow {
+    /// Ours.
+    pub local: SocketAddr,
+    /// The other's.
+    pub remote: SocketAddr,
+}
+
+/// A packet that came, as far as it is understood.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// Who sent it.
+    pub source: IpAddr,
+    /// To whom.
+    pub destination: IpAddr,
+    /// What is in `body`.
+    pub protocol: u8,
+    /// The whole packet.
+    pub packet: &'a [u8],
+    /// The transport header and what follows.
+    pub body: &'a [u8],
+    /// The plane has verified the checksum and replaced it (`NEEDS_CSUM`).
+    pub is_verified: bool,
+}
+
+/// What matters of a TCP segment.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment {
+    /// Its flags.
+    pub flags: u8,
+    /// Its sender takes selective acknowledgements: if it begins a connection.
+    pub permits_sack: bool,
+    /// The largest segment that its sender takes: if it begins a connection.
+    pub mss: u16,
+    /// The length of its payload.
+    pub payload: usize,
+}
+
+/// The flag of TCP that begins a connection.
+pub const SYN: u8 = 0x02;
+/// The one that ends it at once.
+pub const RST: u8 = 0x04;
+/// The one of all segments but the first.
+pub const ACK: u8 = 0x10;
+/// The option that says how large a segment may be.
+pub const MSS: u8 = 2;
+const SACK_PERMITTED: u8 = 4;
+/// RFC 9293, 3.7.1.
+const DEFAULT_MSS: u16 = 536;
+
+/// Whether a packet is a fragment, by its headers.
+#[must_use]
+pub fn is_fragment(packet: &[u8]) -> bool {
+    match packet {
+        [first, ..] if first >> 4 == 4 && packet.len() >= IPV4_HEADER => {
+            let field = u16::from_be_bytes([packet[6], packet[7]]);
+            field & (MORE_FRAGMENTS | FRAGMENT_OFFSET) != 0
+        }
+        [first, ..] if first >> 4 == 6 && packet.len() >= IPV6_HEADER => {
+            packet[6] == FRAGMENT_HEADER
+        }
+        _ => false,
+    }
+}
+
+impl<'a> Arrival<'a> {
+    /// Understand a packet behind its vnet_hdr.
+    pub fn parse_untrusted(bytes: &'a [u8]) -> Result<Self, Reason> {
+        let (header, packet) = bytes
+            .split_first_chunk::<VNET_HEADER>()
+            .ok_or(Reason::Malformed)?;
+        let header = VnetHeader::parse(header);
+        let malformed = |_| Reason::Malformed;
+        let length = inner::total_length(packet).map_err(malformed)?;
+        let packet = &packet[..length];
+        let source = inner::source(packet).map_err(malformed)?;
+        let destination = inner::destination(packet).map_err(malformed)?;
+        let transport = icmp::transport(packet).ok_or(Reason::Malformed)?;
+        let body = packet.get(transport.at..).ok_or(Reason::Malformed)?;
+        if source.is_multicast() || source.is_unspecified() {
+            return Err(Reason::Malformed);
+        }
+        Ok(Self {
+            source,
+            destination,
+            protocol: transport.protocol,
+            packet,
+            body,
+            is_verified: header.flags & NEEDS_CSUM != 0,
+        })
+    }
+
+    /// Whether the checksum of the transport header and what follows is right.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        if self.is_verified {
+            return true;
+        }
+        let pseudo = match self.protocol {
+            ICMP => 0,
+            UDP if self.body.get(6..8) == Some(&[0, 0]) => return self.source.is_ipv4(),
+            protocol => pseudo(self.source, self.destination, protocol, self.body.len()),
+        };
+        checksum::fold(pseudo + checksum::sum(self.body)) == 0xffff
+    }
+
+    /// Its flow, seen from here, if it is TCP or UDP.
+    #[must_use]
+    pub fn flow(&self) -> Option<Flow> {
+        let (source, destination) = port_pair(self.body)?;
+        let least = if self.protocol == TCP {
+            TCP_HEADER
+        } else {
+            UDP_HEADER
+        };
+        let has_ports = matches!(self.protocol, TCP | UDP) && self.body.len() >= least;
+        has_ports.then(|| Flow {
+            local: SocketAddr::new(self.destination, destination),
+            remote: SocketAddr::new(self.source, source),
+        })
+    }
+
+    /// What matters of its TCP header, if it has a whole one.
+    #[must_use]
+    pub fn segment(&self) -> Option<Segment> {
+        let header = usize::from(*self.body.get(12)? >> 4) * 4;
+        let options = self.body.get(TCP_HEADER..header)?;
+        let flags = self.body[13];
+        Some(Segment {
+            flags,
+            permits_sack: option(options, SACK_PERMITTED).is_some(),
+            mss: option(options, MSS)
+                .and_then(|at| options[at].first_chunk().copied())
+                .map_or(DEFAULT_MSS, u16::from_be_bytes),
+            payload: self.body.len() - header,
+        })
+    }
+
+    /// The payload of a UDP datagram.
+    #[must_use]
+    pub fn datagram(&self) -> Option<&'a [u8]> {
+        let length = u16::from_be_bytes(*self.body.get(4..)?.first_chunk()?);
+        self.body.get(UDP_HEADER..usize::from(length))
+    }
+}
+
+/// The ports at the beginning of a TCP or UDP header: source and destination.
+#[must_use]
+pub fn port_pair(body: &[u8]) -> Option<(u16, u16)> {
+    let [a, b, c, d] = *body.first_chunk()?;
+    Some((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
+}
+
+fn pseudo(source: IpAddr, destination: IpAddr, protocol: u8, length: usize) -> u64 {
+    let sum = |address| match address {
+        IpAddr::V4(address) => checksum::sum(&address.octets()),
+        IpAddr::V6(address) => checksum::sum(&address.octets()),
+    };
+    sum(source) + sum(destination) + u64::from(protocol) + length as u64
+}
+
+/// The length of an IP header without options.
+#[must_use]
+pub const fn ip_header(is_v4: bool) -> usize {
+    if is_v4 { IPV4_HEADER } else { IPV6_HEADER }
+}
+
+/// Make a UDP packet behind its vnet_hdr; the plane completes its checksum.
+pub fn write_udp(out: &mut Vec<u8>, flow: &Flow, payload: &[u8]) {
+    let is_v4 = flow.local.is_ipv4();
+    let length = UDP_HEADER + payload.len();
+    let header = VnetHeader {
+        flags: NEEDS_CSUM,
+        csum_start: ip_header(is_v4) as u16,
+        csum_offset: 6,
+        ..VnetHeader::default()
+    };
+    out.extend_from_slice(&header.to_bytes());
+    let (source, destination) = (flow.local.ip(), flow.remote.ip());
+    write_ip(out, source, destination, UDP, length);
+    let partial = checksum::fold(pseudo(source, destination, UDP, length));
+    for field in [
+        flow.local.port(),
+        flow.remote.port(),
+        length as u16,
+        partial,
+    ] {
+        out.extend_from_slice(&field.to_be_bytes());
+    }
+    out.extend_from_slice(payload);
+}
+
+/// Make an ICMP packet behind its vnet_hdr, its checksum complete: a type, a code and what follows
+/// the checksum.
+pub fn write_icmp(
+    out: &mut Vec<u8>,
+    source: IpAddr,
+    destination: IpAddr,
+    kind: [u8; 2],
+    rest: &[u8],
+) {
+    let protocol = if source.is_ipv4() { ICMP } else { ICMPV6 };
+    let length = 4 + rest.len();
+    out.extend_from_slice(&VnetHeader::default().to_bytes());
+    write_ip(out, source, destination, protocol, length);
+    let at = out.len();
+    out.extend_from_slice(&kind);
+    out.extend_from_slice(&[0, 0]);
+    out.extend_from_slice(rest);
+    let pseudo = match protocol {
+        ICMP => 0,
+        protocol => pseudo(source, destination, protocol, length),
+    };
+    let sum = !checksum::fold(pseudo + checksum::sum(&out[at..]));
+    out[at + 2..at + 4].copy_from_slice(&sum.to_be_bytes());
+}
+
+fn write_ip(out: &mut Vec<u8>, source: IpAddr, destination: IpAddr, protocol: u8, length: usize) {
+    match (source, destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            let total = ((IPV4_HEADER + length) as u16).to_be_bytes();
+            let mut header = [
+                0x45,
+                0,
+                total[0],
+                total[1],
+                0,
+                0,
+                DONT_FRAGMENT,
+                0,
+                HOP_LIMIT,
+                protocol,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+            ];
+            header[12..16].copy_from_slice(&source.octets());
+            header[16..].copy_from_slice(&destination.octets());
+            checksum::write_ipv4_header(&mut header);
+            out.extend_from_slice(&header);
+        }
+        (source, destination) => {
+            let length = (length as u16).to_be_bytes();
+            out.extend_from_slice(&[0x60, 0, 0, 0, length[0], length[1], protocol, HOP_LIMIT]);
+            for address in [source, destination] {
+                if let IpAddr::V6(address) = address {
+                    out.extend_from_slice(&address.octets());
+                }
+            }
+        }
+    }
+}
+
+/// Where in TCP options the value of the first of this kind is.
+#[must_use]
+pub fn option(options: &[u8], wanted: u8) -> Option<Range<usize>> {
+    let mut at = 0;
+    loop {
+        let length = match *options.get(at..)? {
+            [0, ..] | [] => return None,
+            [1, ..] => 1,
+            [_, length, ..] if length >= 2 => usize::from(length),
+            _ => return None,
+        };
+        let end = at + length;
+        if end > options.len() {
+            return None;
+        }
+        if options[at] == wanted {
+            return Some(at + 2..end);
+        }
+        at = end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_is_found_behind_others_and_bogus_lengths_end_the_search() {
+        assert_eq!(option(&[1, 1, 4, 2, 2, 4, 5, 0xb4], MSS), Some(6..8));
+        for bogus in [
+            &[3, 0, 2, 4, 1, 1][..],
+            &[3, 1],
+            &[3],
+            &[0, 2, 4, 1, 1],
+            &[2, 9, 1],
+        ] {
+            assert_eq!(option(bogus, MSS), None);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The stack as its owner sees it: the thread, what is asked of it, and what it tells.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsRawFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use holloway_plane::port::Port;
+use parking_lot::Mutex;
+
+use crate::counts::{Counts, REASONS, Reason};
+use crate::engine::{Engine, Request, Settings, Shared};
+use crate::events::{Accepted, Event, Events, Id};
+use crate::timers::Micros;
+
+/// How long the plane may take to fetch the last resets.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// TCP, UDP and ICMP over a `Port`, in a thread of its own.
+#[derive(Debug)]
+pub struct Stack {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Stack {
+    /// Start one.
+    pub fn new(port: Port, settings: &Settings) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            port: Arc::new(port),
+            events: Events::new()?,
+            requests: Mutex::new(VecDeque::new()),
+            counts: Arc::new(Counts::default()),
+            last_id: AtomicU64::new(0),
+        });
+        let mut engine = Engine::new(shared.clone(), settings)?;
+        let ours = shared.clone();
+        let thread = thread::Builder::new()
+            .name("holloway-stack".into())
+            .spawn(move || {
+                let result = catch_unwind(AssertUnwindSafe(|| run(&mut engine, &ours)));
+                // All sockets fail before the owner hears of it.
+                drop(engine);
+                if let Err(errno) = result.unwrap_or(Err(libc::EIO)) {
+                    ours.events.push(Event::Ended(errno));
+                }
+            })?;
+        Ok(Self {
+            shared,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Take up to `limit` events.
+    #[must_use]
+    pub fn events(&self, limit: usize) -> Vec<Event> {
+        self.shared.events.take(limit)
+    }
+
+    /// Connect by TCP; `patience` is in microseconds.
+    pub fn connect(&self, local: Option<SocketAddr>, remote: SocketAddr, patience: Micros) -> Id {
+        self.ask(|id| Request::Connect(id, local, remote, patience))
+    }
+
+    /// Listen for TCP connections.
+    pub fn listen(&self, local: SocketAddr, backlog: usize) -> Id {
+        self.ask(|id| Request::Listen(id, local, backlog.max(1)))
+    }
+
+    /// Take a connection of a listener.
+    #[must_use]
+    pub fn accept(&self, listener: Id) -> Option<Accepted> {
+        self.shared.events.accept(listener)
+    }
+
+    /// Open a UDP port.
+    pub fn datagrams(&self, local: Option<SocketAddr>, remote: Option<SocketAddr>) -> Id {
+        self.ask(|id| Request::Datagrams(id, local, remote))
+    }
+
+    /// Ask for an ICMP echo.
+    pub fn echo(&self, to: IpAddr) -> Id {
+        self.ask(|id| Request::Echo(id, to))
+    }
+
+    /// Give up what is not open yet, or a listener.
+    pub fn cancel(&self, id: Id) {
+        self.request(Request::Cancel(id));
+    }
+
+    /// What went nowhere, by reason.
+    #[must_use]
+    pub fn counts(&self) -> [(&'static str, u64); REASONS] {
+        Reason::ALL.map(|(reason, name)| (name, self.shared.counts.of(reason)))
+    }
+
+    fn ask(&self, request: impl FnOnce(Id) -> Request) -> Id {
+        let id = self.shared.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+        self.request(request(id));
+        id
+    }
+
+    fn request(&self, request: Request) {
+        let is_first = {
+            let mut requests = self.shared.requests.lock();
+            requests.push_back(request);
+            requests.len() == 1
+        };
+        if is_first {
+            self.shared.port.wake();
+        }
+    }
+
+    /// Reset every stream, close every port, end the thread. Again is harmless.
+    pub fn close(&self) {
+        let Some(thread) = self.thread.lock().take() else {
+            return;
+        };
+        self.request(Request::Close);
+        self.shared.port.wake();
+        // The thread catches its panics, so joining cannot fail.
+        let _ = thread.join();
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl AsRawFd for Stack {
+    fn as_raw_fd(&self) -> RawFd {
+        self.shared.events.as_raw_fd()
+    }
+}
+
+fn run(engine: &mut Engine, shared: &Shared) -> Result<(), i32> {
+    engine.run()?;
+    let until = std::time::Instant::now() + FAREWELL;
+    while !(engine.close() && shared.port.is_drained()) && std::time::Instant::now() < until {
+        thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
+}

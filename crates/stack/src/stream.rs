@@ -1,0 +1,393 @@
+//! One TCP stream: smoltcp's socket in a set of its own, and our end of the program's socket.
+//!
+//! `settle` moves bytes between the two until neither can go on; `verdict` says what became of the
+//! stream. Which packets and which readiness belong to it is `streams`' business.
+
+use std::io;
+
+use smoltcp::iface::{Interface, PollResult, SocketHandle, SocketSet};
+use smoltcp::socket::tcp::{RecvError, Socket, SocketBuffer, State};
+use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::{IpEndpoint, IpListenEndpoint};
+
+use crate::end::StreamEnd;
+use crate::events::Id;
+use crate::link::Link;
+use crate::packet::{Flow, SYN, Segment};
+use crate::pages::Pages;
+use crate::timers::{Micros, SECOND};
+
+/// How long a connection that the program closed may take to end (Linux: tcp_fin_timeout), counted
+/// anew whenever the other side takes something.
+const ORPHANED: Micros = 60 * SECOND;
+/// How long the other side may take to finish a handshake that it began.
+const HALF_OPEN: Micros = 30 * SECOND;
+/// How long the other side may be silent while we wait for it (Linux: tcp_retries2, about as long).
+/// smoltcp's own timeout would end streams that merely rest.
+const SILENCE: Micros = 15 * 60 * SECOND;
+/// An acknowledgement may wait so long for data to go with, if it is for a single segment.
+const ACK_DELAY: Duration = Duration::from_millis(10);
+/// A stream that has rested so long gives its memory back if it has used so much.
+const REST: Micros = SECOND;
+const WORTH_RELEASING: usize = 64 * 1024;
+
+/// No smaller segments are made, whatever the other side says (Linux: TCP_MIN_SND_MSS).
+const MIN_SEGMENT: usize = 48;
+
+/// One call of `settle` does so much at most: other streams have their turn too.
+const ROUNDS: usize = 4;
+const SEGMENTS: usize = 8;
+
+/// How far a stream has come for the program.
+#[derive(Debug)]
+pub enum Phase {
+    /// It was asked for.
+    Connecting,
+    /// Somebody connects to this listener.
+    Incoming(Id),
+    /// The program has the other end of this.
+    Open(StreamEnd),
+    /// The program has closed it; what it wrote before is on its way.
+    Orphan,
+}
+
+/// What became of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes on.
+    Lives,
+    /// The handshake is done.
+    Established,
+    /// The handshake failed, with this errno.
+    Failed(i32),
+    /// Both sides are done with it.
+    Done,
+    /// It ended before that.
+    Broken,
+}
+
+/// One stream.
+#[derive(Debug)]
+pub struct Stream {
+    /// Its addresses.
+    pub flow: Flow,
+    /// How far it has come.
+    pub phase: Phase,
+    /// It stands in the list of those to be settled.
+    pub is_listed: bool,
+    /// When it will be woken.
+    pub timer: Option<Micros>,
+    set: SocketSet<'static>,
+    handle: SocketHandle,
+    is_readable: bool,
+    is_writable: bool,
+    /// The program writes no more.
+    is_finished: bool,
+    /// The program is gone.
+    is_abandoned: bool,
+    /// The program was told that no more will come.
+    is_ended: bool,
+    /// Bytes that came out of order wait in the buffer.
+    has_gap: bool,
+    /// The other side would be told of them.
+    has_sack: bool,
+    /// The largest segment that the other side takes.
+    segment: usize,
+    used: usize,
+    last_used: Micros,
+    /// When the other side was heard, or we began to wait for it.
+    heard: Micros,
+    /// Nothing more is sent.
+    is_quiet: bool,
+    give_up: Option<Micros>,
+    // After `set`, which holds slices of them.
+    receive: Pages,
+    send: Pages,
+}
+
+impl Stream {
+    /// Connect. An errno if that cannot even begin.
+    pub fn connect(
+        interface: &mut Interface,
+        flow: Flow,
+        buffer: usize,
+        give_up: Micros,
+    ) -> io::Result<Self> {
+        let mut stream = Self::new(flow, Phase::Connecting, buffer)?;
+        stream.give_up = Some(give_up);
+        let remote = IpEndpoint::from(flow.remote);
+        let local = IpListenEndpoint::from(flow.local);
+        let result = stream.socket().connect(interface.context(), remote, local);
+        result.map_err(|_| io::Error::from_raw_os_error(libc::EADDRNOTAVAIL))?;
+        Ok(stream)
+    }
+
+    /// Be ready for the first segment of a connection to `listener`.
+    pub fn incoming(flow: Flow, listener: Id, buffer: usize, now: Micros) -> io::Result<Self> {
+        let mut stream = Self::new(flow, Phase::Incoming(listener), buffer)?;
+        stream.give_up = Some(now + HALF_OPEN);
+        let local = IpListenEndpoint::from(flow.local);
+        let result = stream.socket().listen(local);
+        result.map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+        Ok(stream)
+    }
+
+    #[allow(unsafe_code)]
+    fn new(flow: Flow, phase: Phase, buffer: usize) -> io::Result<Self> {
+        let (receive, send) = (Pages::new(buffer)?, Pages::new(buffer)?);
+        // SAFETY: one slice of each, in a socket that is dropped before them.
+        let buffers = unsafe { [receive.as_static(), send.as_static()] };
+        let [rx, tx] = buffers.map(SocketBuffer::new);
+        let mut socket = Socket::new(rx, tx);
+        socket.set_nagle_enabled(false);
+        let mut set = SocketSet::new(Vec::with_capacity(1));
+        let handle = set.add(socket);
+        Ok(Self {
+            flow,
+            phase,
+            is_listed: false,
+            timer: None,
+            set,
+            handle,
+            is_readable: false,
+            is_writable: true,
+            is_finished: false,
+            is_abandoned: false,
+            is_ended: false,
+            has_gap: false,
+            has_sack: false,
+            segment: MIN_SEGMENT,
+            used: 0,
+            last_used: 0,
+            heard: 0,
+            is_quiet: false,
+            give_up: None,
+            receive,
+            send,
+        })
+    }
+
+    fn socket(&mut self) -> &mut Socket<'static> {
+        self.set.get_mut(self.handle)
+    }
+
+    /// Take the packet that `link` offers.
+    pub fn receive(
+        &mut self,
+        interface: &mut Interface,
+        link: &mut Link,
+        segment: Segment,
+        now: Micros,
+    ) {
+        if segment.flags & SYN != 0 {
+            self.has_sack = segment.permits_sack;
+            self.segment = usize::from(segment.mss).max(MIN_SEGMENT);
+        }
+        // Several segments in one must be answered at once: no second one may ever follow.
+        let is_long = segment.payload > link.mtu();
+        let delay = if is_long { Duration::ZERO } else { ACK_DELAY };
+        self.socket().set_ack_delay(Some(delay));
+        link.tells_gap = None;
+        link.segment = self.segment;
+        interface.poll_ingress_single(Instant::from_micros(now), link, &mut self.set);
+        self.has_gap = link.tells_gap.unwrap_or(self.has_gap);
+        self.last_used = now;
+        self.heard = now;
+        if matches!(self.phase, Phase::Orphan) {
+            self.give_up = Some(now + ORPHANED);
+        }
+    }
+
+    /// The program's end is readable, writable, finished or gone.
+    pub fn ready(&mut self, events: u32) {
+        let is = |flag: i32| events & flag.cast_unsigned() != 0;
+        self.is_readable |= is(libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR);
+        self.is_writable |= is(libc::EPOLLOUT);
+        self.is_finished |= is(libc::EPOLLRDHUP | libc::EPOLLHUP);
+        // Once both directions are shut down this says nothing new.
+        self.is_abandoned |= is(libc::EPOLLHUP | libc::EPOLLERR) && !self.is_ended;
+    }
+
+    /// The handshake is done: from now on the program has the other end of `end`.
+    pub fn open(&mut self, end: StreamEnd) {
+        self.phase = Phase::Open(end);
+        self.give_up = None;
+    }
+
+    /// End it at once: the other side gets a reset with the next `settle`.
+    pub fn abort(&mut self) {
+        self.socket().abort();
+    }
+
+    /// Move what can be moved. True if there is more to do.
+    pub fn settle(&mut self, interface: &mut Interface, link: &mut Link, now: Micros) -> bool {
+        for _ in 0..ROUNDS {
+            if self.socket().send_queue() == 0 {
+                self.heard = now;
+            }
+            let moved = self.deliver() + self.collect();
+            if moved > 0 {
+                self.used += moved;
+                self.last_used = now;
+            }
+            let sent = self.emit(interface, link, now);
+            if !sent {
+                self.rest(now);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// What came, to the program.
+    fn deliver(&mut self) -> usize {
+        let socket = self.set.get_mut::<Socket<'static>>(self.handle);
+        let Phase::Open(end) = &self.phase else {
+            if matches!(self.phase, Phase::Orphan) && socket.can_recv() {
+                socket.abort();
+            }
+            return 0;
+        };
+        let mut moved = 0;
+        while self.is_writable && !self.is_abandoned {
+            let result = socket.recv(|bytes| match end.write(bytes) {
+                _ if bytes.is_empty() => (0, Ok(0)),
+                Ok(count) => (count, Ok(count)),
+                Err(error) => (0, Err(error)),
+            });
+            match result {
+                Ok(Ok(0)) | Err(RecvError::InvalidState) => break,
+                Ok(Ok(count)) => moved += count,
+                Ok(Err(error)) if is_later(&error) => self.is_writable = false,
+                Ok(Err(_)) => self.is_abandoned = true,
+                Err(RecvError::Finished) => {
+                    if !self.is_ended {
+                        self.is_ended = true;
+                        end.finish();
+                    }
+                    break;
+                }
+            }
+        }
+        if self.is_abandoned && (socket.can_recv() || end.is_reset()) {
+            socket.abort();
+        }
+        moved
+    }
+
+    /// What the program wrote, to be sent; and its end, once all is taken.
+    fn collect(&mut self) -> usize {
+        let socket = self.set.get_mut::<Socket<'static>>(self.handle);
+        let Phase::Open(end) = &self.phase else {
+            return 0;
+        };
+        let mut moved = 0;
+        while self.is_readable && socket.can_send() {
+            let waiting = end.waiting();
+            if waiting == 0 {
+                self.is_readable = false;
+                break;
+            }
+            let result = socket.send(|room| {
+                let length = waiting.min(room.len());
+                let count = match length {
+                    0 => 0,
+                    _ => end.read(&mut room[..length]).unwrap_or(0),
+                };
+                (count, count)
+            });
+            match result {
+                Ok(count) if count > 0 => moved += count,
+                _ => break,
+            }
+        }
+        if self.is_finished && (!self.is_readable || !socket.may_send()) {
+            socket.close();
+            if self.is_abandoned {
+                self.phase = Phase::Orphan;
+                self.give_up = Some(self.last_used + ORPHANED);
+            }
+        }
+        moved
+    }
+
+    fn emit(&mut self, interface: &mut Interface, link: &mut Link, now: Micros) -> bool {
+        if self.is_quiet {
+            return false;
+        }
+        // After its last acknowledgement smoltcp would soon forget what the program has not read.
+        self.is_quiet = self.socket().state() == State::TimeWait;
+        link.segment = self.segment;
+        for number in 0..SEGMENTS {
+            let now = Instant::from_micros(now);
+            let result = interface.poll_egress(now, link, &mut self.set);
+            if result == PollResult::None {
+                return number > 0;
+            }
+        }
+        true
+    }
+
+    /// Give back the memory of a stream that rests.
+    fn rest(&mut self, now: Micros) {
+        if self.used < WORTH_RELEASING || now < self.last_used + REST {
+            return;
+        }
+        let is_empty = self.socket().recv_queue() == 0;
+        if is_empty && self.has_sack && !self.has_gap {
+            self.receive.release();
+        }
+        if self.socket().send_queue() == 0 {
+            self.send.release();
+        }
+        self.used = 0;
+    }
+
+    /// What became of it.
+    pub fn verdict(&mut self, now: Micros) -> Verdict {
+        let is_late = self.give_up.is_some_and(|at| at <= now);
+        let socket = self.set.get_mut::<Socket<'static>>(self.handle);
+        let state = socket.state();
+        let is_over = state == State::TimeWait || socket.remote_endpoint().is_none();
+        let is_silent = socket.send_queue() > 0 && now >= self.heard + SILENCE;
+        match &self.phase {
+            Phase::Connecting | Phase::Incoming(_) if socket.may_send() => Verdict::Established,
+            Phase::Connecting if state == State::Closed => Verdict::Failed(libc::ECONNREFUSED),
+            Phase::Connecting if is_late => Verdict::Failed(libc::ETIMEDOUT),
+            Phase::Incoming(_) if is_over || is_late => Verdict::Broken,
+            Phase::Orphan if state == State::TimeWait => Verdict::Done,
+            Phase::Orphan if is_over || is_late => Verdict::Broken,
+            Phase::Open(_) if is_silent || is_over && self.is_abandoned => Verdict::Broken,
+            Phase::Open(_) if is_over && !socket.can_recv() => {
+                let is_done = self.is_ended && self.is_finished && socket.send_queue() == 0;
+                match is_done || state == State::TimeWait {
+                    true => Verdict::Done,
+                    false => Verdict::Broken,
+                }
+            }
+            _ => Verdict::Lives,
+        }
+    }
+
+    /// When it must be looked at if nothing happens before.
+    pub fn next(&mut self, interface: &mut Interface, now: Micros) -> Option<Micros> {
+        let polled = match self.is_quiet {
+            true => None,
+            false => interface.poll_at(Instant::from_micros(now), &self.set),
+        };
+        // It has just been looked at: a stream that can do nothing must not keep us busy.
+        let later = |at: Micros| at.max(now + 1000);
+        let polled = polled.map(|at| later(at.total_micros()));
+        let rest = (self.used >= WORTH_RELEASING).then(|| later(self.last_used + REST));
+        let silent = (self.socket().send_queue() > 0).then(|| self.heard + SILENCE);
+        let times = [polled, self.give_up, rest, silent];
+        times.into_iter().flatten().min()
+    }
+}
+
+fn is_later(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
+}

@@ -1,0 +1,401 @@
+//! All TCP streams: whose a segment is, which must be settled now, and which later.
+//!
+//! A stream costs time only when a segment comes for it, when the program's end of it is ready, or
+//! when its timer is due.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+
+use crate::counts::Reason;
+use crate::end::StreamEnd;
+use crate::engine::Net;
+use crate::events::{Accepted, Event, Id};
+use crate::listener::Listeners;
+use crate::packet::{ACK, Flow, RST, SYN, Segment};
+use crate::ports::Ports;
+use crate::stream::{Phase, Stream, Verdict};
+use crate::timers::{Micros, SECOND, Timers};
+
+/// How long the ports of a connection that we ended are not used again.
+const RESERVED: Micros = 10 * SECOND;
+const MAX_RESERVED: usize = 16_384;
+
+/// All streams and listeners.
+#[derive(Debug)]
+pub struct Streams {
+    streams: HashMap<Id, Box<Stream>>,
+    flows: HashMap<Flow, Id>,
+    listeners: Listeners,
+    listed: VecDeque<Id>,
+    refused: Vec<Id>,
+    timers: Timers,
+    reserved: HashMap<Flow, Micros>,
+    reservations: VecDeque<(Micros, Flow)>,
+    ports: Ports,
+    nobody: smoltcp::iface::SocketSet<'static>,
+    buffer: usize,
+}
+
+impl Streams {
+    /// None yet; each will have two buffers of this size.
+    #[must_use]
+    pub fn new(buffer: usize) -> Self {
+        Self {
+            streams: HashMap::new(),
+            flows: HashMap::new(),
+            listeners: Listeners::default(),
+            listed: VecDeque::new(),
+            refused: Vec::new(),
+            timers: Timers::default(),
+            reserved: HashMap::new(),
+            reservations: VecDeque::new(),
+            ports: Ports::default(),
+            nobody: smoltcp::iface::SocketSet::new(Vec::new()),
+            buffer,
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.streams.is_empty()
+    }
+
+    /// Connect; what comes of it is an event.
+    pub fn connect(
+        &mut self,
+        net: &mut Net,
+        id: Id,
+        local: Option<SocketAddr>,
+        remote: SocketAddr,
+        give_up: Micros,
+    ) {
+        let begun = self.flow(net, local, remote).and_then(|flow| {
+            let stream = Stream::connect(&mut net.interface, flow, self.buffer, give_up)?;
+            self.add(id, stream);
+            Ok(())
+        });
+        if let Err(error) = begun {
+            net.failed(id, &error);
+        }
+    }
+
+    fn flow(
+        &mut self,
+        net: &Net,
+        local: Option<SocketAddr>,
+        remote: SocketAddr,
+    ) -> io::Result<Flow> {
+        let refuse = |errno| Err(io::Error::from_raw_os_error(errno));
+        if remote.port() == 0 || remote.ip().is_unspecified() || remote.ip().is_multicast() {
+            return refuse(libc::EADDRNOTAVAIL);
+        }
+        let wanted = local
+            .map(|local| local.ip())
+            .filter(|ip| !ip.is_unspecified());
+        let Some(source) = wanted.or_else(|| net.link.addresses().toward(remote.ip())) else {
+            return refuse(libc::ENETUNREACH);
+        };
+        if !net.link.addresses().contains(source) || source.is_ipv4() != remote.is_ipv4() {
+            return refuse(libc::EADDRNOTAVAIL);
+        }
+        let flow = |port| Flow {
+            local: SocketAddr::new(source, port),
+            remote,
+        };
+        match local.map_or(0, |local| local.port()) {
+            0 => {
+                let is_free = |port| {
+                    let flow = flow(port);
+                    !self.flows.contains_key(&flow)
+                        && !self.reserved.contains_key(&flow)
+                        && !self.listeners.has(flow.local)
+                };
+                let port = self.ports.choose(is_free);
+                port.map_or_else(|| refuse(libc::EADDRNOTAVAIL), |port| Ok(flow(port)))
+            }
+            port if self.flows.contains_key(&flow(port)) => refuse(libc::EADDRINUSE),
+            port => Ok(flow(port)),
+        }
+    }
+
+    /// Listen; the address may be unspecified, the port 0.
+    pub fn listen(&mut self, net: &mut Net, id: Id, local: SocketAddr, backlog: usize) {
+        let ours = local.ip().is_unspecified() || net.link.addresses().contains(local.ip());
+        let chosen = match local.port() {
+            0 => {
+                let at = |port| SocketAddr::new(local.ip(), port);
+                let is_free = |port| !self.listeners.has(at(port));
+                self.ports.choose(is_free).map(at)
+            }
+            _ => (!self.listeners.has(local)).then_some(local),
+        };
+        match chosen {
+            _ if !ours => net.events.push(Event::Failed(id, libc::EADDRNOTAVAIL)),
+            None => net.events.push(Event::Failed(id, libc::EADDRINUSE)),
+            Some(local) => {
+                self.listeners.add(id, local, backlog);
+                net.events.keep_for(id, true);
+                net.events.push(Event::Opened(id, None, local));
+            }
+        }
+    }
+
+    /// Give up a connection that was asked for, or a listener with all that nobody accepted.
+    pub fn cancel(&mut self, net: &mut Net, id: Id) {
+        if let Some(half_open) = self.listeners.remove(id) {
+            net.events.keep_for(id, false);
+            half_open.into_iter().for_each(|id| self.abort(id));
+        } else if let Some(stream) = self.streams.get(&id)
+            && matches!(stream.phase, Phase::Connecting)
+        {
+            self.remove(id);
+        }
+    }
+
+    fn abort(&mut self, id: Id) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.abort();
+            self.list(id);
+        }
+    }
+
+    /// Reset all streams, so far as there is room; whether none is left.
+    pub fn abort_all(&mut self, net: &mut Net) -> bool {
+        let all: Vec<_> = self.streams.keys().copied().collect();
+        all.into_iter().for_each(|id| self.abort(id));
+        net.link.is_refused = false;
+        self.settle(net, usize::MAX);
+        !net.link.is_refused
+    }
+
+    /// Take a segment; `packet` is what it came in, with its vnet_hdr.
+    pub fn receive(&mut self, net: &mut Net, packet: Vec<u8>, segment: Segment, flow: Flow) {
+        let id = match self.flows.get(&flow) {
+            Some(&id) => Some(id),
+            None if segment.flags & (SYN | ACK | RST) == SYN => match self.incoming(net, flow) {
+                Ok(id) => id,
+                Err(reason) => return net.counts.add(reason),
+            },
+            None => None,
+        };
+        net.link.offer(packet);
+        let now = net.now;
+        match id.and_then(|id| Some((id, self.streams.get_mut(&id)?))) {
+            Some((id, stream)) => {
+                stream.receive(&mut net.interface, &mut net.link, segment, now);
+                self.list(id);
+            }
+            // Nobody's: smoltcp answers it with a reset, or not, as it must be.
+            None => {
+                let now = smoltcp::time::Instant::from_micros(now);
+                let nobody = &mut self.nobody;
+                net.interface
+                    .poll_ingress_single(now, &mut net.link, nobody);
+            }
+        }
+    }
+
+    /// A connection begins. None: there is no listener. An error: it must wait.
+    fn incoming(&mut self, net: &Net, flow: Flow) -> Result<Option<Id>, Reason> {
+        let Some(listener) = self.listeners.find(flow.local) else {
+            return Ok(None);
+        };
+        if net.events.waiting(listener.id) >= listener.backlog {
+            return Err(Reason::Backlog);
+        }
+        let stream = Stream::incoming(flow, listener.id, self.buffer, net.now);
+        let stream = stream.map_err(|_| Reason::NoResources)?;
+        let id = net.next_id();
+        if let Some(oldest) = listener.begin(id) {
+            net.counts.add(Reason::HalfOpen);
+            self.remove(oldest);
+        }
+        self.add(id, stream);
+        Ok(Some(id))
+    }
+
+    fn add(&mut self, id: Id, stream: Stream) {
+        self.flows.insert(stream.flow, id);
+        self.streams.insert(id, Box::new(stream));
+        self.list(id);
+    }
+
+    /// A router or the host says that a connection cannot be made.
+    pub fn unreachable(&mut self, net: &Net, flow: Flow, errno: i32) {
+        let Some(&id) = self.flows.get(&flow) else {
+            return;
+        };
+        let stream = self.streams.get(&id);
+        if stream.is_some_and(|stream| matches!(stream.phase, Phase::Connecting)) {
+            self.remove(id);
+            net.events.push(Event::Failed(id, errno));
+        }
+    }
+
+    /// The program's end of a stream is ready; false if there is no such stream.
+    pub fn ready(&mut self, id: Id, events: u32) -> bool {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return false;
+        };
+        stream.ready(events);
+        self.list(id);
+        true
+    }
+
+    /// Have those settled whose time has come.
+    pub fn time_out(&mut self, now: Micros) {
+        while let Some((at, id)) = self.timers.due(now) {
+            if let Some(stream) = self.streams.get_mut(&id)
+                && stream.timer == Some(at)
+            {
+                stream.timer = None;
+                self.list(id);
+            }
+        }
+        while let Some(&(at, flow)) = self.reservations.front()
+            && (at <= now || self.reservations.len() > MAX_RESERVED)
+        {
+            self.reservations.pop_front();
+            self.reserved.remove(&flow);
+        }
+    }
+
+    /// When to look again: now if streams wait to be settled.
+    #[must_use]
+    pub fn next(&self, now: Micros) -> Option<Micros> {
+        if !self.listed.is_empty() {
+            return Some(now);
+        }
+        self.timers.next()
+    }
+
+    /// There is room to send again.
+    pub fn resume(&mut self) {
+        for id in std::mem::take(&mut self.refused) {
+            self.list(id);
+        }
+    }
+
+    fn list(&mut self, id: Id) {
+        if let Some(stream) = self.streams.get_mut(&id)
+            && !stream.is_listed
+        {
+            stream.is_listed = true;
+            self.listed.push_back(id);
+        }
+    }
+
+    /// Settle those that wait for it, `limit` at most and each once.
+    pub fn settle(&mut self, net: &mut Net, limit: usize) {
+        for _ in 0..limit.min(self.listed.len()) {
+            let Some(id) = self.listed.pop_front() else {
+                return;
+            };
+            self.settle_one(net, id);
+        }
+    }
+
+    fn settle_one(&mut self, net: &mut Net, id: Id) {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        stream.is_listed = false;
+        net.link.is_refused = false;
+        let mut has_more = stream.settle(&mut net.interface, &mut net.link, net.now);
+        let verdict = stream.verdict(net.now);
+        if net.link.is_refused {
+            self.refused.push(id);
+            has_more = false;
+        }
+        match verdict {
+            Verdict::Lives => {
+                if has_more {
+                    self.list(id);
+                } else if let Some(at) = stream.next(&mut net.interface, net.now) {
+                    self.timers.set(id, &mut stream.timer, at);
+                }
+            }
+            Verdict::Established => self.established(net, id),
+            Verdict::Failed(errno) => {
+                self.remove(id);
+                net.events.push(Event::Failed(id, errno));
+            }
+            Verdict::Done => self.done(net, id),
+            Verdict::Broken => {
+                // A listener's or an orphan's may be broken by time alone: the other side is told.
+                stream.abort();
+                stream.settle(&mut net.interface, &mut net.link, net.now);
+                self.remove(id);
+            }
+        }
+    }
+
+    fn established(&mut self, net: &mut Net, id: Id) {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        let flow = stream.flow;
+        let pair = StreamEnd::pair(net.pair_buffer).and_then(|(ours, theirs)| {
+            net.epoll.add_stream(ours.as_raw_fd(), id)?;
+            Ok((ours, theirs))
+        });
+        let (ours, theirs) = match pair {
+            Ok(pair) => pair,
+            Err(error) => {
+                net.counts.add(Reason::NoResources);
+                if matches!(stream.phase, Phase::Connecting) {
+                    net.failed(id, &error);
+                }
+                stream.abort();
+                stream.settle(&mut net.interface, &mut net.link, net.now);
+                self.remove(id);
+                return;
+            }
+        };
+        match stream.phase {
+            Phase::Incoming(listener) => {
+                self.listeners.settled(listener, id);
+                let accepted = Accepted {
+                    fd: theirs,
+                    remote: flow.remote,
+                    local: flow.local,
+                };
+                net.events.offer(listener, accepted);
+            }
+            _ => net.events.push(Event::Opened(id, Some(theirs), flow.local)),
+        }
+        stream.open(ours);
+        self.list(id);
+    }
+
+    fn done(&mut self, net: &Net, id: Id) {
+        let Some(stream) = self.remove(id) else {
+            return;
+        };
+        let until = net.now + RESERVED;
+        if self.reserved.insert(stream.flow, until).is_none() {
+            self.reservations.push_back((until, stream.flow));
+        }
+        if let Phase::Open(end) = stream.phase {
+            end.close();
+        }
+    }
+
+    fn remove(&mut self, id: Id) -> Option<Box<Stream>> {
+        let stream = self.streams.remove(&id)?;
+        self.flows.remove(&stream.flow);
+        if let Phase::Incoming(listener) = stream.phase {
+            self.listeners.settled(listener, id);
+        }
+        Some(stream)
+    }
+}

@@ -1,0 +1,265 @@
+"""TCP/IP within the program, for systems that allow no private namespace.
+
+Asks the stack of `_native`, which runs in a thread of its own, and turns what it tells into futures
+of the event loop. Implements `stack.Stack`; `network` uses it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import weakref
+from typing import TYPE_CHECKING, Final
+
+from holloway import _native
+from holloway.net.errors import ended
+from holloway.net.inner_socket import InnerDatagramSocket, InnerSocket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from socket import socket as Socket  # noqa: N812  # there is a method of that name
+
+    from holloway.net.stack import Address, AnyProtocol, Interface
+
+BUFFER: Final = 4 << 20
+"""Each of a stream's two buffers; they take memory only for what they hold."""
+
+PATIENCE: Final = 127.0
+"""Seconds until a connection that nobody answers fails, as Linux has it (tcp_syn_retries 6)."""
+
+
+class UserspaceStack:
+    """See `stack.Stack`."""
+
+    name: Final = "userspace"
+    tun: _native.Tun
+
+    def __init__(
+        self, name: str, addresses: tuple[Interface, ...], mtu: int, *, buffer: int = BUFFER
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        own = [(str(address.ip), address.network.prefixlen) for address in addresses]
+        self._arguments = (name, own, mtu, buffer)
+        self._stack: _native.Stack | None = None
+        self._waiting: dict[int, asyncio.Future[_native.Opened | _native.Echoed]] = {}
+        self._listeners: dict[int, UserspaceListener] = {}
+        self._transports: weakref.WeakSet[asyncio.DatagramTransport] = weakref.WeakSet()
+        self._reason: OSError | None = ended("the network is not open")
+        self.died: asyncio.Future[OSError] = self._loop.create_future()
+
+    async def open(self) -> None:
+        self._stack = _native.Stack(*self._arguments)
+        self.tun = self._stack.tun
+        self._reason = None
+        self._loop.add_reader(self._stack.fileno(), self._take_events)
+
+    def socket(self, family: int, type: int, proto: int) -> Socket:  # noqa: A002
+        raise OSError(
+            errno.EOPNOTSUPP,
+            "the userspace stack has connected sockets only: use connect, listen, start_server or "
+            "create_datagram_endpoint",
+        )
+
+    async def connect(
+        self,
+        address: Address,
+        *,
+        type: int,  # noqa: A002
+        source: Address | None = None,
+        timeout: float | None = None,
+    ) -> Socket:
+        stack = self._opened()
+        async with asyncio.timeout(timeout):
+            if type == socket.SOCK_DGRAM:
+                return await self._datagram_socket(source, address)
+            opened = await self._open(stack.connect(source, address, PATIENCE))
+        assert opened.fd is not None
+        return InnerSocket.of(opened.fd, opened.address, address)
+
+    async def listen(self, address: Address, *, backlog: int) -> UserspaceListener:
+        stack = self._opened()
+        opened = await self._open(stack.listen(address, backlog))
+        listener = UserspaceListener(self, opened.id, opened.address)
+        self._listeners[opened.id] = listener
+        return listener
+
+    async def datagram_endpoint(
+        self,
+        factory: Callable[[], AnyProtocol],
+        *,
+        local: Address | None,
+        remote: Address | None,
+    ) -> tuple[asyncio.DatagramTransport, AnyProtocol]:
+        made = await self._datagram_socket(local, remote)
+        try:
+            transport, protocol = await self._loop.create_datagram_endpoint(factory, sock=made)
+        except BaseException:
+            made.close()
+            raise
+        self._transports.add(transport)
+        return transport, protocol
+
+    async def ping(self, address: str, timeout: float) -> float:
+        stack = self._opened()
+        async with asyncio.timeout(timeout):
+            echoed = await self._wait(stack.echo(address))
+        assert isinstance(echoed, _native.Echoed)
+        return echoed.nanoseconds / 1e9
+
+    async def close(self, reason: OSError) -> None:
+        self._reason = reason
+        if self._stack is None:
+            return
+        stack, self._stack = self._stack, None
+        self._loop.remove_reader(stack.fileno())
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(OSError(reason.errno, reason.strerror))
+        for listener in list(self._listeners.values()):
+            listener.end(reason)
+        for transport in list(self._transports):
+            if not transport.is_closing():
+                protocol = transport.get_protocol()
+                assert isinstance(protocol, asyncio.DatagramProtocol)
+                protocol.error_received(reason)
+                transport.abort()
+        # It waits for the tunnel to fetch the last resets.
+        await asyncio.to_thread(stack.close)
+
+    def counts(self) -> dict[str, int]:
+        """Count packets and connections that went nowhere, by reason."""
+        return self._opened().counts()
+
+    def accept(self, listener: int) -> tuple[Socket, Address] | None:
+        """Take a connection of a listener, if one waits."""
+        accepted = self._opened().accept(listener)
+        if accepted is None:
+            return None
+        fd, remote, local = accepted
+        return InnerSocket.of(fd, local, remote), remote
+
+    def forget(self, listener: int) -> None:
+        """A listener is closed."""
+        self._listeners.pop(listener, None)
+        if self._stack is not None:
+            self._stack.cancel(listener)
+
+    async def _datagram_socket(
+        self, local: Address | None, remote: Address | None
+    ) -> InnerDatagramSocket:
+        opened = await self._open(self._opened().datagrams(local, remote))
+        assert opened.fd is not None
+        made = InnerDatagramSocket.of(opened.fd, opened.address, remote)
+        return made.until(lambda: self._reason)
+
+    def _opened(self) -> _native.Stack:
+        if self._stack is None:
+            assert self._reason is not None
+            raise OSError(self._reason.errno, self._reason.strerror)
+        return self._stack
+
+    async def _open(self, number: int) -> _native.Opened:
+        opened = await self._wait(number)
+        assert isinstance(opened, _native.Opened)
+        return opened
+
+    async def _wait(self, number: int) -> _native.Opened | _native.Echoed:
+        waiting: asyncio.Future[_native.Opened | _native.Echoed] = self._loop.create_future()
+        self._waiting[number] = waiting
+        try:
+            return await waiting
+        except BaseException:
+            if self._stack is not None:
+                self._stack.cancel(number)
+            # It may have come in the same turn of the loop in which the waiting was given up.
+            if waiting.done() and not waiting.cancelled() and waiting.exception() is None:
+                _close(waiting.result())
+            raise
+        finally:
+            del self._waiting[number]
+
+    def _take_events(self) -> None:
+        assert self._stack is not None
+        for event in self._stack.events():
+            self._take(event)
+
+    def _take(self, event: _native.StackEvent) -> None:
+        match event:
+            case _native.Opened() | _native.Echoed():
+                waiting = self._waiting.get(event.id)
+                if waiting is None or waiting.done():
+                    self._drop(event)
+                else:
+                    waiting.set_result(event)
+            case _native.Failed():
+                waiting = self._waiting.get(event.id)
+                if waiting is not None and not waiting.done():
+                    waiting.set_exception(OSError(event.errno, os.strerror(event.errno)))
+            case _native.Acceptable():
+                listener = self._listeners.get(event.id)
+                if listener is not None:
+                    listener.wake()
+            case _native.Ended():
+                if not self.died.done():
+                    reason = f"the TCP/IP thread ended: {os.strerror(event.errno)}"
+                    self.died.set_result(ended(reason))
+
+    def _drop(self, event: _native.Opened | _native.Echoed) -> None:
+        """Nobody waits for it any more."""
+        _close(event)
+        if self._stack is not None and isinstance(event, _native.Opened) and event.fd is None:
+            self._stack.cancel(event.id)
+
+
+class UserspaceListener:
+    """See `stack.Listener`."""
+
+    def __init__(self, stack: UserspaceStack, number: int, address: Address) -> None:
+        self._stack = stack
+        self._number = number
+        self._address = address
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._reason: OSError | None = None
+
+    @property
+    def address(self) -> Address:
+        return self._address
+
+    async def accept(self) -> tuple[Socket, Address]:
+        while True:
+            if self._reason is not None:
+                raise OSError(self._reason.errno, self._reason.strerror)
+            accepted = self._stack.accept(self._number)
+            if accepted is not None:
+                return accepted
+            waiting = asyncio.get_running_loop().create_future()
+            self._waiting.add(waiting)
+            try:
+                await waiting
+            finally:
+                self._waiting.discard(waiting)
+
+    def close(self) -> None:
+        if self._reason is None:
+            self.end(OSError(errno.EBADF, "the listener is closed"))
+
+    def end(self, reason: OSError) -> None:
+        """Accept no more; those who wait are told why."""
+        self._reason = reason
+        self._stack.forget(self._number)
+        self.wake()
+
+    def wake(self) -> None:
+        """A connection waits, or none ever will."""
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_result(None)
+
+
+def _close(event: _native.Opened | _native.Echoed) -> None:
+    if isinstance(event, _native.Opened) and event.fd is not None:
+        with contextlib.suppress(OSError):
+            os.close(event.fd)
