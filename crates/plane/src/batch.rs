@@ -1,23 +1,26 @@
 //! The datagrams about to leave: one buffer and a stride. Consecutive packets of one session and
-//! one length go out in one send, whether they came from one large packet or from many small ones.
-//! Filled by `outbound`.
+//! one length make a train, whether they came from one large packet or from many small ones; trains
+//! that are small wait for one another, so that they leave in one call. Filled by `outbound`.
 
 use std::sync::Arc;
 
 use crate::clock::Nanos;
 use crate::endpoint::Endpoint;
+use crate::mmsg::MOST;
 use crate::offload::padded;
 use crate::peer::Peer;
 use crate::session::{HEADER, OVERHEAD, Session};
 use crate::shared::Shared;
 use crate::split::{SPLIT_ROOM, Segments};
-use crate::transmit::{Cargo, full_train, transmit};
+use crate::transmit::{Queued, full_train, transmit_all};
 use crate::tun::Tun;
 use crate::udp::Sockets;
 use holloway_aead::TAG;
 
 /// More waits in the buffer only while one large packet is cut.
 const LIMIT: usize = 128 * 1024;
+/// So many sealed bytes leave: a full train of large packets does at once, many of small ones together.
+const ENOUGH: usize = 32 * 1024;
 
 /// What one turn of the shard works with.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +52,8 @@ pub struct Lane {
 #[derive(Debug)]
 pub struct Batch {
     buffer: Box<[u8]>,
+    /// Sealed, in the buffer before `start`.
+    queue: Vec<Queued>,
     start: usize,
     end: usize,
     lane: Option<Lane>,
@@ -63,6 +68,7 @@ impl Batch {
     pub fn new() -> Self {
         Self {
             buffer: vec![0; LIMIT + SPLIT_ROOM].into_boxed_slice(),
+            queue: Vec::with_capacity(MOST),
             start: 0,
             end: 0,
             lane: None,
@@ -131,37 +137,40 @@ impl Batch {
         let full = full_train(self.segment);
         let ready = (self.end - self.start) / full * full;
         if self.closed || self.end > LIMIT {
-            self.send(turn, self.end);
-            self.end = 0;
-            self.start = 0;
+            self.seal(turn, self.end);
         } else if ready > 0 {
-            self.send(turn, self.start + ready);
-            if self.start == self.end {
-                self.end = 0;
-                self.start = 0;
-            }
+            self.seal(turn, self.start + ready);
+        }
+        let first = self.queue.first().map_or(self.start, |one| one.range.start);
+        if self.queue.len() >= MOST || self.start - first > ENOUGH || self.end > LIMIT {
+            self.flush(turn);
+        }
+        if self.queue.is_empty() && self.start == self.end {
+            self.start = 0;
+            self.end = 0;
         }
     }
 
-    /// Send all that waits. What lies in `room` stays where it is.
+    /// Seal all that waits. What lies in `room` stays where it is.
     fn depart(&mut self, turn: &Turn<'_>) {
-        self.send(turn, self.end);
+        self.seal(turn, self.end);
         self.lane = None;
     }
 
     /// Send all that waits; the turn ends.
     pub fn finish(&mut self, turn: &Turn<'_>) {
         self.depart(turn);
+        self.flush(turn);
         self.start = 0;
         self.end = 0;
     }
 
-    /// Seal and send what lies before `end`: here, because many packets at once are sealed faster
+    /// Seal what lies before `end`, and queue it: here, because many packets at once are sealed faster
     /// than one after the other.
-    fn send(&mut self, turn: &Turn<'_>, end: usize) {
-        let data = &mut self.buffer[self.start..end];
-        self.start = end;
-        let Some(lane) = self.lane.as_mut().filter(|_| !data.is_empty()) else {
+    fn seal(&mut self, turn: &Turn<'_>, end: usize) {
+        let start = std::mem::replace(&mut self.start, end);
+        let data = &mut self.buffer[start..end];
+        let Some(lane) = self.lane.as_ref().filter(|_| !data.is_empty()) else {
             return;
         };
         let packets = data.len().div_ceil(self.segment);
@@ -172,19 +181,21 @@ impl Batch {
                 return;
             }
         }
-        let cargo = Cargo {
-            data,
-            segment: self.segment,
-            class: self.class,
-            now: turn.now,
-        };
-        transmit(
-            turn.shared,
-            turn.sockets,
-            &lane.peer,
-            &mut lane.endpoint,
-            cargo,
-        );
+        let train = full_train(self.segment);
+        for from in (start..end).step_by(train) {
+            self.queue.push(Queued {
+                lane: lane.clone(),
+                range: from..end.min(from + train),
+                segment: self.segment,
+                class: self.class,
+            });
+        }
+    }
+
+    fn flush(&mut self, turn: &Turn<'_>) {
+        let (shared, sockets) = (turn.shared, turn.sockets);
+        transmit_all(shared, sockets, &mut self.queue, &self.buffer, turn.now);
+        self.queue.clear();
     }
 }
 

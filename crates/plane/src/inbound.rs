@@ -18,21 +18,26 @@ use crate::events::Event;
 use crate::handshakes::Handshakes;
 use crate::index::{Entry, IndexTable};
 use crate::inner;
+use crate::mmsg::{SLOTS, STRIDE, Slots};
 use crate::outbound::gone;
 use crate::peer::Peer;
 use crate::session::{HEADER, OVERHEAD, Session, TRANSPORT};
 use crate::tun::Offloads;
-use crate::udp::{RECEIVE_SIZE, Train, Udp};
+use crate::udp::{Train, Udp};
 use holloway_aead::{Group, TAG, nonce};
 
-/// A batch is at most so many receives, and begins none without room for the largest.
-const MAX_RECEIVES: usize = 64;
-const BUFFER: usize = 4 * RECEIVE_SIZE;
+/// How many trains are asked for at a time: a few long ones fill the cache, small ones go all at once.
+const FEW: usize = 4;
+/// So many bytes of those few, or less, and they are small.
+const SMALL: usize = 16 * 1024;
+/// After so many bytes a batch takes no more.
+const MAX_BYTES: usize = 192 * 1024;
 
 /// What is kept from batch to batch: buffers and lists.
 #[derive(Debug)]
 pub struct Inbound {
     buffer: Box<[u8]>,
+    slots: Slots,
     arrivals: Vec<(usize, Train)>,
     opened: Vec<Opened>,
     runs: Vec<Run>,
@@ -64,8 +69,10 @@ impl Inbound {
     #[must_use]
     pub fn new(offloads: Offloads) -> Self {
         Self {
-            buffer: vec![0; BUFFER].into_boxed_slice(),
-            arrivals: Vec::with_capacity(MAX_RECEIVES),
+            // Of what is never written to the system keeps no memory.
+            buffer: vec![0; SLOTS * STRIDE].into_boxed_slice(),
+            slots: Slots::new(),
+            arrivals: Vec::with_capacity(SLOTS),
             opened: Vec::with_capacity(512),
             runs: Vec::with_capacity(64),
             confirmed: Vec::new(),
@@ -97,24 +104,28 @@ impl Inbound {
 
     fn receive(&mut self, turn: &Turn<'_>, socket: &Udp) {
         self.arrivals.clear();
-        let mut end = 0;
-        for _ in 0..MAX_RECEIVES {
-            let Some(room) = self.buffer.get_mut(end..end + RECEIVE_SIZE) else {
-                return;
-            };
-            match socket.receive(room) {
-                Ok(train) if train.truncated || train.length == 0 => {
-                    turn.shared.discard(Discard::Truncated, 1, None);
+        let (mut used, mut bytes, mut asked) = (0, 0, FEW);
+        while asked > 0 && bytes <= MAX_BYTES {
+            let start = used * STRIDE;
+            let room = &mut self.buffer[start..start + asked * STRIDE];
+            let arrivals = &mut self.arrivals;
+            let received = self.slots.receive(socket, room, |at, train| match train {
+                Some(train) if !train.truncated && train.length > 0 => {
+                    bytes += train.length;
+                    arrivals.push((start + at, train));
                 }
-                Ok(train) => {
-                    self.arrivals.push((end, train));
-                    // Decryption is a little faster where packets begin aligned.
-                    end = (end + train.length).next_multiple_of(64);
-                }
+                _ => turn.shared.discard(Discard::Truncated, 1, None),
+            });
+            match received {
+                Ok(count) if count < asked => return,
+                Ok(count) => used += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // An ICMP error about something sent earlier: the next receive is another.
-                Err(_) => {}
+                // An ICMP error about something sent earlier: the next receive is another. But it
+                // takes up a slot, so that an end is in sight.
+                Err(_) => used += 1,
             }
+            let left = SLOTS - used;
+            asked = if bytes <= SMALL { left } else { FEW.min(left) };
         }
     }
 

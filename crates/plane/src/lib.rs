@@ -26,6 +26,7 @@ pub mod index;
 pub mod inner;
 pub mod keypairs;
 pub mod limiter;
+pub mod mmsg;
 pub mod offload;
 pub mod outbound;
 pub mod peer;

@@ -1,14 +1,17 @@
-//! Sending to a peer and what to do when the system refuses: fewer at a time, another source
-//! address, a short wait. Whatever does not leave is counted. Called by the shard for data, by the
-//! brain's threads for handshakes.
+//! Sending to peers and what to do when the system refuses: fewer at a time, another source address,
+//! a short wait. Whatever does not leave is counted. Called by the shard for data, by the brain's
+//! threads for handshakes.
 
 use std::io;
+use std::ops::Range;
 
+use crate::batch::Lane;
 use crate::clock::Nanos;
 use crate::discard::Discard;
 use crate::endpoint::Endpoint;
+use crate::mmsg::{self, Departing, MOST};
 use crate::peer::Peer;
-use crate::poll::writable;
+use crate::poll;
 use crate::shared::Shared;
 use crate::udp::{MAX_PAYLOAD, MAX_SEGMENTS, Sockets, Udp};
 
@@ -26,6 +29,55 @@ pub struct Cargo<'a> {
     pub class: u8,
     /// When.
     pub now: Nanos,
+}
+
+/// A train of one lane, and where in the batch's buffer it is.
+#[derive(Debug)]
+pub struct Queued {
+    /// To whom, and where to.
+    pub lane: Lane,
+    /// No more than one send may carry.
+    pub range: Range<usize>,
+    /// The length of each datagram but the last.
+    pub segment: usize,
+    /// The traffic class of their IP headers.
+    pub class: u8,
+}
+
+/// A socket, as far as sending needs it; tests have others.
+pub trait Port {
+    /// Send one train.
+    fn send(&self, to: &Endpoint, class: u8, data: &[u8], segment: usize) -> io::Result<()>;
+    /// Send several in their order, until one is refused; how many left.
+    fn send_many(&self, trains: &[Departing<'_>]) -> io::Result<usize>;
+    /// Whether several datagrams may go in one train.
+    fn segments(&self) -> bool;
+    /// Send datagrams one by one from now on.
+    fn forgo_segments(&self);
+    /// Wait until there is room, so many milliseconds at most; whether there is.
+    fn writable(&self, milliseconds: i32) -> bool;
+}
+
+impl Port for Udp {
+    fn send(&self, to: &Endpoint, class: u8, data: &[u8], segment: usize) -> io::Result<()> {
+        Self::send(self, to, class, data, segment)
+    }
+
+    fn send_many(&self, trains: &[Departing<'_>]) -> io::Result<usize> {
+        mmsg::send(self, trains)
+    }
+
+    fn segments(&self) -> bool {
+        Self::segments(self)
+    }
+
+    fn forgo_segments(&self) {
+        Self::forgo_segments(self);
+    }
+
+    fn writable(&self, milliseconds: i32) -> bool {
+        poll::writable(self, milliseconds)
+    }
 }
 
 /// Whether to go on with what remains.
@@ -55,8 +107,100 @@ pub fn transmit(
     shared.sending(peer, errno, cargo.now);
 }
 
+/// Send all that is queued of `data`, many in one call where there are many.
+pub fn transmit_all(
+    shared: &Shared,
+    sockets: Option<&Sockets>,
+    queue: &mut [Queued],
+    data: &[u8],
+    now: Nanos,
+) {
+    let is_v4 = |one: &Queued| one.lane.endpoint.remote.is_ipv4();
+    for queue in queue.chunk_by_mut(|one, next| is_v4(one) == is_v4(next)) {
+        let to = &queue[0].lane.endpoint.remote;
+        match sockets.and_then(|sockets| sockets.toward(to)) {
+            Some(socket) => deliver(shared, socket, queue, data, now),
+            None => {
+                for Queued {
+                    lane,
+                    range,
+                    segment,
+                    ..
+                } in queue
+                {
+                    let packets = range.len().div_ceil(*segment);
+                    shared.discard(Discard::NoSocket, packets, Some(&lane.peer));
+                }
+            }
+        }
+    }
+}
+
+/// Send a queue through one socket. A train that is refused is tried again alone, which says why.
+pub fn deliver(
+    shared: &Shared,
+    port: &impl Port,
+    mut queue: &mut [Queued],
+    data: &[u8],
+    now: Nanos,
+) {
+    while !queue.is_empty() {
+        let many = queue.len() > 1 && port.segments();
+        let count = if many { queue.len().min(MOST) } else { 0 };
+        let left = together(port, &queue[..count], data);
+        let (sent, rest) = queue.split_at_mut(left);
+        for one in sent {
+            one.lane.peer.count_sent(one.range.len());
+            shared.sending(&one.lane.peer, 0, now);
+        }
+        queue = rest;
+        if left < count || !many {
+            let (one, rest) = queue.split_at_mut(1);
+            alone(shared, port, &mut one[0], data, now);
+            queue = rest;
+        }
+    }
+}
+
+/// How many of a few left in one call.
+fn together(port: &impl Port, queue: &[Queued], data: &[u8]) -> usize {
+    let Some(first) = queue.first() else {
+        return 0;
+    };
+    let departing = |one: &Queued| Departing {
+        to: one.lane.endpoint,
+        class: one.class,
+        data: &data[one.range.clone()],
+        segment: one.segment,
+    };
+    let mut trains = [departing(first); MOST];
+    for (train, one) in trains.iter_mut().zip(queue) {
+        *train = departing(one);
+    }
+    let left = port.send_many(&trains[..queue.len()]);
+    left.unwrap_or(0).min(queue.len())
+}
+
+fn alone(shared: &Shared, port: &impl Port, one: &mut Queued, data: &[u8], now: Nanos) {
+    let cargo = Cargo {
+        data: &data[one.range.clone()],
+        segment: one.segment,
+        class: one.class,
+        now,
+    };
+    let Lane { peer, endpoint, .. } = &mut one.lane;
+    let errno = trains(shared, port, peer, endpoint, cargo);
+    shared.sending(peer, errno, now);
+}
+
 /// As many at once as may be. The errno of the last failure, or 0.
-fn trains(shared: &Shared, socket: &Udp, peer: &Peer, to: &mut Endpoint, cargo: Cargo<'_>) -> i32 {
+fn trains(
+    shared: &Shared,
+    socket: &impl Port,
+    peer: &Peer,
+    to: &mut Endpoint,
+    cargo: Cargo<'_>,
+) -> i32 {
     let mut last = 0;
     let mut rest = cargo.data;
     while !rest.is_empty() {
@@ -85,7 +229,13 @@ fn trains(shared: &Shared, socket: &Udp, peer: &Peer, to: &mut Endpoint, cargo: 
     last
 }
 
-fn singly(shared: &Shared, socket: &Udp, peer: &Peer, to: &mut Endpoint, cargo: Cargo<'_>) -> i32 {
+fn singly(
+    shared: &Shared,
+    socket: &impl Port,
+    peer: &Peer,
+    to: &mut Endpoint,
+    cargo: Cargo<'_>,
+) -> i32 {
     let mut last = 0;
     for datagram in cargo.data.chunks(cargo.segment) {
         let datagram = Cargo {
@@ -104,7 +254,7 @@ fn singly(shared: &Shared, socket: &Udp, peer: &Peer, to: &mut Endpoint, cargo: 
 /// not too sticky": kernel, socket.c, send4).
 fn again(
     shared: &Shared,
-    socket: &Udp,
+    socket: &impl Port,
     peer: &Peer,
     to: &mut Endpoint,
     cargo: Cargo<'_>,
@@ -127,10 +277,10 @@ fn again(
     errno
 }
 
-fn attempt(socket: &Udp, to: &Endpoint, cargo: Cargo<'_>) -> Result<(), Refusal> {
+fn attempt(socket: &impl Port, to: &Endpoint, cargo: Cargo<'_>) -> Result<(), Refusal> {
     let send = || socket.send(to, cargo.class, cargo.data, cargo.segment);
     let result = match send() {
-        Err(error) if waits(&error) && writable(socket, PATIENCE) => send(),
+        Err(error) if waits(&error) && socket.writable(PATIENCE) => send(),
         result => result,
     };
     result.map_err(|error| {

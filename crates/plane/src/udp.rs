@@ -197,6 +197,21 @@ impl Udp {
 
     /// Send `data`, cut into datagrams of `segment` bytes if it is longer than that.
     pub fn send(&self, to: &Endpoint, class: u8, data: &[u8], segment: usize) -> io::Result<()> {
+        let mut control = self.control(to, class, data, segment);
+        let (mut name, length) = encode(&to.remote);
+        let mut part = libc::iovec {
+            iov_base: data.as_ptr().cast_mut().cast(),
+            iov_len: data.len(),
+        };
+        let message = message(&mut name, length, &mut part, &mut control);
+        // SAFETY: `message` points to `name`, `part` and `control`, which outlive the call;
+        // sendmsg only reads `data`.
+        check(unsafe { libc::sendmsg(self.fd.as_raw_fd(), &raw const message, 0) } as c_int)?;
+        Ok(())
+    }
+
+    /// What goes beside the data of a send.
+    pub(crate) fn control(&self, to: &Endpoint, class: u8, data: &[u8], segment: usize) -> Control {
         let mut control = Control::new();
         if data.len() > segment {
             control.push_segment(u16::try_from(segment).unwrap_or(u16::MAX));
@@ -207,49 +222,28 @@ impl Udp {
         if let Some(local) = to.local {
             control.push_local(local);
         }
-        let (mut name, length) = encode(&to.remote);
-        let mut part = libc::iovec {
-            iov_base: data.as_ptr().cast_mut().cast(),
-            iov_len: data.len(),
-        };
-        let mut message = message(&mut name, length, &mut part, &mut control);
-        if message.msg_controllen == 0 {
-            message.msg_control = std::ptr::null_mut();
-        }
-        // SAFETY: `message` points to `name`, `part` and `control`, which outlive the call;
-        // sendmsg only reads `data`.
-        check(unsafe { libc::sendmsg(self.fd.as_raw_fd(), &raw const message, 0) } as c_int)?;
-        Ok(())
+        control
     }
+}
 
-    /// Receive one train of datagrams. Never blocks.
-    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Train> {
-        let mut control = Control::new();
-        control.reserve();
-        // SAFETY: zeros are a valid sockaddr_storage.
-        let mut name: libc::sockaddr_storage = unsafe { zeroed() };
-        let length = size_of_val(&name) as socklen_t;
-        let mut part = libc::iovec {
-            iov_base: buffer.as_mut_ptr().cast(),
-            iov_len: buffer.len(),
-        };
-        let mut message = message(&mut name, length, &mut part, &mut control);
-        // SAFETY: `message` points to `name`, `part`, `control` and `buffer`, which outlive the
-        // call, with their sizes.
-        let count = unsafe { libc::recvmsg(self.fd.as_raw_fd(), &raw mut message, 0) };
-        let length = check(count as c_int)?.cast_unsigned() as usize;
-        control.written(message.msg_controllen as usize);
+impl Train {
+    /// What a receive has filled in; None if the kernel named no sender that we know.
+    pub(crate) fn of(
+        name: &libc::sockaddr_storage,
+        control: &Control,
+        length: usize,
+        flags: c_int,
+    ) -> Option<Self> {
         let received = control.received();
-        let unknown = || io::Error::from_raw_os_error(libc::EAFNOSUPPORT);
-        Ok(Train {
+        Some(Self {
             length,
             segment: received.segment.filter(|&size| size > 0).unwrap_or(length),
             from: Endpoint {
-                remote: decode(&name).ok_or_else(unknown)?,
+                remote: decode(name)?,
                 local: received.local,
             },
             class: received.class,
-            truncated: message.msg_flags & libc::MSG_TRUNC != 0,
+            truncated: flags & libc::MSG_TRUNC != 0,
         })
     }
 }
@@ -283,7 +277,8 @@ pub fn interface_name(index: u32) -> Option<String> {
     Some(name.to_string_lossy().into_owned())
 }
 
-fn message(
+/// A message header that points to all of these, which must outlive it.
+pub(crate) fn message(
     name: &mut libc::sockaddr_storage,
     length: socklen_t,
     part: &mut libc::iovec,
@@ -296,12 +291,14 @@ fn message(
     message.msg_namelen = length;
     message.msg_iov = part;
     message.msg_iovlen = 1;
-    message.msg_control = messages.cast();
-    message.msg_controllen = size as _;
+    if size > 0 {
+        message.msg_control = messages.cast();
+        message.msg_controllen = size as _;
+    }
     message
 }
 
-fn encode(address: &SocketAddr) -> (libc::sockaddr_storage, socklen_t) {
+pub(crate) fn encode(address: &SocketAddr) -> (libc::sockaddr_storage, socklen_t) {
     // SAFETY: zeros are a valid sockaddr_storage.
     let mut name: libc::sockaddr_storage = unsafe { zeroed() };
     let at = &raw mut name;

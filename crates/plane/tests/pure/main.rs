@@ -2,6 +2,7 @@
 
 mod allowed_ips;
 mod bodies;
+mod checksum;
 mod coalesce;
 mod debts;
 mod garbage;
@@ -12,3 +13,4 @@ mod packets;
 mod replay;
 mod session;
 mod split;
+mod transmit;
