@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from holloway.proxy import socks5
@@ -27,14 +27,20 @@ class Proxied:
     """A proxy and where its doors are."""
 
     proxy: Proxy
+    clients: list[asyncio.StreamWriter] = field(default_factory=list)
 
-    @property
-    def port(self) -> int:
-        return self.proxy.doors[0].listener.address[1]
+    async def open(self, door: int = 0) -> Streams:
+        """Connect to a door."""
+        port = self.proxy.doors[door].listener.address[1]
+        streams = await asyncio.open_connection("127.0.0.1", port)
+        self.clients.append(streams[1])
+        return streams
 
-    async def open(self) -> Streams:
-        """Connect to the first door."""
-        return await asyncio.open_connection("127.0.0.1", self.port)
+    async def close(self) -> None:
+        """Close the clients and the proxy."""
+        for client in self.clients:
+            client.close()
+        await self.proxy.close()
 
     async def ends(self, count: int) -> dict[tuple[str, str], int]:
         """Wait until so many connections have ended, and tell how."""
@@ -45,12 +51,12 @@ class Proxied:
 
 @contextlib.asynccontextmanager
 async def proxied(*ports: Port, **limits: int) -> AsyncIterator[Proxied]:
-    proxy = Proxy(HostSide(), HostSide(), **limits)
-    await proxy.open(ports)
+    there = Proxied(Proxy(HostSide(), HostSide(), **limits))
     try:
-        yield Proxied(proxy)
+        await there.proxy.open(ports)
+        yield there
     finally:
-        await proxy.close()
+        await there.close()
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -223,12 +223,14 @@ def _is_live(options: argparse.Namespace) -> bool:
 
 
 def _start_log(options: argparse.Namespace) -> None:
-    level = logging.WARNING if options.quiet or options.stdio else logging.INFO
-    logging.basicConfig(
-        level=logging.DEBUG if options.verbose else logging.WARNING,
-        format="%(asctime)s %(message)s", datefmt="%H:%M:%S",
-    )  # fmt: skip
-    log.setLevel(logging.DEBUG if options.verbose else level)
+    """A line a connection unless less is asked for; standard input's caller wants none but errors.
+
+    What the configuration says in vain was said at its first use, or by `--check`.
+    """
+    is_quiet = options.quiet or bool(options.stdio)
+    level = logging.DEBUG if options.verbose else logging.ERROR if is_quiet else logging.WARNING
+    logging.basicConfig(level=level, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    log.setLevel(logging.WARNING if is_quiet else logging.INFO)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
 
 

@@ -1,0 +1,301 @@
+"""`holloway proxy` as its users run it: with curl, http.client and ssh, and with what goes wrong.
+
+Nothing here needs root; `test_unprivileged` runs these again as a user without any rights.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import os
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+import asyncssh
+import pytest
+
+from net.pair import FIRST
+from proxy.far import PAGE, SSH_PORT, descriptors, far
+from proxy.proxied import all_of, becomes, say
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CURL = ("curl", "-sS", "--max-time", "20", "--noproxy", "")
+HOLLOWAY = (sys.executable, "-m", "holloway")
+
+
+@pytest.mark.parametrize("host", [FIRST[0], f"[{FIRST[1]}]"])
+def test_curl_fetches_a_page_through_each_proxy(tmp_path: Path, host: str) -> None:
+    async def run() -> None:
+        async with (
+            far(tmp_path) as there,
+            there.proxy("--socks5", "0", "--http", "127.0.0.1:0", lines=4) as proxy,
+        ):
+            socks = f"127.0.0.1:{proxy.port('SOCKS5 on ')}"
+            web = f"http://127.0.0.1:{proxy.port('HTTP proxy on ')}"
+            for options in (
+                ["--socks5-hostname", socks],
+                ["--socks5", socks],
+                ["--proxy", web],
+                ["--proxytunnel", "--proxy", web],
+            ):
+                done = await there.command(*CURL, *options, f"http://{host}/")
+                assert done == (0, PAGE, "")
+            lines = [line for line in proxy.said if ": done, " in line]
+            assert await becomes(lambda: sum(": done, " in line for line in proxy.said) == 4), lines
+            assert f"> {host}:80: done, " in proxy.said[-1]
+
+    asyncio.run(run())
+
+
+def test_curl_uploads_a_body_of_unknown_length(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with far(tmp_path) as there, there.proxy("--http", "0", lines=3) as proxy:
+            web = f"http://127.0.0.1:{proxy.port('HTTP proxy on ')}"
+            options = ("--proxy", web, "--upload-file", "-")
+            done = await there.command(*CURL, *options, f"http://{FIRST[0]}/", stdin=bytes(1 << 20))
+            assert done == (0, b"1048576 bytes", "")
+
+    asyncio.run(run())
+
+
+def test_passwords_are_asked_for_and_not_shown(tmp_path: Path) -> None:
+    async def run() -> None:
+        os.environ["HOLLOWAY_PROXY_PASSWORD"] = "geheim"
+        try:
+            async with (
+                far(tmp_path) as there,
+                there.proxy("--socks5", "0", "--http", "0", "--user", "me", lines=4) as proxy,
+            ):
+                socks = f"127.0.0.1:{proxy.port('SOCKS5 on ')}"
+                web = f"127.0.0.1:{proxy.port('HTTP proxy on ')}"
+                url = f"http://{FIRST[0]}/"
+                for kind, address in (("socks5h", socks), ("http", web)):
+                    right = f"{kind}://me:geheim@{address}"
+                    assert await there.command(*CURL, "--proxy", right, url) == (0, PAGE, "")
+                    wrong = f"{kind}://me:falsch@{address}"
+                    _, output, _ = await there.command(*CURL, "--proxy", wrong, url)
+                    assert output != PAGE
+                assert not any("geheim" in line or "falsch" in line for line in proxy.said)
+        finally:
+            del os.environ["HOLLOWAY_PROXY_PASSWORD"]
+
+    asyncio.run(run())
+
+
+def test_http_client_works_through_the_proxy(tmp_path: Path) -> None:
+    def fetch(port: int) -> bytes:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection.set_tunnel(FIRST[0], 80)
+        connection.request("GET", "/")
+        body = connection.getresponse().read()
+        connection.close()
+        return body
+
+    async def run() -> None:
+        async with far(tmp_path) as there, there.proxy("--http", "0", lines=3) as proxy:
+            assert await asyncio.to_thread(fetch, proxy.port("HTTP proxy on ")) == PAGE
+
+    asyncio.run(run())
+
+
+def test_ssh_logs_in_through_standard_input_and_output(tmp_path: Path) -> None:
+    async def run() -> None:
+        host_key = asyncssh.generate_private_key("ssh-ed25519")
+        user_key = asyncssh.generate_private_key("ssh-ed25519")
+        path = tmp_path / "key"
+        path.touch(0o600)
+        path.write_bytes(user_key.export_private_key())
+        public = user_key.export_public_key().decode()
+
+        def shout(process: asyncssh.SSHServerProcess[str]) -> None:
+            process.stdout.write(f"you said {process.command}\n")
+            process.exit(7)
+
+        async with far(tmp_path) as there:
+            inside = there.network.socket(socket.AF_INET, socket.SOCK_STREAM)
+            inside.bind((FIRST[0], SSH_PORT))
+            inside.listen()
+            server = await asyncssh.listen(
+                sock=inside, server_host_keys=[host_key], process_factory=shout,
+                authorized_client_keys=asyncssh.import_authorized_keys(public),
+            )  # fmt: skip
+            through = " ".join((*HOLLOWAY, "proxy", str(there.config), "--stdio %h:%p"))
+            options = {
+                "ProxyCommand": through, "UserKnownHostsFile": tmp_path / "hosts",
+                "StrictHostKeyChecking": "accept-new", "IdentityFile": path,
+                "IdentitiesOnly": "yes", "BatchMode": "yes", "LogLevel": "ERROR",
+            }  # fmt: skip
+            words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+            done = await there.command(
+                "ssh", "-F", "none", *words, "-p", str(SSH_PORT), f"me@{FIRST[0]}", "hello"
+            )
+            assert done == (7, b"you said hello\n", "")
+            server.close()
+            await server.wait_closed()
+            inside.close()
+
+    asyncio.run(run())
+
+
+def test_standard_input_of_megabytes_comes_back_whole(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with far(tmp_path) as there:
+            sent = os.urandom(8 << 20)
+            done = await there.command(
+                *HOLLOWAY, "proxy", str(there.config), "--stdio", f"{FIRST[0]}:7", stdin=sent
+            )
+            assert done == (0, sent, "")
+
+    asyncio.run(run())
+
+
+def test_a_configuration_of_wireproxy_is_served(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as trial:
+        forwarded = trial.getsockname()[1]
+    services = (
+        "[Socks5]\nBindAddress = 127.0.0.1:0\n[http]\nBindAddress = 127.0.0.1:0\n"
+        f"[TCPClientTunnel]\nBindAddress = 127.0.0.1:{forwarded}\nTarget = {FIRST[0]}:7\n"
+        "[TCPServerTunnel]\nListenPort = 3422\nTarget = localhost:25545\n"
+    )
+
+    async def run() -> None:
+        async with far(tmp_path, services) as there, there.proxy(lines=6) as proxy:
+            socks = f"127.0.0.1:{proxy.port('SOCKS5 on ')}"
+            done = await there.command(*CURL, "--socks5-hostname", socks, f"http://{FIRST[0]}/")
+            assert done == (0, PAGE, "")
+            streams = await asyncio.open_connection("127.0.0.1", forwarded)
+            assert await say(streams, b"hello", 5) == b"hello"
+            streams[1].close()
+            assert any("the tunnel's 0.0.0.0:3422 leads to localhost" in x for x in proxy.said)
+
+    asyncio.run(run())
+
+
+def test_the_health_page_tells_how_it_is(tmp_path: Path) -> None:
+    alive = "[Interface]\nCheckAlive = 10.7.0.1\nCheckAliveInterval = 1\n"
+
+    async def run() -> None:
+        async with (
+            far(tmp_path, alive) as there,
+            there.proxy("--http", "0", "--health", "0", lines=4) as proxy,
+        ):
+            port = proxy.port("Health on http://")
+
+            async def page(path: str) -> tuple[bytes, bytes]:
+                request = f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+                answer = await all_of(await asyncio.open_connection("127.0.0.1", port), request)
+                head, _, body = answer.partition(b"\r\n\r\n")
+                return head.partition(b"\r\n")[0], body
+
+            web = f"http://127.0.0.1:{proxy.port('HTTP proxy on ')}"
+            await there.command(*CURL, "--proxy", web, f"http://{FIRST[0]}/")
+            assert await page("/healthz") == (b"HTTP/1.1 200 OK", b"ok\n")
+            assert (await page("/nowhere"))[0] == b"HTTP/1.1 404 Not Found"
+            found = await page("/readyz")
+            async with asyncio.timeout(10):
+                while found[0] != b"HTTP/1.1 200 OK":
+                    found = await page("/readyz")
+            assert json.loads(found[1])["10.7.0.1"] > 0
+            status = json.loads((await page("/status"))[1])
+            assert status["ended"] == {"http": {"done": 1}}
+            assert status["received"] > len(PAGE)
+            metrics = (await page("/metrics"))[1].decode().splitlines()
+            connection = 'holloway_proxy_connections_total{service="http",outcome="done"} 1'
+            assert connection in metrics
+            names = {line.split()[2] for line in metrics if line.startswith("# TYPE ")}
+            samples = [line for line in metrics if not line.startswith("#")]
+            assert {line.partition("{")[0].split()[0] for line in samples} <= names
+            assert all(float(line.rpartition(" ")[2]) >= 0 for line in samples)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_when_asked_to(tmp_path: Path, number: signal.Signals) -> None:
+    async def run() -> None:
+        async with far(tmp_path) as there, there.proxy("--socks5", "0", lines=3) as proxy:
+            proxy.process.send_signal(number)
+            async with asyncio.timeout(10):
+                assert await proxy.process.wait() == 0
+
+    asyncio.run(run())
+
+
+def test_hundreds_of_connections_leave_no_descriptor_behind(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with (
+            far(tmp_path) as there,
+            there.proxy("--forward", f"0:{FIRST[0]}:7", lines=3) as proxy,
+        ):
+            port = proxy.port("TCP ")
+            before = descriptors(proxy.process.pid)
+
+            async def visit() -> None:
+                streams = await asyncio.open_connection("127.0.0.1", port)
+                assert await say(streams, b"hello", 5) == b"hello"
+                streams[1].close()
+
+            for _ in range(6):
+                await asyncio.gather(*(visit() for _ in range(50)))
+            assert await becomes(lambda: descriptors(proxy.process.pid) == before)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("services", "options", "words"),
+    [
+        ("", [], "nothing to serve"),
+        ("", ["--socks5", "here"], "`here' is not HOST:PORT"),
+        ("", ["--forward", "80"], "`80' is not [HOST:]PORT:TARGET:PORT"),
+        ("", ["--socks5", "0", "--user", "me"], "--user: the password has to be in the environ"),
+        ("[Socks5]\nBindAdress = :1\n", [], "BindAdress: [socks5] has no such key"),
+        ("[Peer]\nPublicKey = x\n", ["--socks5", "0"], "PublicKey: "),
+        ("", ["--stdio", "10.99.0.1:22"], "Required key not available (no peer has this"),
+    ],
+)
+def test_what_is_wrong_is_said_and_the_status_tells(
+    tmp_path: Path, services: str, options: list[str], words: str
+) -> None:
+    async def run() -> None:
+        async with far(tmp_path, services) as there:
+            status, output, errors = await there.command(
+                *HOLLOWAY, "proxy", str(there.config), *options
+            )
+            assert (status, output) == (1, b"")
+            assert errors.splitlines()[-1].startswith("holloway proxy: ")
+            assert words in errors.splitlines()[-1]
+
+    asyncio.run(run())
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    async def run() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = str(taken.getsockname()[1])
+            async with far(tmp_path) as there:
+                status, _, errors = await there.command(
+                    *HOLLOWAY, "proxy", str(there.config), "--socks5", port
+                )
+        assert status == 1
+        assert f"holloway proxy: 127.0.0.1:{port}: Address already in use" in errors
+
+    asyncio.run(run())
+
+
+def test_check_reads_the_configuration_and_serves_nothing(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with far(tmp_path) as there:
+            status, output, _ = await there.command(
+                *HOLLOWAY, "proxy", str(there.config), "--socks5", "1080", "--check"
+            )
+        assert status == 0
+        assert b"PostUp is not run" in output
+        assert output.endswith(b"The configuration is good.\n")
+
+    asyncio.run(run())

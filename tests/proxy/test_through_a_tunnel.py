@@ -1,0 +1,199 @@
+"""A proxy between the host and a real tunnel: every service once, both families, both ways."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from holloway.proxy import socks5
+from holloway.proxy.proxy import Proxy
+from holloway.proxy.settings import ForwardPort, HttpPort, Socks5Port
+from holloway.proxy.side import HostSide
+from holloway.proxy.socks5 import Datagram, Reply
+from holloway.proxy.tunnel_side import TunnelSide
+from net.pair import FIRST, SECOND, pair
+from proxy.proxied import (
+    HERE,
+    EchoDatagrams,
+    Inbox,
+    Proxied,
+    all_of,
+    connect_request,
+    echo,
+    say,
+    serving,
+    socks5_connect,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from holloway import Network
+    from holloway.proxy.settings import Port
+
+
+@contextlib.asynccontextmanager
+async def between(stack: str, *ports: Port) -> AsyncIterator[tuple[Proxied, Network]]:
+    """A proxy into a tunnel, and the network at its other end."""
+    async with pair(stack) as both:
+        await both.second.ping(FIRST[0])  # else the first knows no endpoint yet
+        there = Proxied(Proxy(HostSide(), TunnelSide(both.second)))
+        try:
+            await there.proxy.open(ports)
+            yield there, both.first
+        finally:
+            await there.close()
+
+
+@pytest.mark.parametrize("host", FIRST)
+def test_socks5_reaches_the_other_end(stack: str, host: str) -> None:
+    async def run() -> None:
+        async with between(stack, Socks5Port(HERE)) as (there, far):
+            await far.start_server(echo, port=5000)
+            streams = await there.open()
+            assert await socks5_connect(streams, host, 5000) == Reply.SUCCEEDED
+            sent = os.urandom(4 << 20)
+            assert await say(streams, sent, len(sent)) == sent
+            streams[1].write_eof()
+            assert await all_of(streams) == b""
+            assert await there.ends(1) == {("socks5", "done"): 1}
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("host", FIRST)
+def test_the_http_proxy_reaches_the_other_end(stack: str, host: str) -> None:
+    async def run() -> None:
+        async with between(stack, HttpPort(HERE)) as (there, far):
+            await far.start_server(echo, port=5000)
+            name = f"[{host}]" if ":" in host else host
+            streams = await there.open()
+            answer = await say(streams, f"CONNECT {name}:5000 HTTP/1.1\r\n\r\n".encode(), 39)
+            assert answer == b"HTTP/1.1 200 Connection established\r\n\r\n"
+            assert await say(streams, b"hello", 5) == b"hello"
+            streams[1].close()
+
+    asyncio.run(run())
+
+
+def test_what_no_peer_has_is_told_in_the_words_of_the_system(stack: str) -> None:
+    async def run() -> None:
+        async with between(stack, Socks5Port(HERE), HttpPort(HERE)) as (there, _):
+            assert await socks5_connect(await there.open(), "10.99.0.1", 80) == (
+                Reply.NETWORK_UNREACHABLE
+            )
+            streams = await there.open(door=1)
+            answer = await all_of(streams, b"GET http://10.99.0.1/ HTTP/1.1\r\n\r\n")
+            assert answer.startswith(b"HTTP/1.1 502 ")
+            reason = f"10.99.0.1:80: {os.strerror(errno.ENOKEY)} (no peer has this address"
+            assert reason.encode() in answer
+
+    asyncio.run(run())
+
+
+def test_a_refused_connection_is_refused(stack: str) -> None:
+    async def run() -> None:
+        async with between(stack, Socks5Port(HERE)) as (there, _):
+            assert await socks5_connect(await there.open(), FIRST[0], 5001) == Reply.REFUSED
+
+    asyncio.run(run())
+
+
+def test_forwards_lead_in_and_out(stack: str) -> None:
+    async def run() -> None:
+        async with (
+            serving() as port,
+            between(
+                stack,
+                ForwardPort(HERE, (FIRST[0], 5000)),
+                ForwardPort(("", 6000), ("localhost", port), is_reverse=True),
+            ) as (there, far),
+        ):
+            await far.start_server(echo, port=5000)
+            streams = await there.open()
+            assert await say(streams, b"in", 2) == b"in"
+            streams[1].close()
+            for host in SECOND:
+                streams = await far.open_connection(host, 6000)
+                assert await say(streams, b"out", 3) == b"out"
+                streams[1].close()
+            assert await there.ends(3) == {("forward", "done"): 1, ("reverse", "done"): 2}
+
+    asyncio.run(run())
+
+
+def test_datagrams_of_socks5_reach_the_other_end(stack: str) -> None:
+    async def run() -> None:
+        async with between(stack, Socks5Port(HERE)) as (there, far):
+            server, _ = await far.create_datagram_endpoint(
+                EchoDatagrams, local_addr=(FIRST[0], 5353)
+            )
+            reader, writer = await there.open()
+            request = b"\x05\x01\x00" + connect_request("0.0.0.0", 0, 3)
+            answer = await say((reader, writer), request, 12)
+            loop = asyncio.get_running_loop()
+            transport, inbox = await loop.create_datagram_endpoint(
+                Inbox, remote_addr=("127.0.0.1", int.from_bytes(answer[10:], "big"))
+            )
+            asked = Datagram(FIRST[0], 5353, b"hi")
+            transport.sendto(socks5.write_datagram(asked))
+            received = await asyncio.wait_for(inbox.received.get(), 10)
+            answered = Datagram(FIRST[0], 5353, b"echo hi")
+            assert socks5.read_datagram_untrusted(received) == answered
+            for each in (transport, writer, server):
+                each.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("is_reverse", [False, True])
+def test_datagrams_are_forwarded_in_and_out(stack: str, is_reverse: bool) -> None:
+    async def run() -> None:
+        async with between(stack) as (there, far):
+            loop = asyncio.get_running_loop()
+            server_side = HostSide() if is_reverse else far
+            host = "127.0.0.1" if is_reverse else FIRST[0]
+            server, _ = await server_side.create_datagram_endpoint(
+                EchoDatagrams, local_addr=(host, 0)
+            )
+            target = server.get_extra_info("sockname")[:2]
+            bind = (SECOND[0], 5454) if is_reverse else HERE
+            forward = ForwardPort(bind, target, is_reverse, is_udp=True, idle=60.0)
+            [line] = await there.proxy.open([forward])
+            if is_reverse:
+                client, inbox = await far.create_datagram_endpoint(Inbox, remote_addr=bind)
+            else:
+                port = int(line.partition(" leads")[0].rpartition(":")[2])
+                client, inbox = await loop.create_datagram_endpoint(
+                    Inbox, remote_addr=("127.0.0.1", port)
+                )
+            client.sendto(b"hello")
+            assert await asyncio.wait_for(inbox.received.get(), 10) == b"echo hello"
+            client.close()
+            server.close()
+
+    asyncio.run(run())
+
+
+def test_when_the_tunnel_ends_so_do_its_connections(stack: str) -> None:
+    async def run() -> None:
+        async with pair(stack) as both:
+            there = Proxied(Proxy(HostSide(), TunnelSide(both.second)))
+            await there.proxy.open([Socks5Port(HERE)])
+            await both.first.start_server(echo, port=5000)
+            streams = await there.open()
+            assert await socks5_connect(streams, FIRST[0], 5000) == Reply.SUCCEEDED
+            assert await say(streams, b"hello", 5) == b"hello"
+            await both.second.close()
+            with contextlib.suppress(ConnectionResetError):
+                assert await all_of(streams) == b""
+            assert await there.ends(1) == {("socks5", "failed"): 1}
+            assert await socks5_connect(await there.open(), FIRST[0], 5000) == Reply.FAILURE
+            await there.close()
+
+    asyncio.run(run())
