@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         Peer,
         PeerUpdate,
     )
+    from holloway.net.blocking import open  # noqa: A004  # it is `holloway.open`
     from holloway.net.network import Network
 
 __version__ = "0.1.0"
@@ -33,6 +34,7 @@ __all__ = [
     "Network",
     "Peer",
     "PeerUpdate",
+    "open",
 ]
 
 
@@ -40,7 +42,7 @@ def __getattr__(name: str) -> object:
     from importlib import import_module
 
     if name in __all__:
-        for home in ("errors", "key", "model", "net.network"):
+        for home in ("errors", "key", "model", "net.network", "net.blocking"):
             module = import_module(f"holloway.{home}")
             if name in vars(module):
                 return vars(module)[name]

@@ -17,11 +17,6 @@ impl Failure {
         step: "request",
         errno: libc::EINVAL,
     };
-
-    /// As it is sent.
-    pub fn reply(&self) -> String {
-        format!("error {} {}", self.errno, self.step)
-    }
 }
 
 /// Names the step of a system call.

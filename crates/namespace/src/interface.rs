@@ -1,9 +1,12 @@
 //! The TUN of the namespace, with its addresses and routes.
 
 use std::fs::OpenOptions;
+use std::io;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::failure::{Failure, Step};
 use crate::netlink::{IFF_MULTICAST, IFLA_GSO_MAX_SIZE, IFLA_MTU, IFLA_TXQLEN, Netlink, V4, V6};
@@ -53,7 +56,22 @@ pub fn create(start: &Start) -> Result<OwnedFd, Failure> {
                 .step("add a route")?;
         }
     }
+    for &(address, _) in &start.addresses {
+        settle(&netlink, address).step("wait for an address")?;
+    }
     Ok(device)
+}
+
+/// Wait until an address receives: what is answered before would be lost.
+fn settle(netlink: &Netlink, address: IpAddr) -> io::Result<()> {
+    let began = Instant::now();
+    while !netlink.receives(address)? {
+        if began.elapsed() > LONGEST_WAIT {
+            return Err(io::Error::from_raw_os_error(libc::ETIMEDOUT));
+        }
+        thread::sleep(Duration::from_micros(200));
+    }
+    Ok(())
 }
 
 /// Make it like WireGuard's interface. What an older kernel refuses changes nothing that passes.
@@ -71,3 +89,6 @@ fn shape(netlink: &Netlink, link: u32, gso: u32) {
 
 /// The first interface of every network namespace.
 const LOOPBACK: u32 = 1;
+
+/// The worker that makes addresses ready is a matter of microseconds; of more on a busy machine.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);

@@ -48,7 +48,7 @@ impl Netlink {
         for word in [link, 0, TC_H_ROOT, 0] {
             body.extend(word.to_ne_bytes());
         }
-        let message = Message::new(libc::RTM_NEWQDISC, CREATE | REPLACE, &body);
+        let message = Message::new(libc::RTM_NEWQDISC, ACKNOWLEDGE | CREATE | REPLACE, &body);
         self.change(message.attribute(TCA_KIND, b"noqueue\0"))
     }
 
@@ -58,13 +58,32 @@ impl Netlink {
         let mut body = vec![family(address), length, IFA_F_NODAD, 0];
         body.extend(link.to_ne_bytes());
         let packed = octets(address);
-        let message = Message::new(libc::RTM_NEWADDR, CREATE | EXCLUSIVE, &body)
+        let message = Message::new(libc::RTM_NEWADDR, ADD, &body)
             .attribute(IFA_LOCAL, &packed)
             .attribute(IFA_ADDRESS, &packed);
         match self.change(message) {
             Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(()),
             result => result,
         }
+    }
+
+    /// Whether packets to an address are taken as ours. For IPv6 that is some time after the
+    /// address is there, when a worker of the kernel has come to it (addrconf.c, addrconf_dad_work).
+    pub fn receives(&self, address: IpAddr) -> io::Result<bool> {
+        let packed = octets(address);
+        let length = u8::try_from(packed.len() * 8).unwrap_or(u8::MAX);
+        let mut body = vec![family(address), length, 0, 0, 0, 0, 0, 0];
+        body.extend(0u32.to_ne_bytes());
+        // No acknowledgement: the answer is the route.
+        let message = Message::new(libc::RTM_GETROUTE, 0, &body).attribute(RTA_DST, &packed);
+        system::send(&self.0, &message.finished())?;
+        let mut buffer = [0; 4096];
+        let answer = system::receive(&self.0, &mut buffer)?;
+        // The kind of the message, and of the route: the last byte of rtmsg before its flags.
+        let kind = answer
+            .get(4..6)
+            .map(|bytes| u16::from_ne_bytes([bytes[0], bytes[1]]));
+        Ok(kind == Some(libc::RTM_NEWROUTE) && answer.get(HEADER + 7) == Some(&RTN_LOCAL))
     }
 
     /// Lead everything of one family into a link.
@@ -82,7 +101,7 @@ impl Netlink {
             RTN_UNICAST,
         ];
         body.extend(0u32.to_ne_bytes());
-        let message = Message::new(libc::RTM_NEWROUTE, CREATE | EXCLUSIVE, &body);
+        let message = Message::new(libc::RTM_NEWROUTE, ADD, &body);
         self.change(message.attribute(RTA_OIF, &link.to_ne_bytes()))
     }
 
@@ -107,7 +126,7 @@ impl Message {
     fn new(kind: u16, flags: u16, body: &[u8]) -> Self {
         let mut bytes = vec![0; 4]; // the length, known at the end
         bytes.extend(kind.to_ne_bytes());
-        bytes.extend((REQUEST | ACKNOWLEDGE | flags).to_ne_bytes());
+        bytes.extend((REQUEST | flags).to_ne_bytes());
         bytes.extend([0; 8]); // sequence and port: one request at a time needs neither
         bytes.extend(body);
         Self(bytes)
@@ -119,7 +138,7 @@ impl Message {
         for word in [index, flags, change] {
             body.extend(word.to_ne_bytes());
         }
-        Self::new(libc::RTM_NEWLINK, 0, &body)
+        Self::new(libc::RTM_NEWLINK, ACKNOWLEDGE, &body)
     }
 
     fn attribute(mut self, name: u16, value: &[u8]) -> Self {
@@ -175,6 +194,7 @@ const ACKNOWLEDGE: u16 = 0x4;
 const REPLACE: u16 = 0x100;
 const EXCLUSIVE: u16 = 0x200;
 const CREATE: u16 = 0x400;
+const ADD: u16 = ACKNOWLEDGE | CREATE | EXCLUSIVE;
 const IFF_UP: u32 = 0x1;
 const IFLA_AF_SPEC: u16 = 26;
 const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
@@ -182,7 +202,9 @@ const IN6_ADDR_GEN_MODE_NONE: u8 = 1;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const IFA_F_NODAD: u8 = 0x2;
+const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
+const RTN_LOCAL: u8 = 2;
 const RT_SCOPE_LINK: u8 = 253;
 const RT_TABLE_MAIN: u8 = 254;
 const RTPROT_BOOT: u8 = 3;

@@ -1,4 +1,4 @@
-//! What we are asked for: text, a message a request.
+//! What we are asked for: text, a message a request, after its number.
 //!
 //! The first is `start` with lines `name`, `mtu`, `gso` and `address`, each with its value; all
 //! later ones are `socket FAMILY TYPE PROTOCOL` in the system's numbers.

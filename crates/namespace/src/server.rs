@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
-use std::str::{FromStr, from_utf8};
+use std::str::from_utf8;
 
 use crate::failure::{Failure, Step};
 use crate::request::{Socket, Start};
@@ -18,14 +18,24 @@ pub fn serve(control: RawFd) -> io::Result<()> {
     // Its end of `control` may live on in a fork of it, so the program itself is watched too.
     let parent = system::watch_parent()?;
     let mut buffer = vec![0; MOST];
-    let Some(start) = next(&control, &parent, &mut buffer)? else {
+    let Some(message) = next(&control, &parent, &mut buffer)? else {
         return Ok(());
     };
-    if !answer(&control, parse(start).and_then(|start| begin(&start)))? {
+    let (number, start) = numbered(message);
+    if !answer(
+        &control,
+        number,
+        start.parse().and_then(|start| begin(&start)),
+    )? {
         return Ok(());
     }
-    while let Some(request) = next(&control, &parent, &mut buffer)? {
-        answer(&control, parse(request).and_then(|request| open(&request)))?;
+    while let Some(message) = next(&control, &parent, &mut buffer)? {
+        let (number, request) = numbered(message);
+        answer(
+            &control,
+            number,
+            request.parse().and_then(|request| open(&request)),
+        )?;
     }
     Ok(())
 }
@@ -43,18 +53,25 @@ fn next<'a>(
     Ok((!message.is_empty()).then_some(message))
 }
 
-/// Send what came of a request; whether it was good.
-fn answer(control: &OwnedFd, result: Result<OwnedFd, Failure>) -> io::Result<bool> {
-    match result {
-        Ok(descriptor) => system::send_descriptor(control, b"ok", &descriptor).map(|()| true),
-        Err(failure) => system::send(control, failure.reply().as_bytes()).map(|()| false),
-    }
+/// A request begins with a number, which its answer repeats: the program may have been interrupted
+/// before it took the last one.
+fn numbered(message: &[u8]) -> (&str, &str) {
+    let text = from_utf8(message).unwrap_or_default();
+    text.split_once(' ').unwrap_or_default()
 }
 
-fn parse<T: FromStr<Err = Failure>>(message: &[u8]) -> Result<T, Failure> {
-    from_utf8(message)
-        .map_err(|_| Failure::BAD_REQUEST)?
-        .parse()
+/// Send what came of a request; whether it was good.
+fn answer(control: &OwnedFd, number: &str, result: Result<OwnedFd, Failure>) -> io::Result<bool> {
+    match result {
+        Ok(descriptor) => {
+            let message = format!("{number} ok");
+            system::send_descriptor(control, message.as_bytes(), &descriptor).map(|()| true)
+        }
+        Err(Failure { step, errno }) => {
+            let message = format!("{number} error {errno} {step}");
+            system::send(control, message.as_bytes()).map(|()| false)
+        }
+    }
 }
 
 fn begin(start: &Start) -> Result<OwnedFd, Failure> {

@@ -14,6 +14,7 @@ import select
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -34,7 +35,7 @@ class Namespace:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._lock = threading.Lock()
         self._owner = os.getpid()
-        self._owed = 0
+        self._number = 0
         try:
             self._process = _launch(theirs)
         except BaseException:
@@ -61,7 +62,7 @@ class Namespace:
         """
         lines = ["start", f"name {name}", f"mtu {mtu}", f"gso {gso_max_size(mtu)}"]
         lines += [f"address {address}" for address in addresses]
-        self._ask("\n".join(lines).encode())
+        self._ask("\n".join(lines))
         # The kernel makes one namespace at a time: this may take a while on a busy machine.
         await _readable(self._control.fileno())
         return self._answer()
@@ -72,8 +73,7 @@ class Namespace:
             raise OSError(errno.EPERM, "a network serves the process that opened it, not its forks")
         with self._lock:
             try:
-                self._forget_answers()
-                self._ask(b"socket %d %d %d" % (family, kind, protocol))
+                self._ask(f"socket {int(family)} {int(kind)} {int(protocol)}")
                 descriptor = self._answer()
             except (ConnectionError, NoNamespace) as error:
                 if isinstance(error, NoNamespace) and error.step != HELPER_ENDED:
@@ -102,26 +102,28 @@ class Namespace:
         self._process.kill()
         self._process.wait()
 
-    def _ask(self, request: bytes) -> None:
-        self._owed += 1
-        self._control.send(request)
-
-    def _forget_answers(self) -> None:
-        """Take the answers that nobody waited for: an interrupt or a timeout came first."""
-        while self._owed:
-            os.close(self._answer())
+    def _ask(self, request: str) -> None:
+        self._number += 1
+        self._control.send(f"{self._number} {request}".encode())
 
     def _answer(self) -> int:
-        message, descriptors, _, _ = socket.recv_fds(
-            self._control, ANSWER_SIZE, 1, socket.MSG_CMSG_CLOEXEC
-        )
-        self._owed -= 1
-        if descriptors:
-            return descriptors[0]
-        if not message:
-            raise NoNamespace(errno.EPIPE, HELPER_ENDED)
-        _, number, step = message.decode().split(" ", 2)
-        raise NoNamespace(int(number), step)
+        """Take the answer to the last request, and leave those that nobody waited for."""
+        while True:
+            # Not `socket.recv_fds`, which drops its flags in Python 3.11.
+            message, ancillary, _, _ = self._control.recvmsg(
+                ANSWER_SIZE, DESCRIPTOR_SPACE, socket.MSG_CMSG_CLOEXEC
+            )
+            descriptor = int.from_bytes(ancillary[0][2][:4], sys.byteorder) if ancillary else -1
+            if not message:
+                raise NoNamespace(errno.EPIPE, HELPER_ENDED)
+            number, word, *failure = message.decode().split(" ", 3)
+            if int(number) != self._number:
+                if descriptor >= 0:
+                    os.close(descriptor)
+                continue
+            if word == "ok":
+                return descriptor
+            raise NoNamespace(int(failure[0]), failure[1])
 
 
 def _launch(control: socket.socket) -> subprocess.Popen[bytes]:
@@ -158,3 +160,4 @@ PROGRAM: Final = Path(__file__).with_name("holloway-namespace")
 HELPER_ENDED: Final = "the helper process ended"
 ANSWER_SECONDS: Final = 10
 ANSWER_SIZE: Final = 256
+DESCRIPTOR_SPACE: Final = socket.CMSG_LEN(4)

@@ -84,6 +84,8 @@ class Network:
         self._tunnel: Tunnel | None = None
         self._reason = ended("the network is not open")
         self._closing: asyncio.Task[None] | None = None
+        self.failure: OSError | None = None
+        """Why the network ended by itself, if it did."""
         self._servers: weakref.WeakSet[Server] = weakref.WeakSet()
         self._own = dict.fromkeys(str(address.ip) for address in settings.addresses)
         self._names = Names(self.connect, settings.servers, settings.domains)
@@ -382,6 +384,7 @@ class Network:
         if self._closing is not None:
             return
         log.error("The network %s ended: %s", self.name, reason.strerror)
+        self.failure = reason
         self._end(reason)
         self.died.set_result(reason)
 

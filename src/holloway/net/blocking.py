@@ -1,0 +1,217 @@
+"""`Network` for plain scripts: the same, blocking, with the event loop in a thread of its own.
+
+`holloway.open` makes one. The sockets it returns are blocking; any thread may use them and this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import threading
+from socket import AF_INET, SOCK_STREAM
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from holloway.net.errors import ended
+from holloway.net.network import Network
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Coroutine
+    from socket import socket as Socket  # noqa: N812  # there is a method of that name
+
+    from holloway.model import Device, DeviceUpdate
+    from holloway.net.stack import Address, Listener
+
+Result = TypeVar("Result")
+
+
+def open(  # noqa: A001  # it is `holloway.open`, as `gzip.open`
+    config: str | os.PathLike[str], *, stack: str | None = None
+) -> BlockingNetwork:
+    """Open a network from a wg-quick file's path or text; a context manager."""
+    return BlockingNetwork(Network.from_config(config, stack=stack))
+
+
+class BlockingNetwork:
+    """A network that is open until `close`, or until the program ends."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name=f"holloway {network.name}", daemon=True
+        )
+        self._thread.start()
+        try:
+            self.run(network.open())
+        except BaseException:
+            self._stop()
+            raise
+        # So that the other side hears of the end of its connections.
+        atexit.register(self.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every connection with an error, the tunnel, and what served them."""
+        if self.closed:
+            return
+        atexit.unregister(self.close)
+        self.run(self._network.close())
+        self._stop()
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._loop.is_closed()
+
+    @property
+    def name(self) -> str:
+        """The configuration's name."""
+        return self._network.name
+
+    @property
+    def stack(self) -> str:
+        """`kernel` or `userspace`; see `stack_reason`."""
+        return self._network.stack
+
+    @property
+    def stack_reason(self) -> str:
+        """Why it is this stack."""
+        return self._network.stack_reason
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of the configuration means nothing to a single program."""
+        return self._network.notes
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Our own addresses."""
+        return self._network.addresses
+
+    @property
+    def failure(self) -> OSError | None:
+        """Why the network ended by itself, if it did."""
+        return self._network.failure
+
+    @property
+    def device(self) -> Device:
+        """Keys, peers, traffic and handshakes: what `wg show` prints."""
+        return self.run(_soon(lambda: self._network.device))
+
+    def set(self, update: DeviceUpdate) -> None:
+        """Change peers or keys while connections live; raises OSError and ConfigError."""
+        self.run(_soon(lambda: self._network.set(update)))
+
+    def socket(
+        self,
+        family: int = AF_INET,
+        type: int = SOCK_STREAM,  # noqa: A002
+        proto: int = 0,
+    ) -> Socket:
+        """Make an ordinary socket that lives inside the tunnel; see `Network.socket`."""
+        return self._network.socket(family, type, proto)
+
+    def connect(
+        self,
+        host: str,
+        port: int,
+        *,
+        type: int = SOCK_STREAM,  # noqa: A002
+        source: Address | None = None,
+        timeout: float | None = None,
+    ) -> Socket:
+        """Return a connected TCP or UDP socket; `timeout` is for this, and then the socket's."""
+        connected = self.run(
+            self._network.connect(host, port, type=type, source=source, timeout=timeout)
+        )
+        connected.settimeout(timeout)
+        return connected
+
+    def create_connection(
+        self,
+        address: Address,
+        timeout: float | None = None,
+        source_address: Address | None = None,
+    ) -> Socket:
+        """Connect as `socket.create_connection` does, for libraries that are given a function."""
+        return self.connect(*address, source=source_address, timeout=timeout)
+
+    def listen(
+        self, port: int = 0, host: str | None = None, *, backlog: int = 100
+    ) -> BlockingListener:
+        """Listen on one address; without `host` on all of the family of our first one."""
+        listener = self.run(self._network.listen(port, host, backlog=backlog))
+        return BlockingListener(listener, self)
+
+    def resolve(self, host: str, *, family: int = 0) -> list[str]:
+        """Look a name up through the tunnel; see `Network.resolve`."""
+        return self.run(self._network.resolve(host, family=family))
+
+    def ping(self, host: str, timeout: float = 5.0) -> float:
+        """Return the seconds until the answer to an ICMP echo request; TimeoutError."""
+        return self.run(self._network.ping(host, timeout))
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run a coroutine in the network's event loop; an interrupt of this thread cancels it."""
+        if self.closed:
+            work.close()
+            raise ended("the network is closed")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def _stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class BlockingListener:
+    """A listening TCP port; a context manager."""
+
+    def __init__(self, listener: Listener, network: BlockingNetwork) -> None:
+        self._listener = listener
+        self._network = network
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def address(self) -> Address:
+        """Where it listens; the port is the one chosen if 0 was asked for."""
+        return self._listener.address
+
+    def accept(self, timeout: float | None = None) -> tuple[Socket, Address]:
+        """Wait for a connection: a blocking socket and who it is."""
+
+        async def wait() -> tuple[Socket, Address]:
+            async with asyncio.timeout(timeout):
+                return await self._listener.accept()
+
+        connection, address = self._network.run(wait())
+        connection.setblocking(True)
+        return connection, address
+
+    def close(self) -> None:
+        """Stop listening; those waiting in `accept` get OSError."""
+        if self._network.closed:
+            self._listener.close()
+        else:
+            self._network.run(_soon(self._listener.close))
+
+
+async def _soon(function: Callable[[], Result]) -> Result:
+    """Do something in the loop's thread."""
+    return function()

@@ -1,0 +1,11 @@
+"""Which stacks the tests of networks run with."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(params=["kernel"])
+def stack(request: pytest.FixtureRequest) -> str:
+    chosen: str = request.param
+    return chosen

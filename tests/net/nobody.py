@@ -1,0 +1,44 @@
+"""A user without rights in a host of the lab: no capability, no other group, no root's files.
+
+The interpreter and this repository may well be within root's home, so in that host, and there
+alone, the way to them is opened.
+"""
+
+from __future__ import annotations
+
+import stat
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hosts import REPOSITORY
+
+if TYPE_CHECKING:
+    from holloway.lab import Host
+
+NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
+          "--bounding-set", "-all", "--inh-caps", "-all"]  # fmt: skip
+
+OPEN = """
+set -e
+mkdir -p "/run/open$1/upper" "/run/open$1/work"
+mount -t overlay -o "lowerdir=$1,upperdir=/run/open$1/upper,workdir=/run/open$1/work" overlay "$1"
+chmod o+x "$1"
+"""
+
+
+def open_the_way(host: Host) -> None:
+    """Let everybody in this host reach the interpreter and the tests."""
+    closed = {
+        parent
+        for goal in (Path(sys.executable).resolve(), Path(sys.executable), REPOSITORY / "tests")
+        for parent in goal.parents
+        if not parent.stat().st_mode & stat.S_IXOTH
+    }
+    for directory in sorted(closed):
+        host.run("sh", "-c", OPEN, "open", str(directory))
+
+
+def as_nobody(*command: str) -> list[str]:
+    """Wrap a command so that it runs without rights."""
+    return [*NOBODY, "env", "HOME=/nonexistent", *command]

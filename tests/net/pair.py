@@ -1,0 +1,86 @@
+"""Two networks in one program that are each other's peers: 10.7.0.1 and .2, fd07::1 and ::2."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from holloway import AllowedIP, Endpoint, Key, Network, PeerUpdate
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+FIRST = ("10.7.0.1", "fd07::1")
+SECOND = ("10.7.0.2", "fd07::2")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """`second` knows where `first` is, not the other way round."""
+
+    first: Network
+    second: Network
+
+    @property
+    def port(self) -> int:
+        """The UDP port of the first."""
+        return self.first.device.listen_port
+
+
+def new_key() -> Key:
+    return Key(os.urandom(32)).clamped()
+
+
+def peer(key: Key, *networks: str, endpoint: Endpoint | None = None) -> PeerUpdate:
+    """Another network as a peer."""
+    allowed = tuple(map(AllowedIP.parse, networks))
+    return PeerUpdate(public_key=key.public(), endpoint=endpoint, allowed_ips=allowed)
+
+
+def network(number: int, key: Key, *peers: PeerUpdate, stack: str | None) -> Network:
+    return Network(
+        private_key=key,
+        addresses=[f"10.7.0.{number}/24", f"fd07::{number}/64"],
+        peers=peers,
+        stack=stack,
+    )
+
+
+@contextlib.asynccontextmanager
+async def pair(stack: str = "kernel") -> AsyncIterator[Pair]:
+    keys = new_key(), new_key()
+    first = network(1, keys[0], peer(keys[1], *SECOND), stack=stack)
+    async with first:
+        there = Endpoint("127.0.0.1", first.device.listen_port)
+        other = peer(keys[0], *FIRST, "10.8.0.0/16", endpoint=there)
+        async with network(2, keys[1], other, stack=stack) as second:
+            yield Pair(first, second)
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Send back what comes."""
+    with contextlib.closing(writer), contextlib.suppress(ConnectionError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+
+
+def descriptors() -> int:
+    """How many file descriptors this process has open, less those of what nobody refers to."""
+    gc.collect()
+    return len(os.listdir("/proc/self/fd"))
+
+
+async def becomes(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
+    """Ask again until it is true; False if it never is."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        await asyncio.sleep(0.01)
+    return True

@@ -1,0 +1,229 @@
+"""The helper process of the kernel's stack: what its end means, and that it ends with ours."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from holloway.net import namespace as helper
+from holloway.net.errors import NoNamespace
+from holloway.net.kernel import KernelStack
+from holloway.net.namespace import Namespace
+from hosts import eventually
+from net.pair import FIRST, echo, network, new_key, pair
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from holloway import Network
+
+PROGRAM = """
+import asyncio, os, sys, time
+sys.path.insert(0, {tests!r})
+from net.pair import network, new_key
+from net.test_helper_process import helper_of
+
+async def run():
+    async with network(1, new_key(), stack="kernel") as opened:
+        if sys.argv[1] == "forks" and os.fork() == 0:
+            time.sleep(60)
+        print(helper_of(opened), flush=True)
+        await asyncio.sleep(60)
+
+asyncio.run(run())
+"""
+
+
+def greeter(words: bytes) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]:
+    """A server that says something and ends."""
+
+    def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(words)
+        writer.close()
+
+    return greet
+
+
+def helper_of(opened: Network) -> int:
+    """The helper process of a network: the only child that runs that program."""
+    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    (found,) = [
+        int(child)
+        for child in children
+        if Path(f"/proc/{child}/comm").read_text().strip() == "holloway-namesp"
+    ]
+    assert opened.stack == "kernel"
+    return found
+
+
+def test_every_socket_fails_when_the_helper_is_killed() -> None:
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        async with network(1, new_key(), stack="kernel") as opened:
+            server = await opened.start_server(echo, port=5000)
+            reader, writer = await opened.open_connection(FIRST[0], 5000)
+            plain = opened.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            plain.setblocking(False)
+            plain.bind((FIRST[0], 0))
+            waiting = [
+                asyncio.create_task(reader.read()),
+                asyncio.create_task(loop.sock_recv(plain, 1)),
+            ]
+            await asyncio.sleep(0)
+            os.kill(helper_of(opened), signal.SIGKILL)
+            reason = await asyncio.wait_for(opened.died, 5)
+            assert reason.strerror == "the helper process was ended by SIGKILL"
+            assert opened.failure is reason
+            ends = await asyncio.gather(*waiting, return_exceptions=True)
+            # Both ends of the stream are in there: the reset of the other may come first.
+            assert all(isinstance(end, ConnectionError) for end in ends), ends
+            with pytest.raises(OSError, match="ended by SIGKILL"):
+                opened.socket()
+            with pytest.raises(OSError, match="ended by SIGKILL"):
+                await opened.connect(FIRST[0], 5000)
+            assert not server.is_serving()
+            writer.close()
+            plain.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_the_whole_group_leaves_the_helper_to_the_program(number: int) -> None:
+    async def run() -> None:
+        async with network(1, new_key(), stack="kernel") as opened:
+            os.kill(helper_of(opened), number)
+            await opened.start_server(echo, port=5000)
+            reader, writer = await opened.open_connection(FIRST[0], 5000)
+            writer.write(b"on")
+            assert await reader.readexactly(2) == b"on"
+            writer.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("kind", ["plain", "forks"])
+def test_a_killed_program_leaves_nothing(kind: str) -> None:
+    tests = str(Path(__file__).parent.parent)
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM.format(tests=tests), kind],
+        stdout=subprocess.PIPE, text=True, start_new_session=True,
+    ) as program:  # fmt: skip
+        assert program.stdout is not None
+        pid = int(program.stdout.readline())
+        assert Path(f"/proc/{pid}").exists()
+        program.kill()
+        program.wait()
+        assert eventually(lambda: not Path(f"/proc/{pid}").exists())
+        if kind == "forks":
+            os.killpg(program.pid, signal.SIGKILL)
+
+
+def test_the_helper_of_a_closed_network_is_gone() -> None:
+    async def run() -> None:
+        opened = network(1, new_key(), stack="kernel")
+        await opened.open()
+        pid = helper_of(opened)
+        await opened.close()
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+    asyncio.run(run())
+
+
+def test_networks_may_have_the_same_addresses() -> None:
+    async def run() -> None:
+        async with pair() as one, pair() as two:
+            for number, both in enumerate((one, two)):
+                await both.first.start_server(greeter(b"%d" % number), port=5000)
+            for number, both in enumerate((one, two)):
+                reader, writer = await both.second.open_connection(FIRST[0], 5000)
+                assert await reader.read() == b"%d" % number
+                writer.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupted_request_does_not_mix_up_the_next_answers() -> None:
+    class Interrupted(Exception):
+        pass
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    async def started() -> Namespace:
+        made = Namespace()
+        os.close(await made.start("wg0", (), 1420))
+        return made
+
+    made = asyncio.run(started())
+    before = signal.signal(signal.SIGALRM, interrupt)
+    interrupted = 0
+    try:
+        for number in range(400):
+            family = (socket.AF_INET, socket.AF_INET6)[number % 2]
+            try:
+                signal.setitimer(signal.ITIMER_REAL, (1 + number % 20) * 2e-6)
+                made.socket(family, socket.SOCK_STREAM, 0).close()
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except Interrupted:
+                interrupted += 1
+            with made.socket(family, socket.SOCK_STREAM, 0) as whole:
+                assert whole.getsockopt(socket.SOL_SOCKET, socket.SO_DOMAIN) == family
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        made.close()
+        gc.collect()  # what an interrupt kept the test from closing
+    assert interrupted > 0
+
+
+def test_what_the_system_refuses_in_the_namespace_is_its_own_error() -> None:
+    async def run() -> None:
+        async with network(1, new_key(), stack="kernel") as opened:
+            with pytest.raises(OSError, match="Address family not supported"):
+                opened.socket(9999, socket.SOCK_STREAM)
+            with opened.socket(socket.AF_INET, socket.SOCK_STREAM) as made:
+                assert made.gettimeout() is None
+                assert not made.get_inheritable()
+
+    asyncio.run(run())
+
+
+def test_a_missing_helper_program_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(helper, "PROGRAM", tmp_path / "nothing")
+
+    async def run() -> None:
+        with pytest.raises(NoNamespace, match="is not installed"):
+            await network(1, new_key(), stack="kernel").open()
+        with pytest.raises(NoNamespace, match="is not installed"):
+            await KernelStack("wg0", (), 1420).open()
+
+    asyncio.run(run())
+
+
+def test_a_system_without_user_namespaces_is_told() -> None:
+    """A namespace that allows no further ones: the system's own limit, not a stand-in."""
+    script = (
+        "import asyncio, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from net.pair import network, new_key\n"
+        "asyncio.run(network(1, new_key(), stack='kernel').open())"
+    )
+    refused = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "sh", "-c",
+         'echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"', "sh",
+         "setpriv", "--bounding-set", "-all", "--inh-caps", "-all",
+         sys.executable, "-c", script, str(Path(__file__).parent.parent)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "this system forbids user namespaces" in refused.stderr
+    assert "user.max_user_namespaces" in refused.stderr
