@@ -146,6 +146,7 @@ def read_until(terminal: int, marker: str) -> str:
         ("holloway de", {"demo"}, {"help"}),
         ("holloway log ", {"hw0"}, {"verbose"}),
         ("holloway log hw0 ", {"verbose", "error", "silent"}, {"office"}),
+        ("holloway proxy laptop.conf --s", {"--socks5", "--stdio", "--stack"}, {"--http"}),
         ("holloway qr ", {"office", "home"}, {"verbose"}),
         ("holloway lab ", {"shell", "down", "site-to-site"}, {"demo"}),
     ],

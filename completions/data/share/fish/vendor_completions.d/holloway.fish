@@ -11,3 +11,5 @@ complete -c holloway -n '__holloway_at 2 lab' -a "shell down (holloway lab 2>/de
 complete -c holloway -n '__holloway_at 2 log' -a "(string split -n ' ' -- (wg show interfaces 2>/dev/null))"
 complete -c holloway -n '__holloway_at 3 log; or __holloway_at 4 log' -a 'verbose error silent --follow'
 complete -c holloway -n '__holloway_at 2 qr' -F -a "(for file in /etc/wireguard/*.conf; basename \$file .conf; end)"
+complete -c holloway -n '__holloway_at 2 proxy' -F
+complete -c holloway -n '__fish_seen_subcommand_from proxy; and not __holloway_at 2 proxy' -a '--socks5 --http --user --forward --reverse --stdio --health --stack --check --quiet --verbose'
