@@ -15,6 +15,8 @@ pub fn serve(control: RawFd) -> io::Result<()> {
     let control = system::own(control)?;
     // A terminal and a supervisor signal the whole group, when the program may have much to end.
     system::ignore(&[libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP]);
+    // And stops it, when the program may go on: a shell's job control is for who has the terminal.
+    system::ignore(&[libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU]);
     // Its end of `control` may live on in a fork of it, so the program itself is watched too.
     let parent = system::watch_parent()?;
     let mut buffer = vec![0; MOST];

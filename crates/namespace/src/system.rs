@@ -1,6 +1,8 @@
 //! System calls as safe functions; everything unsafe is here.
 #![allow(unsafe_code)]
 
+use std::ffi::CString;
+use std::fs::File;
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -110,6 +112,77 @@ pub fn unshare(kinds: c_int) -> io::Result<()> {
     check(unsafe { libc::unshare(kinds) })
 }
 
+/// Enter a namespace.
+pub fn join(namespace: &File, kind: c_int) -> io::Result<()> {
+    // SAFETY: no pointers; this process has one thread.
+    check(unsafe { libc::setns(namespace.as_raw_fd(), kind) })
+}
+
+/// What is mounted here shall be mounted nowhere else.
+pub fn keep_mounts_private() -> io::Result<()> {
+    mount(None, "/", None, libc::MS_REC | libc::MS_SLAVE)
+}
+
+/// Mount a small file system of memory.
+pub fn mount_tmpfs(place: &str) -> io::Result<()> {
+    mount(
+        Some("tmpfs"),
+        place,
+        Some("tmpfs"),
+        libc::MS_NODEV | libc::MS_NOEXEC,
+    )
+}
+
+/// Have a file stand in another's place.
+pub fn bind(file: &str, place: &str) -> io::Result<()> {
+    mount(Some(file), place, None, libc::MS_BIND)
+}
+
+/// Take away the last that was mounted there; what was bound elsewhere stays.
+pub fn unmount(place: &str) -> io::Result<()> {
+    let place = CString::new(place)?;
+    // SAFETY: a string that ends in NUL.
+    check(unsafe { libc::umount2(place.as_ptr(), libc::MNT_DETACH) })
+}
+
+fn mount(source: Option<&str>, place: &str, kind: Option<&str>, flags: c_ulong) -> io::Result<()> {
+    let source = source.map(CString::new).transpose()?;
+    let kind = kind.map(CString::new).transpose()?;
+    let place = CString::new(place)?;
+    let or_null = |text: &Option<CString>| text.as_ref().map_or(ptr::null(), |text| text.as_ptr());
+    let (from, of) = (or_null(&source), or_null(&kind));
+    // SAFETY: strings that end in NUL and live until the call returns, or null where it may be.
+    check(unsafe { libc::mount(from, place.as_ptr(), of, flags, ptr::null()) })
+}
+
+/// Give up every capability. No program that is started gets any, be it root's (capabilities(7),
+/// securebits), but for those that its file gives it out of `left`.
+pub fn drop_capabilities(left: &[u32]) -> io::Result<()> {
+    const NO_ROOT: c_ulong = 0b11; // linux/securebits.h: SECBIT_NOROOT and its lock
+    for capability in (0..64).filter(|number| !left.contains(number)) {
+        // SAFETY: no pointers. An unknown number is refused, which is as good.
+        unsafe { libc::prctl(libc::PR_CAPBSET_DROP, c_ulong::from(capability), 0, 0, 0) };
+    }
+    // SAFETY: no pointers.
+    check(unsafe { libc::prctl(libc::PR_SET_SECUREBITS, NO_ROOT, 0, 0, 0) })?;
+    // linux/capability.h: struct __user_cap_header_struct and two __user_cap_data_struct.
+    let header: [u32; 2] = [0x2008_0522, 0];
+    let none = [0u32; 6];
+    // SAFETY: a header and two sets, as long as this version has them.
+    check(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) } as c_int)
+}
+
+/// Get a signal when the parent ends; an error if it has ended. A program may still ignore it.
+pub fn die_with_parent(parent: c_int, signal: c_int) -> io::Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, c_ulong::from(signal.unsigned_abs())) })?;
+    // SAFETY: no arguments.
+    if unsafe { libc::getppid() } != parent {
+        return Err(io::Error::from_raw_os_error(libc::ESRCH));
+    }
+    Ok(())
+}
+
 /// Our user and group.
 pub fn identity() -> (u32, u32) {
     // SAFETY: no arguments, and they cannot fail.
@@ -144,7 +217,7 @@ pub fn attach_tun(device: &OwnedFd, name: &str) -> io::Result<String> {
 
 /// The number of an interface of this namespace.
 pub fn interface_index(name: &str) -> io::Result<u32> {
-    let name = std::ffi::CString::new(name)?;
+    let name = CString::new(name)?;
     // SAFETY: a string that ends in NUL.
     match unsafe { libc::if_nametoindex(name.as_ptr()) } {
         0 => Err(io::Error::last_os_error()),

@@ -1,0 +1,169 @@
+//! `holloway-namespace run`: becomes a program that lives in the namespace of a helper process.
+//!
+//! The program keeps everything that it would have outside (user, directory, environment, open
+//! files, terminal) and gets another network, with name servers of that network's own. Capabilities
+//! it gets none. We are its process, not its parent, so who started us has it as its own child.
+
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::RawFd;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use crate::failure::{Failure, Step};
+use crate::system;
+
+/// What is to be run, and where.
+struct Order {
+    /// A process in the namespace.
+    helper: u32,
+    /// Who starts us; when it ends, the program gets `signal`.
+    parent: i32,
+    signal: i32,
+    /// Where to read what shall be in resolv.conf.
+    resolv_conf: RawFd,
+    command: Vec<OsString>,
+}
+
+/// Run the command that the arguments after `run` name. Returns only if that fails.
+pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let Some(order) = order(arguments) else {
+        return crate::usage();
+    };
+    let name = order.command[0].to_string_lossy().into_owned();
+    match prepare(&order) {
+        Err(Failure { step, errno }) => {
+            let reason = io::Error::from_raw_os_error(errno);
+            eprintln!("holloway run: {step}: {reason}");
+            ExitCode::from(OWN_FAILURE)
+        }
+        Ok(()) => {
+            let Err(error) = become_command(&order.command);
+            eprintln!("holloway run: {name}: {error}");
+            ExitCode::from(if error.kind() == ErrorKind::NotFound {
+                NOT_FOUND
+            } else {
+                NOT_EXECUTABLE
+            })
+        }
+    }
+}
+
+fn order(mut arguments: impl Iterator<Item = OsString>) -> Option<Order> {
+    let mut next = || arguments.next()?.into_string().ok();
+    let order = Order {
+        helper: next()?.parse().ok()?,
+        parent: next()?.parse().ok()?,
+        signal: next()?.parse().ok()?,
+        resolv_conf: next()?.parse().ok()?,
+        command: arguments.collect(),
+    };
+    (!order.command.is_empty()).then_some(order)
+}
+
+fn prepare(order: &Order) -> Result<(), Failure> {
+    let mut resolv_conf = Vec::new();
+    File::from(system::own(order.resolv_conf).step("name servers")?)
+        .read_to_end(&mut resolv_conf)
+        .step("name servers")?;
+    join(order.helper)?;
+    system::unshare(libc::CLONE_NEWNS).step("mount namespace")?;
+    look_up_names_here(&resolv_conf)?;
+    system::drop_capabilities(&OF_PROGRAMS).step("drop capabilities")?;
+    system::die_with_parent(order.parent, order.signal).step("watch the parent")
+}
+
+/// Enter the user and the network namespace of a helper process.
+fn join(helper: u32) -> Result<(), Failure> {
+    let own = fs::metadata("/proc/self/ns/user").step("user namespace")?;
+    let path = format!("/proc/{helper}/ns/user");
+    let user = File::open(&path).step("user namespace")?;
+    let network = File::open(format!("/proc/{helper}/ns/net")).step("network namespace")?;
+    // They are the same where the helper was privileged and needed none; that cannot be entered.
+    if user.metadata().step("user namespace")?.ino() != own.ino() {
+        system::join(&user, libc::CLONE_NEWUSER).step("user namespace")?;
+    }
+    system::join(&network, libc::CLONE_NEWNET).step("network namespace")
+}
+
+/// Have the program ask the given name servers, and nobody who would ask others for it.
+fn look_up_names_here(resolv_conf: &[u8]) -> Result<(), Failure> {
+    system::keep_mounts_private().step("mounts")?;
+    // A bind mount needs a file of a mounted file system; /proc covers nothing that is bound over.
+    system::mount_tmpfs(SCRATCH).step("scratch file system")?;
+    let ours = format!("{SCRATCH}/resolv.conf");
+    let nobody = format!("{SCRATCH}/nobody");
+    let result = fs::write(&ours, resolv_conf)
+        .and_then(|()| fs::write(&nobody, ""))
+        .step("scratch file")
+        .and_then(|()| bind_over(&ours, RESOLV_CONF))
+        .and_then(|()| SOCKETS.iter().try_for_each(|path| bind_over(&nobody, path)));
+    system::unmount(SCRATCH).step("scratch file system")?;
+    result
+}
+
+/// Put a file in another's place; where there is none, nothing has to be hidden.
+fn bind_over(file: &str, place: &'static str) -> Result<(), Failure> {
+    match system::bind(file, place) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        result => result.step(place),
+    }
+}
+
+fn become_command(command: &[OsString]) -> Result<Infallible, io::Error> {
+    Err(Command::new(&command[0]).args(&command[1..]).exec())
+}
+
+/// Capabilities that a file may give to its program (`ping` on many systems), in this network only.
+/// Were they missing, the program could not be started at all (capabilities(7)).
+const OF_PROGRAMS: [u32; 3] = [CAP_NET_BIND_SERVICE, CAP_NET_ADMIN, CAP_NET_RAW];
+
+/// linux/capability.h
+const CAP_NET_BIND_SERVICE: u32 = 10;
+const CAP_NET_ADMIN: u32 = 12;
+const CAP_NET_RAW: u32 = 13;
+
+const SCRATCH: &str = "/proc";
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// Who looks names up on behalf of programs, in the system's network: nscd, systemd-resolved, Avahi.
+const SOCKETS: [&str; 3] = [
+    "/run/nscd/socket",
+    "/run/systemd/resolve/io.systemd.Resolve",
+    "/run/avahi-daemon/socket",
+];
+
+/// As env(1), timeout(1) and the shell have them.
+const OWN_FAILURE: u8 = 125;
+const NOT_EXECUTABLE: u8 = 126;
+const NOT_FOUND: u8 = 127;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(words: &[&str]) -> Option<Order> {
+        order(words.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn an_order_has_four_numbers_and_a_command() {
+        let order = parsed(&["12", "34", "15", "5", "curl", "-s"]).expect("well formed");
+        assert_eq!((order.helper, order.parent), (12, 34));
+        assert_eq!((order.signal, order.resolv_conf), (15, 5));
+        assert_eq!(order.command, ["curl", "-s"]);
+    }
+
+    #[test]
+    fn less_is_no_order() {
+        for words in [
+            &[][..],
+            &["12", "34", "15", "5"],
+            &["12", "34", "TERM", "5", "curl"],
+        ] {
+            assert!(parsed(words).is_none(), "{words:?}");
+        }
+    }
+}
