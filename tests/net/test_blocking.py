@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+CONFIG = """[Interface]
+PrivateKey = {key}
+Address = 10.7.0.1/24
+PostUp = echo never run >&2
+"""
+
+
 @pytest.fixture
 def pair(stack: str) -> Iterator[tuple[BlockingNetwork, BlockingNetwork]]:
     keys = new_key(), new_key()
@@ -109,21 +116,35 @@ class Page(http.server.BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def http_server(network: BlockingNetwork, context: ssl.SSLContext | None) -> Iterator[None]:
-    """The standard library's server on a socket of ours, port 80."""
-    server = http.server.ThreadingHTTPServer((FIRST[0], 80), Page, bind_and_activate=False)
-    server.socket.close()
-    server.socket = network.socket()
-    if context is not None:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    server.server_bind()
-    server.server_activate()
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    """The standard library's handler on the first connection to port 80."""
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            connection, address = listener.accept()
+            if context is not None:
+                connection = context.wrap_socket(connection, server_side=True)
+            with connection:
+                Page(connection, address, None)  # type: ignore[arg-type]
+
+    with network.listen(80) as listener, in_thread(serve):
         yield
-    finally:
-        server.shutdown()
-        thread.join()
+
+
+def test_the_standard_librarys_http_server_takes_a_socket_of_the_network() -> None:
+    with holloway.open(CONFIG.format(key=new_key().base64), stack="kernel") as opened:
+        server = http.server.ThreadingHTTPServer((FIRST[0], 80), Page, bind_and_activate=False)
+        server.socket.close()
+        server.socket = opened.socket()
+        server.server_bind()
+        server.server_activate()
+        with in_thread(server.serve_forever):
+            connection = http.client.HTTPConnection(FIRST[0])
+            connection.sock = opened.connect(FIRST[0], 80, timeout=5)
+            connection.request("GET", "/own")
+            with connection.getresponse() as answer:
+                assert answer.read().decode() == f"/own for {FIRST[0]}"
+            connection.close()
+            server.shutdown()
         server.server_close()
 
 
@@ -179,12 +200,6 @@ def test_asyncio_streams_take_tls(stack: str, tmp_path: Path) -> None:
 
     asyncio.run(run())
 
-
-CONFIG = """[Interface]
-PrivateKey = {key}
-Address = 10.7.0.1/24
-PostUp = echo never run >&2
-"""
 
 SCRIPT = """
 import holloway, sys

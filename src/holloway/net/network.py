@@ -12,7 +12,6 @@ import logging
 import os
 import threading
 import weakref
-from importlib import import_module
 from ipaddress import ip_address
 from socket import AF_INET, AF_INET6, SOCK_STREAM
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -364,7 +363,9 @@ class Network:
                 if self._wanted is None:
                     self.stack_reason = "the system allows private namespaces"
                 return kernel
-        userspace: Stack = import_module("holloway.net.userspace").UserspaceStack(*arguments)
+        from holloway.net.userspace import UserspaceStack
+
+        userspace = UserspaceStack(*arguments)
         await userspace.open()
         return userspace
 
