@@ -142,6 +142,22 @@ class Network:
         return tuple(self._own)
 
     @property
+    def name_servers(self) -> tuple[str, ...]:
+        """The name servers of `DNS`."""
+        return self._settings.servers
+
+    @property
+    def search_domains(self) -> tuple[str, ...]:
+        """The domains of `DNS` in which short names are looked up."""
+        return self._settings.domains
+
+    @property
+    def helper(self) -> int | None:
+        """The process in the private namespace; None with the userspace stack."""
+        stack = self._opened()
+        return stack.pid if isinstance(stack, KernelStack) else None
+
+    @property
     def device(self) -> Device:
         """Keys, peers, traffic and handshakes: what `wg show` prints."""
         self._opened()
