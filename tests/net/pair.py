@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from holloway import AllowedIP, Endpoint, Key, Network, PeerUpdate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
 FIRST = ("10.7.0.1", "fd07::1")
 SECOND = ("10.7.0.2", "fd07::2")
@@ -42,23 +42,26 @@ def peer(key: Key, *networks: str, endpoint: Endpoint | None = None) -> PeerUpda
     return PeerUpdate(public_key=key.public(), endpoint=endpoint, allowed_ips=allowed)
 
 
-def network(number: int, key: Key, *peers: PeerUpdate, stack: str | None) -> Network:
+def network(
+    number: int, key: Key, *peers: PeerUpdate, stack: str | None, dns: Sequence[str] = ()
+) -> Network:
     return Network(
         private_key=key,
         addresses=[f"10.7.0.{number}/24", f"fd07::{number}/64"],
         peers=peers,
         stack=stack,
+        dns=dns,
     )
 
 
 @contextlib.asynccontextmanager
-async def pair(stack: str = "kernel") -> AsyncIterator[Pair]:
+async def pair(stack: str = "kernel", dns: Sequence[str] = ()) -> AsyncIterator[Pair]:
     keys = new_key(), new_key()
     first = network(1, keys[0], peer(keys[1], *SECOND), stack=stack)
     async with first:
         there = Endpoint("127.0.0.1", first.device.listen_port)
         other = peer(keys[0], *FIRST, "10.8.0.0/16", endpoint=there)
-        async with network(2, keys[1], other, stack=stack) as second:
+        async with network(2, keys[1], other, stack=stack, dns=dns) as second:
             yield Pair(first, second)
 
 

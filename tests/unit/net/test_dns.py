@@ -1,0 +1,106 @@
+"""Questions and answers of the domain name system, byte by byte."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holloway.errors import BadMessage
+from holloway.net.dns import AAAA, A, Answer, parse_answer_untrusted, question
+
+ASKED = question(0x1234, "nas.home", A)
+NAME = b"\x03nas\x04home\x00"
+
+
+def record(owner: bytes, kind: int, data: bytes) -> bytes:
+    return owner + struct.pack(">HHIH", kind, 1, 60, len(data)) + data
+
+
+def answer(
+    *records: bytes, flags: int = 0x8180, number: int = 0x1234, asked: bytes = ASKED
+) -> bytes:
+    return (
+        struct.pack(">HHHHHH", number, flags, 1, len(records), 0, 0)
+        + asked[12:]
+        + b"".join(records)
+    )
+
+
+def test_a_question_is_written_as_the_standard_has_it() -> None:
+    assert struct.pack(">HHHHHH", 0x1234, 0x0100, 1, 0, 0, 0) + NAME + b"\0\1\0\1" == ASKED
+    assert question(1, "nas.home.", AAAA)[12:] == NAME + b"\0\x1c\0\1"
+    assert question(1, "bücher.example", A)[12:].startswith(b"\x0dxn--bcher-kva\x07example\0")
+
+
+@pytest.mark.parametrize("name", ["", ".", "a..b", "x" * 64, ".".join(["x" * 60] * 5)])
+def test_what_cannot_be_a_name_is_not_asked_for(name: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        question(1, name, A)
+
+
+def test_addresses_are_read_behind_a_pointer() -> None:
+    message = answer(record(b"\xc0\x0c", A, bytes([10, 0, 0, 1])), record(NAME, A, bytes(4)))
+    assert parse_answer_untrusted(message, ASKED) == Answer(("10.0.0.1", "0.0.0.0"), 0, False)
+
+
+def test_the_case_of_letters_does_not_matter() -> None:
+    message = answer(record(NAME.upper().replace(b"\4", b"\4"), A, bytes(4)))
+    assert parse_answer_untrusted(message, ASKED).addresses == ("0.0.0.0",)
+
+
+def test_aliases_are_followed_and_strangers_are_not() -> None:
+    message = answer(
+        record(NAME, 5, b"\x01b\xc0\x10"),
+        record(b"\x01b\xc0\x10", 5, b"\x01c\xc0\x10"),
+        record(b"\x01c\xc0\x10", A, bytes([10, 0, 0, 3])),
+        record(b"\x01d\xc0\x10", A, bytes([10, 0, 0, 4])),
+    )
+    assert parse_answer_untrusted(message, ASKED).addresses == ("10.0.0.3",)
+
+
+def test_aliases_that_go_in_a_circle_lead_nowhere() -> None:
+    message = answer(record(NAME, 5, b"\x01b\xc0\x10"), record(b"\x01b\xc0\x10", 5, b"\xc0\x0c"))
+    assert parse_answer_untrusted(message, ASKED).addresses == ()
+
+
+def test_a_refusal_and_a_cut_are_told() -> None:
+    assert parse_answer_untrusted(answer(flags=0x8183), ASKED) == Answer((), 3, False)
+    cut = answer(flags=0x8380) + b"half a rec"
+    assert parse_answer_untrusted(cut, ASKED) == Answer((), 0, True)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        answer(number=0x1235),
+        answer(flags=0x0100),
+        answer(asked=question(0x1234, "nas.work", A)),
+        answer(record(b"\xc0\x0c", A, bytes(4)))[:-1],
+        answer(record(b"\xc0\x0c", A, bytes(3))),
+        answer(record(b"\xc0\xff", A, bytes(4))),
+        answer(record(b"\xc0\x1a", A, bytes(4))),
+        answer(record(b"\x80", A, bytes(4))),
+    ],
+)
+def test_what_is_no_answer_is_refused(message: bytes) -> None:
+    with pytest.raises(BadMessage):
+        parse_answer_untrusted(message, ASKED)
+
+
+@given(st.binary(max_size=600), st.integers(0, 600), st.integers(0, 255))
+def test_no_bytes_do_harm(tail: bytes, place: int, value: int) -> None:
+    """Random records, and a good answer with one byte changed."""
+    good = bytearray(
+        answer(record(NAME, 5, b"\x01b\xc0\x10"), record(b"\x01b\xc0\x10", A, bytes(4)))
+    )
+    good[place % len(good)] = value
+    for message in (answer() + tail, answer(b"", b"", b"") + tail, bytes(good), tail):
+        try:
+            found = parse_answer_untrusted(message, ASKED)
+        except BadMessage:
+            continue
+        assert all(address.count(".") == 3 for address in found.addresses)

@@ -1,0 +1,141 @@
+"""What a network reads from a configuration file, and what it says of the rest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from holloway import AllowedIP, ConfigError, Endpoint, Key, Peer, PeerUpdate
+from holloway.net.errors import NoNamespace
+from holloway.net.settings import from_arguments, from_config
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEY = Key(bytes(31) + b"\x40")
+PEER = KEY.public()
+FULL = f"""[Interface]
+PrivateKey = {KEY.base64}
+ListenPort = 51000
+Address = 10.10.10.2/24, fd10::2/64
+DNS = 10.10.10.1, home
+MTU = 1380
+Table = off
+SaveConfig = true
+PreUp = nothing
+PostDown = nothing
+
+[Peer]
+PublicKey = {PEER.base64}
+Endpoint = 192.0.2.1:51820
+AllowedIPs = 10.10.10.0/24, fd10::/64
+PersistentKeepalive = 25
+"""
+
+
+class Answering:
+    """A resolver that knows one name."""
+
+    def port(self, service: str) -> int:
+        return int(service)
+
+    def endpoint(self, host: str, service: str, text: str) -> Endpoint:
+        assert (host, service, text) == ("vpn.example", "51820", "vpn.example:51820")
+        return Endpoint("192.0.2.9", 51820)
+
+    def warn(self, sentence: str) -> None:
+        raise AssertionError(sentence)
+
+
+def test_a_file_says_what_the_network_is() -> None:
+    settings = from_config(FULL)
+    assert [str(address) for address in settings.addresses] == ["10.10.10.2/24", "fd10::2/64"]
+    assert (settings.servers, settings.domains, settings.mtu) == (("10.10.10.1",), ("home",), 1380)
+    assert settings.update.private_key == KEY
+    assert settings.update.listen_port == 51000
+    (peer,) = settings.update.peers
+    assert peer.public_key == PEER
+    assert peer.endpoint == Endpoint("192.0.2.1", 51820)
+    assert peer.persistent_keepalive == 25
+    assert settings.source is None
+
+
+def test_what_means_nothing_to_a_program_is_noted() -> None:
+    assert from_config(FULL).notes == (
+        "PreUp is not run: a program's network has no hooks",
+        "PostDown is not run: a program's network has no hooks",
+        "Table means nothing here: the routes of the system are left alone",
+        "SaveConfig means nothing here: the file is never written",
+    )
+
+
+def test_a_network_is_named_by_its_file(tmp_path: Path) -> None:
+    for name, network in (("laptop", "laptop"), ("a name with spaces", "holloway")):
+        path = tmp_path / f"{name}.conf"
+        path.write_text(FULL)
+        assert from_config(path).name == network
+        assert from_config(str(path)).name == network
+
+
+def test_the_name_of_an_endpoint_is_looked_up_when_the_network_opens() -> None:
+    settings = from_config(FULL.replace("192.0.2.1", "vpn.example"))
+    assert settings.source is not None
+    resolved = settings.resolved(Answering())
+    assert resolved.update.peers[0].endpoint == Endpoint("192.0.2.9", 51820)
+    assert resolved.source is None
+    assert resolved.resolved(Answering()) is resolved
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("Address = 10.10.10.2/24, fd10::2/64\n", "", "needs an address of its own"),
+        ("fd10::2/64", "fd10::x/64", r"Address: `fd10::x/64' is not an IP address"),
+        ("MTU = 1380", "MTU = 67", "MTU: `67' is not from 68 to 65535"),
+        ("PersistentKeepalive = 25", "PersistentKeepalive = often", "line 16"),
+        (KEY.base64, "short", "line 2"),
+    ],
+)
+def test_a_bad_value_is_refused_before_anything_opens(old: str, new: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        from_config(FULL.replace(old, new))
+
+
+def test_a_program_gives_the_same_as_arguments() -> None:
+    allowed = (AllowedIP.parse("10.10.10.0/24"),)
+    peer = Peer(public_key=PEER, allowed_ips=allowed, endpoint=Endpoint("192.0.2.1", 51820))
+    settings = from_arguments(
+        private_key=KEY.base64, peers=[peer], addresses=["10.10.10.2/24"], dns=["10.10.10.1", "x"],
+        mtu=1420, listen_port=0, name="a/b",
+    )  # fmt: skip
+    assert settings.update.private_key == KEY
+    assert settings.update.peers[0].allowed_ips == allowed
+    assert settings.update.peers[0].endpoint == peer.endpoint
+    assert (settings.name, settings.servers, settings.domains) == (
+        "holloway",
+        ("10.10.10.1",),
+        ("x",),
+    )
+    update = PeerUpdate(public_key=PEER)
+    again = from_arguments(
+        private_key=KEY, peers=[update], addresses=["10.10.10.2"], dns=[], mtu=1420,
+        listen_port=0, name="wg0",
+    )  # fmt: skip
+    assert again.update.peers == (update,)
+
+
+@pytest.mark.parametrize(
+    ("number", "step", "sentence"),
+    [
+        (1, "user namespace", "forbids user namespaces .*unprivileged_userns_clone"),
+        (28, "user namespace", "forbids user namespaces .*max_user_namespaces"),
+        (1, "network namespace", "gives user namespaces no rights .*apparmor_restrict"),
+        (2, "open /dev/net/tun", "there is no TUN device here"),
+        (22, "set the mtu", "set the mtu: Invalid argument"),
+    ],
+)
+def test_a_refused_namespace_is_explained(number: int, step: str, sentence: str) -> None:
+    with pytest.raises(NoNamespace, match=sentence) as refused:
+        raise NoNamespace(number, step)
+    assert (refused.value.errno, refused.value.step) == (number, step)
