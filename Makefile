@@ -49,6 +49,7 @@ $(VENV)/.built: $(VENV)/.installed $(RUST_SOURCES)
 test: check
 	@scripts/debian-packages wireguard-tools iperf3 tcpdump systemd ethtool procps zsh fish
 	@scripts/debian-packages mtr-tiny iptables conntrack qrencode zbar-tools dnsmasq-base
+	@scripts/debian-packages postgresql curl
 	@scripts/debian-packages qemu-system-x86 curl openssh-client
 	@scripts/guest-kernel
 	@scripts/peers

@@ -70,6 +70,11 @@ class BlockingNetwork:
         return self._loop.is_closed()
 
     @property
+    def network(self) -> Network:
+        """The same for asyncio; of use only to coroutines that `run` runs."""
+        return self._network
+
+    @property
     def name(self) -> str:
         """The configuration's name."""
         return self._network.name

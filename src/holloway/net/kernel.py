@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import select
 import socket
 import weakref
@@ -87,8 +88,11 @@ class KernelStack:
                 made.bind(source)
             async with asyncio.timeout(timeout):
                 await self._loop.sock_connect(made, address)
-        except BaseException:
+        except BaseException as error:
             made.close()
+            if isinstance(error, OSError) and error.errno is not None:
+                # asyncio's words name the call and not the reason.
+                raise OSError(error.errno, os.strerror(error.errno)) from None
             raise
         return made
 

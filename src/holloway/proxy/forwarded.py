@@ -1,0 +1,72 @@
+"""A port of this host that leads into a tunnel, for libraries that insist on their own sockets.
+
+    async with Forwarded(network, "db.home", 5432) as (host, port):
+
+libpq, gRPC and others written in C connect by themselves; they are told this port instead. It is
+on the loopback interface: every program of this machine can reach it meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from holloway.net.blocking import BlockingNetwork
+from holloway.proxy.forward import Forward
+from holloway.proxy.proxy import Proxy
+from holloway.proxy.side import HostSide
+from holloway.proxy.tunnel_side import TunnelSide
+
+if TYPE_CHECKING:
+    from holloway.net.network import Network
+    from holloway.proxy.side import Address
+
+
+class Forwarded:
+    """A context manager, asynchronous over a `Network`, plain over a blocking one."""
+
+    def __init__(
+        self,
+        network: Network | BlockingNetwork,
+        host: str,
+        port: int,
+        *,
+        bind: Address = ("127.0.0.1", 0),
+    ) -> None:
+        self._blocking = network if isinstance(network, BlockingNetwork) else None
+        self._network = network.network if isinstance(network, BlockingNetwork) else network
+        self._target = (host, port)
+        self._bind = bind
+
+    async def __aenter__(self) -> Address:
+        host, tunnel = HostSide(), TunnelSide(self._network)
+        self._proxy = Proxy(host, tunnel)
+        try:
+            service = Forward(tunnel, self._target, "forward")
+            return (await self._proxy.serve(host, self._bind, service))[0]
+        except BaseException:
+            await self._proxy.close()
+            raise
+
+    async def __aexit__(self, *exception: object) -> None:
+        # What the library has just closed is still on its way to the other side.
+        for _ in range(FAREWELL_TURNS):
+            if not self._proxy.journal.open:
+                break
+            await asyncio.sleep(FAREWELL_SECONDS)
+        await self._proxy.close()
+
+    def __enter__(self) -> Address:
+        return self._twin().run(self.__aenter__())
+
+    def __exit__(self, *exception: object) -> None:
+        self._twin().run(self.__aexit__())
+
+    def _twin(self) -> BlockingNetwork:
+        if self._blocking is None:
+            raise TypeError("use `async with` for a network of asyncio")
+        return self._blocking
+
+
+FAREWELL_TURNS: Final = 50
+FAREWELL_SECONDS: Final = 0.005

@@ -1,0 +1,44 @@
+"""Every recipe prints what its page says, for a user without rights, with both stacks.
+
+The other side is a host with the kernel's TCP/IP and a device: ours, and for some wireguard-go.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from net.home import Home, home
+from net.recipes import Recipe, recipes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
+
+RECIPES = recipes()
+NAMES = [f"{number}-{recipe.heading}" for number, recipe in enumerate(RECIPES)]
+KERNEL_ONLY = {"The standard library's servers": "the userspace stack has connected sockets only"}
+"""What the userspace stack cannot do, and how it says so."""
+
+
+@pytest.fixture(
+    scope="module",
+    params=["holloway", pytest.param("wireguard-go", marks=pytest.mark.interop)],
+)
+def place(request: pytest.FixtureRequest) -> Iterator[Home]:
+    with home(request.param) as built:
+        built.serve_postgresql()
+        yield built
+
+
+@pytest.mark.parametrize("stack", ["kernel", "userspace"])
+@pytest.mark.parametrize("recipe", RECIPES, ids=NAMES)
+def test_a_recipe_prints_what_its_page_says(place: Home, recipe: Recipe, stack: str) -> None:
+    run = place.sh if recipe.language == "sh" else place.run
+    done = run(recipe.with_stack(stack))
+    if stack == "userspace" and recipe.heading in KERNEL_ONLY:
+        assert KERNEL_ONLY[recipe.heading] in done.stderr
+    else:
+        assert (done.stdout, done.stderr) == (recipe.prints, "")
