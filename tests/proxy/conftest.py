@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 
-@pytest.fixture(params=["kernel"])
+@pytest.fixture(params=["kernel", "userspace"])
 def stack(request: pytest.FixtureRequest) -> str:
     chosen: str = request.param
     return chosen

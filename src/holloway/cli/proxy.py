@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from holloway.errors import ConfigError, HollowayError
-from holloway.proxy.door import explain
+from holloway.proxy.door import affordable, explain
 from holloway.proxy.settings import (
     HttpPort,
     Login,
@@ -169,7 +169,7 @@ async def _serve(
     from holloway.proxy.tunnel_side import TunnelSide
 
     host, tunnel = HostSide(), TunnelSide(network)
-    proxy = Proxy(host, tunnel)
+    proxy = Proxy(host, tunnel, most=affordable(2 if network.stack == "kernel" else 3))
     stack.push_async_callback(proxy.close)
     for line in await proxy.open(settings.ports):
         log.log(logging.WARNING if line.startswith("Warning") else logging.INFO, "%s", line)

@@ -214,15 +214,16 @@ class Door:
             journal.open.pop(connection, None)
 
 
-def affordable() -> int:
-    """So many connections as there are descriptors for; asks for as many as may be had."""
+def affordable(each: int = 3) -> int:
+    """So many connections as there are descriptors for; asks for as many as may be had.
+
+    A connection has two sockets, and the userspace stack the other end of one of them.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         soft = hard
-    # Two for each connection, and as many again for the moment in which it is handed over; a few
-    # for the rest of the program.
-    return max(16, (min(soft, _MANY) - 64) // 3)
+    return max(16, (min(soft, _MANY) - _OTHERS) // each)
 
 
 def explain(error: OSError) -> str:
@@ -238,4 +239,6 @@ _HINTS: Final = {
     errno.ENOKEY: "no peer has this address in AllowedIPs",
     errno.EDESTADDRREQ: "the peer has no Endpoint, and has not called yet",
 }
-_MANY: Final = 200_000
+_MANY: Final = 65_536
+_OTHERS: Final = 128
+"""Descriptors of the rest of the program, and of a connection while it is handed to the relay."""

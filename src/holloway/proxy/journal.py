@@ -10,7 +10,7 @@ import logging
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from holloway.proxy.side import Address, show
 
@@ -66,7 +66,8 @@ class Journal:
     def fail(self, connection: Connection, kind: str, reason: object) -> None:
         """Note why a connection never reached its target; `kind` is a word for the counters."""
         self._count(connection, kind)
-        log.warning("%s: %s: %s", connection, kind, reason)
+        level = logging.INFO if kind in _HARMLESS else logging.WARNING
+        log.log(level, "%s: %s: %s", connection, kind, reason)
 
     def moved(self) -> tuple[int, int]:
         """Bytes from clients to targets, and back, of connections up to now."""
@@ -75,6 +76,9 @@ class Journal:
     def _count(self, connection: Connection, outcome: str) -> None:
         if self.open.pop(connection, True) is None:
             self.ended[connection.service, outcome] += 1
+
+
+_HARMLESS: Final = ("dropped", "gone")
 
 
 def size(number: float) -> str:
