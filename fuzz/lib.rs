@@ -1,4 +1,7 @@
-//! What the targets check: the same bodies that the plane's tests run on fewer bytes.
+//! What the targets check: the same bodies that the crates' tests run on fewer bytes.
 
 #[path = "../crates/plane/tests/pure/bodies.rs"]
 pub mod bodies;
+
+#[path = "../crates/text/tests/texts/bodies.rs"]
+pub mod texts;

@@ -36,6 +36,8 @@ __all__ = [
     "Tun",
     "Unreachable",
     "Update",
+    "blank_line",
+    "dump_answer",
     "public_key",
 ]
 
@@ -214,7 +216,7 @@ class Plane:
         peers: list[tuple[int, bytes, bytes, int, int]],
         /,
     ) -> bytes:
-        """Write the device's answer to `get=1`, without the errno line that ends it.
+        """Write the device's whole answer to `get=1`.
 
         Of each peer the brain tells its number in events, public key, preshared key (zeros for
         none), time of the latest handshake (nanoseconds since 1970) and keepalive; its endpoint,
@@ -241,24 +243,15 @@ class Peer:
     def forget_source(self) -> None:
         """Let the kernel choose the local address anew."""
 
-    def allow(self, address: bytes, cidr: int, /) -> None:
-        """Route a network of inner addresses to this peer, taking it from the one that had it.
-
-        `address` is packed, 4 or 16 bytes, host bits zero; ValueError otherwise.
-        """
-
-    def disallow(self, address: bytes, cidr: int, /) -> None:
-        """Take a network from this peer if it has it."""
-
-    def disallow_all(self) -> None: ...
     def route(self, changes: bytes, /) -> None:
-        """Make all changes of its networks at once; see `holloway.core.orders.pack`.
+        """Route networks of inner addresses to this peer, each taken from the one that had it.
 
-        Networks that are replaced by themselves cost a look. ValueError for what is not packed so.
+        All changes at once, packed as `holloway.core.orders.pack` does (ValueError otherwise).
+        Networks that are replaced by themselves cost a look.
         """
 
     def allowed(self) -> list[tuple[bytes, int]]:
-        """The networks this peer has, in the order they were allowed."""
+        """The networks this peer has, packed address and bits, in the order they came."""
 
     def traffic(self) -> tuple[int, int]:
         """Bytes received and sent, UDP payloads, handshakes included."""
@@ -480,6 +473,12 @@ class State:
 
     def dump(self, prefix: bytes, /) -> bytes:
         """Print what `wg show INTERFACE dump` does; `prefix` goes before each line."""
+
+def blank_line(text: bytes, /) -> int | None:
+    """Find the first blank line, faster than Python among so many short lines."""
+
+def dump_answer(answer: bytes, prefix: bytes, /) -> bytes:
+    """Print what `State.read(answer).dump(prefix)` does, without a `State` between (`Refused`)."""
 
 def public_key(private_key: bytes, /) -> bytes:
     """Derive a public key (X25519, RFC 7748)."""

@@ -59,7 +59,7 @@ class Tunnel:
             self._set_timer()
 
     def answer(self) -> bytes:
-        """Show the device in the words of the UAPI, without the errno line."""
+        """Write the whole answer to `get=1` of the UAPI."""
         return self._plane.answer(*self._device.known())
 
     def order(self, update: _native.Update) -> None:

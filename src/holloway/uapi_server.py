@@ -102,7 +102,7 @@ class Served(Protocol):
     """The device behind the socket."""
 
     def answer(self) -> bytes:
-        """Show it in the words of the UAPI, without the errno line."""
+        """Write the whole answer to `get=1`."""
 
     def order(self, update: Update) -> None:
         """Apply an update whole, or raise (OSError, ConfigError) and change nothing."""
@@ -201,7 +201,7 @@ class UapiConnection(asyncio.Protocol):
         if body:
             log.error("UAPI: a get has no arguments")
             return b"errno=%d\n\n" % errno.EINVAL
-        return self._device.answer() + b"errno=0\n\n"
+        return self._device.answer()
 
     def _set(self, body: bytes) -> int:
         """Apply an update whole, or log why not; the errno, 0 if it was applied."""

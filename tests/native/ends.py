@@ -11,12 +11,14 @@ import os
 import select
 import subprocess
 import time
-from ipaddress import ip_network
 from typing import TYPE_CHECKING, Self
 
 from holloway._native import Confirmed, Plane, Tun
 from holloway.core.constants import NEVER, SECOND
+from holloway.core.orders import pack
+from holloway.key import Key
 from holloway.lab import Host
+from holloway.model import AllowedIP, PeerUpdate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -133,8 +135,20 @@ class Pair:
 
 
 def allow(peer: Peer, network: str) -> None:
-    parsed = ip_network(network)
-    peer.allow(parsed.network_address.packed, parsed.prefixlen)
+    peer.route(routes(network))
+
+
+def routes(*networks: str, replace: bool = False, removed: tuple[str, ...] = ()) -> bytes:
+    """Changes of a peer's networks, as `Peer.route` takes them."""
+    change = PeerUpdate(
+        Key(bytes(32)),
+        replace_allowed_ips=replace,
+        removed_allowed_ips=tuple(map(AllowedIP.parse, removed)),
+        allowed_ips=tuple(map(AllowedIP.parse, networks)),
+    )
+    packed = pack(change)
+    assert packed is not None
+    return packed
 
 
 def ip(*command: str) -> None:

@@ -15,10 +15,12 @@ import pytest
 
 from holloway._native import Active, Confirmed, Handshake, Stale, Trouble
 from holloway.core.constants import SECOND
-from native.ends import allow, boottime, loopback_address, until
+from holloway.model import AllowedIP
+from native.ends import allow, boottime, loopback_address, routes, until
 from native.far import Far, initiation, response, stamped, udp_packet
 
 if TYPE_CHECKING:
+    from holloway._native import Peer
     from native.ends import End
 
 pytestmark = pytest.mark.root
@@ -472,10 +474,7 @@ def test_binding_and_unbinding(near: End, far: Far) -> None:
     assert far.socket.recvfrom(64)[1][1] == other
 
 
-def test_what_is_no_network_key_or_address_is_refused(near: End) -> None:
-    for address, cidr in ((bytes(3), 0), (bytes(4), 33), (b"\x0a\0\0\1", 24), (bytes(16), 129)):
-        with pytest.raises(ValueError, match="network"):
-            near.peer.allow(address, cidr)
+def test_what_is_no_key_or_address_is_refused(near: End) -> None:
     for key in (b"", bytes(31), bytes(33)):
         with pytest.raises(ValueError, match="32 bytes"):
             near.plane.peer(key)
@@ -486,11 +485,34 @@ def test_what_is_no_network_key_or_address_is_refused(near: End) -> None:
         near.peer.send_handshake(bytes(116), boottime())
 
 
-def test_allowed_networks_are_listed_in_order_and_move(near: End) -> None:
-    other = near.plane.peer(bytes(32))
-    for network in ("10.9.0.0/16", "0.0.0.0/0", "fd00::/8"):
-        allow(other, network)
-    allow(near.peer, "0.0.0.0/0")
-    assert other.allowed() == [(b"\x0a\x09\0\0", 16), (b"\xfd" + bytes(15), 8)]
-    other.disallow(b"\x0a\x09\0\0", 16)
-    assert other.allowed() == [(b"\xfd" + bytes(15), 8)]
+def test_networks_are_routed_in_one_call_and_replaced_by_themselves_without_a_change(
+    near: End,
+) -> None:
+    def names(peer: Peer) -> list[str]:
+        return [str(AllowedIP(*network)) for network in peer.allowed()]
+
+    one, other = near.plane.peer(bytes(32)), near.plane.peer(bytes(32))
+    other.route(routes("10.9.0.0/16", "0.0.0.0/0", "fd00::/8"))
+    one.route(routes("0.0.0.0/0", "10.8.0.0/16"))
+    assert names(other) == ["10.9.0.0/16", "fd00::/8"]
+    other.route(routes("10.9.0.0/16", "fd00::/8", replace=True))
+    assert names(other) == ["10.9.0.0/16", "fd00::/8"]
+    other.route(routes("fd00::/8", "10.9.0.0/16", replace=True))
+    assert names(other) == ["fd00::/8", "10.9.0.0/16"]
+    other.route(routes("10.8.0.0/16", removed=("fd00::/8", "0.0.0.0/0")))
+    assert names(other) == ["10.9.0.0/16", "10.8.0.0/16"]
+    assert names(one) == ["0.0.0.0/0"]
+    other.route(routes(replace=True))
+    assert names(other) == []
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [b"", b"\0\4", b"\0\4\x18\1\2\3", b"\0\3\0\1\2\3", b"\0\4\x18\1\2\3\4",
+     b"\0\4\x21\1\2\3\4", b"\0\4\x18\1\2\3\0\x10"],
+)  # fmt: skip
+def test_routes_that_are_not_packed_as_such_are_refused(near: End, packed: bytes) -> None:
+    peer = near.plane.peer(bytes(32))
+    with pytest.raises(ValueError, match="packed"):
+        peer.route(packed)
+    assert peer.allowed() == []

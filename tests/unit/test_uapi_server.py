@@ -20,7 +20,7 @@ class NoDevice:
     """A device that nothing is asked of."""
 
     def answer(self) -> bytes:
-        return b"listen_port=0\n"
+        return b"listen_port=0\nerrno=0\n\n"
 
     def order(self, update: Update) -> None:
         raise AssertionError("no request here sets anything")

@@ -1,4 +1,4 @@
-//! A device's answer to `get=1`: what the brain knows of each peer, and what the plane does.
+//! A device's whole answer to `get=1`: what the brain knows of each peer, and what the plane does.
 
 use holloway_plane::endpoint::Endpoint;
 use holloway_plane::plane::Plane;
@@ -48,6 +48,7 @@ pub fn answer(
         });
         write_peer(&mut out, &peer, networks);
     }
+    out.extend_from_slice(b"errno=0\n\n");
     Ok(out)
 }
 

@@ -11,6 +11,7 @@ mod plane;
 mod relay;
 mod stack;
 mod state;
+mod text;
 mod tun;
 mod update;
 mod values;
@@ -35,20 +36,11 @@ mod _native {
     #[pymodule_export]
     use crate::state::State;
     #[pymodule_export]
+    use crate::text::{blank_line, dump_answer, public_key};
+    #[pymodule_export]
     use crate::tun::Tun;
     #[pymodule_export]
     use crate::update::Update;
-
-    /// The public key of a private key.
-    #[pyfunction]
-    #[pyo3(signature = (private_key, /))]
-    fn public_key<'py>(
-        py: Python<'py>,
-        private_key: &Bound<'py, pyo3::types::PyBytes>,
-    ) -> PyResult<Bound<'py, pyo3::types::PyBytes>> {
-        let public = crate::values::key_of(private_key)?.public();
-        Ok(crate::values::key_parts(py, &public))
-    }
 
     /// `Event`, the union of the events.
     #[pymodule_init]

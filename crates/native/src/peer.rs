@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use holloway_plane::allowed_ips::Prefix;
 use holloway_plane::handle::{Agreed, Handle};
 use holloway_plane::session::Deadlines;
 use holloway_plane::{debts, gate};
@@ -37,22 +36,6 @@ impl Peer {
 
     fn forget_source(&self) {
         self.0.forget_source();
-    }
-
-    #[pyo3(signature = (address, cidr, /))]
-    fn allow(&self, address: &[u8], cidr: u32) -> PyResult<()> {
-        self.0.allow(prefix(address, cidr)?);
-        Ok(())
-    }
-
-    #[pyo3(signature = (address, cidr, /))]
-    fn disallow(&self, address: &[u8], cidr: u32) -> PyResult<()> {
-        self.0.disallow(prefix(address, cidr)?);
-        Ok(())
-    }
-
-    fn disallow_all(&self) {
-        self.0.disallow_all();
     }
 
     #[pyo3(signature = (changes, /))]
@@ -184,11 +167,4 @@ pub fn address(packed: &[u8]) -> Option<IpAddr> {
             .ok()
             .map(|bytes| Ipv6Addr::from(bytes).into()),
     }
-}
-
-fn prefix(packed: &[u8], cidr: u32) -> PyResult<Prefix> {
-    address(packed)
-        .zip(u8::try_from(cidr).ok())
-        .and_then(|(address, cidr)| Prefix::new(address, cidr))
-        .ok_or_else(|| PyValueError::new_err("not a network: address length, bits or host bits"))
 }

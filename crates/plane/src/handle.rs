@@ -68,21 +68,6 @@ impl Handle {
         self.peer.forget_source();
     }
 
-    /// Route inner addresses to this peer.
-    pub fn allow(&self, prefix: Prefix) {
-        self.shared.routes.write().insert(prefix, &self.peer);
-    }
-
-    /// Route them there no more, if this peer has them.
-    pub fn disallow(&self, prefix: Prefix) {
-        self.shared.routes.write().remove(prefix, self.id());
-    }
-
-    /// Route nothing there.
-    pub fn disallow_all(&self) {
-        self.shared.routes.write().remove_owner(self.id());
-    }
-
     /// Route nothing there if `replace`; then `removed` there no more, if this peer has them; then
     /// `added`. What is so already costs a look, and holds up no packet.
     pub fn route(&self, replace: bool, removed: &[Prefix], added: &[Prefix]) {
@@ -102,7 +87,7 @@ impl Handle {
         }
     }
 
-    /// What is routed there, in order of `allow`.
+    /// What is routed there, in the order it came.
     #[must_use]
     pub fn allowed(&self) -> Vec<Prefix> {
         self.shared.routes.read().owned_by(self.id())
@@ -239,7 +224,7 @@ impl Handle {
 
     /// Leave every table.
     pub fn remove(&self) {
-        self.disallow_all();
+        self.shared.routes.write().remove_owner(self.id());
         self.erase();
         let _ = self.peer.take_staged();
         let _ = self.peer.unwatch();

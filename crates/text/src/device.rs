@@ -55,4 +55,13 @@ impl Peer {
             protocol_version: 1,
         }
     }
+    /// Become another peer, of which nothing is known yet, in the same memory.
+    pub fn renew(&mut self, public_key: Key) {
+        let mut allowed_ips = std::mem::take(&mut self.allowed_ips);
+        allowed_ips.clear();
+        *self = Self {
+            allowed_ips,
+            ..Self::new(public_key)
+        };
+    }
 }

@@ -3,6 +3,8 @@
 use crate::device::{Device, Peer};
 use crate::key::Key;
 use crate::number::{write_decimal, write_hexadecimal};
+use crate::refusal::Refusal;
+use crate::uapi::get::parse_each;
 
 /// A peer's line without its endpoint and its allowed IPs, about.
 const LINE: usize = 200;
@@ -11,26 +13,46 @@ const LINE: usize = 200;
 #[must_use]
 pub fn dump(device: &Device, prefix: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(LINE * (device.peers.len() + 1));
-    out.extend_from_slice(prefix);
-    let public = device.private_key.as_ref().map(Key::public);
-    write_key(&mut out, device.private_key.as_ref());
-    out.push(b'\t');
-    write_key(&mut out, public.as_ref());
-    out.push(b'\t');
-    write_decimal(&mut out, device.listen_port.into());
-    out.push(b'\t');
-    if device.fwmark == 0 {
-        out.extend_from_slice(b"off");
-    } else {
-        out.extend_from_slice(b"0x");
-        write_hexadecimal(&mut out, device.fwmark);
-    }
-    out.push(b'\n');
+    write_device(&mut out, device, prefix);
     for peer in &device.peers {
         out.extend_from_slice(prefix);
         write_peer(&mut out, peer);
     }
     out
+}
+
+/// Print the device that an answer to `get=1` shows, without a `Device` between.
+pub fn dump_answer(answer: &[u8], prefix: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let mut out = Vec::with_capacity(answer.len() / 3);
+    let device = parse_each(answer, |device, peer| {
+        if out.is_empty() {
+            write_device(&mut out, device, prefix);
+        }
+        out.extend_from_slice(prefix);
+        write_peer(&mut out, peer);
+    })?;
+    if out.is_empty() {
+        write_device(&mut out, &device, prefix);
+    }
+    Ok(out)
+}
+
+fn write_device(out: &mut Vec<u8>, device: &Device, prefix: &[u8]) {
+    out.extend_from_slice(prefix);
+    let public = device.private_key.as_ref().map(Key::public);
+    write_key(out, device.private_key.as_ref());
+    out.push(b'\t');
+    write_key(out, public.as_ref());
+    out.push(b'\t');
+    write_decimal(out, device.listen_port.into());
+    out.push(b'\t');
+    if device.fwmark == 0 {
+        out.extend_from_slice(b"off");
+    } else {
+        out.extend_from_slice(b"0x");
+        write_hexadecimal(out, device.fwmark);
+    }
+    out.push(b'\n');
 }
 
 fn write_peer(out: &mut Vec<u8>, peer: &Peer) {

@@ -24,5 +24,8 @@ class Found(Control, Protocol):
     def state(self) -> State:
         """Like `get`."""
 
+    def dump(self) -> bytes:
+        """Like `get`, printed as `wg show INTERFACE dump` does."""
+
     def order(self, update: Update) -> None:
         """Like `set`."""

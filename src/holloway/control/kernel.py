@@ -55,6 +55,10 @@ class Link:
 
         return state_of(self.get())
 
+    def dump(self) -> bytes:
+        """Like `get`, printed as `wg show` does its dump."""
+        return self.state().dump(b"")
+
     def order(self, update: Update) -> None:
         """Like `set`, of the codec's value."""
         from holloway.text.views import device_update_of

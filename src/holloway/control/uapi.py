@@ -12,11 +12,13 @@ import stat
 
 TYPE_CHECKING = False  # without `typing`, which takes 6 ms to load
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Final
+    from collections.abc import Callable, Iterator
+    from typing import Final, TypeVar
 
     from holloway.model import Device, DeviceUpdate
     from holloway.text.codec import State, Update
+
+    Read = TypeVar("Read")
 
 DIRECTORY: Final = "/var/run/wireguard"
 SUFFIX: Final = ".sock"
@@ -69,7 +71,18 @@ class Socket:
 
     def state(self) -> State:
         """Ask the device; raises `OSError`."""
-        from holloway.text.codec import UapiError, read_answer
+        from holloway.text.codec import read_answer
+
+        return self._asked(read_answer)
+
+    def dump(self) -> bytes:
+        """Ask the device, and print it as `wg show` does its dump; raises `OSError`."""
+        from holloway.text.codec import dump_answer
+
+        return self._asked(dump_answer)
+
+    def _asked(self, read: Callable[[bytes], Read]) -> Read:
+        from holloway.text.codec import UapiError
 
         answer = self._transact(b"get=1\n\n")
         # In an answer to get, the number is positive (ipc-uapi.h of wireguard-tools).
@@ -78,7 +91,7 @@ class Socket:
             raise _protocol_error()
         _raise(status)
         try:
-            return read_answer(answer)
+            return read(answer)
         except UapiError as error:
             raise OSError(error.errno, os.strerror(error.errno)) from error
 
@@ -118,7 +131,7 @@ class Socket:
             connection.close()
 
     def _transact(self, request: bytes) -> bytes:
-        """Send one request; return its answer up to the blank line that ends it."""
+        """Send one request; return its answer."""
         connection = _connect(_path(self.name))
         try:
             # A device may refuse before it has read all, and say why.
@@ -132,16 +145,20 @@ class Socket:
 
 
 def _receive(connection: _socket.socket) -> bytes:
+    """Receive an answer; what follows its blank line is cut off, the blank line perhaps not."""
+    from holloway.text.codec import blank_line
+
     pieces: list[bytes] = []
-    tail = b"\n"  # so that an answer that begins with a blank line is at its end
-    while b"\n\n" not in tail:
+    length, last = 0, b"\n"  # so that an answer that begins with a blank line is at its end
+    while True:
         piece = _piece(connection)
+        end = 0 if last == piece[:1] == b"\n" else blank_line(piece)
         pieces.append(piece)
-        tail = tail[-1:] + piece
+        if end is not None:
+            break
+        length, last = length + len(piece), piece[-1:]
     answer = b"".join(pieces)
-    if answer.startswith(b"\n"):
-        return b"\n"
-    return answer[: answer.index(b"\n\n") + 1]
+    return answer if length + end + 1 == len(answer) else answer[: length + end]
 
 
 def _piece(connection: _socket.socket) -> bytes:

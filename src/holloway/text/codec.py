@@ -8,14 +8,24 @@ from __future__ import annotations
 
 import errno
 
-from holloway._native import Refused, State, Update
+from holloway._native import Refused, State, Update, blank_line
+from holloway._native import dump_answer as _dump_answer
 from holloway.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from holloway.text.values import Resolver
 
-__all__ = ["State", "UapiError", "Update", "read_answer", "read_configuration", "read_request"]
+__all__ = [
+    "State",
+    "UapiError",
+    "Update",
+    "blank_line",
+    "dump_answer",
+    "read_answer",
+    "read_configuration",
+    "read_request",
+]
 
 
 class UapiError(ConfigError):
@@ -32,6 +42,14 @@ def read_answer(answer: bytes) -> State:
     """Read a device's answer to get; raises `UapiError`, always EPROTO: the fault is its own."""
     try:
         return State.read(answer)
+    except Refused as refused:
+        raise _uapi_error(refused) from None
+
+
+def dump_answer(answer: bytes) -> bytes:
+    """Print an answer to get as `wg show INTERFACE dump` does; raises `UapiError` likewise."""
+    try:
+        return _dump_answer(answer, b"")
     except Refused as refused:
         raise _uapi_error(refused) from None
 

@@ -14,7 +14,15 @@ const NO_KEY: &[u8] = &[b'0'; 64];
 
 /// Read an answer up to its first blank line; unknown keys are passed over, as wg(8) does.
 pub fn parse(answer: &[u8]) -> Result<Device, Refusal> {
-    let (mut device, mut peer) = (Device::default(), None);
+    let mut peers = Vec::new();
+    let device = parse_each(answer, |_, peer| peers.push(peer.clone()))?;
+    Ok(Device { peers, ..device })
+}
+
+/// Like `parse`, with each peer handed to `take` as it is read, beside its device; the device that
+/// is returned has none. Where the answer is refused, what was taken is to be forgotten.
+pub fn parse_each(answer: &[u8], mut take: impl FnMut(&Device, &Peer)) -> Result<Device, Refusal> {
+    let (mut device, mut peer) = (Device::default(), None::<Peer>);
     let mut rest = answer;
     let mut line = 0;
     while !rest.is_empty() {
@@ -28,19 +36,23 @@ pub fn parse(answer: &[u8]) -> Result<Device, Refusal> {
         let (name, Some(value)) = split_once(text, b'=') else {
             return Err(Refusal::language(line, "no `=' in the line"));
         };
-        let read = if name == PUBLIC_KEY {
-            key(value).map(|key| device.peers.extend(peer.replace(Peer::new(key))))
-        } else if let Some(peer) = &mut peer {
-            read_peer(peer, name, value)
-        } else {
-            read_device(&mut device, name, value)
+        let read = match &mut peer {
+            _ if name == PUBLIC_KEY => key(value).map(|key| match &mut peer {
+                Some(peer) => {
+                    take(&device, peer);
+                    peer.renew(key);
+                }
+                None => peer = Some(Peer::new(key)),
+            }),
+            Some(peer) => read_peer(peer, name, value),
+            None => read_device(&mut device, name, value),
         };
         read.map_err(|reason| Refusal {
             kind: Kind::Language, // the fault is the device's
             ..Refusal::value(line, name, reason)
         })?;
     }
-    device.peers.extend(peer);
+    peer.iter().for_each(|peer| take(&device, peer));
     Ok(device)
 }
 

@@ -14,6 +14,12 @@ use crate::refusal::Reason;
 /// The line that begins a peer.
 const PUBLIC_KEY: &[u8] = b"public_key";
 
+/// Where the first blank line is, which ends a request or an answer.
+#[must_use]
+pub fn blank_line(text: &[u8]) -> Option<usize> {
+    memchr::memmem::find(text, b"\n\n").map(|place| place + 1)
+}
+
 fn key(text: &[u8]) -> Result<Key, Reason> {
     Key::from_hex(text).ok_or_else(|| b"not a key of 64 hexadecimal digits".to_vec())
 }

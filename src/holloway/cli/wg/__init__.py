@@ -31,6 +31,13 @@ NO_NAMES = {"all", "interfaces", "--json", "--names", "--watch"}
 """What may stand in an interface's place after `show`."""
 
 
+def run() -> None:
+    """Be the command `wg`. It ends with what is loaded in place: to take that apart takes 3 ms."""
+    status = main()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run `wg` with the arguments after its name; returns the exit status."""
     arguments = sys.argv[1:] if argv is None else argv

@@ -1,8 +1,6 @@
 """`python -m holloway.cli.wg`."""
 
-import sys
-
-from holloway.cli.wg import main
+from holloway.cli.wg import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -9,8 +9,8 @@ from holloway.control import find
 def dump(interface: str) -> int:
     """Print a device for programs; returns the exit status."""
     try:
-        state = find(interface).state()
+        printed = find(interface).dump()
     except OSError as problem:
         return fail(f"Unable to access interface: {reason(problem)}")
-    print_bytes(state.dump(b""))
+    print_bytes(printed)
     return 0

@@ -1,0 +1,4 @@
+//! See `texts::answer`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::texts::answer(bytes));
