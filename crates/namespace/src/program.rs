@@ -37,12 +37,12 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     match prepare(&order) {
         Err(Failure { step, errno }) => {
             let reason = io::Error::from_raw_os_error(errno);
-            eprintln!("holloway run: {step}: {reason}");
+            eprintln!("holloway run: {step}: {}", words(&reason));
             ExitCode::from(OWN_FAILURE)
         }
         Ok(()) => {
             let Err(error) = become_command(&order.command);
-            eprintln!("holloway run: {name}: {error}");
+            eprintln!("holloway run: {name}: {}", words(&error));
             ExitCode::from(if error.kind() == ErrorKind::NotFound {
                 NOT_FOUND
             } else {
@@ -115,6 +115,15 @@ fn bind_over(file: &str, place: &'static str) -> Result<(), Failure> {
 
 fn become_command(command: &[OsString]) -> Result<Infallible, io::Error> {
     Err(Command::new(&command[0]).args(&command[1..]).exec())
+}
+
+/// The system's words for an error, without its number.
+fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error ")
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// Capabilities that a file may give to its program (`ping` on many systems), in this network only.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-USAGE = "Usage: holloway {demo | lab | log | proxy | qr | help | version}"
+USAGE = "Usage: holloway {demo | lab | log | proxy | qr | run | shell | help | version}"
 HELP = f"""{USAGE}
 
 WireGuard, whole, in Python. The interface is set up with wg(8) and wg-quick(8), which come
@@ -19,6 +19,8 @@ Commands:
   qr        show a configuration as a QR code, for a phone: holloway qr --help
   log       show or change how much a running device says, or follow it
   proxy     SOCKS5, HTTP and port forwards into a tunnel, without root: holloway proxy --help
+  run       any program inside a tunnel, without root: holloway run --help
+  shell     the same for your shell
   help      show this text
   version   show the version
 
@@ -26,6 +28,7 @@ Examples:
   sudo holloway demo
   wg genkey | tee private.key | wg pubkey
   sudo wg-quick up wg0
+  holloway run laptop.conf -- curl http://10.10.10.5/
 """
 
 
@@ -53,6 +56,14 @@ def main(argv: list[str] | None = None) -> int:
             from holloway.cli.proxy import main as proxy
 
             return proxy(words)
+        case ["run", *words]:
+            from holloway.cli.run import main as run
+
+            return run(words)
+        case ["shell", *words]:
+            from holloway.cli.run import shell
+
+            return shell(words)
         case ["help" | "-h" | "--help"]:
             print(HELP, end="")
             return 0

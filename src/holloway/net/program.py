@@ -1,0 +1,102 @@
+"""Any program inside a network: how it is started there, and whom it asks for names.
+
+`holloway-namespace run` enters the private namespace and becomes the program, so that it is the
+child of whoever starts it. Used by `holloway run`; knows no terminal and no arguments of ours.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from holloway.net.namespace import PROGRAM
+from holloway.net.resolve import is_numeric
+from holloway.net.routes import Routes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from holloway.net.network import Network
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvConf:
+    """The resolv.conf of a program; `note` is what its user should know of it."""
+
+    text: str
+    note: str | None = None
+
+
+def command_inside(
+    network: Network, command: Sequence[str], resolv_conf: ResolvConf, end: signal.Signals
+) -> tuple[list[str], int]:
+    """Wrap a command so that it runs inside; the wrapper has to inherit the descriptor returned.
+
+    `network` has the kernel's stack. The command gets `end` when this process ends before it.
+    Exit status 127 and 126 say that it was not found or cannot be run, 125 that the wrapper failed.
+    """
+    assert network.helper is not None
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, resolv_conf.text.encode(errors="surrogateescape"))
+    finally:
+        os.close(writing)
+    numbers = (network.helper, os.getpid(), int(end), reading)
+    return [str(PROGRAM), "run", *map(str, numbers), *command], reading
+
+
+def resolv_conf(network: Network) -> ResolvConf:
+    """The name servers of the configuration, or the system's where it has none."""
+    if not network.name_servers:
+        return _of_system(network, _system_text())
+    lines = [f"# {network.name}: DNS of the configuration"]
+    lines += [f"nameserver {server}" for server in network.name_servers]
+    domains = [domain for domain in network.search_domains if not domain.startswith("~")]
+    if domains:
+        lines.append(f"search {' '.join(domains)}")
+    return ResolvConf("".join(f"{line}\n" for line in lines))
+
+
+def _of_system(network: Network, text: str) -> ResolvConf:
+    servers = _servers(text)
+    routes = Routes(network.device)
+    lost = [server for server in servers if routes.find(server.partition("%")[0]) is None]
+    says = f"DNS is not set: names are asked of the system's {', '.join(servers)}"
+    if not servers:
+        note = "DNS is not set, nor has the system a name server: names will not be found"
+    elif lost == servers:
+        note = f"{says}, which no peer has in AllowedIPs: names will not be found"
+    else:
+        note = f"{says}, through the tunnel"
+    return ResolvConf(text[:MOST_TEXT], note)
+
+
+def _system_text() -> str:
+    """The system's resolv.conf; behind a resolver of its own, that one's servers."""
+    text = _read(SYSTEM)
+    servers = _servers(text)
+    if servers and all(ip_address(server.partition("%")[0]).is_loopback for server in servers):
+        return _read(BEHIND_RESOLVED) or text
+    return text
+
+
+def _servers(text: str) -> list[str]:
+    words = [line.split() for line in text.splitlines()]
+    named = [each[1] for each in words if len(each) > 1 and each[0] == "nameserver"]
+    return [server for server in named if is_numeric(server.partition("%")[0])]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return ""
+
+
+SYSTEM: Final = Path("/etc/resolv.conf")
+BEHIND_RESOLVED: Final = Path("/run/systemd/resolve/resolv.conf")
+MOST_TEXT: Final = 1 << 15  # less than a pipe holds

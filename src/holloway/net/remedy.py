@@ -1,0 +1,93 @@
+"""What allows a private namespace on a system that forbids it: the commands, for this very system.
+
+The reasons differ and look alike: a limit, a switch of Debian's kernel, AppArmor on Ubuntu, a
+container. Reads them from /proc through a function that a test can replace; changes nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from holloway.net.errors import FIND_PROGRAM
+from holloway.net.namespace import PROGRAM
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from holloway.net.errors import NoNamespace
+
+PROFILE: Final = """\
+# Lets Holloway's launcher, and what it starts, make user namespaces where
+# kernel.apparmor_restrict_unprivileged_userns forbids them (Ubuntu 23.10 and newer).
+# As /etc/apparmor.d/holloway-namespace it is loaded at boot, and at once by
+#   sudo apparmor_parser -r /etc/apparmor.d/holloway-namespace
+
+abi <abi/4.0>,
+include <tunables/global>
+
+profile holloway-namespace {path} flags=(unconfined) {{
+  userns,
+
+  include if exists <local/holloway-namespace>
+}}
+"""
+
+
+def apparmor_profile(path: str = str(PROGRAM)) -> str:
+    """The profile for a launcher, here the one of this installation."""
+    return PROFILE.format(path=f'"{path}"' if " " in path else path)
+
+
+def remedy(error: NoNamespace, read: Callable[[str], str] | None = None) -> str:
+    """Say what to do, in lines; empty where that is not known."""
+    read = read or _read
+    if error.step == FIND_PROGRAM:
+        return INSTALL
+    if error.step == "open /dev/net/tun":
+        return CONTAINER_TUN if _is_container(read) else TUN
+    if read("/proc/sys/user/max_user_namespaces") == "0" or error.errno == errno.ENOSPC:
+        return SWITCH.format(what="A limit of none is", setting="user.max_user_namespaces=15000")
+    if error.errno not in {errno.EPERM, errno.EACCES}:
+        return ""
+    if read("/proc/sys/kernel/unprivileged_userns_clone") == "0":
+        setting = "kernel.unprivileged_userns_clone=1"
+        return SWITCH.format(what="A switch of Debian's kernel is", setting=setting)
+    if read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
+        return APPARMOR
+    return CONTAINER if _is_container(read) else ""
+
+
+def _is_container(read: Callable[[str], str]) -> bool:
+    """Whether a filter of system calls is upon us, as container engines lay it."""
+    lines = read("/proc/self/status").splitlines()
+    return "Seccomp:\t2" in lines
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+SWITCH: Final = """\
+{what} in force. An administrator lifts it, now and for every start:
+  sudo sysctl -w {setting}
+  echo {setting} | sudo tee /etc/sysctl.d/60-user-namespaces.conf"""
+APPARMOR: Final = """\
+AppArmor lets only programs that have a profile use them. An administrator gives Holloway's one:
+  holloway run --apparmor-profile | sudo tee /etc/apparmor.d/holloway-namespace
+  sudo apparmor_parser -r /etc/apparmor.d/holloway-namespace"""
+CONTAINER: Final = """\
+A container's filter of system calls forbids them. Start the container with
+  --security-opt seccomp=unconfined --device /dev/net/tun"""
+CONTAINER_TUN: Final = """\
+A container has it if it is started with
+  --device /dev/net/tun"""
+TUN: Final = """\
+An administrator loads the module:
+  sudo modprobe tun"""
+INSTALL: Final = """\
+It is part of Holloway's wheels for Linux; in a checkout `make build` builds it."""
