@@ -6,6 +6,7 @@
 #   make bench   side by side with other implementations (as root; BENCH=--quick for a glance)
 #   make report  the benchmark's page, picture and the README's ratios, from docs/benchmarks/results.json
 #   make bench-configuration   wg with 10,000 peers beside the original on wireguard-go (as root)
+#   make transfer    GB gigabytes both ways at once: equal hashes, nothing out of order (as root)
 #   make soak    traffic both ways for SOAK_SECONDS (as root)
 #   make format  put the code in its form
 #   make fuzz    each fuzz target for FUZZ_SECONDS (nightly Rust)
@@ -16,6 +17,7 @@ BIN := $(VENV)/bin
 FUZZ_SECONDS ?= 60
 BENCH ?=
 SOAK_SECONDS ?= 600
+GB ?= 10
 LAUNCHER := src/holloway/net/holloway-namespace
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
@@ -83,6 +85,10 @@ bench-configuration: build
 	@scripts/debian-packages wireguard-tools
 	@scripts/peers
 	$(BIN)/python bench/configuration.py $(BENCH)
+
+transfer: build
+	@scripts/debian-packages wireguard-tools
+	$(BIN)/python bench/transfer.py --gigabytes $(GB)
 
 soak: build
 	@scripts/debian-packages wireguard-tools iperf3

@@ -45,19 +45,20 @@ class Tunnel:
 
     def __init__(self, device: str, stack: ExitStack, other: str = "") -> None:
         self.device = device
+        self.devices = (device, other or device)
         self.hosts = [stack.enter_context(Host(name)) for name in ("left", "right")]
         join(*self.hosts)
         self.keys = [self.key_pair() for _ in self.hosts]
         for number, host in enumerate(self.hosts, 1):
             host.run("ip", "address", "add", f"10.99.0.{number}/24", "dev", "eth0")
-            start_contestant(host, CONTESTANTS[other or device if number > 1 else device])
+            start_contestant(host, CONTESTANTS[self.devices[number - 1]])
             host.write("/run/key", self.keys[number - 1].private)
             self.wg(number, "set", "wg0", "private-key", "/run/key", "listen-port", "51820")
             self.add_peer(number)
             host.run("ip", "address", "add", f"10.98.0.{number}/24", "dev", "wg0")
             host.run("ip", "address", "add", f"fd98::{number}/64", "dev", "wg0", "nodad")
             host.run("ip", "link", "set", "wg0", "mtu", "1420", "up")
-        self.hosts[0].run("ping", "-c", "1", "-W", "5", "10.98.0.2")
+        self.hosts[0].run("ping", "-c", "2", "-W", "10", "10.98.0.2")
 
     def key_pair(self) -> KeyPair:
         private = self.hosts[0].run(WG["original"], "genkey").stdout.strip()

@@ -13,6 +13,11 @@ import socket
 import sys
 import time
 
+from bad_road import bad_road
+from datagrams import datagrams_receive, datagrams_send
+
+__all__ = ["bad_road", "datagrams_receive", "datagrams_send"]
+
 CHUNK = 1 << 20
 
 
@@ -23,7 +28,7 @@ def tcp_receive(address: str, port: str) -> None:
         print("ready", flush=True)
         listener.settimeout(20)
         connection, _ = listener.accept()
-    digest, total, buffer = hashlib.blake2b(), 0, bytearray(CHUNK)
+    digest, total, buffer = hashlib.sha256(), 0, bytearray(CHUNK)
     connection.settimeout(30)
     with connection:
         while got := connection.recv_into(buffer):
@@ -35,7 +40,7 @@ def tcp_receive(address: str, port: str) -> None:
 def tcp_send(address: str, port: str, megabytes: str) -> None:
     """Send pseudo-random data and hash it."""
     print("ready", flush=True)
-    digest, source = hashlib.blake2b(), random.Random(1)
+    digest, source = hashlib.sha256(), random.Random(1)
     chunk = source.randbytes(CHUNK)
     with socket.create_connection((address, int(port)), timeout=30) as connection:
         for number in range(int(megabytes)):
@@ -43,6 +48,20 @@ def tcp_send(address: str, port: str, megabytes: str) -> None:
             digest.update(piece)
             connection.sendall(piece)
     print(json.dumps({"bytes": int(megabytes) * CHUNK, "hash": digest.hexdigest()}))
+
+
+def tcp_send_for(address: str, port: str, seconds: str) -> None:
+    """Send pseudo-random data for some time and hash it."""
+    print("ready", flush=True)
+    digest, chunk, total = hashlib.sha256(), random.Random(1).randbytes(CHUNK), 0
+    end = time.monotonic() + float(seconds)
+    with socket.create_connection((address, int(port)), timeout=30) as connection:
+        while time.monotonic() < end:
+            piece = total.to_bytes(8, "big") + chunk[8 : CHUNK >> 4]
+            digest.update(piece)
+            connection.sendall(piece)
+            total += len(piece)
+    print(json.dumps({"bytes": total, "hash": digest.hexdigest()}))
 
 
 def udp_receive(address: str, port: str, seconds: str) -> None:

@@ -1,0 +1,97 @@
+//! A long road between two peers: delays every datagram and loses some, for kernels without netem.
+//!
+//!     road LISTEN REMOTE DELAY_MS LOST        (LOST of a thousand, each way)
+//!
+//! One peer sends to LISTEN; the other, REMOTE, sees the road's own address. Two threads a direction:
+//! one receives, one waits until what it has is due.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Datagrams under way in a direction, at most; what comes then is lost.
+const LENGTH: usize = 1 << 15;
+
+type Datagram = (Instant, Vec<u8>);
+
+unsafe extern "C" {
+    fn setsockopt(fd: i32, level: i32, name: i32, value: *const i32, length: u32) -> i32;
+}
+
+/// Bind a socket with room for bursts.
+fn bind(address: &str) -> UdpSocket {
+    const SOL_SOCKET: i32 = 1;
+    const SO_SNDBUFFORCE: i32 = 32;
+    const SO_RCVBUFFORCE: i32 = 33;
+    let socket = UdpSocket::bind(address).expect("the address is free");
+    let size: i32 = 16 << 20;
+    for option in [SO_SNDBUFFORCE, SO_RCVBUFFORCE] {
+        // SAFETY: the descriptor is open, and the value lives through the call.
+        unsafe { setsockopt(socket.as_raw_fd(), SOL_SOCKET, option, &raw const size, 4) };
+    }
+    socket
+}
+
+/// Take what comes, remember from whom, and let all but the lost ones go on.
+fn receive(
+    socket: &UdpSocket,
+    sender: &OnceLock<SocketAddr>,
+    delay: Duration,
+    lost: u64,
+    way: &SyncSender<Datagram>,
+) {
+    let mut chance: u64 = 0x9E37_79B9_7F4A_7C15 ^ lost;
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        // An error is that of an earlier datagram, which met nobody.
+        let Ok((length, address)) = socket.recv_from(&mut buffer) else {
+            continue;
+        };
+        sender.get_or_init(|| address);
+        chance ^= chance << 13;
+        chance ^= chance >> 7;
+        chance ^= chance << 17;
+        if (chance >> 11) % 1000 >= lost {
+            let _ = way.try_send((Instant::now() + delay, buffer[..length].to_vec()));
+        }
+    }
+}
+
+fn send(socket: &UdpSocket, target: &OnceLock<SocketAddr>, way: &Receiver<Datagram>) {
+    for (due, bytes) in way {
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        if let Some(target) = target.get() {
+            let _ = socket.send_to(&bytes, target);
+        }
+    }
+}
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let [listen, remote, delay, lost] = words.as_slice() else {
+        panic!("road LISTEN REMOTE DELAY_MS LOST");
+    };
+    let delay = Duration::from_micros((delay.parse::<f64>().expect("a number") * 1000.0) as u64);
+    let lost: u64 = lost.parse().expect("a number");
+    let near = Arc::new((bind(listen), OnceLock::new()));
+    let far = Arc::new((bind("0.0.0.0:0"), OnceLock::new()));
+    far.1
+        .set(remote.parse().expect("an address"))
+        .expect("it is empty");
+    let mut threads = Vec::new();
+    for (one, other) in [(&near, &far), (&far, &near)] {
+        let (give, take) = sync_channel(LENGTH);
+        let (from, to) = (Arc::clone(one), Arc::clone(other));
+        threads.push(thread::spawn(move || {
+            receive(&from.0, &from.1, delay, lost, &give)
+        }));
+        threads.push(thread::spawn(move || send(&to.0, &to.1, &take)));
+    }
+    println!("ready");
+    for thread in threads {
+        let _ = thread.join();
+    }
+}
