@@ -18,7 +18,7 @@ import asyncssh
 import pytest
 
 from net.pair import FIRST
-from proxy.far import PAGE, SSH_PORT, descriptors, far
+from proxy.far import PAGE, SSH_PORT, children, descriptors, far
 from proxy.proxied import all_of, becomes, say
 
 if TYPE_CHECKING:
@@ -222,6 +222,22 @@ def test_it_ends_when_asked_to(tmp_path: Path, number: signal.Signals) -> None:
             proxy.process.send_signal(number)
             async with asyncio.timeout(10):
                 assert await proxy.process.wait() == 0
+
+    asyncio.run(run())
+
+
+def test_it_ends_with_the_reason_when_its_helper_is_killed(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with (
+            far(tmp_path) as there,
+            there.proxy("--socks5", "0", "--stack", "kernel", lines=3) as proxy,
+        ):
+            for child in children(proxy.process.pid):
+                os.kill(child, signal.SIGKILL)
+            async with asyncio.timeout(10):
+                assert await proxy.process.wait() == 1
+            await proxy.reading
+            assert proxy.said[-1].startswith("holloway proxy: ")
 
     asyncio.run(run())
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import socket
 import struct
 
 import pytest
 
-from holloway.proxy.settings import ForwardPort, Socks5Port
+from holloway.proxy.settings import ForwardPort, HttpPort, Login, Socks5Port
 from holloway.proxy.side import HostSide
 from proxy.proxied import (
     HERE,
@@ -25,6 +26,8 @@ from proxy.proxied import (
 )
 
 OPEN = Socks5Port(HERE)
+LOGIN = Login("me", "pw")
+CLOSED = Socks5Port(HERE, LOGIN)
 
 
 def sockets() -> set[str]:
@@ -220,5 +223,74 @@ def test_a_udp_forward_keeps_its_clients_apart_until_they_are_silent() -> None:
             for transport, _ in clients:
                 transport.close()
         far.close()
+
+    asyncio.run(run())
+
+
+def test_a_udp_forward_without_a_host_serves_both_families() -> None:
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        far, _ = await loop.create_datagram_endpoint(EchoDatagrams, local_addr=HERE)
+        target = far.get_extra_info("sockname")
+        async with proxied() as there:
+            [line] = await there.proxy.open([ForwardPort(("", 0), target, is_udp=True)])
+            port = int(line.partition(" leads")[0].rpartition(":")[2])
+            for host in ("127.0.0.1", "::1"):
+                transport, inbox = await loop.create_datagram_endpoint(
+                    Inbox, remote_addr=(host, port)
+                )
+                transport.sendto(b"hello")
+                assert await asyncio.wait_for(inbox.received.get(), 10) == b"echo hello"
+                transport.close()
+        far.close()
+
+    asyncio.run(run())
+
+
+PIECES = [
+    b"\x05\x01\x00",
+    b"\x05\x02\x00\x02",
+    b"\x01\x02me\x02pw",
+    b"\x05\x01\x00\x01\x7f\0\0\x01\0\x01",
+    b"\x05\x03\x00\x01\0\0\0\0\0\0",
+    b"\x05\x01\x00\x05\x01\x00\x01\x7f\0\0\x01\0\x01",
+    b"CONNECT 127.0.0.1:1 HTTP/1.1\r\n\r\n",
+    b"CONNECT 127.0.0.1:1 HTTP/1.1\r\n",
+    b"GET http://127.0.0.1:1/",
+    b" HTTP/1.1\r\n",
+    b"Content-Length: 5\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"\r\n",
+    b"5\r\nhello\r\n",
+]
+
+
+def test_nonsense_of_all_kinds_is_understood_as_such_and_breaks_nothing() -> None:
+    async def run() -> None:
+        chance = random.Random(5)
+        failures: list[dict[str, object]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, about: failures.append(about))
+        before = sockets()
+        async with proxied(OPEN, CLOSED, HttpPort(HERE), HttpPort(HERE, LOGIN)) as there:
+
+            async def visit(number: int) -> None:
+                reader, writer = await there.open(door=number % 4)
+                for _ in range(chance.randrange(6)):
+                    piece = chance.choice([*PIECES, chance.randbytes(chance.randrange(1, 40))])
+                    writer.write(piece[: chance.randrange(1, 80)])
+                    await asyncio.sleep(0)
+                with contextlib.suppress(OSError):
+                    writer.write_eof()
+                with contextlib.suppress(OSError):
+                    await asyncio.wait_for(reader.read(), 10)
+                writer.close()
+
+            for _ in range(10):
+                await asyncio.gather(*(visit(number) for number in range(40)))
+            await there.ends(400)
+            outcomes = {outcome for _, outcome in there.proxy.journal.ended}
+            assert {"misunderstood", "refused", "unreachable"} <= outcomes
+        assert failures == []
+        assert await becomes(lambda: sockets() == before)
 
     asyncio.run(run())

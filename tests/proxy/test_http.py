@@ -190,3 +190,14 @@ def test_a_client_is_told_why_not(request_: bytes, status: int) -> None:
             await there.ends(1)
 
     asyncio.run(run())
+
+
+def test_a_refusal_is_heard_by_a_client_that_is_still_sending() -> None:
+    async def run() -> None:
+        async with proxied(CLOSED) as there:
+            body = bytes(1 << 20)
+            request = b"POST http://127.0.0.1:1/ HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body)
+            answer = await all_of(await there.open(), request + body)
+            assert answer.startswith(b"HTTP/1.1 407 ")
+
+    asyncio.run(run())

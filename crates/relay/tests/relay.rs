@@ -253,6 +253,35 @@ fn what_is_no_socket_ends_at_once_with_its_error() {
 }
 
 #[test]
+fn a_hundred_pairs_at_once_each_keep_their_own_bytes() {
+    let relay = Relay::new().unwrap();
+    thread::scope(|scope| {
+        for seed in 0..100_usize {
+            let (client, server, _) = joined(&relay, None);
+            let sent: Vec<u8> = pattern(7 + seed * 2029);
+            scope.spawn(move || {
+                let mut at = 0;
+                // In pieces of many sizes, so that ways end at every state of the other.
+                for size in (1..).map(|turn| 1 + (turn * (seed + 13)) % 4099) {
+                    let end = (at + size).min(sent.len());
+                    (&client).write_all(&sent[at..end]).unwrap();
+                    at = end;
+                    if at == sent.len() {
+                        break;
+                    }
+                }
+                client.shutdown(Shutdown::Write).unwrap();
+                assert!(read_all(&client) == sent);
+            });
+            scope.spawn(move || {
+                let heard = read_all(&server);
+                (&server).write_all(&heard).unwrap();
+            });
+        }
+    });
+}
+
+#[test]
 fn a_thousand_pairs_leave_no_descriptor_behind() {
     let relay = Relay::new().unwrap();
     let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from holloway.errors import BadMessage
 from holloway.proxy import socks5
-from holloway.proxy.flows import Flows
+from holloway.proxy.flows import Flows, Port
 from holloway.proxy.relay import Outcome
 from holloway.proxy.socks5 import Reply
 
@@ -21,7 +21,7 @@ MOST: Final = 256
 """Targets that one client may speak with at a time."""
 
 
-class Association(asyncio.DatagramProtocol):
+class Association(Port):
     """The port, and the conversations through it."""
 
     def __init__(
@@ -32,7 +32,6 @@ class Association(asyncio.DatagramProtocol):
         self._flows: Flows[Address] = Flows(side, self._answer, most=MOST)
         self._client: Address | None = None
         self._port = request.port
-        self._transport: asyncio.DatagramTransport | None = None
         self._sent = self._received = 0
 
     async def run(self) -> Outcome:
@@ -41,20 +40,20 @@ class Association(asyncio.DatagramProtocol):
         host = self._visitor.socket.getsockname()[0]
         try:
             await loop.create_datagram_endpoint(lambda: self, local_addr=(host, 0))
-            assert self._transport is not None
-            name = self._transport.get_extra_info("sockname")
+            assert self.transport is not None
+            name = self.transport.get_extra_info("sockname")
             await self._visitor.send(socks5.write_reply(Reply.SUCCEEDED, name[0], name[1]))
             with contextlib.suppress(ConnectionError):
                 while await self._visitor.reader.more():
                     pass
         finally:
             self._flows.close()
-            if self._transport is not None:
-                self._transport.close()
+            if self.transport is not None:
+                self.transport.close()
         return Outcome(self._sent, self._received)
 
     def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
-        self._transport = transport
+        self.transport = transport
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         if not self._is_client(addr):
@@ -69,9 +68,6 @@ class Association(asyncio.DatagramProtocol):
         target = (datagram.host, datagram.port)
         self._flows.send(target, target, datagram.payload)
 
-    def error_received(self, exc: Exception) -> None:
-        """The client's port is closed; its connection will tell."""
-
     def _is_client(self, addr: tuple[str, int]) -> bool:
         """Whether it is who asked: from its host, and always from one port."""
         if self._client is None:
@@ -80,10 +76,8 @@ class Association(asyncio.DatagramProtocol):
         return self._client == addr[:2]
 
     def _answer(self, key: Address, data: bytes, peer: Address | None) -> None:
-        assert self._transport is not None
-        assert self._client is not None
         host, port = peer or key
         self._received += len(data)
         self._journal.datagrams["received"] += 1
         answer = socks5.write_datagram(socks5.Datagram(host, port, data))
-        self._transport.sendto(answer, self._client)
+        self.send(answer, self._client)

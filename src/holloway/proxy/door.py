@@ -11,6 +11,7 @@ import errno
 import os
 import resource
 from contextlib import suppress
+from socket import SHUT_WR
 from typing import TYPE_CHECKING, Final, Protocol
 
 from holloway.errors import BadMessage
@@ -29,6 +30,9 @@ PATIENCE: Final = 10.0
 
 CONNECT_PATIENCE: Final = 30.0
 """Seconds in which a target has to answer: six tries of a WireGuard handshake."""
+
+PARTING: Final = 2.0
+"""Seconds in which a client that is not served has to take its answer and go."""
 
 HALF_DONE: Final = 256
 """So many clients may be about to say what they want; one more, and the oldest has to go."""
@@ -96,6 +100,18 @@ class Visitor:
     async def send(self, data: bytes) -> None:
         """Answer the client."""
         await asyncio.get_running_loop().sock_sendall(self.socket, data)
+
+    async def part(self, data: bytes) -> None:
+        """Answer for the last time, and hear out what the client still says.
+
+        Closing with bytes unread would reset the connection, and the answer might go with it.
+        """
+        with suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(PARTING):
+                await self.send(data)
+                self.socket.shutdown(SHUT_WR)
+                while await self.reader.more():
+                    pass
 
     def admit(self, target: str) -> None:
         """It has proved itself and said where it wants to go: from here its time is its own."""

@@ -18,16 +18,38 @@ if TYPE_CHECKING:
 Key = TypeVar("Key")
 
 MOST: Final = 1024
+PATIENCE: Final = 30.0
+"""Seconds in which a port has to open; it may be that a name has to be looked up."""
 WAITING: Final = 16
 """So many datagrams wait while a port opens; UDP may lose the rest."""
 
 
-class Flow(asyncio.DatagramProtocol):
+class Port(asyncio.DatagramProtocol):
+    """A UDP port that loses what there is no room for, as UDP may, and keeps no queue of it."""
+
+    transport: asyncio.DatagramTransport | None = None
+    _is_full = False
+
+    def pause_writing(self) -> None:
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        self._is_full = False
+
+    def send(self, data: bytes, address: Address | None = None) -> None:
+        """Send a datagram, or lose it."""
+        if self.transport is not None and not self._is_full:
+            self.transport.sendto(data, address)
+
+    def error_received(self, exc: Exception) -> None:
+        """Nobody listens there; UDP has no way to say so to whoever asked."""
+
+
+class Flow(Port):
     """One conversation."""
 
     def __init__(self, receive: Callable[[bytes, Address | None], None]) -> None:
         self.waiting: list[bytes] = []
-        self.transport: asyncio.DatagramTransport | None = None
         self.opening: asyncio.Task[None] | None = None
         self.last = 0.0
         self._receive = receive
@@ -40,9 +62,6 @@ class Flow(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: object) -> None:
         del addr  # it can come from nowhere else
         self._receive(data, self._peer)
-
-    def error_received(self, exc: Exception) -> None:
-        """Nobody listens there; UDP has no way to say so to the client."""
 
     def close(self) -> None:
         if self.opening is not None:
@@ -78,7 +97,7 @@ class Flows(Generic[Key]):
         flow = self._flows.get(key) or self._open(key, target)
         self._touch(key)
         if flow.transport is not None:
-            flow.transport.sendto(data)
+            flow.send(data)
         elif len(flow.waiting) < WAITING:
             flow.waiting.append(data)
 
@@ -106,9 +125,10 @@ class Flows(Generic[Key]):
 
     async def _connect(self, key: Key, flow: Flow, target: Address) -> None:
         try:
-            flow.transport, _ = await self._side.create_datagram_endpoint(
-                lambda: flow, remote_addr=target
-            )
+            async with asyncio.timeout(PATIENCE):
+                flow.transport, _ = await self._side.create_datagram_endpoint(
+                    lambda: flow, remote_addr=target
+                )
         except OSError:
             # As if the datagrams were lost; the next one tries again.
             if self._flows.get(key) is flow:
@@ -116,7 +136,7 @@ class Flows(Generic[Key]):
             return
         flow.opening = None
         for data in flow.waiting:
-            flow.transport.sendto(data)
+            flow.send(data)
         flow.waiting.clear()
 
     def _touch(self, key: Key) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from holloway.proxy.flows import Flows
+from holloway.proxy.flows import Flows, Port
 from holloway.proxy.side import show
 
 if TYPE_CHECKING:
@@ -29,40 +29,35 @@ class Forward:
         return await visitor.relay(target)
 
 
-class DatagramForward(asyncio.DatagramProtocol):
+class DatagramForward(Port):
     """A UDP port, and a conversation with the target for each client that speaks to it."""
 
     def __init__(self, side: Side, target: Address, journal: Journal, idle: float) -> None:
         self._target = target
         self._journal = journal
         self._flows: Flows[Address] = Flows(side, self._answer, idle=idle)
-        self._transport: asyncio.DatagramTransport | None = None
 
     @property
     def address(self) -> Address:
         """Where it listens."""
-        assert self._transport is not None
-        host, port = self._transport.get_extra_info("sockname")[:2]
+        assert self.transport is not None
+        host, port = self.transport.get_extra_info("sockname")[:2]
         return host, port
 
     def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
-        self._transport = transport
+        self.transport = transport
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         self._journal.datagrams["sent"] += 1
         self._flows.send(addr, self._target, data)
 
-    def error_received(self, exc: Exception) -> None:
-        """A client is gone; its conversation ends when it has been silent for long enough."""
-
     def close(self) -> None:
         """Listen no more and end every conversation."""
         self._flows.close()
-        if self._transport is not None:
-            self._transport.close()
+        if self.transport is not None:
+            self.transport.close()
 
     def _answer(self, key: Address, data: bytes, peer: Address | None) -> None:
         del peer
-        assert self._transport is not None
         self._journal.datagrams["received"] += 1
-        self._transport.sendto(data, key)
+        self.send(data, key)

@@ -84,7 +84,7 @@ class Health:
     async def serve(self, visitor: Visitor) -> None:
         method, path = await visitor.reader.read(read_request_untrusted)
         visitor.admit(path)
-        await visitor.send(self._answer(method, path))
+        await visitor.part(self._answer(method, path))
 
     def _answer(self, method: str, path: str) -> bytes:
         if method not in ("GET", "HEAD"):

@@ -46,7 +46,7 @@ class Http:
         except OSError as error:
             status = 504 if isinstance(error, TimeoutError) else 502
             text = f"holloway proxy: {target}: {explain(error)}\n"
-            await visitor.send(http.write_answer(status, text))
+            await visitor.part(http.write_answer(status, text))
             raise
         if head.path is None:
             return await self._tunnel(visitor, sock)
@@ -60,14 +60,14 @@ class Http:
         try:
             head = await visitor.reader.read(http.read_head_untrusted)
         except http.BadRequest as error:
-            await visitor.send(http.write_answer(error.status, f"holloway proxy: {error}\n"))
+            await visitor.part(http.write_answer(error.status, f"holloway proxy: {error}\n"))
             raise
         if self._login is None:
             return head
         credentials = http.read_credentials_untrusted(head)
         if credentials is None or not self._login.accepts(*credentials):
             text = "holloway proxy: a user and a password are required\n"
-            await visitor.send(http.write_answer(407, text, CHALLENGE))
+            await visitor.part(http.write_answer(407, text, CHALLENGE))
             raise Refused("wrong user or password" if credentials else "no user and password")
         return head
 

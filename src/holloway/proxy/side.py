@@ -98,6 +98,8 @@ class HostSide:
         remote_addr: Address | None = None,
     ) -> tuple[asyncio.DatagramTransport, AnyProtocol]:
         loop = asyncio.get_running_loop()
+        if local_addr is not None and not local_addr[0]:
+            return await loop.create_datagram_endpoint(factory, sock=_anywhere(local_addr[1]))
         return await loop.create_datagram_endpoint(
             factory, local_addr=local_addr, remote_addr=remote_addr
         )
@@ -134,6 +136,21 @@ def _listen(family: int, address: tuple[object, ...]) -> HostListener:
         sock.close()
         raise
     return HostListener(sock)
+
+
+def _anywhere(port: int) -> socket.socket:
+    """A UDP port on all addresses of both families."""
+    is_dual = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if is_dual else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    try:
+        if is_dual:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        sock.bind(("", port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 async def addresses(host: str, port: int, kind: int) -> list[tuple[int, tuple[Any, ...]]]:

@@ -43,36 +43,37 @@ class Socks5:
                 visitor.admit("UDP")
                 association = Association(self._side, visitor, request, self._journal)
                 return await association.run()
-        await visitor.send(socks5.write_reply(Reply.COMMAND_UNKNOWN))
+        await visitor.part(socks5.write_reply(Reply.COMMAND_UNKNOWN))
         raise Refused(f"command {request.command} is not served")
 
     async def _greet(self, visitor: Visitor) -> None:
         methods = await visitor.reader.read(socks5.read_greeting_untrusted)
         wanted = Method.NONE if self._login is None else Method.PASSWORD
         if wanted not in methods:
-            await visitor.send(socks5.write_method(Method.NONE_ACCEPTABLE))
+            await visitor.part(socks5.write_method(Method.NONE_ACCEPTABLE))
             raise Refused("it offers no password" if self._login else "it insists on a password")
         await visitor.send(socks5.write_method(wanted))
         if self._login is None:
             return
         credentials = await visitor.reader.read(socks5.read_credentials_untrusted)
         is_right = self._login.accepts(*credentials)
-        await visitor.send(socks5.write_verdict(is_right=is_right))
         if not is_right:
+            await visitor.part(socks5.write_verdict(is_right=False))
             raise Refused("wrong user or password")
+        await visitor.send(socks5.write_verdict(is_right=True))
 
     async def _request(self, visitor: Visitor) -> socks5.Request:
         try:
             return await visitor.reader.read(socks5.read_request_untrusted)
         except socks5.AddressUnknown:
-            await visitor.send(socks5.write_reply(Reply.ADDRESS_UNKNOWN))
+            await visitor.part(socks5.write_reply(Reply.ADDRESS_UNKNOWN))
             raise
 
     async def _connect(self, visitor: Visitor, host: str, port: int) -> Outcome:
         try:
             target = await visitor.reach(self._side, host, port)
         except OSError as error:
-            await visitor.send(socks5.write_reply(reply_to(error)))
+            await visitor.part(socks5.write_reply(reply_to(error)))
             raise
         try:
             await visitor.send(socks5.write_reply(Reply.SUCCEEDED, *bound(target)))
