@@ -14,7 +14,8 @@ use crate::counts::Reason;
 use crate::end::DatagramEnd;
 use crate::engine::Net;
 use crate::events::{Event, Id};
-use crate::packet::{Flow, ip_header, write_udp};
+use crate::fragments::cut;
+use crate::packet::{Flow, complete_udp, ip_header, write_udp};
 use crate::ports::Ports;
 
 /// The length of the address before a payload.
@@ -261,9 +262,19 @@ fn pass(net: &mut Net, socket: &Socket, message: &[u8]) {
         let local = SocketAddr::new(source, socket.local.port());
         let fits = source.is_ipv4() == remote.is_ipv4() && remote.port() != 0;
         let length = ip_header(source.is_ipv4()) + UDP_HEADER + payload.len();
-        (fits && length <= net.link.mtu()).then_some((Flow { local, remote }, payload, length))
+        (fits && length <= MAX_DATAGRAM).then_some((Flow { local, remote }, payload, length))
     });
     match flow {
+        Some((flow, payload, length)) if length > net.link.mtu() => {
+            let mut whole = Vec::with_capacity(VNET_HEADER + length);
+            write_udp(&mut whole, &flow, payload);
+            complete_udp(&mut whole);
+            let (mtu, id) = (net.link.mtu(), net.next_id() as u32);
+            cut(&whole[VNET_HEADER..], mtu, id, |part| {
+                net.link
+                    .send(part.len(), |out| out.extend_from_slice(&part));
+            });
+        }
         Some((flow, payload, length)) => net.link.send(VNET_HEADER + length, |out| {
             write_udp(out, &flow, payload);
         }),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use holloway_plane::offload::{TCP, UDP};
+use holloway_plane::offload::{TCP, UDP, VNET_HEADER};
 use holloway_plane::poll::Epoll;
 use holloway_plane::port::Port;
 use parking_lot::Mutex;
@@ -23,8 +23,9 @@ use crate::counts::{Counts, Reason};
 use crate::datagrams::Datagrams;
 use crate::echo::Echo;
 use crate::events::{Event, Events, Id};
+use crate::fragments::Fragments;
 use crate::link::Link;
-use crate::packet::{Arrival, ICMP, ICMPV6, is_fragment};
+use crate::packet::{Arrival, Flow, ICMP, ICMPV6, Segment, is_fragment};
 use crate::ports::random;
 use crate::streams::Streams;
 use crate::timers::Micros;
@@ -130,6 +131,7 @@ pub struct Engine {
     streams: Streams,
     datagrams: Datagrams,
     echo: Echo,
+    fragments: Fragments,
     shared: Arc<Shared>,
     arrived: VecDeque<Vec<u8>>,
     began: Instant,
@@ -167,6 +169,7 @@ impl Engine {
             streams: Streams::new(settings.buffer),
             datagrams: Datagrams::default(),
             echo: Echo::default(),
+            fragments: Fragments::default(),
             shared,
             arrived: VecDeque::new(),
             began: Instant::now(),
@@ -304,13 +307,13 @@ impl Engine {
     }
 
     /// What is not TCP is done with here.
-    fn sort(
-        &mut self,
-        packet: &[u8],
-    ) -> Result<Option<(crate::packet::Segment, crate::packet::Flow)>, Reason> {
-        let inner = packet.get(holloway_plane::offload::VNET_HEADER..);
-        if is_fragment(inner.unwrap_or_default()) {
-            return Err(Reason::Fragment);
+    fn sort(&mut self, packet: &[u8]) -> Result<Option<(Segment, Flow)>, Reason> {
+        let inner = packet.get(VNET_HEADER..).unwrap_or_default();
+        if is_fragment(inner) {
+            if let Some(whole) = self.fragments.receive(self.net.now, inner)? {
+                self.receive(whole);
+            }
+            return Ok(None);
         }
         let arrival = Arrival::parse_untrusted(packet)?;
         if !self.net.link.addresses().contains(arrival.destination) {

@@ -12,6 +12,7 @@ pub mod echo;
 pub mod end;
 pub mod engine;
 pub mod events;
+pub mod fragments;
 pub mod link;
 pub mod listener;
 pub mod packet;

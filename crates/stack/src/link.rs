@@ -23,11 +23,10 @@ use smoltcp::time::Instant;
 
 use crate::addresses::Addresses;
 use crate::counts::{Counts, Reason};
-use crate::packet::{MSS, SYN, option};
+use crate::packet::{MSS, SACK, SYN, option};
 
 /// So many packets to ourselves may wait.
 const LOOPED: usize = 1024;
-const SACK: u8 = 5;
 const MAX_PACKET: usize = 65_535;
 
 /// The interface.
@@ -43,6 +42,8 @@ pub struct Link {
     pub segment: usize,
     /// The plane took no more; the port's wake says when it does.
     pub is_refused: bool,
+    /// Up to where the last segment sent went.
+    pub sent: Option<u32>,
     /// Whether the last segment that answered another told of a gap (a SACK option).
     pub tells_gap: Option<bool>,
 }
@@ -60,6 +61,7 @@ impl Link {
             looped: VecDeque::new(),
             segment: usize::MAX,
             is_refused: false,
+            sent: None,
             tells_gap: None,
         }
     }
@@ -118,6 +120,7 @@ impl Link {
             addresses: &self.addresses,
             looped: &mut self.looped,
             tells_gap: &mut self.tells_gap,
+            sent: &mut self.sent,
             mtu: self.mtu,
             segment: self.segment,
         }
@@ -145,6 +148,7 @@ impl phy::Device for Link {
             addresses: &self.addresses,
             looped: &mut self.looped,
             tells_gap: &mut self.tells_gap,
+            sent: &mut self.sent,
             mtu: self.mtu,
             segment: self.segment,
         };
@@ -192,6 +196,7 @@ pub struct Out<'a> {
     addresses: &'a Addresses,
     looped: &'a mut VecDeque<Vec<u8>>,
     tells_gap: &'a mut Option<bool>,
+    sent: &'a mut Option<u32>,
     mtu: usize,
     segment: usize,
 }
@@ -228,6 +233,9 @@ impl Out<'_> {
         let sum = checksum::pseudo_header(&packet[addresses..transport], TCP, length);
         let at = transport + TCP_CHECKSUM;
         packet[at..at + 2].copy_from_slice(&checksum::fold(sum).to_be_bytes());
+        let sequence = packet[transport + 4..].first_chunk().copied();
+        let payload = (packet.len() - headers) as u32;
+        *self.sent = sequence.map(|bytes| u32::from_be_bytes(bytes).wrapping_add(payload));
         let size = self.segment.min(self.mtu - headers);
         let is_long = packet.len() - headers > size;
         VnetHeader {

@@ -54,6 +54,10 @@ pub struct Arrival<'a> {
 pub struct Segment {
     /// Its flags.
     pub flags: u8,
+    /// Up to where its sender has everything.
+    pub ack: u32,
+    /// How far beyond that its sender has something.
+    pub beyond: u32,
     /// Its sender takes selective acknowledgements: if it begins a connection.
     pub permits_sack: bool,
     /// The largest segment that its sender takes: if it begins a connection.
@@ -68,6 +72,8 @@ pub const SYN: u8 = 0x02;
 pub const RST: u8 = 0x04;
 /// The one of all segments but the first.
 pub const ACK: u8 = 0x10;
+/// The option that says what came beyond a gap.
+pub const SACK: u8 = 5;
 /// The option that says how large a segment may be.
 pub const MSS: u8 = 2;
 const SACK_PERMITTED: u8 = 4;
@@ -152,8 +158,11 @@ impl<'a> Arrival<'a> {
         let header = usize::from(*self.body.get(12)? >> 4) * 4;
         let options = self.body.get(TCP_HEADER..header)?;
         let flags = self.body[13];
+        let ack = u32::from_be_bytes(*self.body.get(8..)?.first_chunk()?);
         Some(Segment {
             flags,
+            ack,
+            beyond: option(options, SACK).map_or(0, |at| beyond(ack, &options[at])),
             permits_sack: option(options, SACK_PERMITTED).is_some(),
             mss: option(options, MSS)
                 .and_then(|at| options[at].first_chunk().copied())
@@ -214,6 +223,18 @@ pub fn write_udp(out: &mut Vec<u8>, flow: &Flow, payload: &[u8]) {
         out.extend_from_slice(&field.to_be_bytes());
     }
     out.extend_from_slice(payload);
+}
+
+/// Complete the checksum of a packet made by `write_udp`, for it is to be cut.
+pub fn complete_udp(packet: &mut [u8]) {
+    let is_v4 = packet[VNET_HEADER] >> 4 == 4;
+    packet[..VNET_HEADER].fill(0);
+    let body = &mut packet[VNET_HEADER + ip_header(is_v4)..];
+    let sum = match !checksum::fold(checksum::sum(body)) {
+        0 => 0xffff,
+        sum => sum,
+    };
+    body[6..8].copy_from_slice(&sum.to_be_bytes());
 }
 
 /// Make an ICMP packet behind its vnet_hdr, its checksum complete: a type, a code and what follows
@@ -284,6 +305,19 @@ fn write_ip(out: &mut Vec<u8>, source: IpAddr, destination: IpAddr, protocol: u8
     }
 }
 
+/// The farthest end of the blocks of a SACK option (RFC 2018, 3). Those before `ack` tell of
+/// duplicates (RFC 2883).
+fn beyond(ack: u32, blocks: &[u8]) -> u32 {
+    let (edges, _) = blocks.as_chunks::<4>();
+    let ends = edges.chunks_exact(2).map(|block| {
+        let [_, end] = [block[0], block[1]].map(u32::from_be_bytes);
+        end.wrapping_sub(ack)
+    });
+    ends.filter(|&distance| distance < 1 << 30)
+        .max()
+        .unwrap_or(0)
+}
+
 /// Where in TCP options the value of the first of this kind is.
 #[must_use]
 pub fn option(options: &[u8], wanted: u8) -> Option<Range<usize>> {
@@ -309,6 +343,16 @@ pub fn option(options: &[u8], wanted: u8) -> Option<Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_came_beyond_a_gap_is_told_apart_from_what_came_twice() {
+        let block = |start: u32, end: u32| [start.to_be_bytes(), end.to_be_bytes()].concat();
+        let blocks = [block(1500, 1900), block(1200, 1300)].concat();
+        assert_eq!(beyond(1000, &blocks), 900);
+        assert_eq!(beyond(1000, &block(400, 900)), 0);
+        assert_eq!(beyond(u32::MAX - 9, &block(5, 90)), 100);
+        assert_eq!(beyond(1000, &blocks[..7]), 0);
+    }
 
     #[test]
     fn an_option_is_found_behind_others_and_bogus_lengths_end_the_search() {

@@ -26,7 +26,13 @@ const HALF_OPEN: Micros = 30 * SECOND;
 /// smoltcp's own timeout would end streams that merely rest.
 const SILENCE: Micros = 15 * 60 * SECOND;
 /// An acknowledgement may wait so long for data to go with, if it is for a single segment.
-const ACK_DELAY: Duration = Duration::from_millis(10);
+const ACK_DELAY: Duration = Duration::from_micros(10_000 * QUICKER as u64);
+/// smoltcp's time goes so much faster: its least retransmission timeout, a second, is then Linux's
+/// (TCP_RTO_MIN), and its greatest 12 s.
+const QUICKER: Micros = 5;
+/// So many segments that came beyond a gap show that it is a loss (RFC 6675, 4), and so many
+/// acknowledgements without news (RFC 5681, 3.2).
+const DUPLICATES: u32 = 3;
 /// A stream that has rested so long gives its memory back if it has used so much.
 const REST: Micros = SECOND;
 const WORTH_RELEASING: usize = 64 * 1024;
@@ -91,6 +97,10 @@ pub struct Stream {
     has_gap: bool,
     /// The other side would be told of them.
     has_sack: bool,
+    /// Up to where was sent.
+    sent: Option<u32>,
+    /// What was acknowledged when the last loss showed.
+    lost: Option<u32>,
     /// The largest segment that the other side takes.
     segment: usize,
     used: usize,
@@ -156,6 +166,8 @@ impl Stream {
             is_ended: false,
             has_gap: false,
             has_sack: false,
+            sent: None,
+            lost: None,
             segment: MIN_SEGMENT,
             used: 0,
             last_used: 0,
@@ -171,11 +183,12 @@ impl Stream {
         self.set.get_mut(self.handle)
     }
 
-    /// Take the packet that `link` offers.
+    /// Take a packet, with its vnet_hdr.
     pub fn receive(
         &mut self,
         interface: &mut Interface,
         link: &mut Link,
+        packet: Vec<u8>,
         segment: Segment,
         now: Micros,
     ) {
@@ -189,13 +202,34 @@ impl Stream {
         self.socket().set_ack_delay(Some(delay));
         link.tells_gap = None;
         link.segment = self.segment;
-        interface.poll_ingress_single(Instant::from_micros(now), link, &mut self.set);
+        if self.shows_loss(segment) {
+            // smoltcp does not look at selective acknowledgements; what it knows is repetition.
+            for _ in 0..DUPLICATES {
+                link.offer(packet.clone());
+                interface.poll_ingress_single(instant(now), link, &mut self.set);
+            }
+        }
+        link.offer(packet);
+        interface.poll_ingress_single(instant(now), link, &mut self.set);
         self.has_gap = link.tells_gap.unwrap_or(self.has_gap);
         self.last_used = now;
         self.heard = now;
         if matches!(self.phase, Phase::Orphan) {
             self.give_up = Some(now + ORPHANED);
         }
+    }
+
+    /// Whether the segment after what is acknowledged is lost, and that is new.
+    fn shows_loss(&mut self, segment: Segment) -> bool {
+        let end = segment.ack.wrapping_add(segment.beyond);
+        // Or it has the last one, and so nothing more will come to show it (RFC 5827).
+        let is_beyond = segment.beyond >= DUPLICATES * self.segment as u32
+            || segment.beyond > 0 && self.sent == Some(end);
+        let is_loss = segment.payload == 0 && is_beyond && self.lost != Some(segment.ack);
+        if is_loss {
+            self.lost = Some(segment.ack);
+        }
+        is_loss
     }
 
     /// The program's end is readable, writable, finished or gone.
@@ -319,13 +353,25 @@ impl Stream {
         self.is_quiet = self.socket().state() == State::TimeWait;
         link.segment = self.segment;
         for number in 0..SEGMENTS {
-            let now = Instant::from_micros(now);
-            let result = interface.poll_egress(now, link, &mut self.set);
+            link.sent = None;
+            let result = interface.poll_egress(instant(now), link, &mut self.set);
             if result == PollResult::None {
                 return number > 0;
             }
+            self.note(link.sent);
         }
         true
+    }
+
+    /// Something was sent up to there, perhaps again.
+    fn note(&mut self, sent: Option<u32>) {
+        if let Some(sent) = sent
+            && self
+                .sent
+                .is_none_or(|before| sent.wrapping_sub(before) < 1 << 31)
+        {
+            self.sent = Some(sent);
+        }
     }
 
     /// Give back the memory of a stream that rests.
@@ -373,16 +419,21 @@ impl Stream {
     pub fn next(&mut self, interface: &mut Interface, now: Micros) -> Option<Micros> {
         let polled = match self.is_quiet {
             true => None,
-            false => interface.poll_at(Instant::from_micros(now), &self.set),
+            false => interface.poll_at(instant(now), &self.set),
         };
         // It has just been looked at: a stream that can do nothing must not keep us busy.
         let later = |at: Micros| at.max(now + 1000);
-        let polled = polled.map(|at| later(at.total_micros()));
+        let polled = polled.map(|at| later(at.total_micros() / QUICKER));
         let rest = (self.used >= WORTH_RELEASING).then(|| later(self.last_used + REST));
         let silent = (self.socket().send_queue() > 0).then(|| self.heard + SILENCE);
         let times = [polled, self.give_up, rest, silent];
         times.into_iter().flatten().min()
     }
+}
+
+/// The time as smoltcp has it.
+const fn instant(now: Micros) -> Instant {
+    Instant::from_micros_const(now * QUICKER)
 }
 
 fn is_later(error: &io::Error) -> bool {

@@ -187,15 +187,15 @@ impl Streams {
             },
             None => None,
         };
-        net.link.offer(packet);
         let now = net.now;
         match id.and_then(|id| Some((id, self.streams.get_mut(&id)?))) {
             Some((id, stream)) => {
-                stream.receive(&mut net.interface, &mut net.link, segment, now);
+                stream.receive(&mut net.interface, &mut net.link, packet, segment, now);
                 self.list(id);
             }
             // Nobody's: smoltcp answers it with a reset, or not, as it must be.
             None => {
+                net.link.offer(packet);
                 let now = smoltcp::time::Instant::from_micros(now);
                 let nobody = &mut self.nobody;
                 net.interface
