@@ -10,11 +10,14 @@ import random
 import socket
 import sys
 import time
+from contextlib import suppress
 
 TRAIN, WHOLE = 16, 64
 """Of so many datagrams, the first so many are of one size and leave in one segmented send."""
 POOL = random.Random(7).randbytes(1 << 17)
 LAST = (1 << 64) - 1
+SILENCE = 8.0
+"""After which the end, too, must have been lost."""
 UDP_SEGMENT = 103  # linux/udp.h
 LARGEST = {socket.AF_INET: 65_507, socket.AF_INET6: 65_527}
 
@@ -63,10 +66,10 @@ def datagrams_receive(address: str, port: str) -> None:
     """Compare every datagram that comes with the one that was sent, until the end comes."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     right, wrong, again, largest = set[int](), 0, 0, 0
-    with socket.socket(family, socket.SOCK_DGRAM) as receiver:
+    with socket.socket(family, socket.SOCK_DGRAM) as receiver, suppress(TimeoutError):
         receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         receiver.bind((address, int(port)))
-        receiver.settimeout(20)
+        receiver.settimeout(SILENCE)
         print("ready", flush=True)
         while (number := int.from_bytes((data := receiver.recv(1 << 16))[:8], "big")) != LAST:
             if data != datagram(number, LARGEST[family]):
