@@ -10,6 +10,7 @@
 #   make soak    traffic both ways for SOAK_SECONDS (as root)
 #   make format  put the code in its form
 #   make fuzz    each fuzz target for FUZZ_SECONDS (nightly Rust)
+#   make miri    Miri over all of the Rust tests that it can run: long (nightly Rust)
 
 PYTHON ?= python3
 VENV := .venv
@@ -21,7 +22,7 @@ GB ?= 10
 LAUNCHER := src/holloway/net/holloway-namespace
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: demo test check guest bench report bench-configuration transfer soak format fuzz loom build clean
+.PHONY: demo test check guest bench report bench-configuration transfer soak format fuzz miri loom build clean
 .DELETE_ON_ERROR:
 
 demo: build
@@ -57,6 +58,8 @@ test: check
 	@scripts/peers
 	cargo test --quiet
 	@$(MAKE) --no-print-directory loom
+	@scripts/nightly miri slice
+	@scripts/nightly fuzz 1
 	$(BIN)/pytest
 
 check: build
@@ -100,9 +103,10 @@ loom:
 	    cargo test --release --quiet -p holloway-plane --lib debts
 
 fuzz:
-	@command -v cargo-fuzz >/dev/null || cargo install -q cargo-fuzz
-	cd fuzz && for target in $$(cargo +nightly fuzz list); do \
-	    cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=3000 || exit 1; done
+	@scripts/nightly fuzz $(FUZZ_SECONDS)
+
+miri:
+	@scripts/nightly miri whole
 
 format: $(VENV)/.installed
 	$(BIN)/ruff format
