@@ -286,6 +286,7 @@ def test_what_is_wrong_is_said_and_the_status_tells(
             assert (status, output) == (1, b"")
             assert errors.splitlines()[-1].startswith("holloway proxy: ")
             assert words in errors.splitlines()[-1]
+            assert (str(there.config) in errors) == bool(services)
 
     asyncio.run(run())
 

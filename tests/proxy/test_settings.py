@@ -88,6 +88,7 @@ def test_a_peer_without_allowed_ips_has_all_of_them_where_the_file_is_wireproxys
     settings = parse_settings(f"{bare}\n[Socks5]\nBindAddress = :1\n{second}", {})
     assert settings.wg.count("AllowedIPs = 0.0.0.0/0, ::/0") == 1
     assert settings.wg.index("0.0.0.0/0") < settings.wg.index("allowedips")
+    assert settings.wg.splitlines().index("[Peer]", 10) == bare.count("\n") + 3
     assert parse_settings(bare, {}).wg == bare
 
 

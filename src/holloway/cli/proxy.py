@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -31,6 +31,7 @@ from holloway.proxy.settings import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from socket import socket
 
     from holloway.net.network import Network
@@ -67,7 +68,7 @@ def main(words: list[str]) -> int:
     try:
         settings = _settings(options)
         if options.check:
-            return _check(settings)
+            return _check(settings, options)
         return asyncio.run(_run(settings, options))
     except KeyboardInterrupt:
         return 0
@@ -104,12 +105,13 @@ def _parser() -> argparse.ArgumentParser:
 def _settings(options: argparse.Namespace) -> Settings:
     """Join the file and the options."""
     path = Path(options.config)
-    settings = parse_settings(_read(path), os.environ)
+    with _named(path):
+        settings = parse_settings(_read(path), os.environ)
     if settings.wg_path is not None:
         wg = Path(settings.wg_path)
         if not wg.is_absolute() and not wg.exists():
             wg = path.parent / wg
-        settings = replace(settings, wg=allow_all(_read(wg)))
+        settings = replace(settings, wg=allow_all(_read(wg)), wg_path=str(wg))
     login = _login(options.user)
     ports: list[Port] = [*settings.ports]
     ports += [Socks5Port(_here(each), login) for each in options.socks5]
@@ -139,10 +141,20 @@ def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="surrogateescape")
 
 
-def _check(settings: Settings) -> int:
+@contextmanager
+def _named(path: str | Path) -> Iterator[None]:
+    """Say which file it is that something is wrong with."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _check(settings: Settings, options: argparse.Namespace) -> int:
     from holloway.net.settings import from_config
 
-    notes = (*settings.notes, *from_config(settings.wg).notes)
+    with _named(settings.wg_path or options.config):
+        notes = (*settings.notes, *from_config(settings.wg).notes)
     print("\n".join((*notes, "The configuration is good.")))
     return 0
 
@@ -152,10 +164,10 @@ async def _run(settings: Settings, options: argparse.Namespace) -> int:
 
     for note in settings.notes:
         log.warning("%s", note)
+    with _named(settings.wg_path or options.config):
+        network = Network.from_config(settings.wg, stack=options.stack)
     async with AsyncExitStack() as stack:
-        network = await stack.enter_async_context(
-            Network.from_config(settings.wg, stack=options.stack)
-        )
+        await stack.enter_async_context(network)
         log.info("TCP/IP is the %s's: %s", network.stack, network.stack_reason)
         return await _serve(settings, options, network, stack)
 

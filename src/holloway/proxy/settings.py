@@ -288,11 +288,15 @@ def _port(section: _Section) -> Port | None:
 
 
 def _with_allowed_ips(peer: re.Match[str]) -> str:
-    keys = {line.partition("=")[0].strip().lower() for line in peer[0].split("\n")}
-    if "allowedips" in keys:
+    lines = peer[0].split("\n")
+    if any(line.partition("=")[0].strip().lower() == "allowedips" for line in lines):
         return peer[0]
-    heading, newline, rest = peer[0].partition("\n")
-    return f"{heading}{newline}AllowedIPs = 0.0.0.0/0, ::/0\n{rest}"
+    everything = "AllowedIPs = 0.0.0.0/0, ::/0"
+    for number, line in enumerate(lines[:-1]):
+        if not line.partition("#")[0].strip():
+            lines[number] = everything  # in its place, so that every line keeps its number
+            return "\n".join(lines)
+    return "\n".join((lines[0], everything, *lines[1:]))
 
 
 _WG: Final = ("interface", "peer")
