@@ -13,6 +13,7 @@ from typing import Protocol, final
 __all__ = [
     "Acceptable",
     "Active",
+    "Changes",
     "Confirmed",
     "Died",
     "Due",
@@ -39,6 +40,10 @@ __all__ = [
     "blank_line",
     "dump_answer",
     "public_key",
+    "read_endpoint",
+    "read_fwmark",
+    "read_keepalive",
+    "read_port",
 ]
 
 @final
@@ -473,6 +478,33 @@ class State:
 
     def dump(self, prefix: bytes, /) -> bytes:
         """Print what `wg show INTERFACE dump` does; `prefix` goes before each line."""
+
+@final
+class Changes:
+    """What becomes of a peer's allowed IPs, collected in the order in which it is written."""
+
+    def __new__(cls) -> Changes: ...
+    def read(self, text: bytes, resolver: _Resolver, /) -> None:
+        """Read networks joined by commas, or none from no text (`Refused`).
+
+        Together they replace what there is; with `+` or `-` before any of them they add and take
+        away, as wg(8) after 2021 has it.
+        """
+
+    def result(self) -> tuple[bool, Sequence[_Network], Sequence[_Network]]:
+        """Whether all are removed first, what is taken away then, and what is added at last."""
+
+def read_fwmark(text: bytes, /) -> int:
+    """Read a firewall mark: decimal, `0x` and hexadecimal, or `off` (`Refused`)."""
+
+def read_keepalive(text: bytes, /) -> int:
+    """Read a persistent keepalive interval: seconds or `off` (`Refused`)."""
+
+def read_port(text: bytes, resolver: _Resolver, /) -> int:
+    """Read a listening port (`Refused`, or what `resolver` raises)."""
+
+def read_endpoint(text: bytes, resolver: _Resolver, /) -> _Endpoint:
+    """Read an endpoint, `host:port` or `[host]:port` (`Refused`, or what `resolver` raises)."""
 
 def blank_line(text: bytes, /) -> int | None:
     """Find the first blank line, faster than Python among so many short lines."""

@@ -14,7 +14,7 @@ import holloway
 SOURCES = Path(holloway.__file__).parent
 EVENT_LOOP = {"tunnel.py", "daemon.py", "uapi_server.py"}
 EXTENSION = {"tunnel.py", "daemon.py", "cli/device.py", "text/codec.py", "key.py"}
-PEER_WITHIN_A_PROGRAM = ("net/", "proxy/", "cli/proxy")
+PEER_WITHIN_A_PROGRAM = ("net/", "proxy/", "cli/proxy", "cli/run.py", "cli/job.py")
 """It is a shell of its own, with an event loop and a plane."""
 
 

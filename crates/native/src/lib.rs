@@ -2,6 +2,7 @@
 //! documents them.
 
 mod answer;
+mod asking;
 mod endpoint;
 mod error;
 mod events;
@@ -9,6 +10,7 @@ mod orders;
 mod peer;
 mod plane;
 mod relay;
+mod setting;
 mod stack;
 mod state;
 mod text;
@@ -31,6 +33,8 @@ mod _native {
     use crate::plane::Plane;
     #[pymodule_export]
     use crate::relay::{Link, Relay};
+    #[pymodule_export]
+    use crate::setting::{Changes, read_endpoint, read_fwmark, read_keepalive, read_port};
     #[pymodule_export]
     use crate::stack::{Acceptable, Echoed, Ended, Failed, Opened, Stack};
     #[pymodule_export]

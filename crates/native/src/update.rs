@@ -1,6 +1,6 @@
 //! `Update`: what to change of a device, read from a text or made of Python's values.
 
-use holloway_text::conf::{self, Resolver, Trouble};
+use holloway_text::conf::{self, Trouble};
 use holloway_text::difference::difference;
 use holloway_text::uapi::set;
 use holloway_text::update::{PeerUpdate, Update as Values};
@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
+use crate::asking::Asking;
 use crate::orders::{Orders, orders};
 use crate::state::State;
 use crate::values::{
@@ -150,56 +151,6 @@ fn peer_parts<'py>(py: Python<'py>, peer: &PeerUpdate) -> PeerParts<'py> {
         network_parts(py, &peer.removed_allowed_ips),
         network_parts(py, &peer.allowed_ips),
     )
-}
-
-/// A resolver of Python's; with `numeric` it is not asked for what is a number already.
-struct Asking<'py> {
-    resolver: Bound<'py, PyAny>,
-    numeric: bool,
-}
-
-impl Resolver for Asking<'_> {
-    type Error = PyErr;
-
-    fn port(&mut self, service: &[u8]) -> PyResult<u16> {
-        if self.numeric
-            && let Some(port) = holloway_text::number::decimal16(service)
-        {
-            return Ok(port);
-        }
-        let service = text(self.resolver.py(), service)?;
-        let found: u64 = self.resolver.call_method1("port", (service,))?.extract()?;
-        Ok(found as u16) // larger numbers wrap around, as in wg(8)
-    }
-
-    fn endpoint(
-        &mut self,
-        host: &[u8],
-        service: &[u8],
-        written: &[u8],
-    ) -> PyResult<holloway_text::address::Endpoint> {
-        use holloway_text::address::{Endpoint, Host};
-        if self.numeric
-            && let Some(endpoint) = Endpoint::numeric(host, service)
-        {
-            return Ok(endpoint);
-        }
-        let py = self.resolver.py();
-        let arguments = (text(py, host)?, text(py, service)?, text(py, written)?);
-        let found = self.resolver.call_method1("endpoint", arguments)?;
-        let host: String = found.getattr("host")?.extract()?;
-        let port: u64 = found.getattr("port")?.extract()?;
-        Ok(Endpoint {
-            host: Host::of(&host),
-            port: port as u16,
-        })
-    }
-
-    fn warn(&mut self, sentence: &[u8]) -> PyResult<()> {
-        let sentence = text(self.resolver.py(), sentence)?;
-        self.resolver.call_method1("warn", (sentence,))?;
-        Ok(())
-    }
 }
 
 /// What the resolver raised learns for which line it did.

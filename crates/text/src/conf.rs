@@ -3,32 +3,15 @@
 //! Names of hosts and services go to the `Resolver` that the caller brings, line by line in the
 //! file's order, so that what a user is told comes in that order too.
 
-use crate::address::{Endpoint, Network, parse_ip, split_once, width};
+use crate::address::split_once;
 use crate::changes::Changes;
 use crate::key::Key;
-use crate::number::{decimal, decimal16, decimal32, hexadecimal32};
-use crate::refusal::{Kind, Reason, Refusal, shown};
+use crate::refusal::{Kind, Refusal, shown};
+use crate::setting::{self, Bad, Resolver};
 use crate::update::{PeerUpdate, Update};
 
 /// The one reason that stands against a whole file and not against a line of it.
 pub const MISSING_PUBLIC_KEY: &str = "A peer is missing a public key";
-
-/// What the reading of a configuration asks of the world outside.
-pub trait Resolver {
-    /// What goes wrong out there.
-    type Error;
-    /// Look up a UDP port by number or name.
-    fn port(&mut self, service: &[u8]) -> Result<u16, Self::Error>;
-    /// Look up an endpoint that was written as `text`.
-    fn endpoint(
-        &mut self,
-        host: &[u8],
-        service: &[u8],
-        text: &[u8],
-    ) -> Result<Endpoint, Self::Error>;
-    /// Tell the user of something that is accepted all the same.
-    fn warn(&mut self, sentence: &[u8]) -> Result<(), Self::Error>;
-}
 
 /// Why a file was not read.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,19 +20,6 @@ pub enum Trouble<E> {
     Refused(Refusal),
     /// The resolver failed, for the line and key of these names.
     Resolver(E, usize, Vec<u8>),
-}
-
-/// Why a value was not read.
-#[derive(Debug)]
-enum Bad<E> {
-    Value(Reason),
-    Resolver(E),
-}
-
-impl<E> From<Reason> for Bad<E> {
-    fn from(reason: Reason) -> Self {
-        Self::Value(reason)
-    }
 }
 
 /// Read the lines of a file, each with its number.
@@ -164,12 +134,11 @@ impl<'r, R: Resolver> Reader<'r, R> {
     fn read_interface(&mut self, name: &[u8], value: &[u8]) -> Result<bool, Bad<R::Error>> {
         let is = |setting: &str| name.eq_ignore_ascii_case(setting.as_bytes());
         if is("ListenPort") {
-            let port = self.resolver.port(value).map_err(Bad::Resolver)?;
-            self.update.listen_port = Some(port);
+            self.update.listen_port = Some(setting::port(value, self.resolver)?);
         } else if is("FwMark") {
-            self.update.fwmark = Some(parse_fwmark(value)?);
+            self.update.fwmark = Some(setting::fwmark(value)?);
         } else if is("PrivateKey") {
-            self.update.private_key = Some(parse_key(value)?);
+            self.update.private_key = Some(setting::key(value)?);
         } else {
             return Ok(false);
         }
@@ -230,108 +199,18 @@ impl Named {
     ) -> Result<bool, Bad<R::Error>> {
         let is = |setting: &str| name.eq_ignore_ascii_case(setting.as_bytes());
         if is("AllowedIPs") {
-            read_allowed_ips(&mut self.changes, value, resolver)?;
+            setting::allowed_ips(&mut self.changes, value, resolver)?;
         } else if is("PublicKey") {
-            self.public_key = Some(parse_key(value)?);
+            self.public_key = Some(setting::key(value)?);
         } else if is("Endpoint") {
-            let (host, service) = split_endpoint(value)?;
-            let found = resolver.endpoint(host, service, value);
-            self.peer.endpoint = Some(found.map_err(Bad::Resolver)?);
+            self.peer.endpoint = Some(setting::endpoint(value, resolver)?);
         } else if is("PresharedKey") {
-            self.peer.preshared_key = Some(parse_key(value)?);
+            self.peer.preshared_key = Some(setting::key(value)?);
         } else if is("PersistentKeepalive") {
-            self.peer.persistent_keepalive = Some(parse_keepalive(value)?);
+            self.peer.persistent_keepalive = Some(setting::keepalive(value)?);
         } else {
             return Ok(false);
         }
         Ok(true)
     }
-}
-
-/// Read networks joined by commas, which replace what there is; with `+` or `-` before any of
-/// them they add and take away, as wg(8) after 2021 has it.
-fn read_allowed_ips<R: Resolver>(
-    changes: &mut Changes,
-    value: &[u8],
-    resolver: &mut R,
-) -> Result<(), Bad<R::Error>> {
-    changes.replace = true;
-    for entry in value.split(|&byte| byte == b',') {
-        let (sign, entry) = match entry {
-            [sign @ (b'+' | b'-'), rest @ ..] => (Some(*sign), rest),
-            _ => (None, entry),
-        };
-        if sign.is_some() {
-            changes.replace = false;
-        }
-        let (network, exact) = parse_allowed_ip(entry)?;
-        if !exact {
-            let warning = b"Warning: AllowedIP has nonzero host part: ";
-            let told = resolver.warn(&[warning, entry].concat());
-            told.map_err(Bad::Resolver)?;
-        }
-        match sign {
-            Some(b'-') => changes.remove(network),
-            _ => changes.add(network),
-        }
-    }
-    Ok(())
-}
-
-/// Read one network; whether it was written without host bits.
-fn parse_allowed_ip(entry: &[u8]) -> Result<(Network, bool), Reason> {
-    let (host, length) = split_once(entry, b'/');
-    let address = parse_ip(host).ok_or_else(|| shown("Unable to parse IP address", host))?;
-    let width = width(address);
-    let bits = match length {
-        None => Some(width.into()),
-        Some(length) => decimal(length, width.into()),
-    };
-    let bits = bits.ok_or_else(|| shown("AllowedIP is not in the correct format", entry))?;
-    let network = Network::around(address, bits as u8);
-    Ok((network, network.address == address))
-}
-
-fn parse_key(text: &[u8]) -> Result<Key, Reason> {
-    let reason = || shown("Key is not the correct length or format", text);
-    Key::from_base64(text).ok_or_else(reason)
-}
-
-/// Read a firewall mark: decimal, `0x` and hexadecimal, or `off`.
-fn parse_fwmark(text: &[u8]) -> Result<u32, Reason> {
-    let number = match text {
-        _ if text.eq_ignore_ascii_case(b"off") => Some(0),
-        [b'0', b'x', digits @ ..] => hexadecimal32(digits),
-        _ => decimal32(text),
-    };
-    number.ok_or_else(|| shown("Fwmark is neither 0/off nor 0-0xffffffff", text))
-}
-
-/// Read a persistent keepalive interval: seconds or `off`.
-fn parse_keepalive(text: &[u8]) -> Result<u16, Reason> {
-    let off = text.eq_ignore_ascii_case(b"off").then_some(0);
-    let reason = || {
-        shown(
-            "Persistent keepalive interval is neither 0/off nor 1-65535",
-            text,
-        )
-    };
-    off.or_else(|| decimal16(text)).ok_or_else(reason)
-}
-
-/// Split `host:port` or `[host]:port`.
-fn split_endpoint(text: &[u8]) -> Result<(&[u8], &[u8]), Reason> {
-    let no_port = || shown("Unable to find port of endpoint", text);
-    let (host, service) = if let [b'[', rest @ ..] = text {
-        let (host, rest) = split_once(rest, b']');
-        let rest = rest.ok_or_else(|| shown("Unable to find matching brace of endpoint", text))?;
-        (host, rest.strip_prefix(b":").ok_or_else(no_port)?)
-    } else {
-        let colon = memchr::memrchr(b':', text).ok_or_else(no_port)?;
-        (&text[..colon], &text[colon + 1..])
-    };
-    if service.is_empty() {
-        return Err(no_port());
-    }
-    Ok((host, service))
 }

@@ -13,5 +13,6 @@ pub mod dump;
 pub mod key;
 pub mod number;
 pub mod refusal;
+pub mod setting;
 pub mod uapi;
 pub mod update;

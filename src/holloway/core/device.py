@@ -157,7 +157,7 @@ class Device(Generic[EndpointType]):
         peers = [
             (
                 number,
-                peer.remote.raw,
+                peer.public_key,
                 peer.preshared_key,
                 peer.latest_handshake,
                 peer.persistent_keepalive,
@@ -265,13 +265,13 @@ class Device(Generic[EndpointType]):
 
     def _add(self, public_key: bytes) -> Peer[EndpointType]:
         plane = self._plane.peer(public_key)
-        peer = Peer(self._around, noise.Remote.of(public_key), plane)
+        peer = Peer(self._around, public_key, plane)
         self._peers[public_key] = self._by_id[plane.id] = peer
         log.debug("Peer %d created", plane.id)
         return peer
 
     def _remove(self, peer: Peer[EndpointType]) -> None:
-        del self._peers[peer.remote.raw]
+        del self._peers[peer.public_key]
         del self._by_id[peer.plane.id]
         self._discards += peer.discards
         log.debug("Peer %s destroyed", peer)
@@ -289,7 +289,7 @@ def _state(peer: Peer[EndpointType]) -> model.Peer:
     rx_bytes, tx_bytes = peer.plane.traffic()
     psk = peer.preshared_key
     return model.Peer(
-        public_key=Key(peer.remote.raw),
+        public_key=Key(peer.public_key),
         preshared_key=None if psk == noise.NO_PRESHARED_KEY else Key(psk),
         endpoint=None if endpoint is None else model.Endpoint(endpoint.host, endpoint.port),
         allowed_ips=tuple(map(model.AllowedIP._make, peer.plane.allowed())),

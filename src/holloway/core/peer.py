@@ -74,10 +74,10 @@ class Peer(Generic[EndpointType]):
     def __init__(
         self,
         around: Surroundings[EndpointType],
-        remote: noise.Remote,
+        public_key: bytes,
         plane: PeerPlane[EndpointType],
     ) -> None:
-        self.remote = remote
+        self.public_key = public_key
         self.plane = plane
         self.preshared_key = noise.NO_PRESHARED_KEY
         self.persistent_keepalive = 0
@@ -386,7 +386,7 @@ class Peer(Generic[EndpointType]):
     def _paired(self) -> noise.Pairing | None:
         """Return what we share with the peer; None without a key of ours, or a sound one of its."""
         if self._pairing is None and self._around.identity is not None:
-            self._pairing = self._around.identity.pair(self.remote)
+            self._pairing = self._around.identity.pair(noise.Remote.of(self.public_key))
         return self._pairing
 
     def _jitter(self) -> int:

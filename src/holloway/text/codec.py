@@ -8,15 +8,32 @@ from __future__ import annotations
 
 import errno
 
-from holloway._native import Refused, State, Update, blank_line
+from holloway._native import (
+    Changes,
+    Refused,
+    State,
+    Update,
+    blank_line,
+    read_endpoint,
+    read_fwmark,
+    read_keepalive,
+    read_port,
+)
 from holloway._native import dump_answer as _dump_answer
 from holloway.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import ParamSpec, TypeVar
+
     from holloway.text.values import Resolver
 
+    Arguments = ParamSpec("Arguments")
+    Value = TypeVar("Value")
+
 __all__ = [
+    "Changes",
     "State",
     "UapiError",
     "Update",
@@ -24,6 +41,10 @@ __all__ = [
     "dump_answer",
     "read_answer",
     "read_configuration",
+    "read_endpoint",
+    "read_fwmark",
+    "read_keepalive",
+    "read_port",
     "read_request",
 ]
 
@@ -79,6 +100,21 @@ def read_configuration(
     except Refused as refused:
         _, line, key, reason = refused.args
         raise ConfigError(_text(reason), key=_maybe(key), line=line) from None
+
+
+def setting(
+    read: Callable[Arguments, Value], *arguments: Arguments.args, **more: Arguments.kwargs
+) -> Value:
+    """Have a single setting read; raises `ConfigError` with the sentence that wg(8) prints."""
+    try:
+        return read(*arguments, **more)
+    except Refused as refused:
+        raise ConfigError(_text(refused.args[3])) from None
+
+
+def encoded(text: str) -> bytes:
+    """The bytes that a text was read from."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def refusal(refused: Refused) -> ConfigError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from holloway.model import Device, DeviceUpdate, Peer
-from holloway.text.codec import read_configuration
+from holloway.text.codec import encoded, read_configuration
 from holloway.text.quick import QuickConfig, parse_quick
 from holloway.text.values import Resolver
 from holloway.text.views import device_update_of
@@ -26,17 +26,13 @@ def parse_conf(
     stays. The peers that the file names get exactly its allowed IPs either way.
     """
     update = read_configuration(
-        _bytes(source)
+        encoded(source)
         if isinstance(source, str)
-        else [(number, _bytes(line)) for number, line in source.wg_lines],
+        else [(number, encoded(line)) for number, line in source.wg_lines],
         resolver,
         append=append,
     )
     return device_update_of(update)
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
 
 
 def clean(line: str) -> str:

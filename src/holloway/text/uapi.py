@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from holloway.model import Device, DeviceUpdate
-from holloway.text.codec import UapiError, read_answer, read_request
+from holloway.text.codec import UapiError, encoded, read_answer, read_request
 from holloway.text.views import device_of, device_update_of, state_of, update_of
 
 __all__ = ["UapiError", "diff", "dump_get", "dump_set", "parse_get", "parse_set"]
@@ -37,7 +37,7 @@ def parse_get(text: str, name: str = "") -> Device:
 
     Raises `UapiError`, always EPROTO: the fault is the device's.
     """
-    return device_of(read_answer(text.encode("utf-8", "surrogateescape")), name)
+    return device_of(read_answer(encoded(text)), name)
 
 
 def diff(device: Device, update: DeviceUpdate) -> DeviceUpdate:

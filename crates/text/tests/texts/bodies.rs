@@ -3,8 +3,9 @@
 //! Each must hold for any bytes at all.
 
 use holloway_text::address::{Endpoint, Host};
-use holloway_text::conf::{self, Resolver};
+use holloway_text::conf;
 use holloway_text::dump::{dump, dump_answer};
+use holloway_text::setting::Resolver;
 use holloway_text::uapi::{get, set};
 
 /// What a device is understood to be, it is understood to be again from what is written of it; and

@@ -100,12 +100,7 @@ class _Peer:
 
     def result(self) -> PeerUpdate:
         """Return the whole update."""
-        return replace(
-            self.update,
-            replace_allowed_ips=self.allowed_ips.replace,
-            removed_allowed_ips=self.allowed_ips.removed(),
-            allowed_ips=self.allowed_ips.added(),
-        )
+        return self.allowed_ips.applied(self.update)
 
 
 _NO_SPACE: Final = dict.fromkeys(SPACE)

@@ -10,7 +10,6 @@ from typing import IO, Final
 from holloway.cli.wg.report import NAME, fail, print_out, reason, tell
 from holloway.errors import ConfigError, KeyFormatError
 from holloway.key import BASE64_LENGTH, KEY_LENGTH, Key
-from holloway.text.values import parse_key
 
 SPACE: Final = b" \t\n\v\f\r"
 
@@ -48,6 +47,8 @@ def _key_file(file: IO[bytes]) -> Key:
     if trailing:
         shown = trailing.decode(errors="surrogateescape")
         raise ConfigError(f"Found trailing character in key file: `{shown}'")
+    from holloway.text.values import parse_key
+
     return parse_key(text.partition(b"\0")[0].decode(errors="surrogateescape"))
 
 

@@ -1,0 +1,106 @@
+//! Single settings, and what becomes of a peer's allowed IPs.
+
+use std::sync::{Mutex, PoisonError};
+
+use holloway_text::changes;
+use holloway_text::refusal::{Kind, Reason, Refusal};
+use holloway_text::setting::{self, Bad};
+use pyo3::prelude::*;
+
+use crate::asking::Asking;
+use crate::values::{EndpointParts, NetworkParts, endpoint_parts, network_parts, refused};
+
+#[pyfunction]
+#[pyo3(signature = (text, /))]
+pub fn read_fwmark(py: Python<'_>, text: &[u8]) -> PyResult<u32> {
+    setting::fwmark(text).map_err(|reason| bad(py, reason))
+}
+
+#[pyfunction]
+#[pyo3(signature = (text, /))]
+pub fn read_keepalive(py: Python<'_>, text: &[u8]) -> PyResult<u16> {
+    setting::keepalive(text).map_err(|reason| bad(py, reason))
+}
+
+#[pyfunction]
+#[pyo3(signature = (text, resolver, /))]
+pub fn read_port(text: &[u8], resolver: Bound<'_, PyAny>) -> PyResult<u16> {
+    let py = resolver.py();
+    setting::port(text, &mut asking(resolver)).map_err(|why| told(py, why))
+}
+
+#[pyfunction]
+#[pyo3(signature = (text, resolver, /))]
+pub fn read_endpoint(text: &[u8], resolver: Bound<'_, PyAny>) -> PyResult<EndpointParts> {
+    let py = resolver.py();
+    let read = setting::endpoint(text, &mut asking(resolver));
+    read.map(|endpoint| endpoint_parts(&endpoint))
+        .map_err(|why| told(py, why))
+}
+
+#[pyclass(frozen, module = "holloway._native")]
+pub struct Changes(Mutex<changes::Changes>);
+
+/// Whether all are replaced, those removed, those added.
+type Parts<'py> = (bool, Vec<NetworkParts<'py>>, Vec<NetworkParts<'py>>);
+
+#[pymethods]
+impl Changes {
+    #[new]
+    fn new() -> Self {
+        Self(Mutex::default())
+    }
+
+    #[pyo3(signature = (text, resolver, /))]
+    fn read(&self, text: &[u8], resolver: Bound<'_, PyAny>) -> PyResult<()> {
+        let py = resolver.py();
+        let mut asking = asking(resolver);
+        // Not held while the resolver is told something.
+        let mut changes = self.take();
+        let read = setting::allowed_ips(&mut changes, text, &mut asking);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = changes;
+        read.map_err(|why| told(py, why))
+    }
+
+    fn result<'py>(&self, py: Python<'py>) -> Parts<'py> {
+        let changes = self.take();
+        let replace = changes.replace;
+        let (removed, added) = changes.result();
+        (
+            replace,
+            network_parts(py, &removed),
+            network_parts(py, &added),
+        )
+    }
+}
+
+impl Changes {
+    fn take(&self) -> changes::Changes {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A resolver that is asked about numbers too: it may have a say before it looks.
+const fn asking(resolver: Bound<'_, PyAny>) -> Asking<'_> {
+    Asking {
+        resolver,
+        numeric: false,
+    }
+}
+
+fn told(py: Python<'_>, why: Bad<PyErr>) -> PyErr {
+    match why {
+        Bad::Value(reason) => bad(py, reason),
+        Bad::Resolver(error) => error,
+    }
+}
+
+fn bad(py: Python<'_>, reason: Reason) -> PyErr {
+    let refusal = Refusal {
+        kind: Kind::Value,
+        line: None,
+        key: None,
+        reason,
+    };
+    refused(py, &refusal)
+}
