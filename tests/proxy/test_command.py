@@ -226,6 +226,26 @@ def test_it_ends_when_asked_to(tmp_path: Path, number: signal.Signals) -> None:
     asyncio.run(run())
 
 
+def test_it_ends_when_asked_to_while_it_still_connects(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with far(tmp_path) as there:
+            await there.network.close()
+            process = await asyncio.create_subprocess_exec(
+                *HOLLOWAY, "proxy", str(there.config), "--stdio", f"{FIRST[0]}:7", "--verbose",
+                stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+            assert process.stderr is not None
+            async with asyncio.timeout(10):
+                while line := await process.stderr.readline():
+                    if b"Sending handshake initiation" in line:
+                        break
+                process.send_signal(signal.SIGTERM)
+                await process.communicate()
+                assert process.returncode == 1
+
+    asyncio.run(run())
+
+
 def test_it_ends_with_the_reason_when_its_helper_is_killed(tmp_path: Path) -> None:
     async def run() -> None:
         async with (

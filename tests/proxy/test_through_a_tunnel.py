@@ -180,6 +180,23 @@ def test_datagrams_are_forwarded_in_and_out(stack: str, is_reverse: bool) -> Non
     asyncio.run(run())
 
 
+def test_a_port_in_a_tunnel_that_ended_is_told_in_the_log(
+    stack: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        async with pair(stack) as both:
+            there = Proxied(Proxy(HostSide(), TunnelSide(both.second)))
+            reverse = ForwardPort((SECOND[0], 6000), ("localhost", 1), is_reverse=True)
+            await there.proxy.open([reverse])
+            await both.second.close()
+            with pytest.raises(OSError, match="closed|Invalid argument"):
+                await there.proxy.doors[0].closed
+            await there.close()
+
+    asyncio.run(run())
+    assert "10.7.0.2:6000 is served no more: " in caplog.text
+
+
 def test_when_the_tunnel_ends_so_do_its_connections(stack: str) -> None:
     async def run() -> None:
         async with pair(stack) as both:

@@ -32,11 +32,10 @@ from holloway.proxy.settings import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from socket import socket
 
     from holloway.net.network import Network
     from holloway.proxy.settings import Port
-    from holloway.proxy.side import Address
+    from holloway.proxy.side import Address, Side
 
 log = logging.getLogger("holloway.proxy")
 
@@ -175,13 +174,28 @@ async def _run(settings: Settings, options: argparse.Namespace) -> int:
 async def _serve(
     settings: Settings, options: argparse.Namespace, network: Network, stack: AsyncExitStack
 ) -> int:
+    from holloway.proxy.tunnel_side import TunnelSide
+
+    stop = _signalled()
+    if settings.ports or options.health:
+        await _open(settings, options, network, stack)
+    if settings.stdio is None:
+        return await _until_stopped(network, stop)
+    return await _join(TunnelSide(network), settings.stdio, stop)
+
+
+async def _open(
+    settings: Settings, options: argparse.Namespace, network: Network, stack: AsyncExitStack
+) -> None:
+    """Open the ports; ssh waits for standard input and output alone, and loads none of this."""
     from holloway.proxy.health import AliveCheck, Health
     from holloway.proxy.proxy import Proxy
     from holloway.proxy.side import HostSide, show
     from holloway.proxy.tunnel_side import TunnelSide
 
-    host, tunnel = HostSide(), TunnelSide(network)
-    proxy = Proxy(host, tunnel, most=affordable(2 if network.stack == "kernel" else 3))
+    host = HostSide()
+    most = affordable(2 if network.stack == "kernel" else 3)
+    proxy = Proxy(host, TunnelSide(network), most=most)
     stack.push_async_callback(proxy.close)
     for line in await proxy.open(settings.ports):
         log.log(logging.WARNING if line.startswith("Warning") else logging.INFO, "%s", line)
@@ -195,11 +209,6 @@ async def _serve(
         from holloway.cli.proxy_counters import Counters
 
         stack.callback(Counters(proxy.journal, network).close)
-    stop = _signalled()
-    if settings.stdio is None:
-        return await _until_stopped(network, stop)
-    sock = await tunnel.connect(*settings.stdio)
-    return await _join(sock, stop)
 
 
 def _signalled() -> asyncio.Future[None]:
@@ -218,13 +227,17 @@ async def _until_stopped(network: Network, stop: asyncio.Future[None]) -> int:
     return 0
 
 
-async def _join(sock: socket, stop: asyncio.Future[None]) -> int:
+async def _join(tunnel: Side, target: Address, stop: asyncio.Future[None]) -> int:
     from holloway.proxy import stdio
 
-    joined = asyncio.create_task(stdio.join(sock))
+    async def join() -> None:
+        await stdio.join(await tunnel.connect(*target))
+
+    joined = asyncio.create_task(join())
     await asyncio.wait((stop, joined), return_when=asyncio.FIRST_COMPLETED)
     if not joined.done():
         joined.cancel()
+        await asyncio.wait((joined,))
         return 1
     await joined
     return 0

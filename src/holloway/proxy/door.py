@@ -15,7 +15,9 @@ from socket import SHUT_WR
 from typing import TYPE_CHECKING, Final, Protocol
 
 from holloway.errors import BadMessage
+from holloway.proxy.journal import log
 from holloway.proxy.reader import Reader
+from holloway.proxy.side import show
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -38,6 +40,13 @@ HALF_DONE: Final = 256
 """So many clients may be about to say what they want; one more, and the oldest has to go."""
 
 FULL: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+GONE_ALREADY: Final = (
+    errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ENOPROTOOPT, errno.EHOSTDOWN,
+    errno.EHOSTUNREACH, errno.EOPNOTSUPP, errno.ENETUNREACH,
+)  # fmt: skip
+"""What accept(2) says of a connection that failed before it was accepted: the next one may not."""
 
 
 class Service(Protocol):
@@ -176,6 +185,7 @@ class Door:
         self.listener.close()
 
     async def _accept(self) -> None:
+        where = self.listener.address
         while True:
             await self._house.places.acquire()
             try:
@@ -184,7 +194,8 @@ class Door:
                 self._house.places.release()
                 if error.errno in FULL:
                     await asyncio.sleep(0.1)  # until a connection ends and leaves room
-                elif error.errno != errno.ECONNABORTED:
+                elif error.errno not in GONE_ALREADY:
+                    log.error("%s is served no more: %s", show(where), error.strerror)
                     raise
                 continue
             except BaseException:
