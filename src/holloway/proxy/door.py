@@ -150,7 +150,7 @@ class Visitor:
         except BaseException:
             target.close()
             raise
-        outcome = await self._house.relay.run(self.socket, target, limit)
+        outcome = await self._house.relay.run(self.socket, target, limit, self.connection.follow)
         return type(outcome)(
             outcome.sent + len(rest), outcome.received, outcome.side, outcome.errno
         )

@@ -17,6 +17,7 @@ from holloway.proxy.side import Address, show
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from holloway import _native
     from holloway.proxy.relay import Outcome
 
 log = logging.getLogger("holloway.proxy")
@@ -33,6 +34,15 @@ class Connection:
     client: Address
     target: str = ""
     started: float = field(default_factory=time.monotonic)
+    _link: _native.Link | None = None
+
+    def follow(self, link: _native.Link) -> None:
+        """It has reached its target: this tells how far it is."""
+        self._link = link
+
+    def moved(self) -> tuple[int, int]:
+        """Bytes from the client to the target, and back, up to now."""
+        return (0, 0) if self._link is None else self._link.moved()
 
     def __str__(self) -> str:
         way = f" > {self.target}" if self.target else ""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from holloway import _native
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from socket import socket
 
 
@@ -46,14 +47,22 @@ class Relay:
         self._waiting: dict[int, asyncio.Future[tuple[int | None, int]]] = {}
         self._loop.add_reader(self._native.fileno(), self._take)
 
-    async def run(self, client: socket, target: socket, limit: int | None = None) -> Outcome:
+    async def run(
+        self,
+        client: socket,
+        target: socket,
+        limit: int | None = None,
+        begun: Callable[[_native.Link], None] | None = None,
+    ) -> Outcome:
         """Copy between both until it ends. Both sockets are closed, however this ends.
 
-        `limit` bounds what goes from client to target (`_native.Relay.join`). Cancelling resets
-        both connections.
+        `limit` bounds what goes from client to target (`_native.Relay.join`); `begun` gets what
+        tells how far it is. Cancelling resets both connections.
         """
         with client, target:
             link = self._native.join(client.fileno(), target.fileno(), limit)
+        if begun is not None:
+            begun(link)
         end = self._waiting[link.id] = self._loop.create_future()
         try:
             side, number = await end
