@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -89,3 +90,55 @@ def test_the_limit_follows_the_interface_into_another_namespace(hosts: tuple[Hos
     assert eventually(lambda: there() == gso_max_size(1300))
     host.run("ip", "-n", name, "link", "set", "wg0", "mtu", "1400")
     assert eventually(lambda: there() == gso_max_size(1400))
+
+
+SEND_TRAINS = """
+import socket, sys, time
+sender = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
+sender.setsockopt(socket.IPPROTO_UDP, 103, 1000)  # UDP_SEGMENT
+sender.connect((sys.argv[1], 5002))
+for train in range(50):
+    sender.send(b"".join(bytes([train, number]) * 500 for number in range(30)))
+    time.sleep(0.002)  # or a busy machine has to drop some
+"""
+RECEIVE = """
+import socket, sys
+receiver = socket.socket(
+    socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
+receiver.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
+receiver.bind((sys.argv[1], 5002))
+receiver.settimeout(5)
+print("ready", flush=True)
+for train in range(50):
+    for number in range(30):
+        assert receiver.recv(2000) == bytes([train, number]) * 500, (train, number)
+print("all of them")
+"""
+
+
+@pytest.mark.parametrize("address", ["10.98.0.2", "fd98::2"])
+def test_datagrams_of_a_train_reach_the_interface_in_few_writes(
+    hosts: tuple[Host, Host], address: str
+) -> None:
+    """UDP cut by the sender's kernel is sent, received and written in trains, and arrives whole."""
+    for number, host in enumerate(hosts, 1):
+        host.run("ip", "address", "add", f"fd98::{number}/64", "dev", "wg0", "nodad")
+        peer = host.run(WG["holloway"], "show", "wg0", "peers").stdout.strip()
+        host.run(WG["holloway"], "set", "wg0", "peer", peer, "allowed-ips",
+                 f"10.98.0.{3 - number}/32,fd98::{3 - number}/128")  # fmt: skip
+    receiver = hosts[1].popen(sys.executable, "-c", RECEIVE, address)
+    assert receiver.stdout is not None
+    assert receiver.stdout.readline() == "ready\n"
+    hosts[0].run("ping", "-c", "1", "-W", "5", address)
+    before = written(hosts[1])
+    hosts[0].run(sys.executable, "-c", SEND_TRAINS, address)
+    output, errors = receiver.communicate(timeout=20)
+    assert output == "all of them\n", errors
+    assert written(hosts[1]) - before < 50 * 30 / 10
+
+
+def written(host: Host) -> int:
+    """Packets that the device has written to its interface; a superpacket is one."""
+    shown = host.run("ip", "-s", "-j", "link", "show", "wg0").stdout
+    packets: int = json.loads(shown)[0]["stats64"]["rx"]["packets"]
+    return packets
