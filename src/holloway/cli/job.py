@@ -54,12 +54,16 @@ class Job:
         """Done, with the signal's number, when we are to end before there is a child."""
         return self._ended
 
+    def end_as_asked(self) -> NoReturn:
+        """End by the signal that asked for it."""
+        _die_of(signal.Signals(self._ended.result()))
+
     async def run(
         self, command: Sequence[str], environment: Mapping[str, str], inherited: int
     ) -> int:
         """Start the child with one more descriptor, and wait; returns its wait status."""
         if self._ended.done():
-            return self._ended.result()
+            self.end_as_asked()
         self._start(command, environment, inherited)
         return await self._ended
 

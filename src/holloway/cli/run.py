@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Final
 from holloway.cli.job import Job, Signals
 from holloway.errors import ConfigError, HollowayError
 from holloway.net.errors import NoNamespace
+from holloway.net.network import Network
+from holloway.net.program import command_inside, resolv_conf
 from holloway.proxy.publish import parse_publication
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from holloway.net.network import Network
     from holloway.proxy.settings import ForwardPort
 
 RUN: Final = """\
@@ -59,22 +60,11 @@ Examples:
 
 def main(words: list[str]) -> int:
     """Run `holloway run`; returns the exit status."""
-    words, dashes, command = _split(words)
-    parser = _parser("run", RUN, RUN_EXAMPLES)
-    parser.add_argument("--apparmor-profile", action=_PrintProfile, nargs=0,
-                        help="print what lets Holloway make namespaces on Ubuntu")  # fmt: skip
-    if not dashes:
-        parser.add_argument(
-            "command", metavar="COMMAND", nargs=argparse.REMAINDER, help="with its arguments"
-        )
     try:
-        options = parser.parse_args(words)
-        command = command if dashes else options.command
-        if not command:
-            parser.error("which program?")
+        options = _options(words)
     except SystemExit as error:
         return OWN_FAILURE if error.code else 0
-    return _begin("run", options, command)
+    return _begin("run", options, options.command)
 
 
 def shell(words: list[str]) -> int:
@@ -88,12 +78,27 @@ def shell(words: list[str]) -> int:
     return _begin("shell", options, command)
 
 
-def _split(words: list[str]) -> tuple[list[str], bool, list[str]]:
-    """What stands before `--`, whether that is there, and what stands behind it."""
-    if "--" not in words:
-        return words, False, []
-    place = words.index("--")
-    return words[:place], True, words[place + 1 :]
+def _options(words: list[str]) -> argparse.Namespace:
+    """Read `[OPTIONS] CONFIG [OPTIONS] -- COMMAND` or `[OPTIONS] CONFIG COMMAND`."""
+    parser = _parser("run", RUN, RUN_EXAMPLES)
+    parser.add_argument("--apparmor-profile", action=_PrintProfile, nargs=0,
+                        help="print what lets Holloway make namespaces on Ubuntu")  # fmt: skip
+    if "--" in words:
+        place = words.index("--")
+        options, rest = parser.parse_known_args(words[:place])
+        if not rest:
+            options.command = words[place + 1 :]
+            return _with_command(parser, options)
+    parser.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER, help="a program")
+    return _with_command(parser, parser.parse_args(words))
+
+
+def _with_command(
+    parser: argparse.ArgumentParser, options: argparse.Namespace
+) -> argparse.Namespace:
+    if not options.command:
+        parser.error("which program?")
+    return options
 
 
 def _parser(name: str, description: str, examples: str) -> argparse.ArgumentParser:
@@ -148,11 +153,13 @@ def _begin(name: str, options: argparse.Namespace, command: Sequence[str]) -> in
     level = logging.ERROR if options.quiet else logging.WARNING
     logging.basicConfig(level=level, format=f"{prefix}: %(message)s")
     logging.getLogger("holloway.proxy").setLevel(logging.ERROR)  # the program may not listen yet
-    signals = Signals()
     try:
         ports = [parse_publication(text) for text in options.publish]
         order = _Order(name, options.config, command, ports, options.quiet)
-        return asyncio.run(_run(order, signals))
+        network = Network.from_config(options.config, stack="kernel")
+        return asyncio.run(_run(order, network, Signals()))
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     except NoNamespace as error:
         print(f"{prefix}: {error.strerror}", file=sys.stderr)
         _print_remedy(error)
@@ -164,15 +171,10 @@ def _begin(name: str, options: argparse.Namespace, command: Sequence[str]) -> in
     return OWN_FAILURE
 
 
-async def _run(order: _Order, signals: Signals) -> int:
-    from holloway.net.network import Network
-    from holloway.net.program import command_inside, resolv_conf
-
+async def _run(order: _Order, network: Network, signals: Signals) -> int:
     job = Job(signals)
     async with AsyncExitStack() as stack:
-        network = Network.from_config(order.config, stack="kernel")
-        if not await _open(network, job):
-            return job.exit_status(job.asked_to_end.result())
+        await _open(network, job)
         stack.push_async_callback(network.close)
         for line in await _publish(network, order.ports, stack):
             order.say(line)
@@ -187,19 +189,13 @@ async def _run(order: _Order, signals: Signals) -> int:
     return job.exit_status(status)
 
 
-async def _open(network: Network, job: Job) -> bool:
-    """Open a network; False if we were asked to end meanwhile."""
+async def _open(network: Network, job: Job) -> None:
+    """Open a network; if we are asked to end meanwhile, do so."""
     opening = asyncio.create_task(network.open())
-    try:
-        await asyncio.wait((opening, job.asked_to_end), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        if not opening.done():
-            opening.cancel()
-            await asyncio.wait((opening,))
-    if opening.cancelled():
-        return False
+    await asyncio.wait((opening, job.asked_to_end), return_when=asyncio.FIRST_COMPLETED)
+    if job.asked_to_end.done():
+        job.end_as_asked()  # a look-up of names cannot be interrupted, and nothing else is open
     opening.result()
-    return True
 
 
 async def _publish(

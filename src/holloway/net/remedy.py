@@ -73,11 +73,11 @@ def _read(path: str) -> str:
 
 
 SWITCH: Final = """\
-{what} in force. An administrator lifts it, now and for every start:
+{what} in force. An administrator lifts it, now and for good:
   sudo sysctl -w {setting}
-  echo {setting} | sudo tee /etc/sysctl.d/60-user-namespaces.conf"""
+  echo {setting} | sudo tee /etc/sysctl.d/userns.conf"""
 APPARMOR: Final = """\
-AppArmor lets only programs that have a profile use them. An administrator gives Holloway's one:
+AppArmor lets only programs with a profile use them. An administrator adds it:
   holloway run --apparmor-profile | sudo tee /etc/apparmor.d/holloway-namespace
   sudo apparmor_parser -r /etc/apparmor.d/holloway-namespace"""
 CONTAINER: Final = """\

@@ -1,0 +1,120 @@
+"""`holloway run` as a user without rights, and on systems that look names up in other ways."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from holloway.lab import Host
+from hosts import REPOSITORY
+from net.nobody import as_nobody, open_the_way
+from net.pair import FIRST
+from net.run_pair import HOLLOWAY, PYTHON, Files, write_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.root
+
+MASKED = [
+    "/run/nscd/socket",
+    "/run/systemd/resolve/io.systemd.Resolve",
+    "/run/avahi-daemon/socket",
+]
+LISTENING = """
+import os, socket, sys, time
+for path in sys.argv[1:]:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen()
+    os.chmod(path, 0o666)
+    globals()[path] = listener
+print("ready", flush=True)
+time.sleep(60)
+"""
+CONNECTING = """
+import socket, sys
+for path in sys.argv[1:]:
+    try:
+        socket.socket(socket.AF_UNIX).connect(path)
+        print("answered")
+    except OSError as error:
+        print(error.strerror)
+"""
+UPSTREAM = "nameserver 192.0.2.53\n"
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[Host]:
+    with Host("nobody") as host:
+        open_the_way(host)
+        yield host
+
+
+@pytest.fixture
+def files(host: Host, tmp_path: Path) -> Files:
+    """The configuration files, in the host and readable there."""
+    written = write_files(tmp_path)
+    host.run("mkdir", "-p", "-m", "755", "/run/files")
+    placed = Files(Path("/run/files/office.conf"), Path("/run/files/laptop.conf"))
+    host.write(placed.office, written.office.read_text(), 0o644)
+    host.write(placed.laptop, written.laptop.read_text(), 0o644)
+    return placed
+
+
+@pytest.mark.parametrize("name", ["test_run.py", "test_run_terminal.py", "test_run_forbidden.py"])
+def test_it_needs_no_rights(host: Host, name: str) -> None:
+    done = host.run(
+        *as_nobody(
+            sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
+            "--rootdir", str(REPOSITORY), "-c", str(REPOSITORY / "pyproject.toml"),
+            str(Path(__file__).with_name(name)),
+        ),
+        check=False, timeout=110,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout
+    assert "skipped" not in done.stdout
+
+
+def test_who_looks_names_up_for_others_is_out_of_reach(host: Host, files: Files) -> None:
+    started = '"$@" >/run/listening 2>&1 & until grep -q ready /run/listening; do sleep 0.05; done'
+    host.run("sh", "-c", started, "sh", PYTHON, "-c", LISTENING, *MASKED, timeout=10)
+    connecting = [PYTHON, "-c", CONNECTING, *MASKED]
+    outside = host.run(*as_nobody(*connecting)).stdout
+    assert outside == "answered\n" * len(MASKED)
+    inside = host.run(*as_nobody(*HOLLOWAY, "run", str(files.laptop), "--", *connecting)).stdout
+    assert inside == "Connection refused\n" * len(MASKED)
+
+
+def test_a_link_to_a_resolver_s_file_is_replaced_inside_alone(host: Host, files: Files) -> None:
+    stub = "/run/systemd/resolve/stub-resolv.conf"
+    host.run("mkdir", "-p", "/run/systemd/resolve")
+    host.write(stub, "nameserver 127.0.0.53\n", 0o644)
+    host.write("/run/systemd/resolve/resolv.conf", UPSTREAM, 0o644)
+    host.run("ln", "-sf", stub, "/etc/resolv.conf")
+    run = [*HOLLOWAY, "run"]
+    shown = host.run(*as_nobody(*run, str(files.laptop), "cat", "/etc/resolv.conf"))
+    assert f"nameserver {FIRST[0]}\n" in shown.stdout
+    assert host.run("cat", stub).stdout == "nameserver 127.0.0.53\n"
+    copied = host.run(*as_nobody(*run, str(files.office), "cat", "/etc/resolv.conf"))
+    assert copied.stdout == UPSTREAM
+    assert "192.0.2.53, which no peer has in AllowedIPs: names will not be found" in copied.stderr
+
+
+def test_a_system_without_name_servers_is_no_hindrance(host: Host, files: Files) -> None:
+    host.run("rm", "-f", "/etc/resolv.conf")
+    done = host.run(*as_nobody(*HOLLOWAY, "run", str(files.office), "echo", "on"))
+    assert done.stdout == "on\n"
+    assert "nor has the system a name server" in done.stderr
+
+
+def test_one_tunnel_runs_within_another(host: Host, files: Files) -> None:
+    script = "import socket; print([name for _, name in socket.if_nameindex()])"
+    inner = [*HOLLOWAY, "run", "-q", str(files.office), "--", PYTHON, "-c", script]
+    done = host.run(*as_nobody(*HOLLOWAY, "run", str(files.laptop), "--", *inner))
+    assert done.stdout == "['lo', 'office']\n"
