@@ -1,5 +1,8 @@
 //! The Internet checksum (RFC 1071): sums are kept unfolded and in big-endian value, so that parts
 //! may be added in any order. Called by the offload files.
+//!
+//! The loop is plain, for the compiler makes vector code of it that nothing written for a processor
+//! was seen to beat (`examples/checksum.rs`): twice what copying the packet costs, a tenth of sealing it.
 
 /// Add up `bytes` as big-endian 16-bit words, the last padded with a zero.
 #[must_use]
