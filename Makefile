@@ -6,6 +6,7 @@
 #   make bench   side by side with other implementations (as root; BENCH=--quick for a glance)
 #   make report  the benchmark's page, picture and the README's ratios, from docs/benchmarks/results.json
 #   make bench-configuration   wg with 10,000 peers beside the original on wireguard-go (as root)
+#   make profile   where a device's time goes, by perf, while traffic runs (as root)
 #   make transfer    GB gigabytes both ways at once: equal hashes, nothing out of order (as root)
 #   make soak    traffic both ways for SOAK_SECONDS (as root)
 #   make format  put the code in its form
@@ -22,7 +23,7 @@ GB ?= 10
 LAUNCHER := src/holloway/net/holloway-namespace
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: demo test check guest bench report bench-configuration transfer soak format fuzz miri loom build clean
+.PHONY: demo test check guest bench report profile bench-configuration transfer soak format fuzz miri loom build clean
 .DELETE_ON_ERROR:
 
 demo: build
@@ -80,6 +81,10 @@ bench: build
 	@scripts/debian-packages wireguard-tools iperf3
 	@scripts/peers
 	$(BIN)/python bench/compare.py $(BENCH)
+
+profile: build
+	@scripts/debian-packages wireguard-tools iperf3 linux-perf
+	$(BIN)/python bench/samples.py
 
 report: build
 	$(BIN)/python bench/report.py

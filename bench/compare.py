@@ -1,7 +1,8 @@
 """Side by side: our device and others on the same measures, interleaved in one run.
 
     python bench/compare.py [--quick] [--rounds 5] [--seconds 4] [--devices holloway,wireguard-go]
-                            [--also ring] [--measures "TCP, 1 stream;latency"] [--out FILE.json]
+                            [--also ring] [--also avx2] [--measures "TCP, 1 stream;latency"]
+                            [--out FILE.json]
 
 Two hosts in namespaces on a veth pair, a device in each. The order turns from round to round.
 Prints medians with their spread, and the ratios of the first device to each other one. All
@@ -26,7 +27,7 @@ from tunnel import CONTESTANTS, Tunnel
 
 from hosts import DEVICES, REPOSITORY
 
-ALSO = {"ring": "holloway with ring"}
+ALSO = {"ring": "holloway with ring", "avx2": "holloway with avx2"}
 
 
 def one_round(
@@ -95,7 +96,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int)
     parser.add_argument("--devices", default="holloway,wireguard-go,boringtun")
     parser.add_argument("--also", choices=ALSO, action="append", default=[],
-                        help="one more: ours without its own cipher")  # fmt: skip
+                        help="one more: ours with this cipher")  # fmt: skip
     parser.add_argument("--measures", default=";".join(MEASURES), help="names, with `;' between")
     parser.add_argument("--out", type=Path, help="write everything there as JSON")
     options = parser.parse_args()

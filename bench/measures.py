@@ -28,14 +28,17 @@ CPU = "CPU s/GB"
 
 
 def tcp(*options: str, address: str = "10.98.0.2") -> Callable[[Tunnel, int], Figures]:
-    """A TCP transfer; CPU is that of both devices."""
+    """A TCP transfer; CPU is that of both devices, and that of both iperf3 beside it."""
 
     def measure(tunnel: Tunnel, seconds: int) -> Figures:
         end = tunnel.iperf(address, "-t", str(seconds), *options)
         gigabytes = end["sum_received"]["bytes"] / 1e9
+        shares = end["cpu_utilization_percent"]
+        load = (shares["host_total"] + shares["remote_total"]) / 100 * end["sum_sent"]["seconds"]
         return {
             RECEIVED: end["sum_received"]["bits_per_second"] / 1e6,
             CPU: end["cpu"] / gigabytes,
+            "iperf3's CPU s/GB": load / gigabytes,
             "retransmits": end["sum_sent"]["retransmits"],
         }
 

@@ -35,6 +35,7 @@ CONTESTANTS = {
     "wireguard-go": Contestant("wireguard-go"),
     "boringtun": Contestant("boringtun"),
     "holloway with ring": Contestant("holloway", {"HOLLOWAY_AEAD": "ring"}),
+    "holloway with avx2": Contestant("holloway", {"HOLLOWAY_AEAD": "avx2"}),
 }
 
 
