@@ -25,16 +25,18 @@ MASKED = [
     "/run/avahi-daemon/socket",
 ]
 LISTENING = """
-import os, socket, sys, time
+import os, select, socket, sys
+listeners = []
 for path in sys.argv[1:]:
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(path)
-    listener.listen()
+    listeners.append(socket.socket(socket.AF_UNIX))
+    listeners[-1].bind(path)
+    listeners[-1].listen()
     os.chmod(path, 0o666)
-    globals()[path] = listener
 print("ready", flush=True)
-time.sleep(60)
+while True:
+    for listener in select.select(listeners, [], [])[0]:
+        listener.accept()[0].close()
 """
 CONNECTING = """
 import socket, sys

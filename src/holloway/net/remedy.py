@@ -48,12 +48,12 @@ def remedy(error: NoNamespace, read: Callable[[str], str] | None = None) -> str:
     if error.step == "open /dev/net/tun":
         return CONTAINER_TUN if _is_container(read) else TUN
     if read("/proc/sys/user/max_user_namespaces") == "0" or error.errno == errno.ENOSPC:
-        return SWITCH.format(what="A limit of none is", setting="user.max_user_namespaces=15000")
+        return SWITCH.format(what="The limit is none", setting="user.max_user_namespaces=15000")
     if error.errno not in {errno.EPERM, errno.EACCES}:
         return ""
     if read("/proc/sys/kernel/unprivileged_userns_clone") == "0":
         setting = "kernel.unprivileged_userns_clone=1"
-        return SWITCH.format(what="A switch of Debian's kernel is", setting=setting)
+        return SWITCH.format(what="The kernel has them switched off", setting=setting)
     if read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
         return APPARMOR
     return CONTAINER if _is_container(read) else ""
@@ -73,7 +73,7 @@ def _read(path: str) -> str:
 
 
 SWITCH: Final = """\
-{what} in force. An administrator lifts it, now and for good:
+{what}. An administrator changes that for good:
   sudo sysctl -w {setting}
   echo {setting} | sudo tee /etc/sysctl.d/userns.conf"""
 APPARMOR: Final = """\
