@@ -66,6 +66,23 @@ def test_a_client_that_says_nothing_has_to_go() -> None:
     asyncio.run(run())
 
 
+def test_a_client_that_sends_a_long_request_in_crumbs_has_to_go() -> None:
+    async def run() -> None:
+        async with proxied(HttpPort(HERE)) as there:
+            reader, writer = await there.open()
+            with contextlib.suppress(ConnectionError):
+                for _ in range(100_000):
+                    writer.write(b"a")
+                    await writer.drain()
+                    if there.proxy.journal.ended:
+                        break
+                    await asyncio.sleep(0)
+            assert await there.ends(1) == {("http", "misunderstood"): 1}
+            assert reader.at_eof() or writer.is_closing() or await becomes(reader.at_eof)
+
+    asyncio.run(run())
+
+
 def test_a_client_that_is_admitted_may_take_its_time() -> None:
     async def run() -> None:
         async with serving() as port, proxied(OPEN) as there:

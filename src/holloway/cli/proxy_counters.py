@@ -29,7 +29,8 @@ class Counters:
         self._journal = journal
         self._network = network
         self._loop = asyncio.get_running_loop()
-        self._last: dict[Connection | None, tuple[int, int]] = {None: journal.moved()}
+        self._last: dict[Connection, tuple[int, int]] = {}
+        self._sum = journal.moved()
         self._lines: list[str] = []
         self._height = 0
         self._handlers = list(logging.getLogger().handlers)
@@ -75,7 +76,7 @@ class Counters:
         rates = {
             each: sum(moved) - sum(self._last.get(each, (0, 0))) for each, moved in now.items()
         }
-        self._last = {None: self._last[None], **now}
+        self._last = now
         busiest = sorted(rates, key=lambda each: rates[each], reverse=True)[:BUSIEST]
         return [
             f"  {each}: {size(now[each][0])} up, {size(now[each][1])} down,"
@@ -86,8 +87,7 @@ class Counters:
 
     def _total(self) -> str:
         up, down = self._journal.moved()
-        before = self._last[None]
-        self._last[None] = (up, down)
+        before, self._sum = self._sum, (up, down)
         ended = self._journal.ended
         done = sum(count for (_, outcome), count in ended.items() if outcome == "done")
         latest = max((peer.latest_handshake for peer in self._network.device.peers), default=0)

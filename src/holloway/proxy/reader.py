@@ -15,6 +15,9 @@ T = TypeVar("T")
 
 CHUNK = 16 * 1024
 
+MAX_READS = 1000
+"""Each looks at all that has come so far: a long request sent byte by byte would cost seconds."""
+
 
 class Reader:
     """What a client sent and nobody has understood yet."""
@@ -31,7 +34,11 @@ class Reader:
         found and how long that was; what is too long it refuses. Raises BadMessage, also where the
         client ends before.
         """
+        reads = 0
         while (found := parse(self._buffer)) is None:
+            reads += 1
+            if reads > MAX_READS:
+                raise BadMessage("the client sends its request in crumbs")
             chunk = await self._loop.sock_recv(self._socket, CHUNK)
             if not chunk:
                 raise BadMessage("the client ended within its request")
