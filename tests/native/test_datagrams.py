@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.root
 
+UDP_SEGMENT = 103  # linux/udp.h
 INSIDE = str(Path(__file__).parent / "inside.py")
 
 
@@ -129,6 +130,42 @@ def test_tampered_replayed_and_foreign_datagrams_are_counted_and_harm_nothing(
     counted(near, "unknown_index", 1)
     assert near.peer.discards() == {"replayed": 3, "forged": 3}
     assert received_inside(near, far, udp_packet(b"still"))[0][0] == "still"
+
+
+def test_a_train_that_ends_in_half_a_message_loses_only_that(near: End, far: Far) -> None:
+    near.install()
+    messages = [far.seal(udp_packet(bytes([number]) * 500)) for number in range(20)]
+    send_train(far, b"".join(messages)[:-100], len(messages[0]))
+    counted(near, "forged", 1)
+    assert until(lambda: near.peer.traffic()[0] == 19 * len(messages[0]))
+
+
+@pytest.mark.parametrize("size", [333, 559, 561, 1120, 4000, 65507])
+def test_a_train_cut_at_the_wrong_places_is_counted_and_harms_nothing(
+    near: End, far: Far, size: int
+) -> None:
+    """Whatever a sender's kernel, or ours, takes for one datagram: each is judged by itself."""
+    near.install()
+    train = b"".join(far.seal(udp_packet(bytes([number]) * 500)) for number in range(30))
+    datagrams = -(-len(train) // size)
+    send_train(far, train, size)
+
+    def refused() -> int:
+        counts = near.plane.discards()
+        return sum(
+            counts[name] for name in ("forged", "unknown_type", "unknown_index", "truncated")
+        )
+
+    assert until(lambda: refused() >= datagrams)
+    assert refused() == datagrams
+    assert received_inside(near, far, udp_packet(b"still"))[0][0] == "still"
+
+
+def send_train(far: Far, train: bytes, size: int) -> None:
+    """Send datagrams of `size` bytes that arrive as one train."""
+    far.socket.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, size if size < len(train) else 0)
+    far.send(train)
+    far.socket.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, 0)
 
 
 def test_garbage_of_every_length_harms_nothing(near: End, far: Far) -> None:
