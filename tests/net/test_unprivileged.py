@@ -27,7 +27,13 @@ def host() -> Iterator[Host]:
 
 @pytest.mark.parametrize(
     "name",
-    ["test_network.py", "test_cancelling.py", "test_helper_process.py", "test_blocking.py"],
+    [
+        "test_network.py",
+        "test_cancelling.py",
+        "test_helper_process.py",
+        "test_blocking.py",
+        "test_resolve.py",
+    ],
 )
 def test_networks_need_no_rights(host: Host, name: str) -> None:
     done = host.run(
