@@ -1,5 +1,5 @@
 # Every target sets up what it needs by itself; a second run takes seconds.
-#   make demo    two hosts, a tunnel, explained (as root)
+#   make demo    two hosts, a tunnel, explained (as root; else two programs and a tunnel)
 #   make test    all checks and tests (as root; others are told what is left out)
 #   make check   formatting, lints, types, import rules
 #   make guest   our tools beside the kernel's own WireGuard, in a virtual machine (as root)
@@ -37,7 +37,7 @@ $(LAUNCHER): Cargo.toml Cargo.lock $(shell find crates/namespace -type f)
 	@install -m 755 target/release/holloway-namespace $@
 
 $(VENV)/.installed: requirements-dev.txt
-	@scripts/debian-packages iproute2 nftables iputils-ping
+	@test $$(id -u) != 0 || scripts/debian-packages iproute2 nftables iputils-ping  # root's alone
 	@$(PYTHON) -m ensurepip --version >/dev/null 2>&1 || scripts/debian-packages python3-venv
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the Python packages"

@@ -19,14 +19,18 @@ from holloway import lab
 from holloway.cli import narration
 from holloway.lab import Host
 
-HELP = """Usage: holloway demo
+HELP = """Usage: holloway demo [--without-root]
 
-Builds two hosts on this machine, "laptop" and "office", joins them by a WireGuard tunnel with the
-configuration of the Ubuntu Server guide, sends traffic, lets the laptop roam, and takes it all
-down. Needs root; leaves nothing behind. Set NO_COLOR for plain text.
+As root: builds two hosts on this machine, "laptop" and "office", joins them by a WireGuard tunnel
+with the configuration of the Ubuntu Server guide, sends traffic, lets the laptop roam, and takes it
+all down. As another user, or with --without-root: two programs that are each other's peers, and a
+page fetched through the tunnel, without an interface of the system.
 
-Example:
+Both explain each step and leave nothing behind. Set NO_COLOR for plain text.
+
+Examples:
   sudo holloway demo
+  holloway demo --without-root
 """
 
 TOPOLOGY = """
@@ -70,13 +74,13 @@ def main(options: list[str]) -> int:
     if options in (["-h"], ["--help"]):
         print(HELP, end="")
         return 0
-    if options:
+    if options not in ([], ["--without-root"]):
         print(HELP.partition("\n")[0], file=sys.stderr)
         return 1
-    if os.geteuid() != 0:
-        print("The demo makes network namespaces and TUN interfaces, which needs root.")
-        print("Run it as:  sudo holloway demo   (or: sudo make demo)")
-        return 1
+    if options or os.geteuid() != 0:
+        from holloway.cli.demo_without_root import main as without_root
+
+        return without_root()
     if missing := lab.missing_tools():
         print(f"The demo needs these programs: {', '.join(missing)}", file=sys.stderr)
         print("On Debian and Ubuntu: apt-get install iproute2 iputils-ping util-linux")
@@ -180,7 +184,8 @@ class Demo:
         inside, outside = (json.loads(finish(taps[name])) for name in ("wg0", "eth0"))
         for name, seen in (("wg0, inside the tunnel", inside), ("eth0, on the wire", outside)):
             print(f"  {name}: found in {seen['hits']} of {seen['packets']} packets")
-            print(f"    end of the longest packet: {printable(bytes.fromhex(seen['sample']))}")
+            sample = bytes.fromhex(seen["sample"])
+            print(f"    end of the longest packet: {narration.printable(sample)}")
         if not inside["hits"] or outside["hits"] or not outside["packets"]:
             raise DemoError("the capture does not show an encrypted transfer")
 
@@ -216,6 +221,7 @@ class Demo:
             if {"home0", "wg0"} & set(links):
                 raise DemoError(f"{host.name} still has {links}")
         print("\nNothing is left of it. To build your own, read docs/tutorial/first-tunnel.md")
+        print("The same within programs, without root: holloway demo --without-root")
 
     def title(self, name: str, text: str) -> None:
         self.step += 1
@@ -251,8 +257,3 @@ def finish(program: subprocess.Popen[str]) -> str:
     if program.returncode:
         raise DemoError(errors)
     return output
-
-
-def printable(data: bytes) -> str:
-    """Bytes as a person can look at them."""
-    return "".join(chr(byte) if 32 <= byte < 127 else "." for byte in data)

@@ -33,8 +33,14 @@ def output(text: str) -> None:
 
 
 def file(host: str, path: str, text: str) -> None:
+    """Show a file that was written in a host, as a paragraph of its own."""
+    print()
+    listing(host, path, text)
+
+
+def listing(host: str, path: str, text: str) -> None:
     """Show a file that was written in a host."""
-    print(f"\n  {host}: {path}")
+    print(f"  {host}: {path}")
     print("".join(f"    | {line}\n" for line in text.splitlines()), end="")
 
 
@@ -42,3 +48,8 @@ def bold(text: str) -> str:
     """Make a text stand out on a terminal."""
     plain = not sys.stdout.isatty() or "NO_COLOR" in os.environ
     return text if plain else f"\033[1m{text}\033[0m"
+
+
+def printable(data: bytes) -> str:
+    """Bytes as a person can look at them."""
+    return "".join(chr(byte) if 32 <= byte < 127 else "." for byte in data)

@@ -1,0 +1,257 @@
+"""`holloway demo` as any user: two programs that are each other's peers, each step explained.
+
+The peers are small Python programs, shown and run as shown; between them a `road` of our own looks
+into every packet. Whatever fails or is interrupted, programs, road and files go with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from holloway import lab
+from holloway.cli import narration
+from holloway.cli.demo_road import Road
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+TOPOLOGY = """
+    laptop.py                                       office.py
+    UDP on 127.0.0.1  ------- a road of ours ------- UDP on 127.0.0.1:{port}
+    10.10.11.2        ======== the tunnel ======== 10.10.11.1, a web server on port 80
+"""
+SENTENCE = "Meet me where the holloway leaves the wood."
+OFFICE_CONFIG = """\
+[Interface]
+PrivateKey = {private}
+ListenPort = {port}
+Address = 10.10.11.1/24
+
+[Peer]
+# laptop
+PublicKey = {peer}
+AllowedIPs = 10.10.11.2
+"""
+LAPTOP_CONFIG = """\
+[Interface]
+PrivateKey = {private}
+Address = 10.10.11.2/24
+
+[Peer]
+# office
+PublicKey = {peer}
+Endpoint = 127.0.0.1:{port}
+AllowedIPs = 10.10.11.0/24
+"""
+OFFICE_PROGRAM = f"""\
+import asyncio, sys
+import holloway
+
+async def answer(reader, writer):
+    await reader.readuntil(b"\\r\\n\\r\\n")
+    writer.write(b"HTTP/1.0 200 OK\\r\\n\\r\\n{SENTENCE}\\n")
+    writer.close()
+
+async def main():
+    async with holloway.Network.from_config("office.conf") as net:
+        await net.start_server(answer, port=80)
+        print("http://10.10.11.1/ is served; TCP/IP is the", net.stack, "stack", flush=True)
+        await asyncio.to_thread(sys.stdin.read)  # until the demo ends
+
+asyncio.run(main())
+"""
+LAPTOP_PROGRAM = """\
+import http.client
+import holloway
+
+with holloway.open("laptop.conf") as net:
+    print(f"ping 10.10.11.1: {net.ping('10.10.11.1') * 1000:.2f} ms")
+    browser = http.client.HTTPConnection("10.10.11.1")
+    browser.sock = net.connect("10.10.11.1", 80)
+    browser.request("GET", "/")
+    print("the page:", browser.getresponse().read().decode(), end="")
+    [office] = net.device.peers
+    print(f"transfer: {office.rx_bytes} B received, {office.tx_bytes} B sent")
+"""
+FETCH: Final = "from urllib.request import *; print(urlopen('http://10.10.11.1/').read())"
+
+
+def main() -> int:
+    """Run the demo; returns the exit status."""
+    _answer_signals(_interrupt)
+    try:
+        with contextlib.ExitStack() as stack:
+            directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="holloway-"))
+            Demo(Path(directory), stack.enter_context(Road(SENTENCE))).run()
+    except KeyboardInterrupt:
+        print("\nInterrupted; the programs and their files are gone.")
+        return 130
+    except (OSError, subprocess.TimeoutExpired, DemoError) as error:
+        print(f"\nThe demo failed: {error}", file=sys.stderr)
+        return 1
+    _answer_signals(signal.SIG_IGN)  # there is nothing left to interrupt
+    return 0
+
+
+def _interrupt(*_: object) -> NoReturn:
+    _answer_signals(signal.SIG_IGN)  # what is taken down now is not to be interrupted once more
+    raise KeyboardInterrupt
+
+
+def _answer_signals(handler: Callable[..., object] | signal.Handlers) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, handler)
+
+
+class DemoError(Exception):
+    """What should have been seen was not."""
+
+
+class Demo:
+    """The steps, in order. Each prints what it does before it does it."""
+
+    def __init__(self, directory: Path, road: Road) -> None:
+        self.directory = directory
+        self.road = road
+        self.office_port = road.office_port
+        self.step = 0
+
+    def run(self) -> None:
+        print(narration.bold("Holloway: two programs, one WireGuard tunnel, no root"))
+        print(TOPOLOGY.format(port=self.office_port))
+        self.make_keys()
+        with self.office():
+            self.fetch()
+            self.look_at_the_road()
+            self.run_a_program()
+        self.take_down()
+
+    def make_keys(self) -> None:
+        self.title(
+            "Keys",
+            "Each peer makes its own key pair, with the tools that come along. The "
+            "configurations are as for wg-quick.",
+        )
+        keys = {}
+        for name in ("laptop", "office"):
+            shown = f"umask 077; wg genkey > {name}.key; wg pubkey < {name}.key"
+            keys[name] = self.say(name, shown).strip()
+        for name, config, peer, port in (
+            ("laptop", LAPTOP_CONFIG, keys["office"], self.road.port),
+            ("office", OFFICE_CONFIG, keys["laptop"], self.office_port),
+        ):
+            private = (self.directory / f"{name}.key").read_text().strip()
+            text = config.format(private=private, peer=peer, port=port)
+            (self.directory / f"{name}.conf").write_text(text)
+            shown = config.format(private="(hidden)", peer=peer, port=port)
+            narration.file(name, f"{name}.conf", shown)
+
+    @contextlib.contextmanager
+    def office(self) -> Iterator[None]:
+        self.title(
+            "A peer that serves",
+            "A Python program becomes a peer by opening a network. What it serves there, only "
+            "the tunnel reaches.",
+        )
+        self.write("office", OFFICE_PROGRAM)
+        narration.prompt("office", "python3 office.py &")
+        with self.started(sys.executable, "office.py", stdin=subprocess.PIPE) as office:
+            assert office.stdout is not None
+            said = office.stdout.readline()
+            narration.output(said)
+            if not said.startswith("http://"):
+                raise DemoError(office.communicate("")[0])
+            yield
+            office.communicate("", timeout=10)  # the end of its input
+
+    def fetch(self) -> None:
+        self.title(
+            "A peer that asks",
+            "Sockets of the tunnel are ordinary sockets, so libraries that know nothing of it "
+            "can use them.",
+        )
+        self.write("laptop", LAPTOP_PROGRAM)
+        if SENTENCE not in self.say("laptop", "python3 laptop.py"):
+            raise DemoError("the page did not come")
+
+    def look_at_the_road(self) -> None:
+        self.title(
+            "What an eavesdropper sees",
+            "All packets went over a road of this demo, which looked for the page in them.",
+        )
+        print(f"  found in {self.road.hits} of {self.road.packets} packets")
+        print(f"  end of the longest packet: {narration.printable(self.road.sample)}")
+        if self.road.hits or not self.road.packets:
+            raise DemoError("that does not show an encrypted transfer")
+
+    def run_a_program(self) -> None:
+        self.title(
+            "Any program",
+            "`holloway run` starts a program, unchanged, with the tunnel as its only network.",
+        )
+        fetch = "curl -s http://10.10.11.1/" if shutil.which("curl") else f'python3 -c "{FETCH}"'
+        shown = self.try_to_say("laptop", f"holloway run -q laptop.conf -- {fetch}")
+        if "user namespaces" in shown:
+            print("\n  Until then, `holloway proxy` lends programs the tunnel, as SOCKS5 or HTTP.")
+        elif SENTENCE not in shown:
+            raise DemoError("the page did not come")
+        elif shutil.which("ip"):
+            self.say("laptop", "holloway run -q laptop.conf -- ip -brief address")
+
+    def take_down(self) -> None:
+        self.title(
+            "Down",
+            "The office's program has ended, and the tunnel with it. The system never got an "
+            "interface or an address.",
+        )
+        if "laptop" in self.say("machine", "ls /sys/class/net").split():
+            raise DemoError("the system has an interface of the demo")
+        print(
+            "\nNothing is left of it. Read on in docs/how-to/run.md; there is more to see as root:"
+        )
+        print("  sudo holloway demo")
+
+    def title(self, name: str, text: str) -> None:
+        self.step += 1
+        narration.heading(self.step, name, text)
+
+    def write(self, name: str, program: str) -> None:
+        """Write a program and show it."""
+        (self.directory / f"{name}.py").write_text(program)
+        narration.listing(name, f"{name}.py", program)
+        print()
+
+    def say(self, name: str, shown: str) -> str:
+        """Show a command, run it, show what it prints, and return that."""
+        return self.try_to_say(name, shown, check=True)
+
+    def try_to_say(self, name: str, shown: str, *, check: bool = False) -> str:
+        narration.prompt(name, shown)
+        with self.started("sh", "-c", shown, stdin=subprocess.DEVNULL) as program:
+            output, _ = program.communicate(timeout=30)
+        narration.output(output)
+        if check and program.returncode:
+            raise DemoError(f"{shown}: exit status {program.returncode}")
+        return output
+
+    @contextlib.contextmanager
+    def started(self, *command: str, stdin: int) -> Iterator[subprocess.Popen[str]]:
+        """A program, whose end takes those with it that it has started itself."""
+        with subprocess.Popen(
+            command, cwd=self.directory, env=os.environ | lab.environment(), text=True,
+            stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for the demo, which then ends this
+        ) as program:  # fmt: skip
+            try:
+                yield program
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(program.pid, signal.SIGKILL)

@@ -1,0 +1,106 @@
+"""The demo that needs no root shows what it promises, and leaves nothing, whenever it ends.
+
+It runs as a user without rights inside a host of its own, so that all that could be left is in
+sight.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from holloway.lab import Host
+from hosts import eventually
+from net.nobody import as_nobody, open_the_way
+from net.run_pair import HOLLOWAY
+from net.test_run_forbidden import LIMIT, WITHOUT_RIGHTS
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.root
+
+DEMO = [*HOLLOWAY, "demo"]
+PAGE = "Meet me where the holloway leaves the wood."
+STEPS = ["1  Keys", "2  A peer that serves", "office$ python3", "3  A peer that asks",
+         "laptop$ python3", "5  Any program", "laptop$ holloway run", "6  Down"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[Host]:
+    with Host("machine") as host:
+        open_the_way(host)
+        host.run("mount", "-t", "tmpfs", "-o", "mode=1777", "tmpfs", "/tmp")
+        yield host
+
+
+def state(machine: Host) -> str:
+    """What could be left behind: links, files, sockets, mounts, processes."""
+    look = (
+        "ip -br link; ls -A /tmp /run; cat /proc/1/mounts; ss -Hlnpu;"
+        " ps -eo args | grep -vE '^(ps|sh|grep) '"
+    )
+    return machine.run("sh", "-c", look).stdout
+
+
+def test_it_shows_every_step_and_leaves_nothing(machine: Host) -> None:
+    before = state(machine)
+    done = machine.run(*as_nobody(*DEMO), check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    shown = done.stdout
+    assert all(step in shown for step in STEPS)
+    for line in ("TCP/IP is the kernel stack", f"the page: {PAGE}", f"\n    {PAGE}\n"):
+        assert line in shown
+    assert re.search(r"found in 0 of [1-9]\d* packets", shown)
+    assert re.search(r"laptop +UNKNOWN +10.10.11.2/24", shown)
+    assert not re.search(r"(?i)privatekey = (?!\(hidden\))", shown)
+    assert max(map(len, shown.splitlines())) <= 100
+    assert eventually(lambda: state(machine) == before)
+
+
+def test_where_user_namespaces_are_forbidden_it_shows_what_can_be_had(machine: Host) -> None:
+    before = state(machine)
+    done = machine.run(*as_nobody(*LIMIT, *WITHOUT_RIGHTS, *DEMO, "--without-root"), check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "TCP/IP is the userspace stack" in done.stdout
+    assert f"the page: {PAGE}" in done.stdout
+    assert "sudo sysctl -w user.max_user_namespaces=15000" in done.stdout
+    assert eventually(lambda: state(machine) == before)
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_demo_leaves_nothing(
+    machine: Host, step: str, number: signal.Signals
+) -> None:
+    before = state(machine)
+    demo = start_until(machine, step)
+    machine.run("pkill", f"-{int(number)}", "-f", "holloway demo$")
+    output, errors = demo.communicate(timeout=20)
+    assert errors == ""
+    if step != STEPS[-1] or demo.returncode != 0:  # the last may be over before it is interrupted
+        assert demo.returncode == 130
+        assert output.endswith("Interrupted; the programs and their files are gone.\n")
+    assert eventually(lambda: state(machine) == before)
+
+
+def test_a_killed_demo_leaves_no_program(machine: Host) -> None:
+    demo = start_until(machine, "3  A peer that asks")
+    machine.run("pkill", "-KILL", "-f", "holloway demo$")
+    demo.communicate(timeout=20)
+    assert eventually(lambda: "office.py" not in state(machine))
+    machine.run("sh", "-c", "rm -r /tmp/holloway-*")
+
+
+def start_until(machine: Host, line: str) -> subprocess.Popen[str]:
+    """Start the demo and read it until it prints a line."""
+    demo = machine.popen(*as_nobody(*DEMO), environment={"PYTHONUNBUFFERED": "1"})
+    assert demo.stdout is not None
+    for shown in demo.stdout:
+        if line in shown:
+            return demo
+    raise AssertionError(demo.communicate()[1])
