@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -197,6 +198,77 @@ def test_what_the_system_refuses_in_the_namespace_is_its_own_error() -> None:
                 assert not made.get_inheritable()
 
     asyncio.run(run())
+
+
+def test_without_room_for_a_descriptor_there_is_the_ordinary_error() -> None:
+    async def run() -> None:
+        async with network(1, new_key(), stack="kernel") as opened:
+            limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+            spare = os.open("/dev/null", os.O_RDONLY)
+            os.close(spare)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (spare, limits[1]))
+            try:
+                with pytest.raises(OSError, match="Too many open files"):
+                    opened.socket()
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            opened.socket().close()
+
+    asyncio.run(run())
+
+
+def test_more_descriptors_than_select_knows_are_no_trouble() -> None:
+    async def run() -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4096)), hard))
+        filled = [os.open("/dev/null", os.O_RDONLY) for _ in range(1100)]
+        try:
+            async with pair() as both:
+                await both.first.start_server(echo, port=5000)
+                reader, writer = await both.second.open_connection(FIRST[0], 5000)
+                writer.write(b"many")
+                assert await reader.readexactly(4) == b"many"
+                writer.close()
+        finally:
+            for descriptor in filled:
+                os.close(descriptor)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    asyncio.run(run())
+
+
+FORKING = """
+import os, sys
+sys.path.insert(0, {tests!r})
+from holloway.net.blocking import BlockingNetwork
+from net.pair import network, new_key
+
+with BlockingNetwork(network(1, new_key(), stack="kernel")) as net:
+    listener = net.listen(5000)
+    sock = net.connect("10.7.0.1", 5000)
+    if (child := os.fork()) == 0:
+        try:
+            net.socket()
+        except PermissionError as error:
+            print(error.strerror, flush=True)
+        net.close()
+        os._exit(0)
+    os.waitpid(child, 0)
+    accepted, _ = listener.accept(timeout=5)
+    sock.sendall(b"whole")
+    print(accepted.recv(100), net.socket().close())
+    sock.close(); accepted.close(); listener.close()
+"""
+
+
+def test_a_fork_of_the_program_does_the_network_no_harm() -> None:
+    tests = str(Path(__file__).parent.parent)
+    done = subprocess.run([sys.executable, "-c", FORKING.format(tests=tests)], check=True,
+                          capture_output=True, text=True, timeout=30)  # fmt: skip
+    assert done.stdout.splitlines() == [
+        "a network serves the process that opened it, not its forks",
+        "b'whole' None",
+    ]
 
 
 def test_a_missing_helper_program_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

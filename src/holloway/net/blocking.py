@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import os
 import threading
 from socket import AF_INET, SOCK_STREAM
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -15,7 +16,6 @@ from holloway.net.errors import ended
 from holloway.net.network import Network
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Coroutine
     from socket import socket as Socket  # noqa: N812  # there is a method of that name
 
@@ -37,6 +37,7 @@ class BlockingNetwork:
 
     def __init__(self, network: Network) -> None:
         self._network = network
+        self._owner = os.getpid()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name=f"holloway {network.name}", daemon=True
@@ -58,8 +59,8 @@ class BlockingNetwork:
 
     def close(self) -> None:
         """End every connection with an error, the tunnel, and what served them."""
-        if self.closed:
-            return
+        if self.closed or os.getpid() != self._owner:
+            return  # a fork has no such thread, and the connections are not its
         atexit.unregister(self.close)
         self.run(self._network.close())
         self._stop()

@@ -137,12 +137,13 @@ class KernelStack:
     def answer_through(self, tunnel: Tunnel) -> None:
         """Have the tunnel tell senders at once that a packet has nowhere to go, by ICMP."""
         with contextlib.ExitStack() as sockets:
-            numbers = []
-            for family, protocol, level, option, nothing in RAW:
-                made = sockets.enter_context(self.socket(family, socket.SOCK_RAW, protocol))
-                made.setblocking(False)
-                made.setsockopt(level, option, nothing)
-                numbers.append(made.fileno())
+            numbers: list[int | None] = [None, None]
+            for place, (family, protocol, level, option, nothing) in enumerate(RAW):
+                with contextlib.suppress(OSError):  # this kernel may have no IPv6
+                    made = sockets.enter_context(self.socket(family, socket.SOCK_RAW, protocol))
+                    made.setblocking(False)
+                    made.setsockopt(level, option, nothing)
+                    numbers[place] = made.fileno()
             tunnel.answer_by(numbers[0], numbers[1], None)
 
     async def close(self, reason: OSError) -> None:
@@ -151,10 +152,11 @@ class KernelStack:
             return
         namespace, self._namespace = self._namespace, None
         self._loop.remove_reader(namespace.fileno())
-        self._abort()
+        if namespace.ours:
+            self._abort()
         namespace.close()
         self._diagnosis.close()
-        if not self.died.done():
+        if namespace.ours and not self.died.done():
             await self._drain()
 
     def _mourn(self) -> None:
@@ -177,9 +179,11 @@ class KernelStack:
 
     async def _drain(self) -> None:
         """Let what was sent last, resets among it, leave through the tunnel."""
+        readable = select.poll()
+        readable.register(self.tun.fileno(), select.POLLIN)
         for _ in range(DRAIN_TURNS):
             await asyncio.sleep(DRAIN_SECONDS)
-            if not select.select([self.tun], [], [], 0)[0]:
+            if not readable.poll(0):
                 return
 
 

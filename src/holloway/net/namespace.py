@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import errno
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -51,6 +50,11 @@ class Namespace:
         return self._watch
 
     @property
+    def ours(self) -> bool:
+        """Whether this is the process that opened it, and not a fork of that."""
+        return os.getpid() == self._owner
+
+    @property
     def pid(self) -> int:
         """The helper process."""
         return self._process.pid
@@ -69,7 +73,7 @@ class Namespace:
 
     def socket(self, family: int, kind: int, protocol: int) -> socket.socket:
         """Make one in the namespace, which takes 19 us; raises what the system does."""
-        if os.getpid() != self._owner:
+        if not self.ours:
             raise OSError(errno.EPERM, "a network serves the process that opened it, not its forks")
         with self._lock:
             try:
@@ -99,8 +103,9 @@ class Namespace:
         self._control.close()
         os.close(self._watch)
         self._watch = -1
-        self._process.kill()
-        self._process.wait()
+        if self.ours:
+            self._process.kill()
+            self._process.wait()
 
     def _ask(self, request: str) -> None:
         self._number += 1
@@ -121,6 +126,8 @@ class Namespace:
                 if descriptor >= 0:
                     os.close(descriptor)
                 continue
+            if word == "ok" and descriptor < 0:  # recvmsg(2) drops what there is no room for
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             if word == "ok":
                 return descriptor
             raise NoNamespace(int(failure[0]), failure[1])
@@ -141,8 +148,6 @@ def _launch(control: socket.socket) -> subprocess.Popen[bytes]:
 
 async def _readable(descriptor: int) -> None:
     loop = asyncio.get_running_loop()
-    if select.select([descriptor], [], [], 0)[0]:
-        return
     came = loop.create_future()
 
     def wake() -> None:
