@@ -248,13 +248,19 @@ impl Out<'_> {
         }
     }
 
-    /// Say the true size of segments in the header of a first one; note whether it tells of a gap.
+    /// Say the true size of segments in the header of a first one, and a window that is kept in the
+    /// others; note whether it tells of a gap.
+    ///
+    /// A window is said in units, its remainder falls away, and so its end goes back by less than a
+    /// unit as data comes (RFC 7323, 2.4). smoltcp refuses what was sent up to the end as it was
+    /// before, acknowledgements too, and both sides could wait for ever: so a unit is held back.
     fn correct(&mut self, header: &mut [u8], most: usize) {
         let (fixed, options) = header.split_at_mut(TCP_HEADER);
         *self.tells_gap = Some(option(options, SACK).is_some());
-        if fixed[13] & SYN != 0
-            && let Some(value) = option(options, MSS).and_then(|at| options.get_mut(at))
-        {
+        if fixed[13] & SYN == 0 {
+            let window = u16::from_be_bytes([fixed[14], fixed[15]]);
+            fixed[14..16].copy_from_slice(&window.saturating_sub(1).to_be_bytes());
+        } else if let Some(value) = option(options, MSS).and_then(|at| options.get_mut(at)) {
             value.copy_from_slice(&(most as u16).to_be_bytes()[..value.len()]);
         }
     }

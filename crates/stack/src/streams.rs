@@ -191,7 +191,12 @@ impl Streams {
         match id.and_then(|id| Some((id, self.streams.get_mut(&id)?))) {
             Some((id, stream)) => {
                 stream.receive(&mut net.interface, &mut net.link, packet, segment, now);
-                self.list(id);
+                // At once: it may be reset by the next segment, and yet there was a connection.
+                if stream.verdict(now) == Verdict::Established {
+                    self.established(net, id);
+                } else {
+                    self.list(id);
+                }
             }
             // Nobody's: smoltcp answers it with a reset, or not, as it must be.
             None => {
