@@ -8,6 +8,7 @@
 #   make bench-configuration   wg with 10,000 peers beside the original on wireguard-go (as root)
 #   make profile   where a device's time goes, by perf, while traffic runs (as root)
 #   make transfer    GB gigabytes both ways at once: equal hashes, nothing out of order (as root)
+#   make transfers   10,000 random transfers through a network over a bad road, unchanged (as root)
 #   make soak    traffic both ways for SOAK_SECONDS (as root)
 #   make format  put the code in its form
 #   make fuzz    each fuzz target for FUZZ_SECONDS (nightly Rust)
@@ -19,11 +20,12 @@ BIN := $(VENV)/bin
 FUZZ_SECONDS ?= 60
 BENCH ?=
 SOAK_SECONDS ?= 600
+TRANSFERS ?= 10000
 GB ?= 10
 LAUNCHER := src/holloway/net/holloway-namespace
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: demo test check guest bench report profile bench-configuration transfer soak format fuzz miri loom build clean
+.PHONY: demo test check guest bench report profile bench-configuration transfer transfers soak format fuzz miri loom build clean
 .DELETE_ON_ERROR:
 
 demo: build
@@ -97,6 +99,11 @@ bench-configuration: build
 transfer: build
 	@scripts/debian-packages wireguard-tools
 	$(BIN)/python bench/transfer.py --gigabytes $(GB)
+
+transfers: build
+	@scripts/debian-packages wireguard-tools dnsmasq-base
+	@scripts/peers
+	TRANSFERS=$(TRANSFERS) $(BIN)/pytest tests/net/test_transfers.py
 
 soak: build
 	@scripts/debian-packages wireguard-tools iperf3

@@ -1,0 +1,137 @@
+"""Random transfers over a bad road, as a program of its own, run in a host.
+
+    python transfers.py STACK NUMBER SEED        in the laptop: a network, and a road to the home
+    python transfers.py direct NUMBER SEED       in the home, with the system's own sockets
+
+Each sends random bytes in random pieces to an echo on the other side, ends its direction and
+compares what comes back. Both print what they found; the first serves until its input ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+import select
+import socket
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import holloway
+from bad_road import Lane
+from net.pair import echo
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+    Connect = Callable[[str, int], Awaitable[Streams]]
+
+HOME, LAPTOP = ("10.10.10.5", "fd10::5"), ("10.10.10.2", "fd10::2")
+REMOTE = ("10.99.0.2", 51820)
+ROAD_PORT = 40000
+AT_ONCE = 12
+
+
+class Road:
+    """A relay before the home that loses, doubles, damages and reorders, in a thread of its own."""
+
+    def __init__(self, seed: int) -> None:
+        self._near, self._far = (socket.socket(type=socket.SOCK_DGRAM) for _ in range(2))
+        self._near.bind(("127.0.0.1", ROAD_PORT))
+        self._far.connect(REMOTE)
+        self._lanes = {self._near: Lane(seed), self._far: Lane(seed + 1)}
+        self._thread = threading.Thread(target=self._carry, daemon=True)
+        self._thread.start()
+
+    def _carry(self) -> None:
+        sender = None
+        while True:
+            for one in select.select([self._near, self._far], [], [])[0]:
+                data, address = one.recvfrom(1 << 16)
+                if one is self._near:
+                    sender = address
+                for piece in self._lanes[one].passes(data):
+                    with contextlib.suppress(OSError):
+                        if one is self._near:
+                            self._far.send(piece)
+                        elif sender is not None:
+                            self._near.sendto(piece, sender)
+
+
+def size(source: random.Random) -> int:
+    """Mostly small, sometimes large, sometimes nothing."""
+    return source.choice((0, 1, source.randrange(1500), source.randrange(1 << 16),
+                          source.randrange(1 << 16), source.randrange(1 << 19)))  # fmt: skip
+
+
+async def transfer(seed: int, connect: Connect, targets: tuple[str, str], port: int) -> int:
+    """Make one; returns how many bytes went each way. Raises AssertionError for a change."""
+    source = random.Random(seed)
+    sent = source.randbytes(size(source))
+    async with asyncio.timeout(100):
+        reader, writer = await connect(source.choice(targets), port)
+
+        async def send() -> None:
+            rest = memoryview(sent)
+            while rest:
+                piece = source.randrange(1, 1 << source.randrange(1, 18))
+                writer.write(rest[:piece])
+                await writer.drain()
+                rest = rest[piece:]
+            writer.write_eof()
+
+        _, came = await asyncio.gather(send(), reader.read())
+        writer.close()
+        await writer.wait_closed()
+    assert came == sent, f"transfer {seed} came back otherwise"
+    return len(sent)
+
+
+async def all_of(
+    number: int, seed: int, connect: Connect, targets: tuple[str, str], port: int
+) -> dict[str, int]:
+    """Make so many, some at once."""
+    seeds = iter(range(seed, seed + number))
+
+    async def some() -> int:
+        return sum([await transfer(one, connect, targets, port) for one in seeds])
+
+    return {
+        "transfers": number,
+        "bytes": sum(await asyncio.gather(*(some() for _ in range(AT_ONCE)))),
+    }
+
+
+def config() -> str:
+    """The laptop's, with its home at the end of the road."""
+    return Path("laptop.conf").read_text().replace("10.99.0.2:51820", f"127.0.0.1:{ROAD_PORT}")
+
+
+async def laptop(stack: str, number: int, seed: int) -> None:
+    """Make transfers to the home, and serve those that come from there."""
+    Road(seed)
+    async with holloway.Network.from_config(config(), stack=stack) as net:
+        await net.start_server(echo, port=7)
+        await net.ping(HOME[0], timeout=30)
+        print("ready", flush=True)
+        found = await all_of(number, seed, net.open_connection, HOME, 7)
+        print(json.dumps(found), flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+
+async def home(number: int, seed: int) -> None:
+    """Make transfers to the laptop."""
+    print(json.dumps(await all_of(number, seed, asyncio.open_connection, LAPTOP, 7)))
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "direct":
+        asyncio.run(home(int(sys.argv[2]), int(sys.argv[3])))
+    else:
+        asyncio.run(laptop(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
