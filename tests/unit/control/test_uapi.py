@@ -85,3 +85,34 @@ def test_a_name_without_a_socket_is_refused_as_without_the_kernel_module(name: s
 def test_without_the_directory_there_are_no_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uapi, "DIRECTORY", "./none")
     assert uapi.names() == []
+
+
+class InPieces:
+    """A connection whose answer comes in pieces."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = list(pieces)
+
+    def sendall(self, request: bytes) -> None:
+        assert request == b"get=1\n\n"
+
+    def recv(self, _size: int) -> bytes:
+        return self.pieces.pop(0) if self.pieces else b""
+
+    def close(self) -> None:
+        pass
+
+
+def test_an_answer_ends_at_its_blank_line_wherever_it_is_broken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = b"listen_port=7\nerrno=0\n\nlisten_port=9\nerrno=5\n\n"
+    for place in range(1, len(answer)):
+        connection = InPieces(answer[:place], answer[place:])
+        monkeypatch.setattr(uapi, "_connect", lambda _, found=connection: found)
+        assert uapi.Socket("wg0").get().listen_port == 7
+    for place in range(answer.index(b"\n\n") + 1):
+        connection = InPieces(answer[:place])
+        monkeypatch.setattr(uapi, "_connect", lambda _, found=connection: found)
+        with pytest.raises(OSError, match="Protocol error"):
+            uapi.Socket("wg0").get()
