@@ -299,3 +299,16 @@ def test_a_system_without_user_namespaces_is_told() -> None:
     )  # fmt: skip
     assert "this system forbids user namespaces" in refused.stderr
     assert "user.max_user_namespaces" in refused.stderr
+
+
+def test_a_system_without_the_helper_gets_the_userspace_stack_and_is_told_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(helper, "PROGRAM", tmp_path / "nothing")
+
+    async def run() -> None:
+        async with network(1, new_key(), stack=None) as opened:
+            assert opened.stack == "userspace"
+            assert "is not installed" in opened.stack_reason
+
+    asyncio.run(run())

@@ -10,16 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import threading
 import weakref
 from ipaddress import ip_address
 from socket import AF_INET, AF_INET6, SOCK_STREAM
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from holloway.control.resolve import SystemResolver
-from holloway.errors import ConfigError
-from holloway.net.errors import NoNamespace, ended, no_endpoint, no_peer
+from holloway.net.errors import ended, no_endpoint, no_peer
 from holloway.net.kernel import KernelStack
+from holloway.net.opening import look_up_endpoints, open_stack
 from holloway.net.resolve import Names, is_numeric
 from holloway.net.routes import Routes
 from holloway.net.server import Server
@@ -104,8 +102,9 @@ class Network:
             raise RuntimeError("a network is opened once")
         for note in self.notes:
             log.warning("%s", note)
-        self._settings = await self._look_up_endpoints()
-        self._stack = stack = await self._open_stack()
+        self._settings = await look_up_endpoints(self._settings)
+        stack, self.stack_reason = await open_stack(self._settings, self._wanted)
+        self._stack = stack
         try:
             self._start_tunnel(stack)
         except BaseException:
@@ -347,43 +346,6 @@ class Network:
             raise no_peer(address)
         if not self._tunnel.has_endpoint(key):
             raise no_endpoint(address)
-
-    async def _look_up_endpoints(self) -> Settings:
-        if self._settings.source is None:
-            return self._settings
-        given_up = threading.Event()
-
-        def sleep(seconds: float) -> None:
-            if given_up.wait(seconds):
-                raise ConfigError("nobody waits for the endpoint any more")
-
-        resolver = SystemResolver(lambda sentence: log.warning("%s", sentence), sleep=sleep)
-        try:
-            return await asyncio.to_thread(self._settings.resolved, resolver)
-        finally:
-            given_up.set()
-
-    async def _open_stack(self) -> Stack:
-        arguments = (self._settings.name, self._settings.addresses, self._settings.mtu)
-        self.stack_reason = "it was asked for"
-        if self._wanted != "userspace":
-            kernel = KernelStack(*arguments)
-            try:
-                await kernel.open()
-            except NoNamespace as error:
-                if self._wanted == "kernel":
-                    raise
-                self.stack_reason = error.strerror or ""
-                log.info("Using the userspace stack: %s", error.strerror)
-            else:
-                if self._wanted is None:
-                    self.stack_reason = "the system allows private namespaces"
-                return kernel
-        from holloway.net.userspace import UserspaceStack
-
-        userspace = UserspaceStack(*arguments)
-        await userspace.open()
-        return userspace
 
     def _start_tunnel(self, stack: Stack) -> None:
         self._tunnel = tunnel = Tunnel(stack.tun)

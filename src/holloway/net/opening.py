@@ -1,0 +1,61 @@
+"""What opening a network may have to wait for: names of endpoints, and a stack.
+
+Here it is decided which of the two stacks serves. `network` calls it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from holloway.control.resolve import SystemResolver
+from holloway.errors import ConfigError
+from holloway.net.errors import NoNamespace
+from holloway.net.kernel import KernelStack
+
+if TYPE_CHECKING:
+    from holloway.net.settings import Settings
+    from holloway.net.stack import Stack
+
+log = logging.getLogger(__name__)
+
+
+async def look_up_endpoints(settings: Settings) -> Settings:
+    """Have the system look up what is still a name, as patiently as wg(8); raises ConfigError."""
+    if settings.source is None:
+        return settings
+    given_up = threading.Event()
+
+    def sleep(seconds: float) -> None:
+        if given_up.wait(seconds):
+            raise ConfigError("nobody waits for the endpoint any more")
+
+    resolver = SystemResolver(lambda sentence: log.warning("%s", sentence), sleep=sleep)
+    try:
+        return await asyncio.to_thread(settings.resolved, resolver)
+    finally:
+        given_up.set()
+
+
+async def open_stack(settings: Settings, wanted: str | None) -> tuple[Stack, str]:
+    """Open the stack that is wanted, or the kernel's where that can be; and why it is this one."""
+    arguments = (settings.name, settings.addresses, settings.mtu)
+    reason = "it was asked for"
+    if wanted != "userspace":
+        kernel = KernelStack(*arguments)
+        try:
+            await kernel.open()
+        except NoNamespace as error:
+            if wanted == "kernel":
+                raise
+            reason = error.strerror or ""
+            log.info("Using the userspace stack: %s", reason)
+        else:
+            return kernel, "the system allows private namespaces" if wanted is None else reason
+    from holloway.net.userspace import UserspaceStack
+
+    userspace = UserspaceStack(*arguments)
+    await userspace.open()
+    return userspace, reason
