@@ -4,6 +4,7 @@
 #   make check   formatting, lints, types, import rules
 #   make guest   our tools beside the kernel's own WireGuard, in a virtual machine (as root)
 #   make bench   side by side with other implementations (as root; BENCH=--quick for a glance)
+#   make bench-embedded   peers without root side by side (as root; a part of make bench)
 #   make report  the benchmark's page, picture and the README's ratios, from docs/benchmarks/results.json
 #   make bench-configuration   wg with 10,000 peers beside the original on wireguard-go (as root)
 #   make profile   where a device's time goes, by perf, while traffic runs (as root)
@@ -25,7 +26,7 @@ GB ?= 10
 LAUNCHER := src/holloway/net/holloway-namespace
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: demo test check guest bench report profile bench-configuration transfer transfers soak format fuzz miri loom build clean
+.PHONY: demo test check guest bench bench-embedded report profile bench-configuration transfer transfers soak format fuzz miri loom build clean
 .DELETE_ON_ERROR:
 
 demo: build
@@ -83,6 +84,13 @@ bench: build
 	@scripts/debian-packages wireguard-tools iperf3
 	@scripts/peers
 	$(BIN)/python bench/compare.py $(BENCH)
+	@$(MAKE) --no-print-directory bench-embedded
+
+bench-embedded: build
+	@scripts/debian-packages wireguard-tools nginx-light curl
+	@scripts/peers
+	@scripts/peers-without-root
+	$(BIN)/python bench/embedded.py $(filter --quick,$(BENCH))
 
 profile: build
 	@scripts/debian-packages wireguard-tools iperf3 linux-perf

@@ -1,0 +1,273 @@
+"""Peers without root, side by side: our `Network` and `holloway proxy` beside the kernel's TCP over
+wireguard-go's TUN (as root), wireproxy, onetun and wireguard-requests.
+
+    python bench/embedded.py [--quick] [--rounds 3] [--seconds 4] [--contestants "Network;onetun"]
+                             [--measures "bulk;cold start"] [--out FILE.json]
+
+The far peer, the same for all, is wireguard-go on a TUN with nginx behind it. One interleaved run.
+What is not built here is told and left out. Prints medians with their spread, and our ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compare import version
+from embedded_contestants import CONTESTANTS, REFERENCE, Died, Peer, running
+from embedded_place import ENDPOINT, FAR, SINK, Place
+from progress import Progress
+from results import Report, Run, machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Figures = dict[str, float]
+WEB = f"http://{FAR}"
+
+
+def bulk(place: Place, name: str, seconds: int, endpoint: str = ENDPOINT) -> Figures:
+    """One connection, each way."""
+    found: Figures = {}
+    for way, one in (("down", down), ("up", up)):
+        with suppress(Died), running(name, place, endpoint) as peer:
+            count, took, cpu = one(peer, seconds)
+            found |= {f"{way} MB/s": count / took / 1e6, f"{way} CPU s/GB": cpu / count * 1e9}
+    return found
+
+
+def down(peer: Peer, seconds: float) -> tuple[float, float, float]:
+    """Bytes, seconds and CPU seconds of a download."""
+    before = peer.cpu()
+    if peer.contestant.curl is None:
+        found = peer.load("down", seconds)
+        return found["bytes"], found["seconds"], found["cpu"]
+    told, used = peer.curl("-m", str(seconds), "-o", "/dev/null", "-w",
+                           "%{size_download} %{time_total} %{time_starttransfer}",
+                           f"{WEB}/big")  # fmt: skip
+    count, total, first = map(float, told.split())
+    return count or 1, total - first, used + peer.cpu() - before
+
+
+def up(peer: Peer, seconds: float) -> tuple[float, float, float]:
+    """Bytes, seconds and CPU seconds of an upload, as the far end counts."""
+    before = peer.cpu()
+    if peer.contestant.curl is None:
+        used = peer.load("up", seconds)["cpu"]
+    else:
+        _, used = peer.curl("-m", str(seconds), "-H", "Expect:", "-T", "/dev/zero",
+                            f"{WEB}:{SINK}/")  # fmt: skip
+        used += peer.cpu() - before
+    count, took = peer.place.uploaded()
+    return count, took, used
+
+
+def connections(place: Place, name: str, seconds: int) -> Figures:
+    """New connections a second, each asked once."""
+    found: Figures = {}
+    for at_once in (1, 50):
+        with suppress(Died), running(name, place) as peer:
+            found[f"{at_once} at a time"] = rate(peer, at_once, seconds)
+    return found
+
+
+def rate(peer: Peer, at_once: int, seconds: float) -> float:
+    """How many connections a second are made so."""
+    if peer.contestant.curl is None:
+        return peer.load(f"connections {at_once}", seconds)["a second"]
+    number = 4 * at_once
+    while True:
+        began = time.monotonic()
+        told, _ = peer.curl("-m", "15", "-H", "Connection: close", "-w", "%{http_code}\n",
+                            "-Z", "--parallel-max", str(at_once), "-o", "/dev/null",
+                            f"{WEB}/ok?[1-{number}]", timeout=300)  # fmt: skip
+        took = time.monotonic() - began
+        if took > seconds / 3:
+            return told.count("200") / took
+        number = min(int(number * seconds / took), number * 20)
+
+
+def many(number: int) -> Callable[[Place, str, int], Figures]:
+    """So many connections that are open and idle."""
+
+    def measure(place: Place, name: str, seconds: int) -> Figures:
+        del seconds
+        with running(name, place) as peer:
+            before = peer.memory() if peer.contestant.curl is not None else 0
+            with peer.begun("idle", number) as load:
+                assert load.stdout is not None
+                line = load.stdout.readline()
+                if not line:
+                    raise Died("no connection")
+                found = json.loads(line)
+                in_load = found["after"] - found["before"], found["after"]
+                if peer.contestant.curl is None:
+                    grown, total = in_load
+                else:
+                    # Less the load, which is in the same host.
+                    total = peer.memory() - found["after"]
+                    grown = total - before
+            return {"come up": found["up"], "KiB each": grown * 1024 / max(1, found["up"]),
+                    "MiB in all": total}  # fmt: skip
+
+    return measure
+
+
+def far_away(delay: float, lost: int) -> Callable[[Place, str, int], Figures]:
+    """One connection over a long or lossy road."""
+
+    def measure(place: Place, name: str, seconds: int) -> Figures:
+        with place.road(delay, lost) as endpoint:
+            found = bulk(place, name, 2 * seconds, endpoint)
+        return {figure: value for figure, value in found.items() if "CPU" not in figure}
+
+    return measure
+
+
+def cold_start(place: Place, name: str, seconds: int) -> Figures:
+    """From nothing to the first byte, with a Python interpreter where one is needed."""
+    del seconds
+    peer = Peer(name, place, ENDPOINT)
+    try:
+        began = time.monotonic()
+        peer.start()
+        if peer.contestant.curl is None:
+            return {"ms": (peer.load("first byte", 0)["at"] - began) * 1000}
+        peer.wait()
+        return {"ms": (time.monotonic() - began) * 1000}
+    finally:
+        peer.stop()
+
+
+def events(silent: int) -> Callable[[Place, str, int], Figures]:
+    """What a connection survives: the far end's new port, and silence."""
+
+    def measure(place: Place, name: str, seconds: int) -> Figures:
+        del seconds
+        found: Figures = {"the far port changes": 0, f"{silent} s of silence": 0}
+        with suppress(Died), running(name, place) as peer:
+            found["the far port changes"] = roams(peer)
+        with suppress(Died), running(name, place) as peer:
+            found[f"{silent} s of silence"] = peer.load("silence", silent)["survives"]
+        return found
+
+    return measure
+
+
+def roams(peer: Peer) -> float:
+    """Whether a slow download goes on after it."""
+    with peer.begun("roam", 12) as load:
+        assert load.stdout is not None
+        if load.stdout.readline() != "flowing\n":
+            return 0.0
+        peer.place.wg("listen-port", "51999")
+        line = load.stdout.readline()
+        peer.place.wg("listen-port", "51820")
+    return float(json.loads(line)["survives"]) if line else 0.0
+
+
+def measures(quick: bool) -> dict[str, Callable[[Place, str, int], Figures]]:
+    """All, in the order in which they are taken."""
+    number, silent = (1000, 5) if quick else (10_000, 30)
+    return {
+        "bulk": bulk,
+        "connections a second": connections,
+        f"{number} idle connections": many(number),
+        "50 ms": far_away(25, 0),
+        "1 % loss": far_away(0, 10),
+        "cold start": cold_start,
+        "survives": events(silent),
+    }
+
+
+def present(names: list[str]) -> list[str]:
+    """Tell who is not here, and leave them out."""
+    found = []
+    for name in names:
+        missing = CONTESTANTS[name].missing()
+        if missing:
+            print(f"{name} is left out: there is no {missing}", file=sys.stderr)
+        else:
+            found.append(name)
+    return found
+
+
+def all_rounds(names: list[str], options: argparse.Namespace) -> Run:
+    """Every contestant in every round, each measure by all before the next."""
+    known = measures(options.quick)
+    chosen = [name for name in known if not options.measures or name in options.measures.split(";")]
+    run = Run(names, [])
+    steps = [(name, measure) for name in names for measure in chosen] * options.rounds
+    progress = Progress(steps, guess=2.5 * options.seconds + 2)
+    for number in range(options.rounds):
+        results: dict[str, dict[str, Figures]] = {name: {} for name in names}
+        turn = number % len(names)
+        with ExitStack() as stack:
+            place = Place(stack)
+            for measure in chosen:
+                for name in names[turn:] + names[:turn]:
+                    progress.begin(name, measure)
+                    try:
+                        results[name][measure] = known[measure](place, name, options.seconds)
+                    except (Died, AssertionError, subprocess.SubprocessError) as error:
+                        print(f"{name}, {measure}: {error}", file=sys.stderr)
+        progress.end()
+        run.rounds.extend({"device": name, "results": results[name]} for name in names)
+        progress.tell(f"round {number + 1} of {options.rounds}")
+    return run
+
+
+def versions(names: list[str]) -> dict[str, str]:
+    """What exactly was measured."""
+    found = {"holloway": version("holloway"), "wireguard-go": version("wireguard-go")}
+    known = Path(".peers/versions")
+    rivals = known.read_text().splitlines() if known.exists() else []
+    return found | {line.split()[0]: line.split()[1] for line in rivals if line.split()[0] in names}
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="one round, a second each")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--seconds", type=int)
+    parser.add_argument("--contestants", default=";".join(CONTESTANTS), help="names, `;' between")
+    parser.add_argument("--measures", default="", help="names, with `;' between")
+    parser.add_argument("--out", type=Path, help="write everything there as JSON")
+    options = parser.parse_args()
+    options.rounds = options.rounds or (1 if options.quick else 3)
+    options.seconds = options.seconds or (1 if options.quick else 4)
+    return options
+
+
+def main() -> int:
+    """Measure; returns the exit status."""
+    options = arguments()
+    names = present(options.contestants.split(";"))
+    about = {
+        "machine": machine(),
+        "date": datetime.now(UTC).date().isoformat(),
+        "command": shlex.join(["python", "bench/embedded.py", *sys.argv[1:]]),
+        "versions": versions(names),
+        "reference": REFERENCE,
+        "seconds": options.seconds,
+    }
+    run = all_rounds(names, options)
+    print(run.table())
+    if options.out is not None:
+        Report(run, about).write(options.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,265 @@
+"""The load, as a program of its own: it runs in a host and prints what it found as JSON.
+
+    python embedded_load.py sink
+    python embedded_load.py WAY LOAD SECONDS-OR-NUMBER [CONFIG]
+
+WAY is how connections are made: `kernel` and `userspace` (our `Network` with that stack), `rival`
+(wireguard-requests), `direct`, `forward` (ports of this machine) or `socks`. LOAD is one of LOADS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+FAR, WEB, SINK = "10.98.0.2", 80, 9000
+LOCAL = {WEB: 8080, SINK: 9090}
+SOCKS = ("127.0.0.1", 1080)
+BUFFER = 1 << 20
+OK = b"GET /ok HTTP/1.1\r\nHost: far\r\n\r\n"
+CLOSE = b"GET /ok HTTP/1.1\r\nHost: far\r\nConnection: close\r\n\r\n"
+PATIENCE = 15.0
+
+
+class Way(Protocol):
+    """How one comes to the far host."""
+
+    async def connect(self, port: int) -> socket.socket:
+        """Return a connected, non-blocking socket."""
+
+
+class Holloway:
+    """Our `Network`."""
+
+    def __init__(self, stack: str) -> None:
+        self._stack = stack
+
+    @contextlib.asynccontextmanager
+    async def open(self, config: str) -> AsyncIterator[Holloway]:
+        import holloway
+
+        async with holloway.Network.from_config(config, stack=self._stack) as self._network:
+            yield self
+
+    async def connect(self, port: int) -> socket.socket:
+        return await self._network.connect(FAR, port)
+
+
+class Kernel:
+    """Ordinary sockets: to the far host, to a port that leads there, or to a proxy."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+
+    @contextlib.asynccontextmanager
+    async def open(self, _: str) -> AsyncIterator[Kernel]:
+        yield self
+
+    async def connect(self, port: int) -> socket.socket:
+        loop = asyncio.get_running_loop()
+        made = socket.socket()
+        made.setblocking(False)
+        try:
+            match self._kind:
+                case "direct":
+                    await loop.sock_connect(made, (FAR, port))
+                case "forward":
+                    await loop.sock_connect(made, ("127.0.0.1", LOCAL[port]))
+                case "socks":
+                    await loop.sock_connect(made, SOCKS)
+                    await _greet(made, port)
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+
+async def _greet(made: socket.socket, port: int) -> None:
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(made, b"\5\1\0")
+    assert await loop.sock_recv(made, 2) == b"\5\0"
+    request = b"\5\1\0\1" + socket.inet_aton(FAR) + port.to_bytes(2, "big")
+    await loop.sock_sendall(made, request)
+    answer = await loop.sock_recv(made, 300)
+    if answer[1:2] != b"\0":
+        raise ConnectionRefusedError
+
+
+async def down(way: Way, seconds: float) -> dict[str, float]:
+    """Fetch for so many seconds."""
+    with await way.connect(WEB) as made:
+        return await fetch(made, b"/big", seconds)
+
+
+async def fetch(made: socket.socket, path: bytes, seconds: float) -> dict[str, float]:
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(made, b"GET " + path + b" HTTP/1.1\r\nHost: far\r\n\r\n")
+    buffer = memoryview(bytearray(BUFFER))
+    count, began, used = 0, time.monotonic(), sum(os.times()[:2])
+    end = began + seconds
+    while time.monotonic() < end:
+        async with asyncio.timeout(PATIENCE):
+            got = await loop.sock_recv_into(made, buffer)
+        if not got:
+            raise ConnectionResetError
+        count += got
+    took = time.monotonic() - began
+    return {"bytes": count, "seconds": took, "cpu": sum(os.times()[:2]) - used}
+
+
+async def up(way: Way, seconds: float) -> dict[str, float]:
+    """Send for so many seconds; how much came, the sink knows."""
+    loop = asyncio.get_running_loop()
+    data = bytes(BUFFER)
+    with await way.connect(SINK) as made:
+        began, used = time.monotonic(), sum(os.times()[:2])
+        end = began + seconds
+        while time.monotonic() < end:
+            async with asyncio.timeout(PATIENCE):
+                await loop.sock_sendall(made, data)
+        return {"cpu": sum(os.times()[:2]) - used}
+
+
+async def connections(way: Way, seconds: float, at_once: int) -> dict[str, float]:
+    """Connect, ask, read to the end, close; `at_once` do so side by side."""
+    began = time.monotonic()
+    end = began + seconds
+    done = 0
+
+    async def one() -> None:
+        nonlocal done
+        loop = asyncio.get_running_loop()
+        while time.monotonic() < end:
+            with await way.connect(WEB) as made:
+                await loop.sock_sendall(made, CLOSE)
+                while await loop.sock_recv(made, 4096):
+                    pass
+            done += 1
+
+    async with asyncio.timeout(seconds + PATIENCE):
+        await asyncio.gather(*(one() for _ in range(at_once)))
+    return {"a second": done / (time.monotonic() - began)}
+
+
+async def idle(way: Way, number: float) -> dict[str, float]:
+    """Open so many connections that are answered, and hold them until standard input ends."""
+    held: list[socket.socket] = []
+    left = int(number)
+
+    async def some() -> None:
+        nonlocal left
+        loop = asyncio.get_running_loop()
+        while left > 0:
+            left -= 1
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(PATIENCE):
+                    made = await way.connect(WEB)
+                    await loop.sock_sendall(made, OK)
+                    if b"200 OK" in await loop.sock_recv(made, 4096):
+                        held.append(made)
+
+    before = resident()
+    await asyncio.gather(*(some() for _ in range(50)))
+    print(json.dumps({"up": len(held), "before": before, "after": resident()}), flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    return {}
+
+
+async def first_byte(way: Way, _: float) -> dict[str, float]:
+    """Ask once and tell when the answer came."""
+    loop = asyncio.get_running_loop()
+    with await way.connect(WEB) as made:
+        await loop.sock_sendall(made, OK)
+        assert await loop.sock_recv(made, 4096)
+        return {"at": time.monotonic()}
+
+
+async def silence(way: Way, seconds: float) -> dict[str, float]:
+    """Ask, say nothing for so long, ask again on the same connection."""
+    loop = asyncio.get_running_loop()
+    with await way.connect(WEB) as made:
+        for wait in (seconds, 0):
+            async with asyncio.timeout(PATIENCE):
+                await loop.sock_sendall(made, OK)
+                assert await loop.sock_recv(made, 4096)
+            await asyncio.sleep(wait)
+    return {"survives": 1}
+
+
+async def roam(way: Way, seconds: float) -> dict[str, float]:
+    """Fetch slowly; say when it flows, and whether it still does after so many seconds."""
+    with await way.connect(WEB) as made:
+        await fetch(made, b"/slow", 1)
+        print("flowing", flush=True)
+        loop = asyncio.get_running_loop()
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            async with asyncio.timeout(PATIENCE):
+                assert await loop.sock_recv(made, 1 << 14)
+    return {"survives": 1}
+
+
+LOADS: dict[str, Callable[[Way, float], Awaitable[dict[str, float]]]] = {
+    "down": down,
+    "up": up,
+    "connections 1": lambda way, seconds: connections(way, seconds, 1),
+    "connections 50": lambda way, seconds: connections(way, seconds, 50),
+    "idle": idle,
+    "first byte": first_byte,
+    "silence": silence,
+    "roam": roam,
+}
+
+
+def resident() -> float:
+    """MiB of this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+
+
+def sink() -> None:
+    """Read what comes, one connection after the other, and note how much in how long."""
+    buffer = memoryview(bytearray(BUFFER))
+    with socket.create_server((FAR, SINK)) as listener:
+        print("ready", flush=True)
+        while True:
+            connection, _ = listener.accept()
+            count, began = 0, time.monotonic()
+            last = began
+            with connection, contextlib.suppress(OSError):
+                connection.settimeout(5)
+                while got := connection.recv_into(buffer):
+                    count += got
+                    last = time.monotonic()
+            Path("/run/sink.new").write_text(json.dumps([count, last - began]))
+            Path("/run/sink.new").rename("/run/sink")
+
+
+async def main(kind: str, load: str, amount: float, config: str) -> dict[str, float]:
+    """Run one load on one way."""
+    made = Holloway(kind) if kind in {"kernel", "userspace"} else Kernel(kind)
+    async with made.open(config) as way:
+        return await LOADS[load](way, amount)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "sink":
+        sink()
+    elif sys.argv[1] == "rival":
+        from embedded_rival import run
+
+        print(json.dumps(run(sys.argv[2], float(sys.argv[3]), sys.argv[4])), flush=True)
+        os._exit(0)  # its threads do not end by themselves
+    else:
+        words = (*sys.argv[2:], "")
+        print(json.dumps(asyncio.run(main(sys.argv[1], words[0], float(words[1]), words[2]))))

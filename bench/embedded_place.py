@@ -1,0 +1,117 @@
+"""Where peers without root are measured: two hosts, and servers behind the far one's tunnel.
+
+The far host has wireguard-go on a TUN, nginx (`/big`, `/ok`) and a sink that counts what is
+uploaded. The near one has nothing; a contestant of `embedded_contestants` runs there. `road` makes
+the way between them long or lossy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from holloway.lab import Host, join
+from hosts import PEERS, WG, KeyPair, eventually, start_device
+from net.nobody import open_the_way
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import ExitStack
+
+FAR, NEAR = "10.98.0.2", "10.98.0.1"
+ENDPOINT = "10.99.0.2:51820"
+ROAD = "10.99.0.2:40000"
+SINK = 9000
+TICKS = os.sysconf("SC_CLK_TCK")
+
+NGINX = """
+worker_processes 1; worker_rlimit_nofile 60000; error_log stderr crit; pid /run/nginx.pid;
+events { worker_connections 50000; }
+http {
+  access_log off; sendfile on; client_header_timeout 600s; keepalive_timeout 600s;
+  keepalive_requests 1000000; reset_timedout_connection on;
+  server {
+    listen 10.98.0.2:80 backlog=4096; root /run/www;
+    location = /ok { return 200 "ok"; }
+    location = /slow { alias /run/www/big; limit_rate 1m; }
+  }
+}
+"""
+
+
+class Place:
+    """Both hosts, up; keys that every contestant shares, one after the other."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        stack.callback(self._mourn)  # when the hosts have ended
+        self.near, self.far = (stack.enter_context(Host(name)) for name in ("near", "far"))
+        join(self.near, self.far)
+        for number, host in enumerate((self.near, self.far), 1):
+            host.run("ip", "address", "add", f"10.99.0.{number}/24", "dev", "eth0")
+        open_the_way(self.near)
+        self.keys = [self._keys() for _ in range(2)]
+        start_device(self.far, "wireguard-go", "wg0")
+        self.far.write("/run/key", self.keys[1].private)
+        self.wg("private-key", "/run/key", "listen-port", "51820",
+                "peer", self.keys[0].public, "allowed-ips", f"{NEAR}/32")  # fmt: skip
+        self.far.run("ip", "address", "add", f"{FAR}/24", "dev", "wg0")
+        self.far.run("ip", "link", "set", "wg0", "mtu", "1420", "up")
+        self._serve()
+
+    def config(self, endpoint: str = ENDPOINT) -> str:
+        """What a contestant is configured with."""
+        return (
+            f"[Interface]\nPrivateKey = {self.keys[0].private}\nAddress = {NEAR}/24\n"
+            f"MTU = 1420\n\n[Peer]\nPublicKey = {self.keys[1].public}\n"
+            f"AllowedIPs = {FAR}/32\nEndpoint = {endpoint}\n"
+        )
+
+    def wg(self, *words: str) -> None:
+        """Set something of the far device."""
+        self.far.run(WG["original"], "set", "wg0", *words)
+
+    @contextlib.contextmanager
+    def road(self, delay: float, lost: int) -> Iterator[str]:
+        """Lay a road: so many milliseconds each way, and so many of a thousand lost."""
+        program = self.far.popen(str(PEERS / "road"), ROAD, ENDPOINT, str(delay), str(lost))
+        assert program.stdout is not None
+        assert program.stdout.readline() == "ready\n", program.communicate()
+        try:
+            yield ROAD
+        finally:
+            self.far.run("pkill", "-x", "road", check=False)
+            program.communicate()
+
+    def uploaded(self) -> tuple[float, float]:
+        """Bytes and seconds of the last upload, as the sink saw it."""
+        assert eventually(lambda: self.far.run("cat", "/run/sink", check=False).stdout, 30)
+        count, seconds = json.loads(self.far.run("cat", "/run/sink").stdout)
+        self.far.run("rm", "/run/sink")
+        return count, seconds
+
+    def _keys(self) -> KeyPair:
+        private = self.near.run(WG["original"], "genkey").stdout.strip()
+        public = self.near.run(WG["original"], "pubkey", stdin=private).stdout.strip()
+        return KeyPair(private, public)
+
+    def _serve(self) -> None:
+        script = (
+            "mkdir -p /run/www && truncate -s 1T /run/www/big && chmod 755 /run/www"
+            " && echo 4096 >/proc/sys/net/core/somaxconn"
+        )
+        self.far.run("sh", "-c", script)
+        self.far.write("/run/nginx.conf", NGINX)
+        self.far.run("sh", "-c", "nginx -c /run/nginx.conf >/run/nginx.log 2>&1")
+        load = str(Path(__file__).with_name("embedded_load.py"))
+        self.sink = self.far.popen(sys.executable, load, "sink")
+        assert self.sink.stdout is not None
+        assert self.sink.stdout.readline() == "ready\n", self.sink.communicate()
+
+    def _mourn(self) -> None:
+        self.sink.communicate()
