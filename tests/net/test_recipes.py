@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hosts import REPOSITORY
 from net.home import Home, home
 from net.recipes import Recipe, recipes
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
 
-RECIPES = recipes()
+TUTORIAL = REPOSITORY / "docs/tutorial/python-peer.md"
+RECIPES = [*recipes(), *recipes(TUTORIAL)]
 NAMES = [f"{number}-{recipe.heading}" for number, recipe in enumerate(RECIPES)]
 KERNEL_ONLY = {"The standard library's servers": "the userspace stack has connected sockets only"}
 """What the userspace stack cannot do, and how it says so."""
@@ -41,4 +43,4 @@ def test_a_recipe_prints_what_its_page_says(place: Home, recipe: Recipe, stack: 
     if stack == "userspace" and recipe.heading in KERNEL_ONLY:
         assert KERNEL_ONLY[recipe.heading] in done.stderr
     else:
-        assert (done.stdout, done.stderr) == (recipe.prints, "")
+        assert (done.stdout, done.stderr) == (recipe.prints.replace("kernel", stack), "")

@@ -33,6 +33,7 @@ def host() -> Iterator[Host]:
         "test_helper_process.py",
         "test_blocking.py",
         "test_resolve.py",
+        "test_libraries.py",
     ],
 )
 def test_networks_need_no_rights(host: Host, name: str) -> None:
