@@ -242,7 +242,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int)
     parser.add_argument("--contestants", default=";".join(CONTESTANTS), help="names, `;' between")
     parser.add_argument("--measures", default="", help="names, with `;' between")
-    parser.add_argument("--out", type=Path, help="write everything there as JSON")
+    parser.add_argument("--out", type=Path, help="write everything there as JSON, and a page")
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 3)
     options.seconds = options.seconds or (1 if options.quick else 4)
@@ -264,8 +264,33 @@ def main() -> int:
     run = all_rounds(names, options)
     print(run.table())
     if options.out is not None:
-        Report(run, about).write(options.out)
+        report = Report(run, about)
+        report.write(options.out)
+        options.out.with_suffix(".md").write_text(page(report))
     return 0
+
+
+def page(report: Report) -> str:
+    """Return the page that tells it, for beside the file."""
+    about, run = report.about, report.run
+    return "\n".join((
+        "# Peers without root, measured",
+        "",
+        f"{report.machine()}, {about['date']}: {run.number()} interleaved rounds of",
+        f"{about['seconds']} seconds a measure. `{about['reference']}` is the reference, as root;",
+        "the far end is wireguard-go on a TUN with nginx, for all the same.",
+        "",
+        f"    {about['command']}",
+        "",
+        *(f"- {name}: {version}" for name, version in about["versions"].items()),
+        "",
+        "Medians with least and greatest in brackets, and ratios of the first one's medians to the",
+        "others'. Rates are better when larger, all else when smaller; 1 is a survivor.",
+        "CPU is the near side's: the tunnel and the program that loads it.",
+        "",
+        run.table(),
+        "",
+    ))  # fmt: skip
 
 
 if __name__ == "__main__":
