@@ -8,7 +8,7 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ fn bind(address: &str) -> UdpSocket {
 /// Take what comes, remember from whom, and let all but the lost ones go on.
 fn receive(
     socket: &UdpSocket,
-    sender: &OnceLock<SocketAddr>,
+    sender: &Mutex<Option<SocketAddr>>,
     delay: Duration,
     lost: u64,
     way: &SyncSender<Datagram>,
@@ -50,7 +50,8 @@ fn receive(
         let Ok((length, address)) = socket.recv_from(&mut buffer) else {
             continue;
         };
-        sender.get_or_init(|| address);
+        // The latest: a peer may come from elsewhere.
+        *sender.lock().expect("nobody panics") = Some(address);
         chance ^= chance << 13;
         chance ^= chance >> 7;
         chance ^= chance << 17;
@@ -60,10 +61,11 @@ fn receive(
     }
 }
 
-fn send(socket: &UdpSocket, target: &OnceLock<SocketAddr>, way: &Receiver<Datagram>) {
+fn send(socket: &UdpSocket, target: &Mutex<Option<SocketAddr>>, way: &Receiver<Datagram>) {
     for (due, bytes) in way {
         thread::sleep(due.saturating_duration_since(Instant::now()));
-        if let Some(target) = target.get() {
+        let target = *target.lock().expect("nobody panics");
+        if let Some(target) = target {
             let _ = socket.send_to(&bytes, target);
         }
     }
@@ -76,11 +78,9 @@ fn main() {
     };
     let delay = Duration::from_micros((delay.parse::<f64>().expect("a number") * 1000.0) as u64);
     let lost: u64 = lost.parse().expect("a number");
-    let near = Arc::new((bind(listen), OnceLock::new()));
-    let far = Arc::new((bind("0.0.0.0:0"), OnceLock::new()));
-    far.1
-        .set(remote.parse().expect("an address"))
-        .expect("it is empty");
+    let remote: SocketAddr = remote.parse().expect("an address");
+    let near = Arc::new((bind(listen), Mutex::new(None)));
+    let far = Arc::new((bind("0.0.0.0:0"), Mutex::new(Some(remote))));
     let mut threads = Vec::new();
     for (one, other) in [(&near, &far), (&far, &near)] {
         let (give, take) = sync_channel(LENGTH);
