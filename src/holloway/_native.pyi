@@ -563,7 +563,7 @@ class Stack:
     def echo(self, to: str, /) -> int:
         """Send an ICMP echo request: `Echoed`, `Failed`, or nothing."""
 
-    def cancel(self, id: int, /) -> None:
+    def cancel(self, request: int, /) -> None:
         """Give up what is not open yet, or a listener; what was accepted lives on.
 
         An event that is on its way may still come.

@@ -111,9 +111,9 @@ impl Stack {
         Ok(self.open()?.echo(ip(to)?))
     }
 
-    #[pyo3(signature = (id, /))]
-    fn cancel(&self, id: u64) -> PyResult<()> {
-        self.open()?.cancel(id);
+    #[pyo3(signature = (request, /))]
+    fn cancel(&self, request: u64) -> PyResult<()> {
+        self.open()?.cancel(request);
         Ok(())
     }
 
