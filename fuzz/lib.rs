@@ -5,3 +5,9 @@ pub mod bodies;
 
 #[path = "../crates/text/tests/texts/bodies.rs"]
 pub mod texts;
+
+#[path = "../crates/stack/tests/raw/side.rs"]
+pub mod side;
+
+#[path = "../crates/stack/tests/raw/bodies.rs"]
+pub mod stack;

@@ -1,0 +1,75 @@
+"""What is particular to the userspace stack; what all stacks do is in `test_network`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+
+import pytest
+
+from net.pair import FIRST, SECOND, descriptors, echo, pair
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_both_directions_may_be_full_at_once(number: int) -> None:
+    async def run() -> None:
+        async with pair("userspace") as both:
+            await both.first.start_server(echo, port=5000)
+            reader, writer = await both.second.open_connection(FIRST[number], 5000)
+            sent = os.urandom(32 << 20)  # more than all buffers on the way hold
+            writer.write(sent)
+            assert await reader.readexactly(len(sent)) == sent
+            writer.close()
+
+    asyncio.run(run())
+
+
+def test_a_socket_knows_its_addresses_and_bears_tcps_options() -> None:
+    async def run() -> None:
+        async with pair("userspace") as both:
+            listener = await both.first.listen(5000)
+            made = await both.second.connect(FIRST[0], 5000)
+            accepted, address = await listener.accept()
+            assert made.getsockname() == address == accepted.getpeername()
+            assert made.getpeername() == accepted.getsockname() == (FIRST[0], 5000)
+            assert address[0] == SECOND[0]
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+            made.close()
+            accepted.close()
+
+    asyncio.run(run())
+
+
+def test_hundreds_of_connections_leave_nothing_behind() -> None:
+    async def run() -> None:
+        async with pair("userspace") as both:
+            await both.first.start_server(echo, port=5000)
+            before = descriptors()
+
+            async def once() -> None:
+                reader, writer = await both.second.open_connection(FIRST[0], 5000)
+                writer.write(b"x")
+                assert await reader.readexactly(1) == b"x"
+                writer.close()
+                await writer.wait_closed()
+
+            for _ in range(10):
+                await asyncio.gather(*(once() for _ in range(50)))
+            for _ in range(100):
+                if descriptors() <= before:
+                    break
+                await asyncio.sleep(0.02)
+            assert descriptors() <= before
+
+    asyncio.run(run())
+
+
+def test_an_unconnected_socket_is_refused_with_a_hint() -> None:
+    async def run() -> None:
+        async with pair("userspace") as both:
+            with pytest.raises(OSError, match="use connect, listen"):
+                both.second.socket()
+
+    asyncio.run(run())
