@@ -13,3 +13,7 @@ complete -c holloway -n '__holloway_at 3 log; or __holloway_at 4 log' -a 'verbos
 complete -c holloway -n '__holloway_at 2 qr' -F -a "(for file in /etc/wireguard/*.conf; basename \$file .conf; end)"
 complete -c holloway -n '__holloway_at 2 proxy' -F
 complete -c holloway -n '__fish_seen_subcommand_from proxy; and not __holloway_at 2 proxy' -a '--socks5 --http --user --forward --reverse --stdio --health --stack --check --quiet --verbose'
+complete -c holloway -n '__holloway_at 2 demo' -a '--without-root'
+complete -c holloway -n '__fish_seen_subcommand_from run shell' -F -a '--publish --quiet'
+complete -c holloway -n '__fish_seen_subcommand_from run' -a '--apparmor-profile --'
+complete -c holloway -n '__fish_seen_subcommand_from run; and not __holloway_at 2 run' -a '(__fish_complete_command)'
