@@ -4,12 +4,10 @@
 #   make check   formatting, lints, types, import rules
 #   make guest   our tools beside the kernel's own WireGuard, in a virtual machine (as root)
 #   make bench   side by side with other implementations (as root; BENCH=--quick for a glance)
-#   make bench-embedded   peers without root side by side (as root; a part of make bench)
 #   make report  the benchmark's page, picture and the README's ratios, from docs/benchmarks/results.json
 #   make bench-configuration   wg with 10,000 peers beside the original on wireguard-go (as root)
 #   make profile   where a device's time goes, by perf, while traffic runs (as root)
 #   make transfer    GB gigabytes both ways at once: equal hashes, nothing out of order (as root)
-#   make transfers   10,000 random transfers through a network over a bad road, unchanged (as root)
 #   make soak    traffic both ways for SOAK_SECONDS (as root)
 #   make format  put the code in its form
 #   make fuzz    each fuzz target for FUZZ_SECONDS (nightly Rust)
@@ -21,12 +19,11 @@ BIN := $(VENV)/bin
 FUZZ_SECONDS ?= 60
 BENCH ?=
 SOAK_SECONDS ?= 600
-TRANSFERS ?= 10000
 GB ?= 10
 LAUNCHER := src/holloway/net/holloway-namespace
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: demo test check guest bench bench-embedded report profile bench-configuration transfer transfers soak format fuzz miri loom build clean
+.PHONY: demo test check guest bench report profile bench-configuration transfer soak format fuzz miri loom build clean
 .DELETE_ON_ERROR:
 
 demo: build
@@ -84,13 +81,6 @@ bench: build
 	@scripts/debian-packages wireguard-tools iperf3
 	@scripts/peers
 	$(BIN)/python bench/compare.py $(BENCH)
-	@$(MAKE) --no-print-directory bench-embedded
-
-bench-embedded: build
-	@scripts/debian-packages wireguard-tools nginx-light curl
-	@scripts/peers
-	@scripts/peers-without-root
-	$(BIN)/python bench/embedded.py $(filter --quick,$(BENCH))
 
 profile: build
 	@scripts/debian-packages wireguard-tools iperf3 linux-perf
@@ -107,11 +97,6 @@ bench-configuration: build
 transfer: build
 	@scripts/debian-packages wireguard-tools
 	$(BIN)/python bench/transfer.py --gigabytes $(GB)
-
-transfers: build
-	@scripts/debian-packages wireguard-tools dnsmasq-base
-	@scripts/peers
-	TRANSFERS=$(TRANSFERS) $(BIN)/pytest tests/net/test_transfers.py
 
 soak: build
 	@scripts/debian-packages wireguard-tools iperf3

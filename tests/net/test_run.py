@@ -44,6 +44,13 @@ while True:
     head = asked[:2] + b"\\x81\\x80\\0\\1\\0" + bytes([is_found]) + b"\\0\\0\\0\\0"
     server.sendto(head + question + record * is_found, client)
 """
+NAME_SERVER_BESIDE = f"""
+import threading
+bound = threading.Event()
+names = {NAME_SERVER.replace('print("ready", flush=True)', "bound.set()")!r}
+threading.Thread(target=lambda: exec(names)).start()
+bound.wait()
+"""
 UPPER_CASE = """
 import socket
 server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -93,8 +100,7 @@ def test_the_program_sees_the_tunnel_and_no_other_interface(files: Files) -> Non
 
 @pytest.mark.parametrize("host", [FIRST[0], f"[{FIRST[1]}]", "page.home.test", "page"])
 def test_curl_fetches_a_page_through_the_tunnel(files: Files, host: str) -> None:
-    both = f"import threading\nthreading.Thread(target=lambda: exec({NAME_SERVER!r})).start()\n"
-    with files.serving(script=both + PAGE_SERVER):
+    with files.serving(script=NAME_SERVER_BESIDE + PAGE_SERVER):
         url = f"http://{host}/"
         done = files.in_laptop("curl", "-sS", "--noproxy", "*", "--max-time", "20", url)
     assert (done.stdout, done.stderr, done.returncode) == ("the way home", "", 0)
