@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from holloway import AllowedIP, Endpoint, Key, Network, PeerUpdate
+from holloway.net.stack import BUFFER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -43,7 +44,12 @@ def peer(key: Key, *networks: str, endpoint: Endpoint | None = None) -> PeerUpda
 
 
 def network(
-    number: int, key: Key, *peers: PeerUpdate, stack: str | None, dns: Sequence[str] = ()
+    number: int,
+    key: Key,
+    *peers: PeerUpdate,
+    stack: str | None,
+    dns: Sequence[str] = (),
+    buffer: int = BUFFER,
 ) -> Network:
     return Network(
         private_key=key,
@@ -51,17 +57,20 @@ def network(
         peers=peers,
         stack=stack,
         dns=dns,
+        buffer=buffer,
     )
 
 
 @contextlib.asynccontextmanager
-async def pair(stack: str = "kernel", dns: Sequence[str] = ()) -> AsyncIterator[Pair]:
+async def pair(
+    stack: str = "kernel", dns: Sequence[str] = (), buffer: int = BUFFER
+) -> AsyncIterator[Pair]:
     keys = new_key(), new_key()
-    first = network(1, keys[0], peer(keys[1], *SECOND), stack=stack)
+    first = network(1, keys[0], peer(keys[1], *SECOND), stack=stack, buffer=buffer)
     async with first:
         there = Endpoint("127.0.0.1", first.device.listen_port)
         other = peer(keys[0], *FIRST, "10.8.0.0/16", endpoint=there)
-        async with network(2, keys[1], other, stack=stack, dns=dns) as second:
+        async with network(2, keys[1], other, stack=stack, dns=dns, buffer=buffer) as second:
             yield Pair(first, second)
 
 

@@ -128,7 +128,7 @@ def test_a_shell_inside_has_job_control_and_can_be_left(terminal: Terminal) -> N
     terminal.expect("\n(.*)asleep\n")
     terminal.type("\x1a")
     terminal.expect("Stopped .*sleep 60")
-    terminal.type("kill %1\n")
+    terminal.type("kill %1; wait\n")
     terminal.type("suspend\n")
     terminal.expect("Stopped .*shell laptop.conf\n")
     terminal.expect("at your service")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 
 import pytest
 
-from net.pair import FIRST, SECOND, descriptors, echo, pair
+from net.pair import FIRST, SECOND, descriptors, echo, network, new_key, pair
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -64,6 +65,30 @@ def test_hundreds_of_connections_leave_nothing_behind() -> None:
             assert descriptors() <= before
 
     asyncio.run(run())
+
+
+def test_a_buffer_bounds_what_waits_for_one_who_never_reads() -> None:
+    async def taken(buffer: int) -> int:
+        async with pair("userspace", buffer=buffer) as both:
+            listener = await both.first.listen(5000)
+            sender = await both.second.connect(FIRST[0], 5000)
+            receiver, _ = await listener.accept()
+            loop, total = asyncio.get_running_loop(), 0
+            with contextlib.suppress(TimeoutError), sender, receiver:
+                while total < 32 << 20:
+                    async with asyncio.timeout(0.5):
+                        await loop.sock_sendall(sender, bytes(16384))
+                    total += 16384
+            return total
+
+    # On the way are two buffers of the stack and a socket pair on either end.
+    assert asyncio.run(taken(64 << 10)) < 2 << 20
+    assert 4 << 20 < asyncio.run(taken(4 << 20)) < 32 << 20
+
+
+def test_a_buffer_that_holds_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 4096 bytes: 0"):
+        network(1, new_key(), stack="userspace", buffer=0)
 
 
 def test_an_unconnected_socket_is_refused_with_a_hint() -> None:

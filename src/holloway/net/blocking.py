@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from holloway.net.errors import ended
 from holloway.net.network import Network
+from holloway.net.stack import BUFFER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -26,10 +27,10 @@ Result = TypeVar("Result")
 
 
 def open(  # noqa: A001  # it is `holloway.open`, as `gzip.open`
-    config: str | os.PathLike[str], *, stack: str | None = None
+    config: str | os.PathLike[str], *, stack: str | None = None, buffer: int = BUFFER
 ) -> BlockingNetwork:
     """Open a network from a wg-quick file's path or text; a context manager."""
-    return BlockingNetwork(Network.from_config(config, stack=stack))
+    return BlockingNetwork(Network.from_config(config, stack=stack, buffer=buffer))
 
 
 class BlockingNetwork:

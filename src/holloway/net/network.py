@@ -22,7 +22,7 @@ from holloway.net.resolve import Names, is_numeric
 from holloway.net.routes import Routes
 from holloway.net.server import Server
 from holloway.net.settings import Settings, from_arguments, from_config
-from holloway.net.stack import family_of
+from holloway.net.stack import BUFFER, MIN_BUFFER, family_of
 from holloway.tunnel import Tunnel
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ class Network:
 
     `stack` is "kernel" or "userspace" to force one; None takes the kernel's where the system
     allows it. `peers` are `Peer` or `PeerUpdate`, `addresses` our own with the lengths of their
-    networks, `dns` name servers and search domains.
+    networks, `dns` name servers and search domains. `buffer` is what a TCP connection of the
+    userspace stack holds at most each way, in bytes; the kernel sizes its own.
     """
 
     def __init__(
@@ -57,26 +58,32 @@ class Network:
         mtu: int = 1420,
         listen_port: int = 0,
         stack: str | None = None,
+        buffer: int = BUFFER,
         name: str = "holloway",
     ) -> None:
         settings = from_arguments(
             private_key=private_key, peers=peers, addresses=addresses, dns=dns, mtu=mtu,
             listen_port=listen_port, name=name,
         )  # fmt: skip
-        self._prepare(settings, stack)
+        self._prepare(settings, stack, buffer)
 
     @classmethod
-    def from_config(cls, config: str | os.PathLike[str], *, stack: str | None = None) -> Self:
+    def from_config(
+        cls, config: str | os.PathLike[str], *, stack: str | None = None, buffer: int = BUFFER
+    ) -> Self:
         """Make one from a wg-quick file's path or text; raises ConfigError and OSError."""
         network = cls.__new__(cls)
-        network._prepare(from_config(config), stack)
+        network._prepare(from_config(config), stack, buffer)
         return network
 
-    def _prepare(self, settings: Settings, stack: str | None) -> None:
+    def _prepare(self, settings: Settings, stack: str | None, buffer: int) -> None:
         if stack not in {None, "kernel", "userspace"}:
             raise ValueError(f"no such stack: {stack!r}")
+        if buffer < MIN_BUFFER:
+            raise ValueError(f"a buffer holds at least {MIN_BUFFER} bytes: {buffer}")
         self._settings = settings
         self._wanted = stack
+        self._buffer = buffer
         self._stack: Stack | None = None
         self._tunnel: Tunnel | None = None
         self._reason = ended("the network is not open")
@@ -103,7 +110,7 @@ class Network:
         for note in self.notes:
             log.warning("%s", note)
         self._settings = await look_up_endpoints(self._settings)
-        stack, self.stack_reason = await open_stack(self._settings, self._wanted)
+        stack, self.stack_reason = await open_stack(self._settings, self._wanted, self._buffer)
         self._stack = stack
         try:
             self._start_tunnel(stack)

@@ -39,7 +39,7 @@ async def look_up_endpoints(settings: Settings) -> Settings:
         given_up.set()
 
 
-async def open_stack(settings: Settings, wanted: str | None) -> tuple[Stack, str]:
+async def open_stack(settings: Settings, wanted: str | None, buffer: int) -> tuple[Stack, str]:
     """Open the stack that is wanted, or the kernel's where that can be; and why it is this one."""
     arguments = (settings.name, settings.addresses, settings.mtu)
     reason = "it was asked for"
@@ -56,6 +56,6 @@ async def open_stack(settings: Settings, wanted: str | None) -> tuple[Stack, str
             return kernel, "the system allows private namespaces" if wanted is None else reason
     from holloway.net.userspace import UserspaceStack
 
-    userspace = UserspaceStack(*arguments)
+    userspace = UserspaceStack(*arguments, buffer=buffer)
     await userspace.open()
     return userspace, reason

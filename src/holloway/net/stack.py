@@ -7,7 +7,7 @@ stack knows numeric addresses only; names, allowed IPs and streams are above it,
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import asyncio
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
     Address = tuple[str, int]
     """A numeric IPv4 or IPv6 address and a port."""
+
+BUFFER: Final = 4 << 20
+"""Each of a userspace stream's two buffers, in bytes; memory is taken for what they hold only."""
+MIN_BUFFER: Final = 4096
 
 AnyProtocol = TypeVar("AnyProtocol", bound="asyncio.DatagramProtocol")
 

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
     from holloway.net.stack import Address, AnyProtocol, Interface
 
-BUFFER: Final = 4 << 20
-"""Each of a stream's two buffers; they take memory only for what they hold."""
-
 PATIENCE: Final = 127.0
 """Seconds until a connection that nobody answers fails, as Linux has it (tcp_syn_retries 6)."""
 
@@ -38,7 +35,7 @@ class UserspaceStack:
     tun: _native.Tun
 
     def __init__(
-        self, name: str, addresses: tuple[Interface, ...], mtu: int, *, buffer: int = BUFFER
+        self, name: str, addresses: tuple[Interface, ...], mtu: int, *, buffer: int
     ) -> None:
         self._loop = asyncio.get_running_loop()
         own = [(str(address.ip), address.network.prefixlen) for address in addresses]
