@@ -244,6 +244,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--measures", default="", help="names, with `;' between")
     parser.add_argument("--out", type=Path, help="write everything there as JSON, and a page")
     options = parser.parse_args()
+    known = {*CONTESTANTS, *measures(options.quick), ""}
+    for name in [*options.contestants.split(";"), *options.measures.split(";")]:
+        if name not in known:
+            parser.error(f"there is no {name!r}; there are {', '.join(sorted(known - {''}))}")
     options.rounds = options.rounds or (1 if options.quick else 3)
     options.seconds = options.seconds or (1 if options.quick else 4)
     return options
