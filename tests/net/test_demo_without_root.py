@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.root
 
-DEMO = [*HOLLOWAY, "demo"]
+TEMPORARY = "/run/temporary"
+DEMO = ["env", f"TMPDIR={TEMPORARY}", *HOLLOWAY, "demo"]
 PAGE = "Meet me where the holloway leaves the wood."
 STEPS = ["1  Keys", "2  A peer that serves", "office$ python3", "3  A peer that asks",
          "laptop$ python3", "5  Any program", "laptop$ holloway run", "6  Down"]  # fmt: skip
@@ -34,14 +35,14 @@ STEPS = ["1  Keys", "2  A peer that serves", "office$ python3", "3  A peer that 
 def machine() -> Iterator[Host]:
     with Host("machine") as host:
         open_the_way(host)
-        host.run("mount", "-t", "tmpfs", "-o", "mode=1777", "tmpfs", "/tmp")
+        host.run("mkdir", "--mode", "1777", TEMPORARY)
         yield host
 
 
 def state(machine: Host) -> str:
     """What could be left behind: links, files, sockets, mounts, processes."""
     look = (
-        "ip -br link; ls -A /tmp /run; cat /proc/1/mounts; ss -Hlnpu;"
+        f"ip -br link; ls -A {TEMPORARY} /run; cat /proc/1/mounts; ss -Hlnpu;"
         " ps -eo args | grep -vE '^(ps|sh|grep) '"
     )
     return machine.run("sh", "-c", look).stdout
@@ -93,7 +94,7 @@ def test_a_killed_demo_leaves_no_program(machine: Host) -> None:
     machine.run("pkill", "-KILL", "-f", "holloway demo$")
     demo.communicate(timeout=20)
     assert eventually(lambda: "office.py" not in state(machine))
-    machine.run("sh", "-c", "rm -r /tmp/holloway-*")
+    machine.run("sh", "-c", f"rm -r {TEMPORARY}/holloway-*")
 
 
 def start_until(machine: Host, line: str) -> subprocess.Popen[str]:
