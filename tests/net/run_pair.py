@@ -49,6 +49,8 @@ class Files:
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             text=True,
+            # Ours may be orphaned, and then the kernel stops nobody in it (setpgid(2)).
+            process_group=0,
         ) as started:  # fmt: skip
             assert started.stdout is not None
             if not started.stdout.readline():
