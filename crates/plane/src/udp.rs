@@ -23,8 +23,9 @@ pub const MAX_SEGMENTS: usize = 64;
 /// What one receive may need: GRO gathers up to an IP packet's length.
 pub const RECEIVE_SIZE: usize = 65536;
 
-/// 4 MiB: at the default of 212 KiB TCP inside sees losses whenever this thread has to wait.
-const SOCKET_BUFFER: c_int = 4 << 20;
+/// 16 MiB: at the default of 212 KiB TCP inside sees losses whenever this thread has to wait, and at
+/// 4 MiB still when four streams with full windows (tcp_rmem: 6 MiB each) come at once.
+const SOCKET_BUFFER: c_int = 16 << 20;
 
 /// How often an ephemeral port is tried whose number IPv6 has already given away.
 const PORT_ATTEMPTS: usize = 16;
