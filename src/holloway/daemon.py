@@ -40,7 +40,7 @@ RETRY_SECONDS = 5
 def open_tun(name: str) -> _native.Tun:
     """Create the interface and give it the look of WireGuard's."""
     tun = _native.Tun(name, DEFAULT_MTU)
-    link.shape(tun.name, DEFAULT_MTU)
+    link.shape(tun.name)
     return tun
 
 
@@ -119,7 +119,7 @@ class Daemon:
         self._tunnel.answer_by(*sockets.filenos())
         sockets.close()
         if self._has_arrived:
-            shaping = threading.Thread(target=link.shape, args=(self._tun.name, DEFAULT_MTU))
+            shaping = threading.Thread(target=link.shape, args=(self._tun.name,))
             shaping.start()
             shaping.join()
         self._has_arrived = True

@@ -1,8 +1,9 @@
 """The TUN interface as the kernel sees it: shaped at birth, then watched.
 
-`shape` gives a fresh TUN the look and the limits a WireGuard interface has. `LinkWatch` tells of
-up, down, MTU and name, also after the interface was moved into another network namespace, and
-`AnswerSockets` are opened there. It knows nothing of peers or packets; `daemon` calls it.
+`shape` gives a fresh TUN the look that a WireGuard interface has. `LinkWatch` keeps its limit of
+segmentation and tells of up, down, MTU and name, also after the interface was moved into another
+network namespace, and `AnswerSockets` are opened there. It knows nothing of peers or packets;
+`daemon` calls it.
 """
 
 from __future__ import annotations
@@ -64,8 +65,8 @@ def gso_max_size(mtu: int) -> int:
     return max(min(segments * (mtu - TCP_HEADERS) + KERNEL_TCP_RESERVE, 65_536), mtu)
 
 
-def shape(name: str, mtu: int) -> None:
-    """Make a TUN look like the kernel's WireGuard interface and set its segmentation limit.
+def shape(name: str) -> None:
+    """Make a TUN look like the kernel's WireGuard interface.
 
     No multicast, no link-local address, no queueing discipline, queue length 1000. What an older
     kernel refuses is left as it is: none of it changes what passes. A TUN never stops its queue
@@ -81,7 +82,6 @@ def shape(name: str, mtu: int) -> None:
                 {"txqlen": 1000},
                 {"flags": 0, "change": IFF_MULTICAST},
                 {"IFLA_AF_SPEC": {"attrs": [("AF_INET6", NO_LINK_LOCAL)]}},
-                {"gso_max_size": gso_max_size(mtu)},
             ):
                 with contextlib.suppress(NetlinkError):
                     route.link("set", index=index, **setting)
