@@ -10,13 +10,13 @@ import asyncio
 import contextlib
 import errno
 import logging
-import os
 import select
 import socket
 import weakref
 from typing import TYPE_CHECKING, Final
 
 from holloway import _native
+from holloway.net import sockets
 from holloway.net.diagnosis import destroy_sockets
 from holloway.net.errors import ended
 from holloway.net.namespace import Namespace
@@ -82,33 +82,11 @@ class KernelStack:
         timeout: float | None = None,
     ) -> Socket:
         made = self.socket(family_of(address[0]), type, 0)
-        try:
-            made.setblocking(False)
-            if source is not None:
-                made.bind(source)
-            async with asyncio.timeout(timeout):
-                await self._loop.sock_connect(made, address)
-        except BaseException as error:
-            made.close()
-            if isinstance(error, OSError) and error.errno is not None:
-                # asyncio's words name the call and not the reason.
-                raise OSError(error.errno, os.strerror(error.errno)) from None
-            raise
-        return made
+        return await sockets.connect(made, address, source=source, timeout=timeout)
 
     async def listen(self, address: Address, *, backlog: int) -> KernelListener:
         made = self.socket(family_of(address[0]), socket.SOCK_STREAM, 0)
-        try:
-            made.setblocking(False)
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if made.family == socket.AF_INET6:
-                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            made.bind(address)
-            made.listen(backlog)
-        except BaseException:
-            made.close()
-            raise
-        return KernelListener(self._loop, made, self._sockets)
+        return KernelListener(self._loop, sockets.listen(made, address, backlog), self._sockets)
 
     async def datagram_endpoint(
         self,
@@ -136,11 +114,11 @@ class KernelStack:
 
     def answer_through(self, tunnel: Tunnel) -> None:
         """Have the tunnel tell senders at once that a packet has nowhere to go, by ICMP."""
-        with contextlib.ExitStack() as sockets:
+        with contextlib.ExitStack() as raw:
             numbers: list[int | None] = [None, None]
             for place, (family, protocol, level, option, nothing) in enumerate(RAW):
                 with contextlib.suppress(OSError):  # this kernel may have no IPv6
-                    made = sockets.enter_context(self.socket(family, socket.SOCK_RAW, protocol))
+                    made = raw.enter_context(self.socket(family, socket.SOCK_RAW, protocol))
                     made.setblocking(False)
                     made.setsockopt(level, option, nothing)
                     numbers[place] = made.fileno()

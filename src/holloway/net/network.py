@@ -260,6 +260,21 @@ class Network:
         """Listen on one address; without `host` on all of the family of our first one."""
         return await self._opened().listen((host or self._anywhere()[0], port), backlog=backlog)
 
+    async def listen_on(
+        self, hosts: Sequence[str], port: int = 0, *, backlog: int = 100
+    ) -> list[Listener]:
+        """Listen on several addresses; where any port will do, on the one that the first got."""
+        listeners: list[Listener] = []
+        try:
+            for host in hosts:
+                chosen = listeners[0].address[1] if listeners else port
+                listeners.append(await self._opened().listen((host, chosen), backlog=backlog))
+        except BaseException:
+            for listener in listeners:
+                listener.close()
+            raise
+        return listeners
+
     async def create_server(
         self,
         factory: Callable[[], asyncio.BaseProtocol],
@@ -270,16 +285,8 @@ class Network:
         ssl: SSLContext | None = None,
     ) -> Server:
         """Listen, as `loop.create_server` does; without `host` on all our addresses."""
-        listeners: list[Listener] = []
-        try:
-            for each in [host] if host else self._anywhere():
-                listeners.append(await self._opened().listen((each, port), backlog=backlog))
-                port = listeners[0].address[1]
-        except BaseException:
-            for listener in listeners:
-                listener.close()
-            raise
-        server = Server(listeners, factory, ssl)
+        hosts = [host] if host else self._anywhere()
+        server = Server(await self.listen_on(hosts, port, backlog=backlog), factory, ssl)
         self._servers.add(server)
         await server.start_serving()
         return server

@@ -10,13 +10,14 @@ import os
 import re
 import socket
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from holloway.errors import ConfigError
 from holloway.key import Key
 from holloway.model import DeviceUpdate, Endpoint, Peer, PeerUpdate
+from holloway.net.resolve import is_numeric
 from holloway.text.conf import parse_conf
 from holloway.text.quick import QuickConfig, parse_quick
 
@@ -66,8 +67,8 @@ def from_config(given: str | os.PathLike[str]) -> Settings:
         name=name,
         update=update,
         addresses=_addresses(config.addresses),
-        servers=tuple(each for each in config.dns if _is_address(each)),
-        domains=tuple(each for each in config.dns if not _is_address(each)),
+        servers=tuple(each for each in config.dns if is_numeric(each)),
+        domains=tuple(each for each in config.dns if not is_numeric(each)),
         mtu=_mtu(config.mtu),
         notes=tuple(notes),
         source=config if checking.saw_names else None,
@@ -95,8 +96,8 @@ def from_arguments(
             peers=tuple(map(_update, peers)),
         ),
         addresses=_addresses(addresses),
-        servers=tuple(each for each in dns if _is_address(each)),
-        domains=tuple(each for each in dns if not _is_address(each)),
+        servers=tuple(each for each in dns if is_numeric(each)),
+        domains=tuple(each for each in dns if not is_numeric(each)),
         mtu=_mtu(mtu),
     )
 
@@ -180,14 +181,6 @@ def _update(peer: Peer | PeerUpdate) -> PeerUpdate:
         persistent_keepalive=peer.persistent_keepalive,
         allowed_ips=peer.allowed_ips,
     )
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _may_mark(mark: int) -> bool:

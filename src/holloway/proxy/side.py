@@ -12,6 +12,8 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from holloway.net import sockets
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -58,23 +60,12 @@ class HostSide:
     """The network of the host."""
 
     async def connect(self, host: str, port: int) -> socket.socket:
-        loop = asyncio.get_running_loop()
-        found = await addresses(host, port, socket.SOCK_STREAM)
         failure: OSError | None = None
-        for family, address in found:
-            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        for family, address in await addresses(host, port, socket.SOCK_STREAM):
             try:
-                await loop.sock_connect(sock, address)
+                return await sockets.connect(socket.socket(family, socket.SOCK_STREAM), address)
             except OSError as error:
-                sock.close()
-                # asyncio's words name the call and not the reason.
-                number = error.errno or errno.EIO
-                failure = failure or OSError(number, os.strerror(number))
-            except BaseException:
-                sock.close()
-                raise
-            else:
-                return sock
+                failure = failure or error
         raise failure or OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
 
     async def listen(self, host: str, port: int) -> list[Listener]:
@@ -83,7 +74,9 @@ class HostSide:
             for family, address in await addresses(host, port, socket.SOCK_STREAM):
                 # Where any port will do, all listen on the one that the first has got.
                 chosen = listeners[0].address[1] if listeners else port
-                listeners.append(_listen(family, (address[0], chosen, *address[2:])))
+                place = (address[0], chosen, *address[2:])
+                made = socket.socket(family, socket.SOCK_STREAM)
+                listeners.append(HostListener(sockets.listen(made, place, BACKLOG)))
         except OSError as error:
             for listener in listeners:
                 listener.close()
@@ -122,20 +115,6 @@ class HostListener:
 
     def close(self) -> None:
         self._socket.close()
-
-
-def _listen(family: int, address: tuple[object, ...]) -> HostListener:
-    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind(address)
-        sock.listen(BACKLOG)
-    except OSError:
-        sock.close()
-        raise
-    return HostListener(sock)
 
 
 def _anywhere(port: int) -> socket.socket:

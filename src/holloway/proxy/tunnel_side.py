@@ -5,6 +5,8 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from holloway.proxy.side import BACKLOG
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
@@ -12,8 +14,6 @@ if TYPE_CHECKING:
 
     from holloway.net.network import Network
     from holloway.proxy.side import Address, AnyProtocol, Listener
-
-BACKLOG = 1024
 
 
 class TunnelSide:
@@ -26,16 +26,8 @@ class TunnelSide:
         return await self._network.connect(host, port)
 
     async def listen(self, host: str, port: int) -> list[Listener]:
-        listeners: list[Listener] = []
-        try:
-            for each in [host] if host else self._anywhere():
-                chosen = listeners[0].address[1] if listeners else port
-                listeners.append(await self._network.listen(chosen, each, backlog=BACKLOG))
-        except BaseException:
-            for listener in listeners:
-                listener.close()
-            raise
-        return listeners
+        hosts = [host] if host else self._anywhere()
+        return [*await self._network.listen_on(hosts, port, backlog=BACKLOG)]
 
     async def create_datagram_endpoint(
         self,

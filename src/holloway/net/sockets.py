@@ -1,0 +1,53 @@
+"""How a kernel socket is connected and made to listen, whatever namespace it lives in.
+
+Used for those of a private namespace (`kernel`) and, by `proxy`, for the host's own. What fails is
+closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from socket import socket as Socket  # noqa: N812  # as in `stack`
+
+
+async def connect(
+    made: Socket,
+    address: tuple[Any, ...],
+    *,
+    source: tuple[Any, ...] | None = None,
+    timeout: float | None = None,
+) -> Socket:
+    """Connect a fresh socket, non-blocking from then on; raises OSError in the system's words."""
+    try:
+        made.setblocking(False)
+        if source is not None:
+            made.bind(source)
+        async with asyncio.timeout(timeout):
+            await asyncio.get_running_loop().sock_connect(made, address)
+    except BaseException as error:
+        made.close()
+        if isinstance(error, OSError) and error.errno is not None:
+            # asyncio's words name the call and not the reason.
+            raise OSError(error.errno, os.strerror(error.errno)) from None
+        raise
+    return made
+
+
+def listen(made: Socket, address: tuple[Any, ...], backlog: int) -> Socket:
+    """Have a fresh TCP socket listen, non-blocking, on its own family alone; raises OSError."""
+    try:
+        made.setblocking(False)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if made.family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.bind(address)
+        made.listen(backlog)
+    except BaseException:
+        made.close()
+        raise
+    return made
