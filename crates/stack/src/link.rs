@@ -141,17 +141,8 @@ impl phy::Device for Link {
 
     fn receive(&mut self, _: Instant) -> Option<(Arrived<'_>, Out<'_>)> {
         let packet = self.arrived.take()?;
-        let port = &self.port;
-        let out = Out {
-            port,
-            counts: &self.counts,
-            addresses: &self.addresses,
-            looped: &mut self.looped,
-            tells_gap: &mut self.tells_gap,
-            sent: &mut self.sent,
-            mtu: self.mtu,
-            segment: self.segment,
-        };
+        let out = self.out();
+        let port = out.port;
         Some((Arrived { packet, port }, out))
     }
 

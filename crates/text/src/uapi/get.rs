@@ -6,7 +6,7 @@ use crate::key::Key;
 use crate::number::{decimal, decimal16, decimal32};
 use crate::refusal::{Kind, Reason, Refusal};
 
-use super::{PUBLIC_KEY, key, number, write_key, write_number};
+use super::{PUBLIC_KEY, key, lines, number, write_key, write_number};
 
 /// What a clock's seconds fit in.
 const MAX_SECONDS: u64 = i64::MAX.unsigned_abs();
@@ -23,16 +23,7 @@ pub fn parse(answer: &[u8]) -> Result<Device, Refusal> {
 /// is returned has none. Where the answer is refused, what was taken is to be forgotten.
 pub fn parse_each(answer: &[u8], mut take: impl FnMut(&Device, &Peer)) -> Result<Device, Refusal> {
     let (mut device, mut peer) = (Device::default(), None::<Peer>);
-    let mut rest = answer;
-    let mut line = 0;
-    while !rest.is_empty() {
-        line += 1;
-        let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-        let (text, after) = rest.split_at(end);
-        rest = after.get(1..).unwrap_or_default();
-        if text.is_empty() {
-            break;
-        }
+    for (line, text) in lines(answer).take_while(|(_, text)| !text.is_empty()) {
         let (name, Some(value)) = split_once(text, b'=') else {
             return Err(Refusal::language(line, "no `=' in the line"));
         };

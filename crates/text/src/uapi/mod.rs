@@ -7,6 +7,8 @@
 pub mod get;
 pub mod set;
 
+use std::iter;
+
 use crate::key::Key;
 use crate::number::write_decimal;
 use crate::refusal::Reason;
@@ -18,6 +20,21 @@ const PUBLIC_KEY: &[u8] = b"public_key";
 #[must_use]
 pub fn blank_line(text: &[u8]) -> Option<usize> {
     memchr::memmem::find(text, b"\n\n").map(|place| place + 1)
+}
+
+/// The lines of a text, numbered from 1, without their ends.
+fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let (mut rest, mut number) = (text, 0);
+    iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        let (line, after) = rest.split_at(end);
+        rest = after.get(1..).unwrap_or_default();
+        number += 1;
+        Some((number, line))
+    })
 }
 
 fn key(text: &[u8]) -> Result<Key, Reason> {

@@ -8,7 +8,7 @@ use crate::number::{decimal16, decimal32};
 use crate::refusal::{Kind, Reason, Refusal};
 use crate::update::{PeerUpdate, Update};
 
-use super::{PUBLIC_KEY, key, number, write_key, write_number};
+use super::{PUBLIC_KEY, key, lines, number, write_key, write_number};
 
 /// A peer of a request without its allowed IPs, about.
 const PEER: usize = 200;
@@ -24,13 +24,7 @@ pub fn parse(body: &[u8]) -> Result<Update, Refusal> {
         });
     }
     let mut reader = Reader::default();
-    let mut rest = body;
-    let mut line = 0;
-    while !rest.is_empty() {
-        line += 1;
-        let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-        let (text, after) = rest.split_at(end);
-        rest = after.get(1..).unwrap_or_default();
+    for (line, text) in lines(body) {
         let (name, Some(value)) = split_once(text, b'=') else {
             return Err(Refusal::language(line, "no `=' in the line"));
         };
