@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import stat
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from holloway.lab import Host
 from hosts import REPOSITORY
 
 if TYPE_CHECKING:
-    from holloway.lab import Host
+    from collections.abc import Iterator
 
 NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
           "--bounding-set", "-all", "--inh-caps", "-all"]  # fmt: skip
@@ -37,6 +39,28 @@ def open_the_way(host: Host) -> None:
     }
     for directory in sorted(closed):
         host.run("sh", "-c", OPEN, "open", str(directory))
+
+
+@contextmanager
+def nobodys_host() -> Iterator[Host]:
+    """A host in which everybody reaches the interpreter and the tests."""
+    with Host("nobody") as host:
+        open_the_way(host)
+        yield host
+
+
+def pass_without_rights(host: Host, tests: Path, timeout: float = 60) -> None:
+    """Have all tests of a file pass when this user runs them, and none be skipped."""
+    done = host.run(
+        *as_nobody(
+            sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
+            "--rootdir", str(REPOSITORY), "-c", str(REPOSITORY / "pyproject.toml"), str(tests),
+        ),
+        check=False, timeout=timeout,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout
+    assert "skipped" not in done.stdout
 
 
 def as_nobody(*command: str) -> list[str]:

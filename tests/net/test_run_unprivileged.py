@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from holloway.lab import Host
-from hosts import REPOSITORY
-from net.nobody import as_nobody, open_the_way
+from net.nobody import as_nobody, nobodys_host, pass_without_rights
 from net.pair import FIRST
 from net.run_pair import HOLLOWAY, PYTHON, Files, write_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from holloway.lab import Host
 
 pytestmark = pytest.mark.root
 
@@ -52,8 +51,7 @@ UPSTREAM = "nameserver 192.0.2.53\n"
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[Host]:
-    with Host("nobody") as host:
-        open_the_way(host)
+    with nobodys_host() as host:
         yield host
 
 
@@ -70,17 +68,7 @@ def files(host: Host, tmp_path: Path) -> Files:
 
 @pytest.mark.parametrize("name", ["test_run.py", "test_run_terminal.py", "test_run_forbidden.py"])
 def test_it_needs_no_rights(host: Host, name: str) -> None:
-    done = host.run(
-        *as_nobody(
-            sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
-            "--rootdir", str(REPOSITORY), "-c", str(REPOSITORY / "pyproject.toml"),
-            str(Path(__file__).with_name(name)),
-        ),
-        check=False, timeout=110,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert " passed" in done.stdout
-    assert "skipped" not in done.stdout
+    pass_without_rights(host, Path(__file__).with_name(name), timeout=110)
 
 
 def test_who_looks_names_up_for_others_is_out_of_reach(host: Host, files: Files) -> None:

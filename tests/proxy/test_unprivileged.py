@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from holloway.lab import Host
-from hosts import REPOSITORY
-from net.nobody import as_nobody, open_the_way
+from net.nobody import nobodys_host, pass_without_rights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from holloway.lab import Host
 
 pytestmark = pytest.mark.root
 
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[Host]:
-    with Host("nobody") as host:
-        open_the_way(host)
+    with nobodys_host() as host:
         yield host
 
 
 @pytest.mark.parametrize("name", ["test_command.py", "test_through_a_tunnel.py"])
 def test_the_proxy_needs_no_rights(host: Host, name: str) -> None:
-    done = host.run(
-        *as_nobody(
-            sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
-            "--rootdir", str(REPOSITORY), "-c", str(REPOSITORY / "pyproject.toml"),
-            str(Path(__file__).with_name(name)),
-        ),
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert " passed" in done.stdout
-    assert "skipped" not in done.stdout
+    pass_without_rights(host, Path(__file__).with_name(name))
