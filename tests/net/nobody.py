@@ -1,7 +1,7 @@
 """A user without rights in a host of the lab: no capability, no other group, no root's files.
 
-The interpreter and this repository may well be within root's home, so in that host, and there
-alone, the way to them is opened.
+The interpreter and this repository may well be within root's home, and the TUN device root's alone,
+so in that host, and there alone, the way to them is opened.
 """
 
 from __future__ import annotations
@@ -27,10 +27,14 @@ mkdir -p "/run/open$1/upper" "/run/open$1/work"
 mount -t overlay -o "lowerdir=$1,upperdir=/run/open$1/upper,workdir=/run/open$1/work" overlay "$1"
 chmod o+x "$1"
 """
+TUN = """
+mount -t tmpfs none /dev/net
+mknod -m 666 /dev/net/tun c 10 200
+"""
 
 
 def open_the_way(host: Host) -> None:
-    """Let everybody in this host reach the interpreter and the tests."""
+    """Let everybody in this host reach the interpreter, the tests and the TUN device."""
     closed = {
         parent
         for goal in (Path(sys.executable).resolve(), Path(sys.executable), REPOSITORY / "tests")
@@ -39,11 +43,12 @@ def open_the_way(host: Host) -> None:
     }
     for directory in sorted(closed):
         host.run("sh", "-c", OPEN, "open", str(directory))
+    host.run("sh", "-ec", TUN)
 
 
 @contextmanager
 def nobodys_host() -> Iterator[Host]:
-    """A host in which everybody reaches the interpreter and the tests."""
+    """A host in which everybody reaches what they need."""
     with Host("nobody") as host:
         open_the_way(host)
         yield host

@@ -48,6 +48,11 @@ def state(machine: Host) -> str:
     return machine.run("sh", "-c", look).stdout
 
 
+def assert_left_nothing(machine: Host, before: str) -> None:
+    eventually(lambda: state(machine) == before)
+    assert state(machine) == before
+
+
 def test_it_shows_every_step_and_leaves_nothing(machine: Host) -> None:
     before = state(machine)
     done = machine.run(*as_nobody(*DEMO), check=False)
@@ -60,7 +65,7 @@ def test_it_shows_every_step_and_leaves_nothing(machine: Host) -> None:
     assert re.search(r"laptop +UNKNOWN +10.10.11.2/24", shown)
     assert not re.search(r"(?i)privatekey = (?!\(hidden\))", shown)
     assert max(map(len, shown.splitlines())) <= 100
-    assert eventually(lambda: state(machine) == before)
+    assert_left_nothing(machine, before)
 
 
 def test_where_user_namespaces_are_forbidden_it_shows_what_can_be_had(machine: Host) -> None:
@@ -70,7 +75,18 @@ def test_where_user_namespaces_are_forbidden_it_shows_what_can_be_had(machine: H
     assert "TCP/IP is the userspace stack" in done.stdout
     assert f"the page: {PAGE}" in done.stdout
     assert "sudo sysctl -w user.max_user_namespaces=15000" in done.stdout
-    assert eventually(lambda: state(machine) == before)
+    assert_left_nothing(machine, before)
+
+
+def test_where_the_tun_device_is_root_s_it_says_how_to_open_it(machine: Host) -> None:
+    machine.run("chmod", "600", "/dev/net/tun")
+    try:
+        done = machine.run(*as_nobody(*DEMO), check=False)
+    finally:
+        machine.run("chmod", "666", "/dev/net/tun")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"the page: {PAGE}" in done.stdout
+    assert "\n      sudo chmod 666 /dev/net/tun\n" in done.stdout
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -86,7 +102,7 @@ def test_an_interrupted_demo_leaves_nothing(
     if step != STEPS[-1] or demo.returncode != 0:  # the last may be over before it is interrupted
         assert demo.returncode == 130
         assert output.endswith("Interrupted; the programs and their files are gone.\n")
-    assert eventually(lambda: state(machine) == before)
+    assert_left_nothing(machine, before)
 
 
 def test_a_killed_demo_leaves_no_program(machine: Host) -> None:

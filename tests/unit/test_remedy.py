@@ -27,6 +27,7 @@ STATUS = "/proc/self/status"
         (errno.EPERM, "user namespace", {STATUS: FILTERED}, "seccomp=unconfined"),
         (errno.ENOENT, "open /dev/net/tun", {STATUS: FILTERED}, "--device /dev/net/tun"),
         (errno.ENOENT, "open /dev/net/tun", {}, "modprobe tun"),
+        (errno.EACCES, "open /dev/net/tun", {}, "chmod 666 /dev/net/tun"),
         (errno.ENOENT, FIND_PROGRAM, {}, "make build"),
     ],
 )

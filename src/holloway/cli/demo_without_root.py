@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 from holloway import lab
 from holloway.cli import narration
@@ -86,29 +86,54 @@ FETCH: Final = "from urllib.request import *; print(urlopen('http://10.10.11.1/'
 
 def main() -> int:
     """Run the demo; returns the exit status."""
-    _answer_signals(_interrupt)
+    interruption = Interruption()
     try:
         with contextlib.ExitStack() as stack:
             directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="holloway-"))
-            Demo(Path(directory), stack.enter_context(Road(SENTENCE))).run()
+            road = stack.enter_context(Road(SENTENCE))
+            Demo(Path(directory), road, interruption).run()
     except KeyboardInterrupt:
         print("\nInterrupted; the programs and their files are gone.")
         return 130
     except (OSError, subprocess.TimeoutExpired, DemoError) as error:
         print(f"\nThe demo failed: {error}", file=sys.stderr)
         return 1
-    _answer_signals(signal.SIG_IGN)  # there is nothing left to interrupt
+    finally:
+        interruption.answer_signals(signal.SIG_IGN)  # there is nothing left to interrupt
     return 0
 
 
-def _interrupt(*_: object) -> NoReturn:
-    _answer_signals(signal.SIG_IGN)  # what is taken down now is not to be interrupted once more
-    raise KeyboardInterrupt
+class Interruption:
+    """Signals interrupt while a program is waited for, and nowhere else.
 
+    So none comes between the start of something and the note that it has to be taken down, nor into
+    the taking down.
+    """
 
-def _answer_signals(handler: Callable[..., object] | signal.Handlers) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, handler)
+    def __init__(self) -> None:
+        self._has_come = self._is_allowed = False
+        self.answer_signals(self._come)
+
+    def answer_signals(self, handler: Callable[..., object] | signal.Handlers) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, handler)
+
+    def _come(self, *_: object) -> None:
+        self._has_come = True
+        if self._is_allowed:
+            self._is_allowed = False
+            raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def allowed(self) -> Iterator[None]:
+        """Raise KeyboardInterrupt in the body when a signal comes, or has come."""
+        try:
+            self._is_allowed = True
+            if self._has_come:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._is_allowed = False
 
 
 class DemoError(Exception):
@@ -118,9 +143,10 @@ class DemoError(Exception):
 class Demo:
     """The steps, in order. Each prints what it does before it does it."""
 
-    def __init__(self, directory: Path, road: Road) -> None:
+    def __init__(self, directory: Path, road: Road, interruption: Interruption) -> None:
         self.directory = directory
         self.road = road
+        self.interruption = interruption
         self.office_port = road.office_port
         self.step = 0
 
@@ -165,12 +191,14 @@ class Demo:
         narration.prompt("office", "python3 office.py &")
         with self.started(sys.executable, "office.py", stdin=subprocess.PIPE) as office:
             assert office.stdout is not None
-            said = office.stdout.readline()
+            with self.interruption.allowed():
+                said = office.stdout.readline()
             narration.output(said)
             if not said.startswith("http://"):
                 raise DemoError(office.communicate("")[0])
             yield
-            office.communicate("", timeout=10)  # the end of its input
+            with self.interruption.allowed():
+                office.communicate("", timeout=10)  # the end of its input
 
     def fetch(self) -> None:
         self.title(
@@ -199,7 +227,7 @@ class Demo:
         )
         fetch = "curl -s http://10.10.11.1/" if shutil.which("curl") else f'python3 -c "{FETCH}"'
         shown = self.try_to_say("laptop", f"holloway run -q laptop.conf -- {fetch}")
-        if "user namespaces" in shown:
+        if any(missing in shown for missing in ("user namespaces", "TUN device")):
             print("\n  Until then, `holloway proxy` lends programs the tunnel, as SOCKS5 or HTTP.")
         elif SENTENCE not in shown:
             raise DemoError("the page did not come")
@@ -235,11 +263,12 @@ class Demo:
 
     def try_to_say(self, name: str, shown: str, *, check: bool = False) -> str:
         narration.prompt(name, shown)
-        with self.started("sh", "-c", shown, stdin=subprocess.DEVNULL) as program:
-            output, _ = program.communicate(timeout=30)
+        program = self.started("sh", "-c", shown, stdin=subprocess.DEVNULL)
+        with program as started, self.interruption.allowed():
+            output, _ = started.communicate(timeout=30)
         narration.output(output)
-        if check and program.returncode:
-            raise DemoError(f"{shown}: exit status {program.returncode}")
+        if check and started.returncode:
+            raise DemoError(f"{shown}: exit status {started.returncode}")
         return output
 
     @contextlib.contextmanager

@@ -45,12 +45,15 @@ def _explanation(number: int, step: str) -> str:
         remedy = "user.max_user_namespaces" if number == errno.ENOSPC else _SWITCH
         return f"this system forbids user namespaces ({refused}; see sysctl {remedy})"
     if step == "open /dev/net/tun":
+        if number in DENIED:
+            return f"the TUN device is not for everybody here ({refused})"
         return f"there is no TUN device here ({refused})"
-    if number in {errno.EPERM, errno.EACCES}:
+    if number in DENIED:
         return f"this system gives user namespaces no rights ({refused}; see sysctl {_APPARMOR})"
     return refused
 
 
+DENIED: Final = frozenset({errno.EPERM, errno.EACCES})
 FIND_PROGRAM: Final = "find the helper program"
 _SWITCH: Final = "kernel.unprivileged_userns_clone"
 _APPARMOR: Final = "kernel.apparmor_restrict_unprivileged_userns"

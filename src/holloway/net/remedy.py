@@ -10,7 +10,7 @@ import errno
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from holloway.net.errors import FIND_PROGRAM
+from holloway.net.errors import DENIED, FIND_PROGRAM
 from holloway.net.namespace import PROGRAM
 
 if TYPE_CHECKING:
@@ -46,10 +46,10 @@ def remedy(error: NoNamespace, read: Callable[[str], str] | None = None) -> str:
     if error.step == FIND_PROGRAM:
         return INSTALL
     if error.step == "open /dev/net/tun":
-        return CONTAINER_TUN if _is_container(read) else TUN
+        return CONTAINER_TUN if _is_container(read) else _tun(error.errno)
     if read("/proc/sys/user/max_user_namespaces") == "0" or error.errno == errno.ENOSPC:
         return SWITCH.format(what="The limit is none", setting="user.max_user_namespaces=15000")
-    if error.errno not in {errno.EPERM, errno.EACCES}:
+    if error.errno not in DENIED:
         return ""
     if read("/proc/sys/kernel/unprivileged_userns_clone") == "0":
         setting = "kernel.unprivileged_userns_clone=1"
@@ -57,6 +57,10 @@ def remedy(error: NoNamespace, read: Callable[[str], str] | None = None) -> str:
     if read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
         return APPARMOR
     return CONTAINER if _is_container(read) else ""
+
+
+def _tun(number: int | None) -> str:
+    return TUN_DENIED if number in DENIED else TUN
 
 
 def _is_container(read: Callable[[str], str]) -> bool:
@@ -86,6 +90,9 @@ A container's filter of system calls forbids them. Start the container with
 CONTAINER_TUN: Final = """\
 A container has it if it is started with
   --device /dev/net/tun"""
+TUN_DENIED: Final = """\
+An administrator opens it to all, as udev does:
+  sudo chmod 666 /dev/net/tun"""
 TUN: Final = """\
 An administrator loads the module:
   sudo modprobe tun"""
