@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import asyncssh
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from net.pair import FIRST
 from proxy.far import PAGE, SSH_PORT, children, descriptors, far
@@ -187,31 +188,37 @@ def test_the_health_page_tells_how_it_is(tmp_path: Path) -> None:
         ):
             port = proxy.port("Health on http://")
 
-            async def page(path: str) -> tuple[bytes, bytes]:
-                request = f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+            async def page(path: str, accept: str = "*/*") -> tuple[bytes, bytes]:
+                request = f"GET {path} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\n\r\n".encode()
                 answer = await all_of(await asyncio.open_connection("127.0.0.1", port), request)
                 head, _, body = answer.partition(b"\r\n\r\n")
-                return head.partition(b"\r\n")[0], body
+                return head, body
 
             web = f"http://127.0.0.1:{proxy.port('HTTP proxy on ')}"
             await there.command(*CURL, "--proxy", web, f"http://{FIRST[0]}/")
-            assert await page("/healthz") == (b"HTTP/1.1 200 OK", b"ok\n")
-            assert (await page("/nowhere"))[0] == b"HTTP/1.1 404 Not Found"
+            assert (await page("/healthz"))[1] == b"ok\n"
+            assert (await page("/nowhere"))[0].startswith(b"HTTP/1.1 404 Not Found\r\n")
             found = await page("/readyz")
             async with asyncio.timeout(10):
-                while found[0] != b"HTTP/1.1 200 OK":
+                while not found[0].startswith(b"HTTP/1.1 200 OK\r\n"):
                     found = await page("/readyz")
             assert json.loads(found[1])["10.7.0.1"] > 0
             status = json.loads((await page("/status"))[1])
             assert status["ended"] == {"http": {"done": 1}}
             assert status["received"] > len(PAGE)
-            metrics = (await page("/metrics"))[1].decode().splitlines()
-            connection = 'holloway_proxy_connections_total{service="http",outcome="done"} 1'
-            assert connection in metrics
-            names = {line.split()[2] for line in metrics if line.startswith("# TYPE ")}
-            samples = [line for line in metrics if not line.startswith("#")]
-            assert {line.partition("{")[0].split()[0] for line in samples} <= names
-            assert all(float(line.rpartition(" ")[2]) >= 0 for line in samples)
+            head, metrics = await page("/metrics")
+            assert b"\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n" in head
+            families = {
+                each.name: each for each in text_string_to_metric_families(metrics.decode())
+            }
+            [ended] = families["holloway_proxy_connections"].samples
+            assert ended.labels == {"service": "http", "outcome": "done"}
+            assert ended.value == 1
+            [received] = families["holloway_peer_received_bytes"].samples
+            assert received.value > len(PAGE)
+            head, metrics = await page("/metrics", "application/openmetrics-text;version=1.0.0")
+            assert b"\r\nContent-Type: application/openmetrics-text; version=1.0.0;" in head
+            assert metrics.endswith(b"# EOF\n")
 
     asyncio.run(run())
 

@@ -48,10 +48,22 @@ def test_only_the_shell_and_the_codec_touch_the_extension() -> None:
 def test_wg_starts_without_what_it_does_not_need(arguments: list[str]) -> None:
     script = (
         "import sys; from holloway.cli.wg import main; status = main(sys.argv[1:]);"
-        "heavy = {'asyncio', 'pyroute2', 'cryptography', 'holloway._native', 'argparse'};"
+        "heavy = {'asyncio', 'pyroute2', 'cryptography', 'holloway._native', 'argparse',"
+        " 'prometheus_client', 'rich'};"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True
     )
     assert done.stderr.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("module", ["holloway", "holloway.cli.proxy", "holloway.cli.run"])
+def test_what_only_some_options_need_is_loaded_with_them(module: str) -> None:
+    script = (
+        f"import sys, {module}; print(sorted({{'prometheus_client', 'rich'}} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"

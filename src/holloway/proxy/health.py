@@ -1,7 +1,7 @@
 """An HTTP page of how a proxy is: `/healthz`, `/readyz`, `/status` and `/metrics`.
 
-`/metrics` is Prometheus' text format, written here: it is lines of name and number. Shows public
-keys, and neither secrets nor who speaks with whom.
+Shows public keys, and neither secrets nor who speaks with whom. What Prometheus reads is written
+by `metrics`.
 """
 
 from __future__ import annotations
@@ -10,14 +10,17 @@ import asyncio
 import json
 import re
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from holloway.model import SECOND
 from holloway.proxy import http
+from holloway.proxy.journal import HEALTH
+from holloway.proxy.metrics import HasDevice, Metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from holloway.model import Device
     from holloway.proxy.door import Visitor
     from holloway.proxy.journal import Journal
 
@@ -25,11 +28,8 @@ SLACK: Final = 2.0
 """Seconds that an answer may be late before it counts as missing, as wireproxy has it."""
 
 
-class Tunnel(Protocol):
+class Tunnel(HasDevice, Protocol):
     """What of a network is shown."""
-
-    @property
-    def device(self) -> Device: ...
 
     @property
     def stack(self) -> str: ...
@@ -74,32 +74,34 @@ class AliveCheck:
 class Health:
     """The service behind the page."""
 
-    name = "health"
+    name = HEALTH
 
     def __init__(self, tunnel: Tunnel, journal: Journal, alive: AliveCheck) -> None:
         self._tunnel = tunnel
         self._journal = journal
         self._alive = alive
+        self._metrics = Metrics(tunnel, journal)
 
     async def serve(self, visitor: Visitor) -> None:
-        method, path = await visitor.reader.read(read_request_untrusted)
-        visitor.admit(path)
-        await visitor.part(self._answer(method, path))
+        request = await visitor.reader.read(read_request_untrusted)
+        visitor.admit(request.path)
+        await visitor.part(self._answer(request))
 
-    def _answer(self, method: str, path: str) -> bytes:
-        if method not in ("GET", "HEAD"):
+    def _answer(self, request: Request) -> bytes:
+        if request.method not in ("GET", "HEAD"):
             return http.write_answer(405, "GET it\n", (("Allow", "GET, HEAD"),))
-        match path.partition("?")[0]:
+        match request.path.partition("?")[0]:
             case "/healthz":
                 return http.write_answer(200, "ok\n")
             case "/readyz":
                 text = json.dumps(self._alive.answered, separators=(",", ":"))
                 status = 200 if self._alive.is_ready else 503
-                return http.write_answer(status, text, kind="application/json")
+                return http.write_answer(status, text, kind=_JSON)
             case "/status":
-                return http.write_answer(200, self.status(), kind="application/json")
+                return http.write_answer(200, self.status(), kind=_JSON)
             case "/metrics":
-                return http.write_answer(200, self.metrics(), kind="text/plain; version=0.0.4")
+                text, kind = self._metrics.write(request.accept)
+                return http.write_answer(200, text, kind=kind)
         return http.write_answer(404, "there are /healthz, /readyz, /status and /metrics\n")
 
     def status(self) -> str:
@@ -112,7 +114,7 @@ class Health:
             {
                 "public_key": peer.public_key.base64,
                 "endpoint": None if peer.endpoint is None else str(peer.endpoint),
-                "latest_handshake": peer.latest_handshake // 10**9,
+                "latest_handshake": peer.latest_handshake // SECOND,
                 "received": peer.rx_bytes,
                 "sent": peer.tx_bytes,
             }
@@ -120,7 +122,7 @@ class Health:
         ]
         status = {
             "stack": self._tunnel.stack,
-            "open": len(self._open()),
+            "open": self._journal.visitors(),
             "ended": ended,
             "sent": sent,
             "received": received,
@@ -129,76 +131,18 @@ class Health:
         }
         return json.dumps(status, indent=2) + "\n"
 
-    def metrics(self) -> str:
-        """How it is, as Prometheus reads it."""
-        lines: list[str] = []
-        for name, kind, help_text, samples in self._metrics():
-            lines += [f"# HELP {name} {help_text}", f"# TYPE {name} {kind}"]
-            lines += [f"{name}{labels} {value}" for labels, value in samples]
-        return "\n".join(lines) + "\n"
 
-    def _metrics(self) -> Iterable[tuple[str, str, str, list[tuple[str, float]]]]:
-        sent, received = self._journal.moved()
-        ended = sorted(self._journal.ended.items())
-        yield (
-            "holloway_proxy_open_connections",
-            "gauge",
-            "Connections now.",
-            [("", len(self._open()))],
-        )
-        yield (
-            "holloway_proxy_connections_total",
-            "counter",
-            "Connections that ended, and how.",
-            [
-                (f'{{service="{service}",outcome="{outcome}"}}', count)
-                for (service, outcome), count in ended
-            ],
-        )
-        yield (
-            "holloway_proxy_bytes_total",
-            "counter",
-            "Bytes of TCP, by direction.",
-            [
-                ('{direction="sent"}', sent),
-                ('{direction="received"}', received),
-            ],
-        )
-        yield (
-            "holloway_proxy_datagrams_total",
-            "counter",
-            "Datagrams, by what became of them.",
-            [
-                (f'{{outcome="{outcome}"}}', count)
-                for outcome, count in sorted(self._journal.datagrams.items())
-            ],
-        )
-        peers = [(f'{{public_key="{p.public_key.base64}"}}', p) for p in self._tunnel.device.peers]
-        yield (
-            "holloway_peer_latest_handshake_seconds",
-            "gauge",
-            "When, since 1970; 0 is never.",
-            [(labels, peer.latest_handshake / 10**9) for labels, peer in peers],
-        )
-        yield (
-            "holloway_peer_received_bytes_total",
-            "counter",
-            "Bytes of UDP from the peer.",
-            [(labels, peer.rx_bytes) for labels, peer in peers],
-        )
-        yield (
-            "holloway_peer_sent_bytes_total",
-            "counter",
-            "Bytes of UDP to the peer.",
-            [(labels, peer.tx_bytes) for labels, peer in peers],
-        )
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for; `accept` are the media types that the client understands."""
 
-    def _open(self) -> list[object]:
-        return [each for each in self._journal.open if each.service != self.name]
+    method: str
+    path: str
+    accept: str = ""
 
 
-def read_request_untrusted(data: bytes) -> tuple[tuple[str, str], int] | None:
-    """Read method and path of a request; what else it says does not matter here."""
+def read_request_untrusted(data: bytes) -> tuple[Request, int] | None:
+    """Read a request for a page; what else it says does not matter here."""
     end = data.find(b"\r\n\r\n", 0, _MAX_REQUEST)
     if end < 0:
         if len(data) >= _MAX_REQUEST:
@@ -207,8 +151,11 @@ def read_request_untrusted(data: bytes) -> tuple[tuple[str, str], int] | None:
     found = _REQUEST.match(data)
     if found is None:
         raise http.BadRequest(400, "this is no request for a page")
-    return (found[1].decode("ascii"), found[2].decode("ascii")), end + 4
+    accept = b",".join(_ACCEPT.findall(data, 0, end))
+    return Request(found[1].decode(), found[2].decode(), accept.decode()), end + 4
 
 
 _MAX_REQUEST: Final = 16 * 1024
 _REQUEST: Final = re.compile(rb"([A-Z]{1,16}) (/[\x21-\x7e]*) HTTP/1\.[01]\r\n")
+_ACCEPT: Final = re.compile(rb"\r\nAccept:([\x20-\x7e]*)", re.IGNORECASE)
+_JSON: Final = "application/json; charset=utf-8"

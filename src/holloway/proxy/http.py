@@ -17,6 +17,7 @@ from holloway.proxy.socks5 import name_untrusted
 
 MAX_HEAD: Final = 64 * 1024
 MAX_FIELDS: Final = 200
+TEXT: Final = "text/plain; charset=utf-8"
 
 Fields = tuple[tuple[str, str], ...]
 
@@ -104,13 +105,13 @@ def rewrite(head: Head) -> bytes:
     return "\r\n".join((*lines, "", "")).encode("latin-1")
 
 
-def write_answer(status: int, text: str, fields: Fields = (), kind: str = "text/plain") -> bytes:
-    """Write a whole answer of our own."""
+def write_answer(status: int, text: str, fields: Fields = (), kind: str = TEXT) -> bytes:
+    """Write a whole answer of our own; `kind` is its media type."""
     body = text.encode()
     lines = [f"HTTP/1.1 {status} {REASONS.get(status, 'Error')}"]
     lines += [f"{name}: {value}" for name, value in fields]
     lines += [
-        f"Content-Type: {kind}; charset=utf-8",
+        f"Content-Type: {kind}",
         f"Content-Length: {len(body)}",
         "Connection: close",
     ]

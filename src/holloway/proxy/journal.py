@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("holloway.proxy")
 
+HEALTH: Final = "health"
+"""The service that tells how it is, and is not told of itself."""
+
 
 @dataclass(eq=False)
 class Connection:
@@ -82,6 +85,10 @@ class Journal:
     def moved(self) -> tuple[int, int]:
         """Bytes from clients to targets, and back, of connections up to now."""
         return self._moved()
+
+    def visitors(self) -> int:
+        """So many connections are open, without those that ask how it is."""
+        return sum(each.service != HEALTH for each in self.open)
 
     def _count(self, connection: Connection, outcome: str) -> None:
         if self.open.pop(connection, True) is None:

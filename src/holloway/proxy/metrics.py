@@ -1,0 +1,97 @@
+"""What Prometheus is told of a proxy: its journal's counters, and its peers'.
+
+Shows public keys, and neither secrets nor who speaks with whom. How it is written is
+prometheus_client's; knows no HTTP. Called by `health`, which alone loads it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from holloway.model import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from prometheus_client.core import Metric
+
+    from holloway.model import Device, Peer
+    from holloway.proxy.journal import Journal
+
+
+class HasDevice(Protocol):
+    """What of a network is counted."""
+
+    @property
+    def device(self) -> Device: ...
+
+
+class Metrics(Collector):
+    """Reads the counters anew for each answer."""
+
+    def __init__(self, tunnel: HasDevice, journal: Journal) -> None:
+        self._tunnel = tunnel
+        self._journal = journal
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+
+    def write(self, accept: str) -> tuple[str, str]:
+        """Write them in the format that an `Accept` field prefers; return it and its media type."""
+        try:
+            encode, kind = choose_encoder(accept)
+        except TypeError:  # it asks for a version that is no number
+            encode, kind = choose_encoder("")
+        return encode(self._registry).decode(), kind
+
+    def collect(self) -> Iterable[Metric]:
+        """Every metric with its samples, as the library asks for them."""
+        yield from self._of_proxy()
+        yield from _of_peers(self._tunnel.device.peers)
+
+    def _of_proxy(self) -> Iterable[Metric]:
+        open_now = self._journal.visitors()
+        yield GaugeMetricFamily("holloway_proxy_open_connections", "Connections now.", open_now)
+        ended = CounterMetricFamily(
+            "holloway_proxy_connections",
+            "Connections that ended, and how.",
+            labels=("service", "outcome"),
+        )
+        for labels, count in sorted(self._journal.ended.items()):
+            ended.add_metric(labels, count)
+        yield ended
+        moved = CounterMetricFamily(
+            "holloway_proxy_bytes", "Bytes of TCP, by direction.", labels=("direction",)
+        )
+        for direction, count in zip(("sent", "received"), self._journal.moved(), strict=True):
+            moved.add_metric((direction,), count)
+        yield moved
+        datagrams = CounterMetricFamily(
+            "holloway_proxy_datagrams", "Datagrams, by what became of them.", labels=("outcome",)
+        )
+        for outcome, count in sorted(self._journal.datagrams.items()):
+            datagrams.add_metric((outcome,), count)
+        yield datagrams
+
+
+def _of_peers(peers: Sequence[Peer]) -> Iterable[Metric]:
+    labels = ("public_key",)
+    handshake = GaugeMetricFamily(
+        "holloway_peer_latest_handshake_seconds", "When, since 1970; 0 is never.", labels=labels
+    )
+    received = CounterMetricFamily(
+        "holloway_peer_received_bytes", "Bytes of UDP from the peer.", labels=labels
+    )
+    sent = CounterMetricFamily(
+        "holloway_peer_sent_bytes", "Bytes of UDP to the peer.", labels=labels
+    )
+    for peer in peers:
+        key = (peer.public_key.base64,)
+        handshake.add_metric(key, peer.latest_handshake / SECOND)
+        received.add_metric(key, peer.rx_bytes)
+        sent.add_metric(key, peer.tx_bytes)
+    yield from (handshake, received, sent)
