@@ -10,7 +10,7 @@
 #   make profile   where a device's time goes, by perf, while traffic runs (as root)
 #   make transfer    GB gigabytes both ways at once: equal hashes, nothing out of order (as root)
 #   make transfers   10,000 random transfers through a network over a bad road, unchanged (as root)
-#   make soak    traffic both ways for SOAK_SECONDS (as root)
+#   make soak    traffic both ways for SOAK_SECONDS, and streams over renewed sessions (as root)
 #   make format  put the code in its form
 #   make fuzz    each fuzz target for FUZZ_SECONDS (nightly Rust)
 #   make miri    Miri over all of the Rust tests that it can run: long (nightly Rust)
@@ -114,9 +114,10 @@ transfers: build
 	TRANSFERS=$(TRANSFERS) $(BIN)/pytest tests/net/test_transfers.py
 
 soak: build
-	@scripts/debian-packages wireguard-tools iperf3
+	@scripts/debian-packages wireguard-tools iperf3 dnsmasq-base
 	@scripts/peers
 	$(BIN)/python bench/soak.py --seconds $(SOAK_SECONDS)
+	SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/pytest -s tests/net/test_renewals.py
 
 loom:
 	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 CARGO_TARGET_DIR=target/loom \
