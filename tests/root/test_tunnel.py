@@ -112,6 +112,20 @@ def test_a_link_that_goes_down_and_up_makes_a_new_session(sides: tuple[Side, Sid
     assert eventually(lambda: first.ping() == 1, seconds=8)
 
 
+def test_another_road_is_taken_when_the_first_one_ends(sides: tuple[Side, Side]) -> None:
+    """The old address stays, so that no send is refused: silence tells, after 15 s (paper, 6.2)."""
+    first, second = sides
+    join(first.host, second.host, first_name="eth1", second_name="eth1")
+    for side in sides:
+        side.host.run("ip", "address", "add", f"10.97.0.{side.number}/24", "dev", "eth1")
+    assert first.ping() == 1
+    second.host.run("ip", "link", "set", "eth0", "down")
+    first.host.run("ip", "route", "add", "10.99.0.2", "via", "10.97.0.2")
+    assert eventually(lambda: first.ping() == 1, seconds=40)
+    shown = second.host.run(WG["holloway"], "show", "wg0", "endpoints").stdout
+    assert shown.split()[1] == "10.97.0.1:51820"
+
+
 def test_both_directions_at_once_arrive_unchanged_while_the_mtu_changes(
     sides: tuple[Side, Side],
 ) -> None:
