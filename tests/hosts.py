@@ -76,7 +76,7 @@ def result(started: subprocess.Popen[str]) -> dict[str, object]:
     return found
 
 
-def eventually(condition: Callable[[], object], seconds: float = 5.0) -> bool:
+def eventually(condition: Callable[[], object], seconds: float = 20.0) -> bool:
     """Ask again until the answer is true; False if it never is."""
     end = time.monotonic() + seconds
     while not condition():

@@ -54,14 +54,14 @@ def nobodys_host() -> Iterator[Host]:
         yield host
 
 
-def pass_without_rights(host: Host, tests: Path, timeout: float = 60) -> None:
+def pass_without_rights(host: Host, tests: Path) -> None:
     """Have all tests of a file pass when this user runs them, and none be skipped."""
     done = host.run(
         *as_nobody(
             sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
             "--rootdir", str(REPOSITORY), "-c", str(REPOSITORY / "pyproject.toml"), str(tests),
         ),
-        check=False, timeout=timeout,
+        check=False, timeout=110,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert " passed" in done.stdout

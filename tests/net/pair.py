@@ -88,7 +88,7 @@ def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-async def becomes(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
+async def becomes(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
     """Ask again until it is true; False if it never is."""
     end = time.monotonic() + seconds
     while not condition():

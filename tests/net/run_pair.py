@@ -59,7 +59,7 @@ class Files:
                 yield started
             finally:
                 started.terminate()
-                started.communicate(timeout=10)
+                started.communicate(timeout=30)
 
 
 def write_files(directory: Path) -> Files:

@@ -71,7 +71,7 @@ def test_a_cancelled_accept_loses_no_connection(stack: str) -> None:
                 await cancel(listener.accept(), moment)
             waiting = asyncio.create_task(listener.accept())
             connected = await both.second.connect(FIRST[0], 5000)
-            accepted, address = await asyncio.wait_for(waiting, 5)
+            accepted, address = await asyncio.wait_for(waiting, 20)
             assert address == connected.getsockname()
             accepted.close()
             connected.close()

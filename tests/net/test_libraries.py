@@ -67,7 +67,7 @@ def test_httpx_keeps_connections_and_tells_what_went_wrong(stack: str) -> None:
         async with pair(stack) as both:
             await both.first.start_server(web, port=80)
             transport = AsyncTransport(both.second)
-            async with httpx.AsyncClient(transport=transport, timeout=5) as client:
+            async with httpx.AsyncClient(transport=transport, timeout=20) as client:
                 first = (await client.get(f"{HERE}/last")).text
                 assert await becomes(lambda: ended(transport))
                 second = (await client.get(f"{HERE}/")).text
@@ -125,7 +125,7 @@ def test_a_certificate_is_checked(stack: str, library: str, tmp_path: Path) -> N
 
 def test_httpx_without_asyncio(blocking: BlockingNetwork) -> None:
     transport = Transport(blocking)
-    with httpx.Client(transport=transport, timeout=5) as client:
+    with httpx.Client(transport=transport, timeout=20) as client:
         first = client.get(f"{HERE}/last").text
         assert eventually(lambda: ended(transport))
         second = client.get(f"{HERE}/").text
@@ -139,12 +139,12 @@ def test_httpx_without_asyncio(blocking: BlockingNetwork) -> None:
 def test_requests_keeps_connections_and_tells_what_went_wrong(blocking: BlockingNetwork) -> None:
     with requests.Session() as session:
         session.mount("http://", Adapter(blocking))
-        first = session.get(HERE, timeout=5).text
-        assert session.get(HERE, timeout=5).text == first
+        first = session.get(HERE, timeout=20).text
+        assert session.get(HERE, timeout=20).text == first
         with pytest.raises(requests.ConnectionError, match="refused"):
-            session.get(f"{HERE}:81/", timeout=5)
+            session.get(f"{HERE}:81/", timeout=20)
         with pytest.raises(requests.ConnectionError, match="Required key not available"):
-            session.get("http://192.0.2.1/", timeout=5)
+            session.get("http://192.0.2.1/", timeout=20)
         with pytest.raises(requests.ReadTimeout):
             session.get(f"{HERE}/never", timeout=0.1)
 
@@ -155,18 +155,18 @@ def test_a_proxy_of_the_environment_is_reached_through_the_tunnel(
     monkeypatch.setenv("http_proxy", f"{HERE}:80")
     with requests.Session() as session:
         session.mount("http://", Adapter(blocking))
-        assert session.get("http://192.0.2.1/", timeout=5).text.isdigit()
+        assert session.get("http://192.0.2.1/", timeout=20).text.isdigit()
     monkeypatch.setenv("http_proxy", "socks5://192.0.2.1:1080")
     with requests.Session() as session:
         session.mount("http://", Adapter(blocking))
         with pytest.raises(requests.exceptions.InvalidProxyURL):
-            session.get(HERE, timeout=5)
+            session.get(HERE, timeout=20)
 
 
 def test_a_forwarded_port_leads_there_as_long_as_its_block_runs(
     blocking: BlockingNetwork,
 ) -> None:
     with Forwarded(blocking, FIRST[0], 80) as (host, port):
-        assert requests.get(f"http://{host}:{port}/last", timeout=5).text.isdigit()
+        assert requests.get(f"http://{host}:{port}/last", timeout=20).text.isdigit()
     with pytest.raises(requests.ConnectionError):
-        requests.get(f"http://{host}:{port}/last", timeout=5)
+        requests.get(f"http://{host}:{port}/last", timeout=20)

@@ -200,7 +200,7 @@ def test_a_signal_to_us_is_the_program_s(files: Files, number: signal.Signals) -
         assert started.stdout is not None
         started.send_signal(number)
         assert started.stdout.readline() == f"caught {int(number)}\n"
-        assert started.wait(timeout=10) == 9
+        assert started.wait(timeout=30) == 9
 
 
 def test_a_stopped_program_stops_us_and_goes_on_with_us(files: Files) -> None:

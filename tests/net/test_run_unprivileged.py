@@ -68,7 +68,7 @@ def files(host: Host, tmp_path: Path) -> Files:
 
 @pytest.mark.parametrize("name", ["test_run.py", "test_run_terminal.py", "test_run_forbidden.py"])
 def test_it_needs_no_rights(host: Host, name: str) -> None:
-    pass_without_rights(host, Path(__file__).with_name(name), timeout=110)
+    pass_without_rights(host, Path(__file__).with_name(name))
 
 
 def test_who_looks_names_up_for_others_is_out_of_reach(host: Host, files: Files) -> None:

@@ -86,10 +86,10 @@ def test_a_client_that_sends_a_long_request_in_crumbs_has_to_go() -> None:
 def test_a_client_that_is_admitted_may_take_its_time() -> None:
     async def run() -> None:
         async with serving() as port, proxied(OPEN) as there:
-            there.proxy.house.patience = 0.05
+            there.proxy.house.patience = 1.0
             streams = await there.open()
             assert await socks5_connect(streams, "127.0.0.1", port) == 0
-            await asyncio.sleep(0.1)
+            assert await all_of(await there.open()) == b""  # who came later and says nothing
             assert await say(streams, b"late", 4) == b"late"
             streams[1].close()
 
@@ -219,12 +219,13 @@ def test_a_udp_forward_keeps_its_clients_apart_until_they_are_silent() -> None:
             trial.bind(HERE)
             port = trial.getsockname()[1]
         target = far.get_extra_info("sockname")
-        forward = ForwardPort(("127.0.0.1", port), target, is_udp=True, idle=0.2)
+        forward = ForwardPort(("127.0.0.1", port), target, is_udp=True, idle=1.0)
         async with proxied(forward):
             clients = [
                 await loop.create_datagram_endpoint(Inbox, remote_addr=("127.0.0.1", port))
                 for _ in range(3)
             ]
+            before = sockets()
             for number, (transport, _) in enumerate(clients):
                 for _ in range(2):
                     transport.sendto(b"%d" % number)
@@ -233,7 +234,7 @@ def test_a_udp_forward_keeps_its_clients_apart_until_they_are_silent() -> None:
                     answer = await asyncio.wait_for(inbox.received.get(), 10)
                     assert answer == b"echo %d" % number
             assert len(set(server.clients)) == 3
-            await asyncio.sleep(0.5)  # longer than a conversation may be silent
+            assert await becomes(lambda: sockets() == before)
             clients[0][0].sendto(b"again")
             await asyncio.wait_for(clients[0][1].received.get(), 10)
             assert len(set(server.clients)) == 4
