@@ -6,7 +6,6 @@ Nothing here needs root; `test_unprivileged` runs these again as a user without 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import http.client
 import json
 import os
@@ -266,40 +265,6 @@ def test_it_ends_with_the_reason_when_its_helper_is_killed(tmp_path: Path) -> No
                 assert await proxy.process.wait() == 1
             await proxy.reading
             assert proxy.said[-1].startswith("holloway proxy: ")
-
-    asyncio.run(run())
-
-
-def test_in_a_terminal_the_counters_stay_below_the_log(tmp_path: Path) -> None:
-    async def run() -> None:
-        near, terminal = os.openpty()
-        os.set_blocking(near, False)
-        async with far(tmp_path) as there:
-            process = await asyncio.create_subprocess_exec(
-                *HOLLOWAY, "proxy", str(there.config), "--http", "0",
-                stdin=asyncio.subprocess.DEVNULL, stderr=terminal,
-                env=os.environ | {"COLUMNS": "99"},
-            )  # fmt: skip
-            os.close(terminal)
-            shown = b""
-
-            def shows(text: bytes) -> bool:
-                nonlocal shown
-                with contextlib.suppress(OSError):
-                    shown += os.read(near, 1 << 16)
-                return text in shown
-
-            assert await becomes(lambda: shows(b"0 open, 0 done, 0 failed | up 0 B (0 B/s)")), shown
-            web = shown.partition(b"HTTP proxy on ")[2].split()[0].decode()
-            await there.command(*CURL, "--proxy", web, f"http://{FIRST[0]}/")
-            assert await becomes(lambda: shows(b"0 open, 1 done, 0 failed | up ")), shown
-            # The line of the log takes the place of the counters.
-            log = shown.partition(b": done, ")[0].rpartition(b"\r\x1b[J")[2]
-            assert log[8:].startswith(b" http 127.0.0.1:")
-            process.terminate()
-            await process.wait()
-            assert await becomes(lambda: shows(b"\r\x1b[J") and shown.endswith(b"\x1b[J"))
-        os.close(near)
 
     asyncio.run(run())
 

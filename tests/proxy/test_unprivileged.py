@@ -23,6 +23,8 @@ def host() -> Iterator[Host]:
         yield host
 
 
-@pytest.mark.parametrize("name", ["test_command.py", "test_through_a_tunnel.py"])
+@pytest.mark.parametrize(
+    "name", ["test_command.py", "test_counters.py", "test_through_a_tunnel.py"]
+)
 def test_the_proxy_needs_no_rights(host: Host, name: str) -> None:
     pass_without_rights(host, Path(__file__).with_name(name))

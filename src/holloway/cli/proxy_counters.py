@@ -1,99 +1,144 @@
 """The end of a terminal as a proxy's live counters; the log goes on above them.
 
-The busiest connections, a line each, and a line for all. Knows the terminal and the journal.
+The busiest connections, a line each, and a line for all. Knows the journal and what of it to show;
+the terminal is Rich's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
-import sys
 import time
 from typing import TYPE_CHECKING, Final
 
+from rich.console import Console
+from rich.constrain import Constrain
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from holloway.model import SECOND
 from holloway.proxy.journal import size
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from holloway.net.network import Network
     from holloway.proxy.journal import Connection, Journal
 
-INTERVAL: Final = 1.0
+Moved = tuple[int, int]
+"""Bytes up and down."""
+
+INTERVAL: Final = 1.0  # seconds
 BUSIEST: Final = 8
+AROUND: Final = 4
+"""Lines that the busiest leave to the heading, the sums, which may need two, and the log."""
+WIDE: Final = 110
+MIDDLING: Final = 80
+NARROW: Final = 60
+"""Columns of a terminal: the fewer there are, the less is told of a connection."""
 
 
 class Counters:
-    """Draws until closed. Make it inside the event loop."""
+    """Draws until closed. Make it inside the event loop, and after the log's handlers."""
 
     def __init__(self, journal: Journal, network: Network) -> None:
         self._journal = journal
         self._network = network
-        self._loop = asyncio.get_running_loop()
-        self._last: dict[Connection, tuple[int, int]] = {}
+        self._last: dict[Connection, Moved] = {}
         self._sum = journal.moved()
-        self._lines: list[str] = []
-        self._height = 0
-        self._handlers = list(logging.getLogger().handlers)
-        for handler in self._handlers:
-            handler.addFilter(self._make_room)
+        self._console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+        self._live = Live(
+            console=self._console, auto_refresh=False, transient=True,
+            redirect_stdout=False, redirect_stderr=False,
+        )  # fmt: skip
+        self._live.start()
+        self._console.show_cursor(True)  # whatever ends the program leaves it so
+        self._streams = [
+            (handler, handler.setStream(_Above(self._console)))
+            for handler in logging.getLogger().handlers
+            if isinstance(handler, logging.StreamHandler)
+        ]
         self._task = asyncio.create_task(self._run())
 
     def close(self) -> None:
+        """Take the counters away."""
         self._task.cancel()
-        for handler in self._handlers:
-            handler.removeFilter(self._make_room)
-        self._lines = []
-        self._draw()
+        self._live.stop()
+        for handler, stream in self._streams:
+            handler.setStream(stream)
 
     async def _run(self) -> None:
         while True:
+            # With room for a "^C": a line that is full would break there, and one be left behind.
+            self._live.update(Constrain(self._table(), self._console.width - 2), refresh=True)
             await asyncio.sleep(INTERVAL)
-            self._lines = [*self._busiest(), self._total()]
-            self._draw()
 
-    def _make_room(self, record: logging.LogRecord) -> bool:
-        """Take the counters away for a line of the log, and put them below it."""
-        del record
-        self._erase()
-        self._loop.call_soon_threadsafe(self._draw)
-        return True
+    def _table(self) -> Table:
+        width, height = self._console.size
+        is_wide = width >= WIDE
+        gap = (0, 2 if is_wide else 1, 0, 0)
+        table = Table(box=None, padding=gap, pad_edge=False, header_style="reverse")
+        for name in _fitting([name for name, _ in NUMBERS], width):
+            table.add_column(name, justify="right", min_width=9, no_wrap=True)
+        table.add_column("connection")
+        for connection, numbers in self._busiest(max(0, height - AROUND)):
+            name = str(connection) if width >= MIDDLING else connection.target
+            text = Text(name, no_wrap=True, overflow="ellipsis")
+            table.add_row(*_fitting(numbers, width), text)
+        state = (", " if is_wide else "\n").join(self._state())
+        table.add_row(*_fitting(self._sums(), width), state, style="bold")
+        return table
 
-    def _erase(self) -> None:
-        up = f"\x1b[{self._height - 1}A" if self._height > 1 else ""
-        sys.stderr.write(f"\r{up}\x1b[J" if self._height else "")
-        sys.stderr.flush()
-        self._height = 0
-
-    def _draw(self) -> None:
-        self._erase()
-        width = shutil.get_terminal_size().columns - 1
-        sys.stderr.write("\n".join(line[:width] for line in self._lines))
-        sys.stderr.flush()
-        self._height = len(self._lines)
-
-    def _busiest(self) -> list[str]:
+    def _busiest(self, most: int) -> Iterator[tuple[Connection, list[str]]]:
         now = {each: each.moved() for each in self._journal.open}
-        rates = {
-            each: sum(moved) - sum(self._last.get(each, (0, 0))) for each, moved in now.items()
-        }
+        rates = {each: _rates(moved, self._last.get(each, (0, 0))) for each, moved in now.items()}
         self._last = now
-        busiest = sorted(rates, key=lambda each: rates[each], reverse=True)[:BUSIEST]
-        return [
-            f"  {each}: {size(now[each][0])} up, {size(now[each][1])} down,"
-            f" {size(rates[each] / INTERVAL)}/s, {time.monotonic() - each.started:.0f} s"
-            for each in busiest
-            if rates[each]
-        ]
+        busy = [each for each in now if any(rates[each])]
+        busy.sort(key=lambda each: sum(rates[each]), reverse=True)
+        for each in busy[: min(most, BUSIEST)]:
+            age = f"{time.monotonic() - each.started:.0f} s"
+            yield each, _numbers(now[each], rates[each], age)
 
-    def _total(self) -> str:
-        up, down = self._journal.moved()
-        before, self._sum = self._sum, (up, down)
+    def _sums(self) -> list[str]:
+        before, self._sum = self._sum, self._journal.moved()
+        return _numbers(self._sum, _rates(self._sum, before), "")
+
+    def _state(self) -> tuple[str, str]:
         ended = self._journal.ended
         done = sum(count for (_, outcome), count in ended.items() if outcome == "done")
         latest = max((peer.latest_handshake for peer in self._network.device.peers), default=0)
-        age = f"{time.time() - latest / 10**9:.0f} s ago" if latest else "none yet"
-        return (
-            f"{len(self._journal.open)} open, {done} done, {sum(ended.values()) - done} failed"
-            f" | up {size(up)} ({size((up - before[0]) / INTERVAL)}/s)"
-            f", down {size(down)} ({size((down - before[1]) / INTERVAL)}/s) | handshake {age}"
-        )
+        age = f"{time.time() - latest / SECOND:.0f} s ago" if latest else "none yet"
+        failed = sum(ended.values()) - done
+        return f"{len(self._journal.open)} open, {done} done, {failed} failed", f"handshake {age}"
+
+
+class _Above:
+    """A stream for the log, that goes on above what is live."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def write(self, text: str) -> None:
+        self._console.print(text.removesuffix("\n"), soft_wrap=True)
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+
+NUMBERS: Final = (("up", 0), ("up/s", NARROW), ("down", 0), ("down/s", NARROW), ("age", WIDE))
+"""The columns of numbers, and how wide a terminal has to be for each."""
+
+
+def _numbers(moved: Moved, rates: Moved, age: str) -> list[str]:
+    up, down = moved
+    return [size(up), size(rates[0] / INTERVAL), size(down), size(rates[1] / INTERVAL), age]
+
+
+def _rates(now: Moved, before: Moved) -> Moved:
+    return now[0] - before[0], now[1] - before[1]
+
+
+def _fitting(cells: list[str], width: int) -> list[str]:
+    """Leave out what the terminal is too narrow for."""
+    return [cell for cell, (_, least) in zip(cells, NUMBERS, strict=True) if width >= least]
