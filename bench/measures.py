@@ -23,6 +23,8 @@ Figures = dict[str, float]
 OVERHEAD = 32  # of a transport message (paper, 5.4.6)
 HEADERS = 28  # IPv4 and UDP
 IPV6 = "fd98::2"
+CUBIC = ("-C", "cubic")
+"""Of iperf3: the kernel's own choice, for machines differ."""
 RECEIVED = "Mbit/s"
 CPU = "CPU s/GB"
 
@@ -31,7 +33,7 @@ def tcp(*options: str, address: str = "10.98.0.2") -> Callable[[Tunnel, int], Fi
     """A TCP transfer; CPU is that of both devices, and that of both iperf3 beside it."""
 
     def measure(tunnel: Tunnel, seconds: int) -> Figures:
-        end = tunnel.iperf(address, "-t", str(seconds), *options)
+        end = tunnel.iperf(address, *CUBIC, "-t", str(seconds), *options)
         gigabytes = end["sum_received"]["bytes"] / 1e9
         shares = end["cpu_utilization_percent"]
         load = (shares["host_total"] + shares["remote_total"]) / 100 * end["sum_sent"]["seconds"]
@@ -81,7 +83,7 @@ def latency(tunnel: Tunnel, seconds: int) -> Figures:
     assert right.stdout is not None
     while "Server listening" not in right.stdout.readline():
         assert right.poll() is None
-    left = tunnel.hosts[0].popen("iperf3", "-c", "10.98.0.2", "-t", str(seconds))
+    left = tunnel.hosts[0].popen("iperf3", *CUBIC, "-c", "10.98.0.2", "-t", str(seconds))
     time.sleep(0.3)
     loaded = tunnel.ping(300 * seconds)
     left.communicate(timeout=60)

@@ -47,8 +47,9 @@ NOTES = """\
   another machine or another day.
 - The cable is free: veth hands on segmented datagrams whole and computes no checksums. A network
   card costs more.
-- TCP: what the receiver got; CPU is that of both devices, user and system. *Reverse*: the far end
-  sends.
+- TCP: what the receiver got, under cubic, the kernel's own choice, whatever the machine's may be:
+  BBR sends by a clock, which makes a fast device wait. CPU is that of both devices, user and
+  system. *Reverse*: the far end sends.
 - UDP: one sender as fast as it can, no segmentation in the application; counted is what the far
   device passed on.
 - *First handshake*: the round trip of the first ping to a peer that was just added: a handshake,

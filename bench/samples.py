@@ -19,6 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from measures import CUBIC
 from tunnel import CONTESTANTS, PROGRAMS, Tunnel
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from holloway.lab import Host
 
 LOADS = {
-    "TCP, 1 stream": ("-t", "{seconds}"),
+    "TCP, 1 stream": (*CUBIC, "-t", "{seconds}"),
     "UDP, 64 bytes": ("-u", "-b", "0", "-l", "64", "-t", "{seconds}"),
 }
 PARTS = {

@@ -18,9 +18,10 @@ use crate::udp::Sockets;
 use holloway_aead::TAG;
 
 /// More waits in the buffer only while one large packet is cut.
-const LIMIT: usize = 128 * 1024;
-/// So many sealed bytes leave: a full train of large packets does at once, many of small ones together.
-const ENOUGH: usize = 32 * 1024;
+const LIMIT: usize = 512 * 1024;
+/// So many sealed bytes leave in one call: a few full trains of large packets, many of small ones. The
+/// call, and the wake-up at the far end, cost the same for one. A turn's end sends what is left.
+const ENOUGH: usize = 256 * 1024;
 
 /// What one turn of the shard works with.
 #[derive(Clone, Copy, Debug)]

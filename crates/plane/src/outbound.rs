@@ -23,7 +23,7 @@ use holloway_aead::TAG;
 /// A turn reads at most so many packets, and begins no read beyond so many bytes, so that the other
 /// direction is not kept waiting.
 const MAX_READS: usize = 64;
-const MAX_BYTES: usize = 256 * 1024;
+const MAX_BYTES: usize = 512 * 1024;
 
 /// What is kept from turn to turn: buffers, and how much may be answered.
 #[derive(Debug)]
