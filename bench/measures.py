@@ -77,22 +77,33 @@ def idle(tunnel: Tunnel, seconds: int) -> Figures:
 
 
 def latency(tunnel: Tunnel, seconds: int) -> Figures:
-    """Round trips on an idle tunnel, then beside a TCP transfer."""
-    idle = tunnel.ping(250 * seconds)
+    """Round trips on an idle tunnel, and beside a TCP transfer, unbounded (loaded) and slow."""
+    return {
+        **_round_trips("idle", tunnel.ping(250 * seconds)),
+        **_round_trips("loaded", _beside_tcp(tunnel, seconds)),
+        **_round_trips("beside 300 Mbit/s", _beside_tcp(tunnel, seconds, "-b", "300M")),
+    }
+
+
+def _beside_tcp(tunnel: Tunnel, seconds: int, *options: str) -> list[float]:
     right = tunnel.hosts[1].popen("iperf3", "-s", "-1", "-B", "10.98.0.2", "--forceflush")
     assert right.stdout is not None
     while "Server listening" not in right.stdout.readline():
         assert right.poll() is None
-    left = tunnel.hosts[0].popen("iperf3", *CUBIC, "-c", "10.98.0.2", "-t", str(seconds))
+    left = tunnel.hosts[0].popen(
+        "iperf3", *CUBIC, "-c", "10.98.0.2", "-t", str(seconds), *options
+    )  # fmt: skip
     time.sleep(0.3)
-    loaded = tunnel.ping(300 * seconds)
+    times = tunnel.ping(300 * seconds)
     left.communicate(timeout=60)
     right.communicate(timeout=60)
+    return times
+
+
+def _round_trips(name: str, times: list[float]) -> Figures:
     return {
-        "idle median ms": statistics.median(idle),
-        "idle 99 % ms": idle[len(idle) * 99 // 100],
-        "loaded median ms": statistics.median(loaded),
-        "loaded 99 % ms": loaded[len(loaded) * 99 // 100],
+        f"{name} median ms": statistics.median(times),
+        f"{name} 99 % ms": times[len(times) * 99 // 100],
     }
 
 

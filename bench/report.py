@@ -52,6 +52,10 @@ NOTES = """\
   system. *Reverse*: the far end sends.
 - UDP: one sender as fast as it can, no segmentation in the application; counted is what the far
   device passed on.
+- Latency, *loaded*: pings beside a transfer that sends all it can wait behind what its sender has
+  queued before the device, under cubic up to the 4 MB of its send buffer, however fast the device
+  is: look at the 99th percentile, and at the pings beside a transfer of 300 Mbit/s, which every
+  device carries.
 - *First handshake*: the round trip of the first ping to a peer that was just added: a handshake,
   and data there and back. *Handshakes*: initiations of many peers, at most 64 of them unanswered.
   No rate is given for a device that leaves more than one in twenty unanswered: it sheds load,
