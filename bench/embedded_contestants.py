@@ -82,6 +82,7 @@ class Peer:
     def start(self) -> None:
         """Start what serves others; what is a part of the load starts with it."""
         near = self.place.near
+        self.place.meet_anew()
         if self.is_reference:
             self._start_reference()
         elif self.contestant.daemon:
