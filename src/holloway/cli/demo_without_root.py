@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Final
 from holloway import lab
 from holloway.cli import narration
 from holloway.cli.demo_road import Road
+from holloway.quick.interrupts import Interrupted, Interrupts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 TOPOLOGY = """
     laptop.py                                       office.py
@@ -86,54 +87,19 @@ FETCH: Final = "from urllib.request import *; print(urlopen('http://10.10.11.1/'
 
 def main() -> int:
     """Run the demo; returns the exit status."""
-    interruption = Interruption()
+    interrupts = Interrupts()
     try:
-        with contextlib.ExitStack() as stack:
+        with interrupts.handled(then_ignored=True), contextlib.ExitStack() as stack:
             directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="holloway-"))
             road = stack.enter_context(Road(SENTENCE))
-            Demo(Path(directory), road, interruption).run()
-    except KeyboardInterrupt:
+            Demo(Path(directory), road, interrupts).run()
+    except Interrupted:
         print("\nInterrupted; the programs and their files are gone.")
         return 130
     except (OSError, subprocess.TimeoutExpired, DemoError) as error:
         print(f"\nThe demo failed: {error}", file=sys.stderr)
         return 1
-    finally:
-        interruption.answer_signals(signal.SIG_IGN)  # there is nothing left to interrupt
     return 0
-
-
-class Interruption:
-    """Signals interrupt while a program is waited for, and nowhere else.
-
-    So none comes between the start of something and the note that it has to be taken down, nor into
-    the taking down.
-    """
-
-    def __init__(self) -> None:
-        self._has_come = self._is_allowed = False
-        self.answer_signals(self._come)
-
-    def answer_signals(self, handler: Callable[..., object] | signal.Handlers) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, handler)
-
-    def _come(self, *_: object) -> None:
-        self._has_come = True
-        if self._is_allowed:
-            self._is_allowed = False
-            raise KeyboardInterrupt
-
-    @contextlib.contextmanager
-    def allowed(self) -> Iterator[None]:
-        """Raise KeyboardInterrupt in the body when a signal comes, or has come."""
-        try:
-            self._is_allowed = True
-            if self._has_come:
-                raise KeyboardInterrupt
-            yield
-        finally:
-            self._is_allowed = False
 
 
 class DemoError(Exception):
@@ -143,10 +109,10 @@ class DemoError(Exception):
 class Demo:
     """The steps, in order. Each prints what it does before it does it."""
 
-    def __init__(self, directory: Path, road: Road, interruption: Interruption) -> None:
+    def __init__(self, directory: Path, road: Road, interrupts: Interrupts) -> None:
         self.directory = directory
         self.road = road
-        self.interruption = interruption
+        self.interrupts = interrupts
         self.office_port = road.office_port
         self.step = 0
 
@@ -191,13 +157,13 @@ class Demo:
         narration.prompt("office", "python3 office.py &")
         with self.started(sys.executable, "office.py", stdin=subprocess.PIPE) as office:
             assert office.stdout is not None
-            with self.interruption.allowed():
+            with self.interrupts.waiting():
                 said = office.stdout.readline()
             narration.output(said)
             if not said.startswith("http://"):
                 raise DemoError(office.communicate("")[0])
             yield
-            with self.interruption.allowed():
+            with self.interrupts.waiting():
                 office.communicate("", timeout=10)  # the end of its input
 
     def fetch(self) -> None:
@@ -264,7 +230,7 @@ class Demo:
     def try_to_say(self, name: str, shown: str, *, check: bool = False) -> str:
         narration.prompt(name, shown)
         program = self.started("sh", "-c", shown, stdin=subprocess.DEVNULL)
-        with program as started, self.interruption.allowed():
+        with program as started, self.interrupts.waiting():
             output, _ = started.communicate(timeout=30)
         narration.output(output)
         if check and started.returncode:

@@ -27,8 +27,11 @@ class Interrupts:
         self._waiting = False
 
     @contextmanager
-    def handled(self) -> Iterator[None]:
-        """Handle the signals for the length of a block; an ignored one stays ignored."""
+    def handled(self, *, then_ignored: bool = False) -> Iterator[None]:
+        """Handle the signals for the length of a block; an ignored one stays ignored.
+
+        Afterwards they do what they did before, or nothing: for a block that a program ends with.
+        """
         before = {
             number: handler
             for number in _SIGNALS
@@ -40,7 +43,7 @@ class Interrupts:
             yield
         finally:
             for number, handler in before.items():
-                signal.signal(number, handler)
+                signal.signal(number, signal.SIG_IGN if then_ignored else handler)
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
