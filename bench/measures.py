@@ -86,17 +86,12 @@ def latency(tunnel: Tunnel, seconds: int) -> Figures:
 
 
 def _beside_tcp(tunnel: Tunnel, seconds: int, *options: str) -> list[float]:
-    right = tunnel.hosts[1].popen("iperf3", "-s", "-1", "-B", "10.98.0.2", "--forceflush")
-    assert right.stdout is not None
-    while "Server listening" not in right.stdout.readline():
-        assert right.poll() is None
-    left = tunnel.hosts[0].popen(
-        "iperf3", *CUBIC, "-c", "10.98.0.2", "-t", str(seconds), *options
-    )  # fmt: skip
-    time.sleep(0.3)
-    times = tunnel.ping(300 * seconds)
-    left.communicate(timeout=60)
-    right.communicate(timeout=60)
+    client = ["iperf3", *CUBIC, "-c", "10.98.0.2", "-t", str(seconds), *options]
+    with tunnel.iperf_server("10.98.0.2"):
+        left = tunnel.hosts[0].popen(*client)
+        time.sleep(0.3)
+        times = tunnel.ping(300 * seconds)
+        left.communicate(timeout=60)
     return times
 
 

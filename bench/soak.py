@@ -37,9 +37,8 @@ def main() -> int:
     seconds = parser.parse_args().seconds
     with ExitStack() as stack:
         tunnel = Tunnel("holloway", stack)
-        left, right = tunnel.hosts
-        server = right.popen("iperf3", "-s", "-1", "-B", "10.98.0.2")
-        time.sleep(1)
+        left = tunnel.hosts[0]
+        stack.enter_context(tunnel.iperf_server("10.98.0.2"))
         bulk = left.popen("iperf3", "-c", "10.98.0.2", "-t", str(seconds), "--bidir", "-f", "m")
         ping = left.popen("ping", "-n", "-q", "-i", "0.1", "-w", str(seconds), "10.98.0.2")
         handshakes, warm, grown = set(), memory(tunnel), [0, 0]
@@ -55,7 +54,6 @@ def main() -> int:
                   f" memory {grown} KiB since it was warm", file=sys.stderr)  # fmt: skip
         sent, received = map(int, re.findall(r"(\d+) (?:packets|received)", ping.communicate()[0]))
         print(bulk.communicate(timeout=60)[0].strip().splitlines()[-3:])
-        server.communicate(timeout=60)
     print(f"pings lost: {sent - received} of {sent}")
     print(f"handshakes: {len(handshakes)}")
     print(f"memory grew by {grown} KiB")

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from holloway.lab import Host, join
 from hosts import WG, KeyPair, start_device
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import ExitStack
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -107,17 +109,22 @@ class Tunnel:
 
     def iperf(self, address: str, *options: str) -> dict[str, Any]:
         """Run iperf3 from the left to an address of the right; its `end`, and the devices' CPU."""
-        left, right = self.hosts
-        server = right.popen("iperf3", "-s", "-1", "-B", address, "--forceflush")
+        with self.iperf_server(address):
+            before = self.cpu_seconds()
+            shown = self.hosts[0].run("iperf3", "-J", "-c", address, *options, timeout=120)
+            used = self.cpu_seconds() - before
+        end: dict[str, Any] = json.loads(shown.stdout)["end"]
+        return end | {"cpu": used}
+
+    @contextmanager
+    def iperf_server(self, address: str) -> Iterator[None]:
+        """On the right, for one client, which has to be over at the block's end."""
+        server = self.hosts[1].popen("iperf3", "-s", "-1", "-B", address, "--forceflush")
         assert server.stdout is not None
         while "Server listening" not in server.stdout.readline():
             assert server.poll() is None
-        before = self.cpu_seconds()
-        shown = left.run("iperf3", "-J", "-c", address, *options, timeout=120)
-        used = self.cpu_seconds() - before
-        server.communicate(timeout=20)
-        end: dict[str, Any] = json.loads(shown.stdout)["end"]
-        return end | {"cpu": used}
+        yield
+        server.communicate(timeout=60)
 
     def ping(self, count: int) -> list[float]:
         """Round trip times in milliseconds, sorted."""
