@@ -1,6 +1,6 @@
 //! The datagrams about to leave: one buffer and a stride. Consecutive packets of one session and
 //! one length make a train, whether they came from one large packet or from many small ones; trains
-//! that are small wait for one another, so that they leave in one call. Filled by `outbound`.
+//! wait for one another, so that several leave in one call. Filled by `outbound`.
 
 use std::sync::Arc;
 
