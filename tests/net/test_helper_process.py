@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import resource
@@ -20,7 +21,7 @@ from holloway.net.errors import NoNamespace
 from holloway.net.kernel import KernelStack
 from holloway.net.namespace import Namespace
 from hosts import eventually
-from net.pair import FIRST, echo, network, new_key, pair
+from net.pair import FIRST, descriptors, echo, network, new_key, pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,6 +160,7 @@ def test_an_interrupted_request_does_not_mix_up_the_next_answers() -> None:
     class Interrupted(Exception):
         pass
 
+    kind = (socket.SOCK_STREAM, socket.IPPROTO_TCP)  # of this none are made ahead
     armed = False
 
     def interrupt(*_: object) -> None:
@@ -168,12 +170,7 @@ def test_an_interrupted_request_does_not_mix_up_the_next_answers() -> None:
             armed = False
             raise Interrupted
 
-    async def started() -> Namespace:
-        made = Namespace()
-        os.close(await made.start("wg0", (), 1420))
-        return made
-
-    made = asyncio.run(started())
+    made = asyncio.run(namespace())
     before = signal.signal(signal.SIGALRM, interrupt)
     interrupted = 0
     try:
@@ -182,18 +179,68 @@ def test_an_interrupted_request_does_not_mix_up_the_next_answers() -> None:
             try:
                 armed = True
                 signal.setitimer(signal.ITIMER_REAL, (1 + number % 20) * 2e-6)
-                made.socket(family, socket.SOCK_STREAM, 0).close()
+                made.socket(family, *kind).close()
                 signal.setitimer(signal.ITIMER_REAL, 0)
                 armed = False
             except Interrupted:
                 interrupted += 1
-            with made.socket(family, socket.SOCK_STREAM, 0) as whole:
+            with made.socket(family, *kind) as whole:
                 assert whole.getsockopt(socket.SOL_SOCKET, socket.SO_DOMAIN) == family
     finally:
         signal.signal(signal.SIGALRM, before)
         made.close()
         gc.collect()  # what an interrupt kept the test from closing
     assert interrupted > 0
+
+
+async def namespace() -> Namespace:
+    made = Namespace()
+    os.close(await made.start("wg0", (), 1420))
+    return made
+
+
+def test_no_more_sockets_are_made_ahead_than_were_asked_for() -> None:
+    before = descriptors()
+    made = asyncio.run(namespace())
+    ahead = []
+    for _ in range(40):
+        made.socket(socket.AF_INET, socket.SOCK_STREAM, 0).close()
+        ahead.append(made.ahead)
+    assert ahead[:7] == [0, 1, 0, 3, 2, 1, 0]
+    assert max(ahead) == helper.MOST_AHEAD - 1
+    made.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP).close()
+    made.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP).close()
+    assert made.ahead == ahead[-1]
+    made.close()
+    assert made.ahead == 0
+    assert descriptors() == before
+
+
+def test_near_the_limit_there_are_as_many_sockets_as_there_is_room() -> None:
+    made = asyncio.run(namespace())
+    held = [made.socket(socket.AF_INET6, socket.SOCK_STREAM, 0) for _ in range(31)]
+    assert made.ahead == 0
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    spare = [os.dup(0) for _ in range(3)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(spare) + 1, hard))
+    filled = []
+    with contextlib.suppress(OSError):
+        while True:
+            filled.append(os.dup(0))
+    for number in spare:
+        os.close(number)
+    try:
+        held += [made.socket(socket.AF_INET6, socket.SOCK_STREAM, 0) for _ in range(3)]
+        assert {each.family for each in held} == {socket.AF_INET6}
+        with pytest.raises(OSError, match="Too many open files"):
+            made.socket(socket.AF_INET6, socket.SOCK_STREAM, 0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for each in held:
+            each.close()
+        for number in filled:
+            os.close(number)
+        made.close()
 
 
 def test_what_the_system_refuses_in_the_namespace_is_its_own_error() -> None:

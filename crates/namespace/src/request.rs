@@ -1,7 +1,7 @@
 //! What we are asked for: text, a message a request, after its number.
 //!
 //! The first is `start` with lines `name`, `mtu`, `gso` and `address`, each with its value; all
-//! later ones are `socket FAMILY TYPE PROTOCOL` in the system's numbers.
+//! later ones are `sockets FAMILY TYPE PROTOCOL NUMBER`, the first three in the system's numbers.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -21,15 +21,17 @@ pub struct Start {
     pub addresses: Vec<(IpAddr, u8)>,
 }
 
-/// The arguments of socket(2).
+/// The arguments of socket(2), and how many shall be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Socket {
+pub struct Sockets {
     /// AF_INET and the like.
     pub family: i32,
     /// SOCK_STREAM and the like.
     pub kind: i32,
     /// IPPROTO_TCP and the like, or 0.
     pub protocol: i32,
+    /// From 1 to MOST.
+    pub number: usize,
 }
 
 impl FromStr for Start {
@@ -60,26 +62,30 @@ impl FromStr for Start {
     }
 }
 
-impl FromStr for Socket {
+impl FromStr for Sockets {
     type Err = Failure;
 
     fn from_str(text: &str) -> Result<Self, Failure> {
         let mut words = text.split(' ');
         let mut next = || words.next().ok_or(Failure::BAD_REQUEST);
-        if next()? != "socket" {
+        if next()? != "sockets" {
             return Err(Failure::BAD_REQUEST);
         }
-        let socket = Self {
+        let sockets = Self {
             family: number(next()?)?,
             kind: number(next()?)?,
             protocol: number(next()?)?,
+            number: number(next()?)?,
         };
-        if words.next().is_some() {
+        if words.next().is_some() || !(1..=MOST).contains(&sockets.number) {
             return Err(Failure::BAD_REQUEST);
         }
-        Ok(socket)
+        Ok(sockets)
     }
 }
+
+/// As many as are ever asked for at once.
+pub const MOST: usize = 16;
 
 fn network(text: &str) -> Result<(IpAddr, u8), Failure> {
     let (address, length) = text.split_once('/').ok_or(Failure::BAD_REQUEST)?;
@@ -116,27 +122,31 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_request_has_three_numbers() {
-        let socket: Socket = "socket 2 1 0".parse().expect("well formed");
-        let wanted = Socket {
+    fn a_request_for_sockets_has_four_numbers() {
+        let sockets: Sockets = "sockets 2 1 0 16".parse().expect("well formed");
+        let wanted = Sockets {
             family: 2,
             kind: 1,
             protocol: 0,
+            number: 16,
         };
-        assert_eq!(socket, wanted);
+        assert_eq!(sockets, wanted);
     }
 
     #[test]
     fn what_is_not_understood_is_refused() {
         for text in [
             "",
-            "socket",
-            "socket 2 1",
-            "socket 2 1 0 0",
-            "socket 2 1 x",
-            "sock 2 1 0",
+            "sockets",
+            "sockets 2 1 0",
+            "sockets 2 1 0 1 1",
+            "sockets 2 1 x 1",
+            "sockets 2 1 0 0",
+            "sockets 2 1 0 17",
+            "sockets 2 1 0 -1",
+            "socket 2 1 0 1",
         ] {
-            assert_eq!(text.parse::<Socket>(), Err(Failure::BAD_REQUEST), "{text}");
+            assert_eq!(text.parse::<Sockets>(), Err(Failure::BAD_REQUEST), "{text}");
         }
         for text in [
             "",

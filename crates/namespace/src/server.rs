@@ -5,7 +5,7 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::str::from_utf8;
 
 use crate::failure::{Failure, Step};
-use crate::request::{Socket, Start};
+use crate::request::{Sockets, Start};
 use crate::{interface, namespace, system};
 
 /// Serve the program at the other end of `control`.
@@ -63,11 +63,15 @@ fn numbered(message: &[u8]) -> (&str, &str) {
 }
 
 /// Send what came of a request; whether it was good.
-fn answer(control: &OwnedFd, number: &str, result: Result<OwnedFd, Failure>) -> io::Result<bool> {
+fn answer(
+    control: &OwnedFd,
+    number: &str,
+    result: Result<Vec<OwnedFd>, Failure>,
+) -> io::Result<bool> {
     match result {
-        Ok(descriptor) => {
+        Ok(descriptors) => {
             let message = format!("{number} ok");
-            system::send_descriptor(control, message.as_bytes(), &descriptor).map(|()| true)
+            system::send_descriptors(control, message.as_bytes(), &descriptors).map(|()| true)
         }
         Err(Failure { step, errno }) => {
             let message = format!("{number} error {errno} {step}");
@@ -76,13 +80,17 @@ fn answer(control: &OwnedFd, number: &str, result: Result<OwnedFd, Failure>) -> 
     }
 }
 
-fn begin(start: &Start) -> Result<OwnedFd, Failure> {
+fn begin(start: &Start) -> Result<Vec<OwnedFd>, Failure> {
     namespace::enter()?;
-    interface::create(start)
+    interface::create(start).map(|tun| vec![tun])
 }
 
-fn open(request: &Socket) -> Result<OwnedFd, Failure> {
-    system::socket(request.family, request.kind, request.protocol).step("socket")
+/// As many as were asked for, or as can be had; an error if that is none.
+fn open(request: &Sockets) -> Result<Vec<OwnedFd>, Failure> {
+    let make = || system::socket(request.family, request.kind, request.protocol);
+    let mut made = vec![make().step("socket")?];
+    made.extend((1..request.number).map_while(|_| make().ok()));
+    Ok(made)
 }
 
 /// The longest request: many addresses.

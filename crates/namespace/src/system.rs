@@ -77,29 +77,32 @@ pub fn send(socket: &OwnedFd, message: &[u8]) -> io::Result<()> {
     check(sent as c_int)
 }
 
-/// Send one message with a descriptor; a copy of it is the receiver's.
-pub fn send_descriptor(socket: &OwnedFd, message: &[u8], handed: &OwnedFd) -> io::Result<()> {
-    const SIZE: usize = mem::size_of::<c_int>();
+/// Send one message with descriptors, at most `request::MOST`; copies of them are the receiver's.
+pub fn send_descriptors(socket: &OwnedFd, message: &[u8], handed: &[OwnedFd]) -> io::Result<()> {
+    let numbers: Vec<c_int> = handed.iter().map(AsRawFd::as_raw_fd).collect();
+    let size = mem::size_of_val(numbers.as_slice()) as c_uint;
     let mut part = libc::iovec {
         iov_base: message.as_ptr().cast_mut().cast(),
         iov_len: message.len(),
     };
-    let mut control = [0u64; 8]; // aligned as cmsghdr
+    let mut control = [0u64; 16]; // aligned as cmsghdr
     // SAFETY: msghdr is plain data, for which zeros are valid.
     let mut header: libc::msghdr = unsafe { mem::zeroed() };
     header.msg_iov = &raw mut part;
     header.msg_iovlen = 1;
     header.msg_control = control.as_mut_ptr().cast();
-    // SAFETY: CMSG_SPACE only computes; 24 of the 64 bytes.
-    header.msg_controllen = unsafe { libc::CMSG_SPACE(SIZE as c_uint) } as _;
-    // SAFETY: msg_control has room for one header with one descriptor.
+    // SAFETY: CMSG_SPACE only computes.
+    let space = unsafe { libc::CMSG_SPACE(size) } as usize;
+    assert!(space <= mem::size_of_val(&control), "too many descriptors");
+    header.msg_controllen = space as _;
+    // SAFETY: msg_control has room for one header with these descriptors.
     unsafe {
         let first = libc::CMSG_FIRSTHDR(&raw const header);
         (*first).cmsg_level = libc::SOL_SOCKET;
         (*first).cmsg_type = libc::SCM_RIGHTS;
-        (*first).cmsg_len = libc::CMSG_LEN(SIZE as c_uint) as _;
-        let place = libc::CMSG_DATA(first).cast::<c_int>();
-        ptr::write_unaligned(place, handed.as_raw_fd());
+        (*first).cmsg_len = libc::CMSG_LEN(size) as _;
+        let place = libc::CMSG_DATA(first);
+        ptr::copy_nonoverlapping(numbers.as_ptr().cast::<u8>(), place, size as usize);
     }
     let fd = socket.as_raw_fd();
     // SAFETY: everything the header points to lives until the call returns.
