@@ -79,10 +79,9 @@ class KernelStack:
         *,
         type: int,  # noqa: A002
         source: Address | None = None,
-        timeout: float | None = None,
     ) -> Socket:
         made = self.socket(family_of(address[0]), type, 0)
-        return await sockets.connect(made, address, source=source, timeout=timeout)
+        return await sockets.connect(made, address, source=source)
 
     async def listen(self, address: Address, *, backlog: int) -> KernelListener:
         made = self.socket(family_of(address[0]), socket.SOCK_STREAM, 0)

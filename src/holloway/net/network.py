@@ -11,18 +11,18 @@ import asyncio
 import logging
 import os
 import weakref
-from ipaddress import ip_address
 from socket import AF_INET, AF_INET6, SOCK_STREAM
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from holloway.net.errors import ended, no_endpoint, no_peer
 from holloway.net.kernel import KernelStack
 from holloway.net.opening import look_up_endpoints, open_stack
-from holloway.net.resolve import Names, is_numeric
+from holloway.net.resolve import Names
 from holloway.net.routes import Routes
 from holloway.net.server import Server
 from holloway.net.settings import Settings, from_arguments, from_config
 from holloway.net.stack import BUFFER, MIN_BUFFER, family_of
+from holloway.text.address import numeric
 from holloway.tunnel import Tunnel
 
 if TYPE_CHECKING:
@@ -330,7 +330,7 @@ class Network:
 
         Without any the system is asked. Raises socket.gaierror, which is an OSError.
         """
-        if is_numeric(host):
+        if numeric(host) is not None:
             return [host]
         return await self._names.resolve(host, family=family)
 
@@ -351,11 +351,13 @@ class Network:
 
     def _check(self, address: str) -> None:
         """Refuse an address that cannot be reached, by the reason of the kernel's wg_xmit."""
-        if address in self._own or ip_address(address).is_loopback:
+        number = numeric(address)
+        assert number is not None
+        if address in self._own or number.is_loopback:
             return
         self._opened()
         assert self._tunnel is not None
-        key = self._routes.find(address)
+        key = self._routes.find(number)
         if key is None:
             raise no_peer(address)
         if not self._tunnel.has_endpoint(key):

@@ -9,16 +9,16 @@ from __future__ import annotations
 import os
 import signal
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from holloway.net.namespace import PROGRAM
-from holloway.net.resolve import is_numeric
 from holloway.net.routes import Routes
+from holloway.text.address import numeric
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from ipaddress import IPv4Address, IPv6Address
 
     from holloway.net.network import Network
 
@@ -64,11 +64,11 @@ def resolv_conf(network: Network) -> ResolvConf:
 def _of_system(network: Network, text: str) -> ResolvConf:
     servers = _servers(text)
     routes = Routes(network.device)
-    lost = [server for server in servers if routes.find(server.partition("%")[0]) is None]
+    lost = [server for server, address in servers.items() if routes.find(address) is None]
     says = f"DNS is not set: names are asked of the system's {', '.join(servers)}"
     if not servers:
         note = "DNS is not set, nor has the system a name server: names will not be found"
-    elif lost == servers:
+    elif lost == list(servers):
         note = f"{says}, which no peer has in AllowedIPs: names will not be found"
     else:
         note = f"{says}, through the tunnel"
@@ -79,15 +79,16 @@ def _system_text() -> str:
     """The system's resolv.conf; behind a resolver of its own, that one's servers."""
     text = _read(SYSTEM)
     servers = _servers(text)
-    if servers and all(ip_address(server.partition("%")[0]).is_loopback for server in servers):
+    if servers and all(address.is_loopback for address in servers.values()):
         return _read(BEHIND_RESOLVED) or text
     return text
 
 
-def _servers(text: str) -> list[str]:
+def _servers(text: str) -> dict[str, IPv4Address | IPv6Address]:
     words = [line.split() for line in text.splitlines()]
     named = [each[1] for each in words if len(each) > 1 and each[0] == "nameserver"]
-    return [server for server in named if is_numeric(server.partition("%")[0])]
+    numbers = {server: numeric(server.partition("%")[0]) for server in named}
+    return {server: number for server, number in numbers.items() if number is not None}
 
 
 def _read(path: Path) -> str:

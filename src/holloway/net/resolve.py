@@ -10,7 +10,6 @@ import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Iterator, Sequence
-from ipaddress import ip_address
 from typing import Final, Protocol
 
 from holloway.errors import BadMessage
@@ -35,15 +34,6 @@ class Connect(Protocol):
         *,
         type: int = ...,  # noqa: A002
     ) -> Awaitable[socket.socket]: ...
-
-
-def is_numeric(host: str) -> bool:
-    """Whether it is an address and no name."""
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 class Names:

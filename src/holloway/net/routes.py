@@ -6,10 +6,11 @@ its name. Pure; `network` uses it.
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
+
     from holloway.key import Key
     from holloway.model import Device
 
@@ -29,9 +30,8 @@ class Routes:
             version: sorted(lengths.items(), reverse=True) for version, lengths in networks.items()
         }
 
-    def find(self, host: str) -> Key | None:
-        """The peer that a numeric address belongs to."""
-        address = ip_address(host)
+    def find(self, address: IPv4Address | IPv6Address) -> Key | None:
+        """The peer that an address belongs to."""
         number, bits = int(address), BITS[address.version]
         for length, prefixes in self._networks[address.version]:
             if (key := prefixes.get(number >> (bits - length))) is not None:

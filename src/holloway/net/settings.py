@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from holloway.errors import ConfigError
 from holloway.key import Key
 from holloway.model import DeviceUpdate, Endpoint, Peer, PeerUpdate
-from holloway.net.resolve import is_numeric
+from holloway.text.address import numeric
 from holloway.text.conf import parse_conf
 from holloway.text.quick import QuickConfig, parse_quick
 
@@ -67,8 +67,8 @@ def from_config(given: str | os.PathLike[str]) -> Settings:
         name=name,
         update=update,
         addresses=_addresses(config.addresses),
-        servers=tuple(each for each in config.dns if is_numeric(each)),
-        domains=tuple(each for each in config.dns if not is_numeric(each)),
+        servers=tuple(each for each in config.dns if numeric(each) is not None),
+        domains=tuple(each for each in config.dns if numeric(each) is None),
         mtu=_mtu(config.mtu),
         notes=tuple(notes),
         source=config if checking.saw_names else None,
@@ -96,8 +96,8 @@ def from_arguments(
             peers=tuple(map(_update, peers)),
         ),
         addresses=_addresses(addresses),
-        servers=tuple(each for each in dns if is_numeric(each)),
-        domains=tuple(each for each in dns if not is_numeric(each)),
+        servers=tuple(each for each in dns if numeric(each) is not None),
+        domains=tuple(each for each in dns if numeric(each) is None),
         mtu=_mtu(mtu),
     )
 

@@ -20,15 +20,13 @@ async def connect(
     address: tuple[Any, ...],
     *,
     source: tuple[Any, ...] | None = None,
-    timeout: float | None = None,
 ) -> Socket:
     """Connect a fresh socket, non-blocking from then on; raises OSError in the system's words."""
     try:
         made.setblocking(False)
         if source is not None:
             made.bind(source)
-        async with asyncio.timeout(timeout):
-            await asyncio.get_running_loop().sock_connect(made, address)
+        await asyncio.get_running_loop().sock_connect(made, address)
     except BaseException as error:
         made.close()
         if isinstance(error, OSError) and error.errno is not None:

@@ -86,12 +86,10 @@ class Stack(Protocol):
         *,
         type: int,  # noqa: A002
         source: Address | None = None,
-        timeout: float | None = None,
     ) -> Socket:
         """Connect a TCP (SOCK_STREAM) or UDP (SOCK_DGRAM) socket; it is non-blocking.
 
-        Raises the ordinary OSErrors; TimeoutError after `timeout` seconds, or when the stack gives
-        up by itself.
+        Raises the ordinary OSErrors; TimeoutError when the stack gives up by itself.
         """
 
     async def listen(self, address: Address, *, backlog: int) -> Listener:

@@ -66,13 +66,11 @@ class UserspaceStack:
         *,
         type: int,  # noqa: A002
         source: Address | None = None,
-        timeout: float | None = None,
     ) -> Socket:
         stack = self._opened()
-        async with asyncio.timeout(timeout):
-            if type == socket.SOCK_DGRAM:
-                return await self._datagram_socket(source, address)
-            opened = await self._open(stack.connect(source, address, PATIENCE))
+        if type == socket.SOCK_DGRAM:
+            return await self._datagram_socket(source, address)
+        opened = await self._open(stack.connect(source, address, PATIENCE))
         assert opened.fd is not None
         return InnerSocket.of(opened.fd, opened.address, address)
 

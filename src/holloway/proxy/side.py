@@ -13,6 +13,7 @@ import socket
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from holloway.net import sockets
+from holloway.text.address import numeric
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,16 +135,12 @@ def _anywhere(port: int) -> socket.socket:
 
 async def addresses(host: str, port: int, kind: int) -> list[tuple[int, tuple[Any, ...]]]:
     """Look up a name; a number takes no detour by a thread. Raises OSError."""
-    if _is_numeric(host):
+    if numeric(host) is not None:
         found = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_NUMERICHOST)
     else:
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host or None, port, type=kind, flags=socket.AI_PASSIVE)
     return [(family, address) for family, _, _, _, address in found]
-
-
-def _is_numeric(host: str) -> bool:
-    return ":" in host or (bool(host) and host.replace(".", "").isdigit())
 
 
 def show(address: Address) -> str:

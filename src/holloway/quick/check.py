@@ -12,6 +12,7 @@ from typing import Final
 from holloway.errors import ConfigError
 from holloway.quick import dns, plan
 from holloway.quick.source import Source
+from holloway.text.address import numeric
 
 MTU_MIN: Final = 68  # RFC 791: what every IPv4 link carries; the kernel's least for a tunnel
 MTU_MAX: Final = 65535  # the length field of IP
@@ -55,7 +56,7 @@ def _check_table(source: Source, tables: Mapping[str, int]) -> None:
 
 def _check_dns(source: Source) -> None:
     for written in source.config.dns:
-        if not (dns.is_server(written) or dns.is_search_domain(written)):
+        if numeric(written) is None and not dns.is_search_domain(written):
             reason = f"`{shortened(written)}' is neither an IP address nor a domain"
             raise _refusal(source, "DNS", written, reason)
 

@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, Self
 
@@ -164,15 +163,6 @@ def dns_tool() -> DnsTool:
     if RESOLVED.is_dir() and programs.find_program("resolvectl") is not None:
         return DnsTool.RESOLVECTL
     return DnsTool.FILE
-
-
-def is_server(value: str) -> bool:
-    """Whether a value of `DNS` is an address, an IPv6 one perhaps with a zone."""
-    try:
-        ip_address(value)
-    except ValueError:
-        return False
-    return True
 
 
 def is_search_domain(value: str) -> bool:

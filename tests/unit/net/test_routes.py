@@ -23,11 +23,11 @@ def routes(*networks: tuple[str, int]) -> Routes:
 
 def test_the_longest_network_wins() -> None:
     found = routes(("0.0.0.0/0", 0), ("10.0.0.0/8", 1), ("10.0.0.1/32", 2), ("fd00::/8", 1))
-    assert found.find("192.0.2.1") == KEYS[0]
-    assert found.find("10.9.9.9") == KEYS[1]
-    assert found.find("10.0.0.1") == KEYS[2]
-    assert found.find("fd00::1") == KEYS[1]
-    assert found.find("2001:db8::1") is None
+    assert found.find(ip_address("192.0.2.1")) == KEYS[0]
+    assert found.find(ip_address("10.9.9.9")) == KEYS[1]
+    assert found.find(ip_address("10.0.0.1")) == KEYS[2]
+    assert found.find(ip_address("fd00::1")) == KEYS[1]
+    assert found.find(ip_address("2001:db8::1")) is None
 
 
 @given(
@@ -47,4 +47,4 @@ def test_every_address_is_found_as_by_looking_at_all(
     matching = [network for network in networks if address in network]
     best = max(matching, key=lambda network: network.prefixlen, default=None)
     found = routes(*((str(network), of) for network, of in networks.items()))
-    assert found.find(str(address)) == (None if best is None else KEYS[networks[best]])
+    assert found.find(address) == (None if best is None else KEYS[networks[best]])

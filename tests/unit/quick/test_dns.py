@@ -25,11 +25,6 @@ def test_no_domains(value: str):
     assert not dns.is_search_domain(value)
 
 
-@pytest.mark.parametrize("value", ["10.0.0.1", "fd00::1", "fe80::1%eth0"])
-def test_servers(value: str):
-    assert dns.is_server(value)
-
-
 def texts(old: list[str], new: list[str], tool: DnsTool) -> list[str]:
     steps = dns.change("wg0", Servers.parse(old), Servers.parse(new), tool)
     return [line for step in steps for line in step.text.split("\n")]
