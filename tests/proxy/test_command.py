@@ -18,6 +18,7 @@ import asyncssh
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from holloway.net.namespace import MOST_AHEAD
 from net.pair import FIRST
 from proxy.far import PAGE, SSH_PORT, children, descriptors, far
 from proxy.proxied import all_of, becomes, say
@@ -285,7 +286,8 @@ def test_hundreds_of_connections_leave_no_descriptor_behind(tmp_path: Path) -> N
 
             for _ in range(6):
                 await asyncio.gather(*(visit() for _ in range(50)))
-            assert await becomes(lambda: descriptors(proxy.process.pid) == before)
+            most = before + MOST_AHEAD - 1
+            assert await becomes(lambda: descriptors(proxy.process.pid) <= most)
 
     asyncio.run(run())
 
