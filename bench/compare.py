@@ -74,9 +74,14 @@ def version(implementation: str) -> str:
     program = DEVICES[implementation][0]
     if implementation == "wireguard-go" and shutil.which("go"):
         # Its own --version names a release that the module may be years ahead of.
-        lines = output("go", "version", "-m", program).splitlines()
-        return next((line.split()[2] for line in lines if line.split()[0] == "mod"), "unknown")
+        return module_version(program)
     return output(program, "--version").split("\n")[0]
+
+
+def module_version(program: str) -> str:
+    """The version of the Go module that a program was built from."""
+    lines = output("go", "version", "-m", program).splitlines()
+    return next((line.split()[2] for line in lines if line.split()[0] == "mod"), "unknown")
 
 
 def output(*command: str) -> str:

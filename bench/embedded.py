@@ -4,8 +4,9 @@ wireguard-go's TUN (as root), wireproxy, onetun and wireguard-requests.
     python bench/embedded.py [--quick] [--rounds 3] [--seconds 4] [--contestants "Network;onetun"]
                              [--measures "bulk;cold start"] [--out FILE.json]
 
-The far peer, the same for all, is wireguard-go on a TUN with nginx behind it. One interleaved run.
-What is not built here is told and left out. Prints medians with their spread, and our ratios.
+The far peer, the same for all, is wireguard-go on a TUN with nginx behind it; `bulk, ours far` is
+`bulk` again with our device there. One interleaved run. What is not built here is told and left
+out. Prints medians with their spread, and our ratios.
 """
 
 from __future__ import annotations
@@ -21,17 +22,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compare import version
-from embedded_contestants import CONTESTANTS, REFERENCE, Died, Peer, running
+from compare import module_version, output, version
+from embedded_contestants import CONTESTANTS, PYTHON, REFERENCE, Died, Peer, running
 from embedded_place import ENDPOINT, FAR, SINK, Place
 from progress import Progress
 from results import Report, Run, machine
+
+from hosts import PEERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 Figures = dict[str, float]
 WEB = f"http://{FAR}"
+OURS_FAR = "bulk, ours far"
 
 
 def bulk(place: Place, name: str, seconds: int, endpoint: str = ENDPOINT) -> Figures:
@@ -178,6 +182,7 @@ def measures(quick: bool) -> dict[str, Callable[[Place, str, int], Figures]]:
     number, silent = (1000, 5) if quick else (10_000, 30)
     return {
         "bulk": bulk,
+        OURS_FAR: bulk,
         "connections a second": connections,
         f"{number} idle connections": many(number),
         "50 ms": far_away(25, 0),
@@ -210,8 +215,10 @@ def all_rounds(names: list[str], options: argparse.Namespace) -> Run:
         results: dict[str, dict[str, Figures]] = {name: {} for name in names}
         turn = number % len(names)
         with ExitStack() as stack:
-            place = Place(stack)
+            theirs = Place(stack, "wireguard-go")
+            ours = Place(stack, "holloway") if OURS_FAR in chosen else theirs
             for measure in chosen:
+                place = ours if measure == OURS_FAR else theirs
                 for name in names[turn:] + names[:turn]:
                     progress.begin(name, measure)
                     try:
@@ -226,10 +233,15 @@ def all_rounds(names: list[str], options: argparse.Namespace) -> Run:
 
 def versions(names: list[str]) -> dict[str, str]:
     """What exactly was measured."""
-    found = {"holloway": version("holloway"), "wireguard-go": version("wireguard-go")}
-    known = Path(".peers/versions")
-    rivals = known.read_text().splitlines() if known.exists() else []
-    return found | {line.split()[0]: line.split()[1] for line in rivals if line.split()[0] in names}
+    told = next(PYTHON.glob("wireguard_requests-*.dist-info"), Path("-unknown")).stem
+    found = {
+        "holloway": version("holloway"),
+        "wireguard-go": version("wireguard-go"),
+        "wireproxy": module_version(str(PEERS / "wireproxy")),
+        "onetun": output(str(PEERS / "onetun"), "--version").removeprefix("onetun "),
+        "wireguard-requests": told.split("-")[1],
+    }
+    return {name: found[name] for name in found if name in {"holloway", "wireguard-go", *names}}
 
 
 def arguments() -> argparse.Namespace:
@@ -282,7 +294,8 @@ def page(report: Report) -> str:
         "",
         f"{report.machine()}, {about['date']}: {run.number()} interleaved rounds of",
         f"{about['seconds']} seconds a measure. `{about['reference']}` is the reference, as root;",
-        "the far end is wireguard-go on a TUN with nginx, for all the same.",
+        f"the far end is wireguard-go on a TUN with nginx, for all the same; in `{OURS_FAR}` it is",
+        "our device.",
         "",
         f"    {about['command']}",
         "",

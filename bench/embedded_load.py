@@ -107,12 +107,12 @@ async def fetch(made: socket.socket, path: bytes, seconds: float) -> dict[str, f
     buffer = memoryview(bytearray(BUFFER))
     count, began, used = 0, time.monotonic(), sum(os.times()[:2])
     end = began + seconds
-    while time.monotonic() < end:
-        async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(seconds + PATIENCE):
+        while time.monotonic() < end:
             got = await loop.sock_recv_into(made, buffer)
-        if not got:
-            raise ConnectionResetError
-        count += got
+            if not got:
+                raise ConnectionResetError
+            count += got
     took = time.monotonic() - began
     return {"bytes": count, "seconds": took, "cpu": sum(os.times()[:2]) - used}
 
@@ -124,8 +124,8 @@ async def up(way: Way, seconds: float) -> dict[str, float]:
     with await way.connect(SINK) as made:
         began, used = time.monotonic(), sum(os.times()[:2])
         end = began + seconds
-        while time.monotonic() < end:
-            async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(seconds + PATIENCE):
+            while time.monotonic() < end:
                 await loop.sock_sendall(made, data)
         return {"cpu": sum(os.times()[:2]) - used}
 

@@ -1,6 +1,6 @@
 """Where peers without root are measured: two hosts, and servers behind the far one's tunnel.
 
-The far host has wireguard-go on a TUN, nginx (`/big`, `/ok`) and a sink that counts what is
+The far host has a device on a TUN, nginx (`/big`, `/ok`) and a sink that counts what is
 uploaded. The near one has nothing; a contestant of `embedded_contestants` runs there. `road` makes
 the way between them long or lossy.
 """
@@ -48,7 +48,7 @@ http {
 class Place:
     """Both hosts, up; keys that every contestant shares, one after the other."""
 
-    def __init__(self, stack: ExitStack) -> None:
+    def __init__(self, stack: ExitStack, device: str) -> None:
         stack.callback(self._mourn)  # when the hosts have ended
         self.near, self.far = (stack.enter_context(Host(name)) for name in ("near", "far"))
         join(self.near, self.far)
@@ -56,7 +56,7 @@ class Place:
             host.run("ip", "address", "add", f"10.99.0.{number}/24", "dev", "eth0")
         open_the_way(self.near)
         self.keys = [self._keys() for _ in range(2)]
-        start_device(self.far, "wireguard-go", "wg0")
+        start_device(self.far, device, "wg0")
         self.far.write("/run/key", self.keys[1].private)
         self.wg("private-key", "/run/key", "listen-port", "51820")
         self.meet_anew()
