@@ -32,12 +32,7 @@ RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name 
 demo: build
 	@$(BIN)/holloway demo
 
-build: $(VENV)/.built $(LAUNCHER)
-
-# Small and without symbols, for every wheel carries it.
-$(LAUNCHER): Cargo.toml Cargo.lock $(shell find crates/namespace -type f)
-	@cargo rustc --release --quiet -p holloway-namespace -- -C strip=symbols -C panic=abort
-	@install -m 755 target/release/holloway-namespace $@
+build: $(VENV)/.built
 
 $(VENV)/.installed: requirements-dev.txt
 	@test $$(id -u) != 0 || scripts/debian-packages iproute2 nftables iputils-ping  # root's alone
@@ -47,8 +42,11 @@ $(VENV)/.installed: requirements-dev.txt
 	@$(BIN)/pip install -q --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-$(VENV)/.built: $(VENV)/.installed $(RUST_SOURCES)
+# Made first and put in place then: a launcher that runs cannot be written over, only replaced.
+$(VENV)/.built: $(VENV)/.installed $(RUST_SOURCES) pyproject.toml
 	@echo "Building the extension (a minute, the first time)"
+	@. $(BIN)/activate && maturin build --release --quiet --auditwheel skip
+	@rm -f $(LAUNCHER)
 	@. $(BIN)/activate && maturin develop --release --quiet
 	@$(BIN)/python -c 'import holloway._native'
 	@touch $@

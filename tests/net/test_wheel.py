@@ -1,0 +1,91 @@
+"""A package made of the source distribution alone has all that is not Python, and it works.
+
+What is tested is that nothing is missing, not how fast it is: the build is without optimization, in
+a place of its own, where the crates of others stay built.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hosts import BIN, REPOSITORY
+from net.pair import new_key
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Cargo names what it makes after where the crates lie: always here, so that nothing piles up.
+PLACE = REPOSITORY / "target" / "wheel"
+QUICKLY = {
+    "CARGO_TARGET_DIR": str(PLACE / "target"),
+    "CARGO_PROFILE_RELEASE_OPT_LEVEL": "0",
+    "CARGO_PROFILE_RELEASE_LTO": "off",
+    "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "256",
+    "CARGO_PROFILE_RELEASE_DEBUG": "0",
+}
+# Root may test another user's clone.
+ANYBODYS = {
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "safe.directory",
+    "GIT_CONFIG_VALUE_0": "*",
+}
+OPEN = """
+import sys
+import holloway
+from holloway.net.namespace import PROGRAM
+with holloway.open(sys.argv[1], stack="kernel"):
+    print(PROGRAM)
+"""
+
+
+def run(*command: str | Path, **environment: str) -> str:
+    path = f"{BIN}:{os.environ['PATH']}"
+    done = subprocess.run(
+        command, env=os.environ | {"PATH": path} | environment,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the wheel of a source distribution was installed."""
+    if not (REPOSITORY / ".git").exists():
+        pytest.skip("a source distribution is made of a clone")
+    made = tmp_path_factory.mktemp("made")
+    installed = tmp_path_factory.mktemp("installed")
+    crate = REPOSITORY / "crates/native/Cargo.toml"
+    run("maturin", "sdist", "--manifest-path", crate, "-o", made, **ANYBODYS)
+    (distribution,) = made.iterdir()
+    source = PLACE / "source"
+    run("rm", "-rf", source)
+    source.mkdir(parents=True)
+    # Every file is new, for cargo goes by the time, and those in a distribution are all of one.
+    run("tar", "-xzmf", distribution, "-C", source, "--strip-components", "1")
+    run("pip", "wheel", "--no-deps", "--no-build-isolation", "--check-build-dependencies",
+        "-w", made, source, **QUICKLY)  # fmt: skip
+    (wheel,) = made.glob("*.whl")
+    run("pip", "install", "--no-deps", "--target", installed, wheel)
+    return installed
+
+
+@pytest.mark.timeout(900)  # the first time, the crates of others are built too
+def test_its_launcher_opens_a_namespace(package: Path, tmp_path: Path) -> None:
+    configuration = tmp_path / "peer.conf"
+    key = new_key().base64
+    configuration.write_text(f"[Interface]\nPrivateKey = {key}\nAddress = 10.10.10.1/24\n")
+    program = run(sys.executable, "-c", OPEN, configuration, PYTHONPATH=str(package))
+    assert program.strip() == str(package / "holloway/net/holloway-namespace")
+
+
+@pytest.mark.timeout(900)
+def test_it_has_the_completions_of_every_shell(package: Path) -> None:
+    for file in ("bash-completion/completions/wg", "zsh/site-functions/_wg",
+                 "fish/vendor_completions.d/wg.fish"):  # fmt: skip
+        assert (package / "share" / file).is_file()
