@@ -39,6 +39,10 @@ UNNEEDED = re.compile(
     r"|site-packages|dist-packages|config-[^/]*|distutils)/"
 )
 LIBRARIES = ("cryptography", "cffi", "_cffi_backend*", "pycparser", "pyroute2")
+LOADER = b"""#!/bin/sh
+there=/opt/apparmor
+exec $there/ld-linux-x86-64.so.2 --library-path $there $there/apparmor_parser "$@"
+"""
 INIT = """#!/bin/sh
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
 exec {python} {agent} {modules}
@@ -73,6 +77,7 @@ def build(kernel: Path, target: Path) -> None:
         archive.add(path)
     for module in sorted(modules(kernel)):
         archive.file(os.path.realpath(f"/{module.relative_to(kernel.parent.parent)}"), module)
+    apparmor(archive)
     script = INIT.format(python=sys.executable, agent=AGENT, modules=" ".join(MODULES))
     archive.entry("/init", stat.S_IFREG | 0o755, script.encode())
     archive.entry("/etc/nsswitch.conf", stat.S_IFREG | 0o644, b"hosts: files\nservices: files\n")
@@ -159,6 +164,19 @@ def modules(kernel: Path) -> Iterator[Path]:
         found = re.findall(r"^insmod /+(\S+)", shown.stdout, re.MULTILINE)
         yield from (Path("/", path) for path in found)
     yield from directory.glob("modules.*")
+
+
+def apparmor(archive: Archive) -> None:
+    """AppArmor's loader, newer than this machine's and so with a libc of its own; its policy."""
+    tree = FETCHED / "apparmor"
+    for found in sorted([*tree.rglob("sbin/apparmor_parser"), *tree.rglob("ld-linux-*.so.2"),
+                         *tree.rglob("libc.so.6")]):  # fmt: skip
+        archive.file(f"/opt/apparmor/{found.name}", found.resolve())
+    policy = (*tree.glob("etc/apparmor*/**/*"), *tree.glob("usr/share/apparmor-features/*"))
+    for found in sorted(policy):
+        if found.is_file():
+            archive.file(f"/{found.relative_to(tree)}", found)
+    archive.entry("/usr/sbin/apparmor_parser", stat.S_IFREG | 0o755, LOADER)
 
 
 class Archive:
