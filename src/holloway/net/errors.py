@@ -42,18 +42,20 @@ def _explanation(number: int, step: str) -> str:
     if step == FIND_PROGRAM:
         return "the helper program holloway-namespace is not installed with the package"
     if step == "user namespace":
-        remedy = "user.max_user_namespaces" if number == errno.ENOSPC else _SWITCH
-        return f"this system forbids user namespaces ({refused}; see sysctl {remedy})"
+        cause = _CAUSES.get(number, "sysctl kernel.unprivileged_userns_clone")
+        return f"this system forbids user namespaces ({refused}; see {cause})"
     if step == "open /dev/net/tun":
         if number in DENIED:
             return f"the TUN device is not for everybody here ({refused})"
         return f"there is no TUN device here ({refused})"
     if number in DENIED:
-        return f"this system gives user namespaces no rights ({refused}; see sysctl {_APPARMOR})"
+        return f"this system gives user namespaces no rights ({refused}; see AppArmor's rules)"
     return refused
 
 
 DENIED: Final = frozenset({errno.EPERM, errno.EACCES})
 FIND_PROGRAM: Final = "find the helper program"
-_SWITCH: Final = "kernel.unprivileged_userns_clone"
-_APPARMOR: Final = "kernel.apparmor_restrict_unprivileged_userns"
+_CAUSES: Final = {
+    errno.ENOSPC: "sysctl user.max_user_namespaces",
+    errno.EACCES: "the rules of AppArmor or SELinux",  # the kernel's own refusals are EPERM
+}

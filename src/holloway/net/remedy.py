@@ -1,12 +1,13 @@
 """What allows a private namespace on a system that forbids it: the commands, for this very system.
 
-The reasons differ and look alike: a limit, a switch of Debian's kernel, AppArmor on Ubuntu, a
-container. Reads them from /proc through a function that a test can replace; changes nothing.
+The reasons differ and look alike: a limit, a switch of Debian's kernel, AppArmor, a container.
+Reads them from /proc through a function that a test can replace; changes nothing.
 """
 
 from __future__ import annotations
 
 import errno
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from holloway.net.errors import NoNamespace
 
+SPECIAL: Final = re.compile(r'[\\*?\[\]{}^"@]')
 PROFILE: Final = """\
 # Lets Holloway's launcher, and what it starts, make user namespaces where
 # kernel.apparmor_restrict_unprivileged_userns forbids them (Ubuntu 23.10 and newer).
@@ -35,9 +37,15 @@ profile holloway-namespace {path} flags=(unconfined) {{
 """
 
 
-def apparmor_profile(path: str = str(PROGRAM)) -> str:
-    """The profile for a launcher, here the one of this installation."""
-    return PROFILE.format(path=f'"{path}"' if " " in path else path)
+def apparmor_profile(path: str = "") -> str:
+    """The profile for a launcher, here the one of this installation; `path` may be a pattern."""
+    # The kernel knows programs by their paths without symbolic links.
+    return PROFILE.format(path=path or literally(PROGRAM.resolve()))
+
+
+def literally(path: Path) -> str:
+    """Write a path as a profile's pattern that nothing else matches (apparmor.d(5), globbing)."""
+    return '"{}"'.format(SPECIAL.sub(r"\\\g<0>", str(path)))
 
 
 def remedy(error: NoNamespace, read: Callable[[str], str] | None = None) -> str:
@@ -56,7 +64,15 @@ def remedy(error: NoNamespace, read: Callable[[str], str] | None = None) -> str:
         return SWITCH.format(what="The kernel has them switched off", setting=setting)
     if read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
         return APPARMOR
+    if error.errno == errno.EACCES and (profile := _profile(read)):
+        return CONFINED.format(profile=profile)
     return CONTAINER if _is_container(read) else ""
+
+
+def _profile(read: Callable[[str], str]) -> str:
+    """The AppArmor profile that is enforced upon us, if any."""
+    name, _, mode = read("/proc/self/attr/apparmor/current").rpartition(" ")
+    return name if mode == "(enforce)" else ""
 
 
 def _tun(number: int | None) -> str:
@@ -80,13 +96,20 @@ SWITCH: Final = """\
 {what}. An administrator changes that for good:
   sudo sysctl -w {setting}
   echo {setting} | sudo tee /etc/sysctl.d/userns.conf"""
-APPARMOR: Final = """\
-AppArmor lets only programs with a profile use them. An administrator adds it:
+ADD_PROFILE: Final = """
   holloway run --apparmor-profile | sudo tee /etc/apparmor.d/holloway-namespace
   sudo apparmor_parser -r /etc/apparmor.d/holloway-namespace"""
+APPARMOR: Final = f"""\
+AppArmor lets only programs with a profile use them. An administrator adds it:\
+{ADD_PROFILE}"""
+CONFINED: Final = f"""\
+AppArmor's profile {{profile}}, which confines this program, forbids them. If
+it lets programs have profiles of their own, an administrator adds one:\
+{ADD_PROFILE}"""
 CONTAINER: Final = """\
 A container's filter of system calls forbids them. Start the container with
-  --security-opt seccomp=unconfined --device /dev/net/tun"""
+  --security-opt seccomp=unconfined --security-opt apparmor=unconfined
+  --device /dev/net/tun"""
 CONTAINER_TUN: Final = """\
 A container has it if it is started with
   --device /dev/net/tun"""

@@ -130,7 +130,8 @@ def test_a_program_gives_the_same_as_arguments() -> None:
     [
         (1, "user namespace", "forbids user namespaces .*unprivileged_userns_clone"),
         (28, "user namespace", "forbids user namespaces .*max_user_namespaces"),
-        (1, "network namespace", "gives user namespaces no rights .*apparmor_restrict"),
+        (13, "user namespace", "forbids user namespaces .*AppArmor or SELinux"),
+        (1, "network namespace", "gives user namespaces no rights .*AppArmor"),
         (2, "open /dev/net/tun", "there is no TUN device here"),
         (22, "set the mtu", "set the mtu: Invalid argument"),
     ],
