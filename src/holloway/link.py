@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from holloway.control.netlink import drain, watch
+
 RTMGRP_LINK: Final = 1  # linux/rtnetlink.h
 RTM_SETLINK: Final = 19
 NLM_F_REQUEST: Final = 1  # linux/netlink.h
@@ -126,7 +128,7 @@ class LinkWatch:
 
         After a move between namespaces `fileno` is another one.
         """
-        self._drain()
+        drain(self._netlink)
         try:
             return self._read()
         except OSError as error:
@@ -136,17 +138,6 @@ class LinkWatch:
         self._netlink = self._open()
         self._limited_for = 0
         return self._read()
-
-    def _drain(self) -> None:
-        while True:
-            try:
-                self._netlink.recv(65536)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                # Messages were lost, which is as good as receiving them.
-                if error.errno != errno.ENOBUFS:
-                    raise
 
     def _read(self) -> LinkState:
         request = fcntl.ioctl(self._tun, TUNGETIFF, bytes(40))
@@ -185,7 +176,7 @@ class LinkWatch:
             _enter(there)
             try:
                 self._arrived()
-                return _netlink_socket()
+                return watch(RTMGRP_LINK)
             finally:
                 _enter(here)
         finally:
@@ -228,14 +219,6 @@ def _open(family: int, protocol: int) -> socket.socket | None:
         return socket.socket(family, socket.SOCK_RAW | socket.SOCK_NONBLOCK, protocol)
     except OSError:
         return None
-
-
-def _netlink_socket() -> socket.socket:
-    opened = socket.socket(
-        socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
-    )
-    opened.bind((0, RTMGRP_LINK))
-    return opened
 
 
 def _enter(namespace: int) -> None:

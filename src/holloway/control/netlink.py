@@ -1,7 +1,9 @@
-"""Netlink as far as `wg` needs it: messages, attributes, and a socket that asks the kernel.
+"""Netlink as far as `wg` and a device need it: messages, attributes, a socket that asks the kernel
+and one that is told.
 
-Knows no family's meaning: that is `kernel_messages`' for WireGuard and `kernel`'s for links. Not
-pyroute2, which takes longer to load than `wg show` may last; see docs/decisions.
+Knows no family's meaning: that is `kernel_messages`' for WireGuard, `kernel`'s and `link`'s for
+links, `routes`' for routes. Not pyroute2, which takes longer to load than `wg show` may last; see
+docs/decisions.
 """
 
 from __future__ import annotations
@@ -77,6 +79,26 @@ class Socket:
             else:
                 payloads.append(payload)
         return last
+
+
+def watch(groups: int) -> socket.socket:
+    """Open a socket that is readable once something changed that these rtnetlink groups tell of."""
+    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, ROUTE)
+    opened.bind((0, groups))
+    return opened
+
+
+def drain(watching: socket.socket) -> None:
+    """Read what is there, whatever it is: it was worth a look."""
+    while True:
+        try:
+            watching.recv(_DATAGRAM)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            # Messages were lost, which is as good as receiving them.
+            if error.errno != errno.ENOBUFS:
+                raise
 
 
 def generic(command: int, version: int) -> bytes:
