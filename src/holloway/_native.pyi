@@ -64,6 +64,10 @@ class Endpoint:
     def local(self) -> str | None:
         """The local address that packets leave from, None where the kernel chooses."""
 
+    @property
+    def interface(self) -> int | None:
+        """The number of the interface where packets came to that address."""
+
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
@@ -212,6 +216,19 @@ class Plane:
 
     def peer(self, public_key: bytes, /) -> Peer:
         """Add a peer."""
+
+    def ways(self) -> list[tuple[int, Endpoint]]:
+        """Return the peers that are answered from the address they write to, and by which way.
+
+        Also those that no longer are, since `settle` said so. Not those whose endpoint has a scope,
+        which is their interface whatever becomes of routes.
+        """
+
+    def settle(self, peer: int, way: Endpoint, leads_back: bool, /) -> None:
+        """Say whether the route along one of `ways` leads out of the interface where packets came.
+
+        If not, the kernel chooses the local address, until it leads there again.
+        """
 
     def answer(
         self,

@@ -329,6 +329,29 @@ def test_answers_leave_from_the_address_that_was_written_to(near: End, far: Far)
     assert far.socket.recvfrom(64)[1][0] == "127.0.0.1"
 
 
+def test_an_address_whose_road_leads_back_no_more_is_used_no_more(near: End, far: Far) -> None:
+    """Not even where the peer still writes to it, until the road leads back again."""
+    establish(near, far)
+    assert near.plane.ways() == []
+
+    def answered_from() -> str:
+        heard = near.peer.traffic()[0] + 32
+        far.send(far.seal(b""), "127.0.0.9")
+        assert until(lambda: near.peer.traffic()[0] == heard)
+        near.peer.send_keepalive()
+        return str(far.socket.recvfrom(64)[1][0])
+
+    far.send(far.seal(b""), "127.0.0.9")
+    assert until(lambda: near.plane.ways() != [])
+    [(number, way)] = near.plane.ways()
+    assert (number, way.local, way.interface) == (near.peer.id, "127.0.0.9", 1)
+    near.plane.settle(number, way, False)
+    assert answered_from() == "127.0.0.1"
+    assert [(number, way.local) for number, way in near.plane.ways()] == [(number, "127.0.0.9")]
+    near.plane.settle(number, way, True)
+    assert answered_from() == "127.0.0.9"
+
+
 def test_a_source_address_that_is_gone_is_forgotten(near: End, far: Far) -> None:
     establish(near, far)
     with loopback_address("10.78.0.1") as address:

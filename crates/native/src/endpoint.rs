@@ -30,7 +30,12 @@ impl Endpoint {
 
     #[getter]
     fn local(&self) -> Option<String> {
-        self.0.local.map(|address| address.to_string())
+        self.0.local.map(|local| local.address.to_string())
+    }
+
+    #[getter]
+    fn interface(&self) -> Option<u32> {
+        self.0.local.map(|local| local.interface)
     }
 
     fn __repr__(&self) -> String {

@@ -4,6 +4,7 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use holloway_plane::answers::Ways;
 use holloway_plane::discard::Discard;
+use holloway_plane::peer::PeerId;
 use holloway_plane::plane;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -82,6 +83,18 @@ impl Plane {
     #[pyo3(signature = (public_key, /))]
     fn peer(&self, public_key: &[u8]) -> PyResult<Peer> {
         Ok(Peer(self.0.peer(key(public_key)?)))
+    }
+
+    fn ways(&self) -> Vec<(PeerId, Endpoint)> {
+        let ways = self.0.ways().into_iter();
+        ways.map(|(peer, way)| (peer, Endpoint(way))).collect()
+    }
+
+    #[pyo3(signature = (peer, way, leads_back, /))]
+    fn settle(&self, peer: PeerId, way: &Endpoint, leads_back: bool) {
+        if let Some(peer) = self.0.known(peer) {
+            peer.settle(way.0, leads_back);
+        }
     }
 
     #[pyo3(signature = (private_key, listen_port, fwmark, peers, /))]

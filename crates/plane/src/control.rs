@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use libc::c_int;
 
+use crate::endpoint::Local;
+
 /// Room for every message we send or ask for.
 pub const ROOM: usize = 128;
 
@@ -25,8 +27,8 @@ pub struct Control {
 pub struct Received {
     /// The size of each datagram in it but the last, which may be shorter; None: it is one.
     pub segment: Option<usize>,
-    /// The local address it came to.
-    pub local: Option<IpAddr>,
+    /// The local address and the interface it came to.
+    pub local: Option<Local>,
     /// The traffic class (TOS) of its IP header.
     pub class: u8,
 }
@@ -116,14 +118,13 @@ impl Control {
                     received.segment = int(data).and_then(|size| usize::try_from(size).ok());
                 }
                 (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
-                    let address = data
-                        .get(4..8)
-                        .and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
-                    received.local = address.map(|bytes| Ipv4Addr::from(bytes).into());
+                    let address = data.get(4..).and_then(<[u8]>::first_chunk::<4>);
+                    received.local = local(address.map(|&bytes| Ipv4Addr::from(bytes)), data);
                 }
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                     let address = data.first_chunk::<16>();
-                    received.local = address.map(|&bytes| Ipv6Addr::from(bytes).into());
+                    let interface = data.get(16..).unwrap_or_default();
+                    received.local = local(address.map(|&bytes| Ipv6Addr::from(bytes)), interface);
                 }
                 (libc::IPPROTO_IP, libc::IP_TOS) => {
                     received.class = data.first().copied().unwrap_or(0);
@@ -157,6 +158,13 @@ fn int(data: &[u8]) -> Option<c_int> {
     Some(c_int::from_ne_bytes(*data.first_chunk()?))
 }
 
+fn local(address: Option<impl Into<IpAddr>>, interface: &[u8]) -> Option<Local> {
+    Some(Local {
+        address: address?.into(),
+        interface: int(interface)?.cast_unsigned(),
+    })
+}
+
 const fn align(length: usize) -> usize {
     length.next_multiple_of(WORD)
 }
@@ -168,10 +176,14 @@ mod tests {
     #[test]
     fn what_is_pushed_is_read_back() {
         let mut control = Control::new();
-        let local: IpAddr = "2001:db8::7".parse().expect("an address");
+        let address: IpAddr = "2001:db8::7".parse().expect("an address");
         control.push_segment(1452);
         control.push_class(false, 3);
-        control.push_local(local);
+        control.push_local(address);
+        let local = Local {
+            address,
+            interface: 0,
+        };
         let received = control.received();
         assert_eq!((received.local, received.class), (Some(local), 3));
     }

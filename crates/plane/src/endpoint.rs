@@ -1,7 +1,8 @@
 //! Where a peer is: its UDP address, and the local address to answer it from.
 //!
 //! The local address is sticky (as in the kernel's socket.c): what came to one of our addresses is
-//! answered from it, until the kernel refuses it or the brain forgets it.
+//! answered from it, until the kernel refuses it, the brain forgets it, or the route to the peer leads
+//! out of another interface than the one where it came.
 
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -14,7 +15,16 @@ pub struct Endpoint {
     /// Where to send; an IPv6 scope is in it.
     pub remote: SocketAddr,
     /// Where to send from; None where the kernel chooses.
-    pub local: Option<IpAddr>,
+    pub local: Option<Local>,
+}
+
+/// A local address, and the interface where packets came to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Local {
+    /// The address.
+    pub address: IpAddr,
+    /// The interface's number. Packets to send are not bound to it: their route is the kernel's.
+    pub interface: u32,
 }
 
 impl Endpoint {
@@ -61,12 +71,17 @@ impl Endpoint {
         self == other && self.local == other.local
     }
 
-    fn identity(&self) -> (IpAddr, u16, u32) {
-        let scope = match self.remote {
+    /// The interface that is part of the address, 0 if none is.
+    #[must_use]
+    pub fn scope(&self) -> u32 {
+        match self.remote {
             SocketAddr::V4(_) => 0,
             SocketAddr::V6(remote) => remote.scope_id(),
-        };
-        (self.remote.ip(), self.remote.port(), scope)
+        }
+    }
+
+    fn identity(&self) -> (IpAddr, u16, u32) {
+        (self.remote.ip(), self.remote.port(), self.scope())
     }
 }
 
@@ -86,6 +101,8 @@ impl Hash for Endpoint {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     #[test]
@@ -119,9 +136,15 @@ mod tests {
     #[test]
     fn equality_ignores_the_local_address() {
         let one = Endpoint::parse("192.0.2.1", 1).expect("an address");
-        let local = Some("192.0.2.2".parse().expect("an address"));
-        let other = Endpoint { local, ..one };
+        let local = |interface| {
+            Some(Local {
+                address: Ipv4Addr::new(192, 0, 2, 2).into(),
+                interface,
+            })
+        };
+        let [other, elsewhere] = [local(1), local(2)].map(|local| Endpoint { local, ..one });
         assert_eq!(one, other);
         assert!(!one.same_path(&other));
+        assert!(!other.same_path(&elsewhere));
     }
 }

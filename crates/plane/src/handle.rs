@@ -68,6 +68,11 @@ impl Handle {
         self.peer.forget_source();
     }
 
+    /// Say whether the route along `way` leads out of the interface where packets came by it.
+    pub fn settle(&self, way: Endpoint, leads_back: bool) {
+        self.peer.settle(way, leads_back);
+    }
+
     /// Route nothing there if `replace`; then `removed` there no more, if this peer has them; then
     /// `added`. What is so already costs a look, and holds up no packet.
     pub fn route(&self, replace: bool, removed: &[Prefix], added: &[Prefix]) {

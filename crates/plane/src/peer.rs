@@ -26,7 +26,7 @@ pub const MAX_STAGED: usize = 128;
 #[derive(Debug)]
 pub struct Peer {
     id: PeerId,
-    endpoint: Mutex<Option<Endpoint>>,
+    whereabouts: Mutex<Whereabouts>,
     staged: Mutex<VecDeque<Vec<u8>>>,
     /// Its sessions.
     pub keypairs: Mutex<Keypairs>,
@@ -40,6 +40,14 @@ pub struct Peer {
     sent: AtomicU64,
     watched: AtomicBool,
     to_flush: AtomicBool,
+}
+
+/// How to reach a peer.
+#[derive(Debug, Default)]
+struct Whereabouts {
+    endpoint: Option<Endpoint>,
+    /// A way it came that is none back: the route to it leads out of another interface.
+    one_way: Option<Endpoint>,
 }
 
 /// What sending handshakes leaves behind.
@@ -57,7 +65,7 @@ impl Peer {
     pub fn new(id: PeerId, public_key: &[u8; 32]) -> Self {
         Self {
             id,
-            endpoint: Mutex::default(),
+            whereabouts: Mutex::default(),
             staged: Mutex::default(),
             keypairs: Mutex::default(),
             handshake: Mutex::new(Outgoing {
@@ -82,17 +90,50 @@ impl Peer {
     /// Where it is, if that is known.
     #[must_use]
     pub fn endpoint(&self) -> Option<Endpoint> {
-        *self.endpoint.lock()
+        self.whereabouts.lock().endpoint
     }
 
     /// It is at `endpoint` now: it was told, or an authentic packet came from there.
-    pub fn set_endpoint(&self, endpoint: Endpoint) {
-        *self.endpoint.lock() = Some(endpoint);
+    pub fn set_endpoint(&self, mut endpoint: Endpoint) {
+        let mut whereabouts = self.whereabouts.lock();
+        if whereabouts
+            .one_way
+            .is_some_and(|way| way.same_path(&endpoint))
+        {
+            endpoint.local = None;
+        }
+        whereabouts.endpoint = Some(endpoint);
     }
 
     /// Let the kernel choose the local address anew.
     pub fn forget_source(&self) {
-        if let Some(endpoint) = &mut *self.endpoint.lock() {
+        let mut whereabouts = self.whereabouts.lock();
+        whereabouts.one_way = None;
+        if let Some(endpoint) = &mut whereabouts.endpoint {
+            endpoint.local = None;
+        }
+    }
+
+    /// The way whose local address the route has to bear out: the one in use, else the one given up.
+    #[must_use]
+    pub fn way(&self) -> Option<Endpoint> {
+        let whereabouts = self.whereabouts.lock();
+        let sticky = whereabouts.endpoint.filter(|now| now.local.is_some());
+        sticky.or(whereabouts.one_way)
+    }
+
+    /// Whether the route along `way` leads out of the interface where packets came by it. If not, its
+    /// local address is used no more, even where the peer, unaware, still writes to it.
+    pub fn settle(&self, way: Endpoint, leads_back: bool) {
+        let mut whereabouts = self.whereabouts.lock();
+        if leads_back {
+            whereabouts.one_way = None;
+            return;
+        }
+        whereabouts.one_way = Some(way);
+        if let Some(endpoint) = &mut whereabouts.endpoint
+            && endpoint.same_path(&way)
+        {
             endpoint.local = None;
         }
     }
@@ -179,6 +220,47 @@ impl Owner for Arc<Peer> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::endpoint::Local;
+
+    fn by(interface: u32) -> Endpoint {
+        let endpoint = Endpoint::parse("192.0.2.1", 51820).expect("an address");
+        let local = Some(Local {
+            address: [192, 0, 2, 2].into(),
+            interface,
+        });
+        Endpoint { local, ..endpoint }
+    }
+
+    fn interface(peer: &Peer) -> Option<u32> {
+        Some(peer.endpoint()?.local?.interface)
+    }
+
+    #[test]
+    fn a_way_that_leads_back_no_more_is_not_taken_up_again() {
+        let peer = Peer::new(1, &[9; 32]);
+        peer.set_endpoint(by(1));
+        peer.settle(by(1), false);
+        peer.set_endpoint(by(1));
+        assert_eq!((interface(&peer), peer.endpoint()), (None, Some(by(1))));
+        assert!(peer.way().is_some_and(|way| way.same_path(&by(1))));
+        peer.settle(by(1), true);
+        peer.set_endpoint(by(1));
+        assert_eq!(interface(&peer), Some(1));
+    }
+
+    #[test]
+    fn a_verdict_of_one_way_says_nothing_of_the_next() {
+        let peer = Peer::new(1, &[9; 32]);
+        peer.set_endpoint(by(2));
+        peer.settle(by(1), false);
+        assert_eq!(interface(&peer), Some(2));
+        peer.set_endpoint(by(1));
+        assert_eq!(interface(&peer), None);
+        peer.forget_source();
+        assert!(peer.way().is_none());
+        peer.set_endpoint(by(1));
+        assert_eq!(interface(&peer), Some(1));
+    }
 
     #[test]
     fn the_oldest_staged_packet_goes_for_a_newer_one() {

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use crate::answers::Ways;
 use crate::discard::REASONS;
+use crate::endpoint::Endpoint;
 use crate::events::Event;
 use crate::handle::Handle;
 use crate::peer::{Peer, PeerId};
@@ -127,6 +128,17 @@ impl Plane {
     pub fn known(&self, id: PeerId) -> Option<Handle> {
         let peer = self.shared.peers.lock().get(&id)?.clone();
         Some(Handle::new(self.shared.clone(), peer))
+    }
+
+    /// The ways whose local addresses hold as long as the route leads where packets came by them.
+    #[must_use]
+    pub fn ways(&self) -> Vec<(PeerId, Endpoint)> {
+        let peers = self.shared.peers.lock();
+        let ways = peers
+            .values()
+            .filter_map(|peer| Some((peer.id(), peer.way()?)));
+        // An interface that is part of the peer's address is the route's whatever else changes.
+        ways.filter(|(_, way)| way.scope() == 0).collect()
     }
 
     /// Packets not passed on, by reason.

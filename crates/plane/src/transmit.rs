@@ -327,6 +327,7 @@ pub fn full_train(segment: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::endpoint::Local;
 
     #[test]
     fn a_full_train_is_as_long_as_one_send_may_be() {
@@ -339,7 +340,10 @@ mod tests {
     #[test]
     fn a_source_is_doubted_only_where_there_is_one_and_a_train_before_it() {
         let chosen = Endpoint::parse("192.0.2.1", 1).expect("an address");
-        let local = Some("192.0.2.2".parse().expect("an address"));
+        let local = Some(Local {
+            address: [192, 0, 2, 2].into(),
+            interface: 1,
+        });
         let sticky = Endpoint { local, ..chosen };
         let of = |several, to| Refusal::of(libc::EINVAL, several, to);
         assert!(matches!(of(true, &sticky), Refusal::Train(_)));

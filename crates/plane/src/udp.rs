@@ -221,7 +221,7 @@ impl Udp {
             control.push_class(self.v4, class);
         }
         if let Some(local) = to.local {
-            control.push_local(local);
+            control.push_local(local.address);
         }
         control
     }

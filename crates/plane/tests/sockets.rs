@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use holloway_plane::endpoint::Endpoint;
 use holloway_plane::mmsg::{self, Departing, MOST, SLOTS, STRIDE, Slots};
-use holloway_plane::udp::{MAX_PAYLOAD, Sockets, Train, Udp};
+use holloway_plane::udp::{MAX_PAYLOAD, Sockets, Train, Udp, interface_index};
 
 struct Pair {
     here: Sockets,
@@ -78,7 +78,9 @@ fn trains_of_different_peers_and_lengths_leave_and_arrive_in_order() {
             (data.len(), 1, false)
         );
         assert_eq!(train.from.remote.port(), pair.here.port);
-        assert_eq!(train.from.local, Some(Ipv4Addr::LOCALHOST.into()));
+        let local = train.from.local.expect("a local address");
+        assert_eq!(local.address, Ipv4Addr::LOCALHOST);
+        assert_eq!(Some(local.interface), interface_index("lo"));
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use holloway_plane::batch::Lane;
 use holloway_plane::discard::Discard;
-use holloway_plane::endpoint::Endpoint;
+use holloway_plane::endpoint::{Endpoint, Local};
 use holloway_plane::mmsg::{Departing, MOST};
 use holloway_plane::peer::Peer;
 use holloway_plane::session::{Deadlines, NEVER, Session};
@@ -88,7 +88,10 @@ fn lane(peer: &Arc<Peer>, sticky: bool) -> Lane {
     };
     let mut endpoint = Endpoint::parse("192.0.2.1", 51820).expect("an address");
     if sticky {
-        endpoint.local = Some([192, 0, 2, 2].into());
+        endpoint.local = Some(Local {
+            address: [192, 0, 2, 2].into(),
+            interface: 1,
+        });
     }
     Lane {
         peer: peer.clone(),
