@@ -1,24 +1,30 @@
 """The asyncio shell of one device: brain, plane and a single timer.
 
-It hands the plane's events and the clock to `core.Device`, and is itself a `Control`: `get` shows
-the device, `set` changes it. Packets never come here. `daemon` runs one.
+It hands the plane's events and the clock to `core.Device`, has local addresses follow the routes,
+and is itself a `Control`: `get` shows the device, `set` changes it. Packets never come here.
+`daemon` and `net` run one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
 import time
 from typing import TYPE_CHECKING
 
-from holloway import _native
+from holloway import _native, routes
+from holloway.control.netlink import drain
 from holloway.core.constants import SECOND, Nanoseconds
 from holloway.core.device import Device
 from holloway.text.codec import refusal
 
 if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+
     from holloway import model
     from holloway.key import Key
 
@@ -26,6 +32,12 @@ log = logging.getLogger(__name__)
 
 EVENTS_A_TURN = 64
 """So many events at most before timers and the UAPI have their turn."""
+WAYS_A_TURN = 64
+"""And for so many peers is the kernel asked for the route."""
+BURST_SECONDS = 0.1
+"""Routes change in bursts: one look so long after the first message serves them all."""
+REST = 20
+"""A look at all routes is followed by a rest of so many times what it took."""
 
 
 class Tunnel:
@@ -41,6 +53,12 @@ class Tunnel:
         self.died: asyncio.Future[int] = self._loop.create_future()
         """Resolves to an errno when the plane has ended by itself."""
         self._loop.add_reader(self._plane.fileno(), self._take_events)
+        self._routes: socket.socket | None = None
+        self._look: asyncio.TimerHandle | None = None
+        # Where the system refuses netlink, silence tells that a route has moved.
+        with contextlib.suppress(OSError):
+            self._routes = routes.watch()
+            self._await_routes()
 
     @property
     def name(self) -> str:
@@ -111,6 +129,11 @@ class Tunnel:
         if self._timer is not None:
             self._timer.cancel()
         self._loop.remove_reader(self._plane.fileno())
+        if self._look is not None:
+            self._look.cancel()
+        if self._routes is not None:
+            self._loop.remove_reader(self._routes)
+            self._routes.close()
         self._plane.close()
 
     def _take_events(self) -> None:
@@ -146,6 +169,49 @@ class Tunnel:
             log.error("The packet thread ended: %s", os.strerror(number))
         if not self.died.done():
             self.died.set_result(number)
+
+    def _await_routes(self) -> None:
+        """Look at the routes once they have changed.
+
+        From the first message to the end of the rest nobody listens: the kernel keeps some of what
+        it says meanwhile, so that there is another look, and drops the rest of a burst.
+        """
+        if self._routes is not None:
+            self._loop.add_reader(self._routes, self._routes_changed, self._routes)
+
+    def _routes_changed(self, watching: socket.socket) -> None:
+        def look() -> None:
+            drain(watching)
+            self._look_on(self._settle_ways(), self._loop.time())
+
+        self._loop.remove_reader(watching)
+        self._look = self._loop.call_later(BURST_SECONDS, look)
+
+    def _look_on(self, looking: Iterator[bool], began: float) -> None:
+        """Look for one turn, and again in the next one; rest when all is seen."""
+        try:
+            goes_on = next(looking, False)
+        except OSError as error:
+            log.debug("Unable to look at the routes: %s", error.strerror)
+            goes_on = False
+        if goes_on:
+            self._look = self._loop.call_later(0, self._look_on, looking, began)
+        else:
+            rest = REST * (self._loop.time() - began)
+            self._look = self._loop.call_later(rest, self._await_routes)
+
+    def _settle_ways(self) -> Iterator[bool]:
+        """Ask of each peer whether it is still answered by the road that it came by."""
+        ways = self._plane.ways()
+        if not ways:
+            return
+        with routes.Routes(*self._device.port_and_mark) as kernel:
+            for start in range(0, len(ways), WAYS_A_TURN):
+                for peer, way in ways[start : start + WAYS_A_TURN]:
+                    leads_back = kernel.lead_back(way)
+                    if leads_back is not None:
+                        self._plane.settle(peer, way, leads_back)
+                yield True
 
     def _set_timer(self) -> None:
         due = self._device.next_timeout()

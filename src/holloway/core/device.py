@@ -47,6 +47,11 @@ class Device(Generic[EndpointType]):
         """Whether the interface is up."""
         return self._around.running
 
+    @property
+    def port_and_mark(self) -> tuple[int, int]:
+        """What packets leave from, and with."""
+        return self._listen_port, self._fwmark
+
     def up(self, now: Nanoseconds) -> None:
         """Open the sockets and begin to serve (wg_open); OSError leaves the device down."""
         if self.running:
