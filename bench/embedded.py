@@ -43,8 +43,11 @@ def bulk(place: Place, name: str, seconds: int, endpoint: str = ENDPOINT) -> Fig
     found: Figures = {}
     for way, one in (("down", down), ("up", up)):
         with suppress(Died), running(name, place, endpoint) as peer:
+            before = place.cpu()
             count, took, cpu = one(peer, seconds)
-            found |= {f"{way} MB/s": count / took / 1e6, f"{way} CPU s/GB": cpu / count * 1e9}
+            far = place.cpu() - before
+            found |= {f"{way} MB/s": count / took / 1e6, f"{way} CPU s/GB": cpu / count * 1e9,
+                      f"{way} far CPU s/GB": far / count * 1e9}  # fmt: skip
     return found
 
 
@@ -303,7 +306,7 @@ def page(report: Report) -> str:
         "",
         "Medians with least and greatest in brackets, and ratios of the first one's medians to the",
         "others'. Rates are better when larger, all else when smaller; 1 is a survivor.",
-        "CPU is the near side's: the tunnel and the program that loads it.",
+        "CPU is the near side's: the tunnel and the program that loads it; far CPU the far side's.",
         "",
         run.table(),
         "",

@@ -97,6 +97,12 @@ class Place:
             self.far.run("pkill", "-x", "road", check=False)
             program.communicate()
 
+    def cpu(self) -> float:
+        """CPU seconds of the far host, its device and servers."""
+        script = "for p in /proc/[0-9]*; do cut -d')' -f2 $p/stat 2>/dev/null; done"
+        lines = self.far.run("sh", "-c", script).stdout.splitlines()
+        return sum(sum(map(int, line.split()[11:13])) for line in lines) / TICKS
+
     def uploaded(self) -> tuple[float, float]:
         """Bytes and seconds of the last upload, as the sink saw it."""
         assert eventually(lambda: self.far.run("cat", "/run/sink", check=False).stdout, 30)
