@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 Figures = dict[str, float]
 WEB = f"http://{FAR}"
 OURS_FAR = "bulk, ours far"
+CONGESTION_CONTROL = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 
 
 def bulk(place: Place, name: str, seconds: int, endpoint: str = ENDPOINT) -> Figures:
@@ -279,6 +280,7 @@ def main() -> int:
         "versions": versions(names),
         "reference": REFERENCE,
         "seconds": options.seconds,
+        "congestion control": CONGESTION_CONTROL.read_text().strip(),
     }
     run = all_rounds(names, options)
     print(run.table())
@@ -296,7 +298,8 @@ def page(report: Report) -> str:
         "# Peers without root, measured",
         "",
         f"{report.machine()}, {about['date']}: {run.number()} interleaved rounds of",
-        f"{about['seconds']} seconds a measure. `{about['reference']}` is the reference, as root;",
+        f"{about['seconds']} seconds a measure, TCP by {about['congestion control']} (the system's setting).",
+        f"`{about['reference']}` is the reference, as root;",
         f"the far end is wireguard-go on a TUN with nginx, for all the same; in `{OURS_FAR}` it is",
         "our device.",
         "",
