@@ -8,6 +8,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -252,3 +255,30 @@ def test_a_closed_listener_ends_those_who_wait(stack: str) -> None:
                 await asyncio.wait_for(waiting, 20)
 
     asyncio.run(run())
+
+
+FULL = """
+import asyncio, os, sys
+sys.path.insert(0, {tests!r})
+from net.pair import network, new_key
+
+async def run():
+    opened = network(1, new_key(), stack={stack!r})
+    await opened.open()
+    try:
+        while True:
+            os.dup(0)
+    except OSError as error:
+        print(error.strerror)
+    await opened.close()
+    print("closed")
+
+asyncio.run(run())
+"""
+
+
+def test_a_network_closes_though_no_descriptor_is_left(stack: str) -> None:
+    tests = str(Path(__file__).parent.parent)
+    done = subprocess.run([sys.executable, "-c", FULL.format(tests=tests, stack=stack)],
+                          capture_output=True, text=True, check=False, timeout=60)  # fmt: skip
+    assert done.stdout.splitlines() == ["Too many open files", "closed"], done.stderr

@@ -7,6 +7,7 @@ of the event loop. Implements `stack.Stack`; `network` uses it.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures.thread  # noqa: F401  # there may be no descriptor left to load it by
 import contextlib
 import errno
 import os
