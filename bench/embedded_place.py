@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ FAR, NEAR = "10.98.0.2", "10.98.0.1"
 ENDPOINT = "10.99.0.2:51820"
 ROAD = "10.99.0.2:40000"
 SINK = 9000
+DESCRIPTORS = 1 << 16
 TICKS = os.sysconf("SC_CLK_TCK")
 
 NGINX = """
@@ -49,6 +51,9 @@ class Place:
     """Both hosts, up; keys that every contestant shares, one after the other."""
 
     def __init__(self, stack: ExitStack, device: str) -> None:
+        # For every process here: with both ends of a pair, ten thousand connections are twice that.
+        with contextlib.suppress(ValueError, PermissionError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
         stack.callback(self._mourn)  # when the hosts have ended
         self.near, self.far = (stack.enter_context(Host(name)) for name in ("near", "far"))
         join(self.near, self.far)
