@@ -168,7 +168,7 @@ class Peer:
     def _daemons(self, command: str) -> list[list[str]]:
         script = (
             f"for p in /proc/[0-9]*; do case $(cat $p/comm 2>/dev/null) in {NOT_OURS}) ;; *)"
-            f" {command} 2>/dev/null;; esac; done"
+            f" {command} 2>/dev/null;; esac; done; true"
         )
         return [
             line.split() for line in self.place.near.run("sh", "-c", script).stdout.splitlines()
