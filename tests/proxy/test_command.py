@@ -188,15 +188,20 @@ def test_the_health_page_tells_how_it_is(tmp_path: Path) -> None:
         ):
             port = proxy.port("Health on http://")
 
-            async def page(path: str, accept: str = "*/*") -> tuple[bytes, bytes]:
-                request = f"GET {path} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\n\r\n".encode()
+            async def page(
+                path: str, accept: str = "*/*", method: str = "GET"
+            ) -> tuple[bytes, bytes]:
+                lines = f"{method} {path} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\n\r\n"
+                request = lines.encode()
                 answer = await all_of(await asyncio.open_connection("127.0.0.1", port), request)
                 head, _, body = answer.partition(b"\r\n\r\n")
                 return head, body
 
             web = f"http://127.0.0.1:{proxy.port('HTTP proxy on ')}"
             await there.command(*CURL, "--proxy", web, f"http://{FIRST[0]}/")
-            assert (await page("/healthz"))[1] == b"ok\n"
+            head, body = await page("/healthz")
+            assert body == b"ok\n"
+            assert await page("/healthz", method="HEAD") == (head, b"")
             assert (await page("/nowhere"))[0].startswith(b"HTTP/1.1 404 Not Found\r\n")
             found = await page("/readyz")
             async with asyncio.timeout(10):

@@ -110,7 +110,7 @@ class Counters:
         latest = max((peer.latest_handshake for peer in self._network.device.peers), default=0)
         age = f"{time.time() - latest / SECOND:.0f} s ago" if latest else "none yet"
         failed = sum(ended.values()) - done
-        return f"{len(self._journal.open)} open, {done} done, {failed} failed", f"handshake {age}"
+        return f"{self._journal.visitors()} open, {done} done, {failed} failed", f"handshake {age}"
 
 
 class _Above:

@@ -85,7 +85,10 @@ class Health:
     async def serve(self, visitor: Visitor) -> None:
         request = await visitor.reader.read(read_request_untrusted)
         visitor.admit(request.path)
-        await visitor.part(self._answer(request))
+        answer = self._answer(request)
+        if request.method == "HEAD":  # all but the content (RFC 9110, 9.3.2)
+            answer = answer[: answer.index(b"\r\n\r\n") + 4]
+        await visitor.part(answer)
 
     def _answer(self, request: Request) -> bytes:
         if request.method not in ("GET", "HEAD"):
