@@ -156,9 +156,12 @@ fn parse_untrusted(packet: &[u8]) -> Option<Part<'_>> {
 
 fn parse_v4(packet: &[u8]) -> Option<Part<'_>> {
     let length = usize::from(packet[0] & 15) * 4;
+    if length < IPV4_HEADER {
+        return None;
+    }
     let field = u16::from_be_bytes([packet[6], packet[7]]);
     let mut header = packet.get(..length)?.to_vec();
-    let is_sound = length >= IPV4_HEADER && checksum::fold(checksum::sum(&header)) == 0xffff;
+    let is_sound = checksum::fold(checksum::sum(&header)) == 0xffff;
     header[6..8].fill(0);
     is_sound.then(|| Part {
         name: [&packet[4..6], &packet[9..10], &packet[12..20]].concat(),
@@ -280,6 +283,19 @@ mod tests {
         assert_eq!(fragments.receive(0, first), Ok(None));
         assert_eq!(fragments.receive(0, first), Err(Reason::Fragment));
         assert!(fragments.0.is_empty());
+    }
+
+    #[test]
+    fn a_header_of_any_length_is_only_looked_at() {
+        let piece = &pieces(&packet("10.0.0.1:1", "10.0.0.2:2", 9000))[0][VNET_HEADER..];
+        let mut fragments = Fragments::default();
+        for words in (0..16).filter(|&words| words != 5) {
+            let mut piece = piece.to_vec();
+            piece[0] = 0x40 | words;
+            let whole = fragments.receive(0, &piece);
+            assert_eq!(whole, Err(Reason::Malformed), "{words} words");
+        }
+        assert_eq!(fragments.receive(0, piece), Ok(None));
     }
 
     #[test]
