@@ -2,8 +2,8 @@
 and one that is told.
 
 Knows no family's meaning: that is `kernel_messages`' for WireGuard, `kernel`'s and `link`'s for
-links, `routes`' for routes. Not pyroute2, which takes longer to load than `wg show` may last; see
-docs/decisions.
+links, `routes`' and `quick.route_messages`' for routes. Not pyroute2, which takes longer to load
+than `wg show` may last; see docs/decisions.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Socket:
         if sender != 0:
             return False  # another process, which may send but has no say
         last = False
-        for kind, flags, sequence, payload in _messages(datagram):
+        for kind, flags, sequence, payload in messages(datagram):
             if sequence != self._sequence:
                 continue
             if flags & _INTERRUPTED:
@@ -127,7 +127,8 @@ def attributes(buffer: bytes) -> Iterator[tuple[int, bytes]]:
         offset += length + -length % 4
 
 
-def _messages(datagram: bytes) -> Iterator[tuple[int, int, int, bytes]]:
+def messages(datagram: bytes) -> Iterator[tuple[int, int, int, bytes]]:
+    """Read the messages of a datagram: kind, flags, sequence and payload of each."""
     offset = 0
     while offset + _MESSAGE.size <= len(datagram):
         length, kind, flags, sequence, _ = _MESSAGE.unpack_from(datagram, offset)

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from holloway.control.netlink import attribute, attributes, messages
+
 if TYPE_CHECKING:
     from holloway.quick.netlink import Route
 
@@ -62,15 +64,15 @@ class Socket:
         self._socket.setsockopt(SOL_NETLINK, STRICT_CHECK, 1)
         family = socket.AF_INET if version == 4 else socket.AF_INET6
         body = ROUTE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
-        body += _attribute(RTA_OIF, _word(link)) if link else b""
-        body += _attribute(RTA_TABLE, _word(table)) if table else b""
+        body += attribute(RTA_OIF, _word(link)) if link else b""
+        body += attribute(RTA_TABLE, _word(table)) if table else b""
         size = HEADER.size + len(body)
         self._socket.send(HEADER.pack(size, GETROUTE, REQUEST | DUMP, 0, 0) + body)
         return [found for each in self._dumped() if (found := decode(each)) is not None]
 
     def _dumped(self) -> Iterator[bytes]:
         while True:
-            for kind, _, body in _messages(self._socket.recv(RECEIVE_SIZE)):
+            for kind, _, _, body in messages(self._socket.recv(RECEIVE_SIZE)):
                 if kind == DONE:
                     return
                 if kind == ERROR:
@@ -97,7 +99,7 @@ class Socket:
     def _answers(self, expected: int) -> Iterator[tuple[int, int]]:
         """The number of each message with the errno that answers it."""
         while expected > 0:
-            for kind, number, body in _messages(self._socket.recv(RECEIVE_SIZE)):
+            for kind, _, number, body in messages(self._socket.recv(RECEIVE_SIZE)):
                 if kind == ERROR:
                     expected -= 1
                     yield number, -STATUS.unpack_from(body)[0]
@@ -115,8 +117,8 @@ def encode(kind: int, flags: int, number: int, link: int, route: Route) -> bytes
         family, network.prefixlen, 0, 0, table, PROTOCOL_BOOT, scope if adding else SCOPE_NOWHERE,
         UNICAST, 0,
     )  # fmt: skip
-    body += _attribute(RTA_DST, network.network_address.packed)
-    body += _attribute(RTA_OIF, _word(link)) + _attribute(RTA_TABLE, _word(route.table))
+    body += attribute(RTA_DST, network.network_address.packed)
+    body += attribute(RTA_OIF, _word(link)) + attribute(RTA_TABLE, _word(route.table))
     return HEADER.pack(HEADER.size + len(body), kind, flags, number, 0) + body
 
 
@@ -125,8 +127,8 @@ def decode(body: bytes) -> Found | None:
     family, length, _, _, table, protocol, _, kind, _ = ROUTE.unpack_from(body)
     if kind != UNICAST:
         return None
-    found = dict(_attributes(body[ROUTE.size :]))
-    metrics = dict(_attributes(found.get(RTA_METRICS, b"")))
+    found = dict(attributes(body[ROUTE.size :]))
+    metrics = dict(attributes(found.get(RTA_METRICS, b"")))
     return Found(
         # A default route carries no destination.
         address=found.get(RTA_DST, bytes(4 if family == socket.AF_INET else 16)),
@@ -138,27 +140,8 @@ def decode(body: bytes) -> Found | None:
     )
 
 
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    while len(data) >= ATTRIBUTE.size:
-        size, name = ATTRIBUTE.unpack_from(data)
-        yield name, data[ATTRIBUTE.size : size]
-        data = data[max((size + 3) & ~3, ATTRIBUTE.size) :]
-
-
 def _number(value: bytes | None) -> int | None:
     return None if value is None else int.from_bytes(value, sys.byteorder)
-
-
-def _messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Split what was received: the kind, the number and the body of each message."""
-    while len(data) >= HEADER.size:
-        length, kind, _, number, _ = HEADER.unpack_from(data)
-        yield kind, number, data[HEADER.size : length]
-        data = data[(length + 3) & ~3 :]
-
-
-def _attribute(name: int, value: bytes) -> bytes:
-    return ATTRIBUTE.pack(ATTRIBUTE.size + len(value), name) + value
 
 
 def _word(value: int) -> bytes:
@@ -179,7 +162,6 @@ ERROR: Final = 2
 DONE: Final = 3
 # linux/rtnetlink.h
 ROUTE: Final = struct.Struct("=BBBBBBBBI")
-ATTRIBUTE: Final = struct.Struct("=HH")
 NEWROUTE: Final = 24
 DELROUTE: Final = 25
 GETROUTE: Final = 26
