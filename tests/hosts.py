@@ -36,6 +36,12 @@ class KeyPair:
     public: str
 
 
+def key_pair(host: Host, wg: str = WG["original"]) -> KeyPair:
+    """Have a `wg` make one."""
+    private = host.run(wg, "genkey").stdout.strip()
+    return KeyPair(private, host.run(wg, "pubkey", stdin=private).stdout.strip())
+
+
 def start_device(
     host: Host,
     implementation: str,

@@ -15,7 +15,7 @@ import pytest
 
 from holloway.key import Key
 from holloway.lab import Host, join
-from hosts import WG, KeyPair, program, result, start_device
+from hosts import WG, key_pair, program, result, start_device
 
 if TYPE_CHECKING:
     import subprocess
@@ -83,11 +83,6 @@ def build(case: Case, stack: ExitStack) -> None:
         host.run("ip", "address", "add", f"10.98.0.{number}/24", "dev", "wg0")
         host.run("ip", "address", "add", f"fd98::{number}/64", "dev", "wg0", "nodad")
         host.run("ip", "link", "set", "wg0", "mtu", "1420", "up")
-
-
-def key_pair(host: Host) -> KeyPair:
-    private = host.run(WG["original"], "genkey").stdout.strip()
-    return KeyPair(private, host.run(WG["original"], "pubkey", stdin=private).stdout.strip())
 
 
 def latest_handshake(case: Case) -> int:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import asyncssh
 
 from holloway.lab import Host, join
-from hosts import WG, KeyPair, start_device
+from hosts import WG, KeyPair, key_pair, start_device
 from net.certificate import certificate
 from net.nobody import NOBODY, as_nobody, open_the_way
 
@@ -41,7 +41,7 @@ class Home:
             host.run("ip", "address", "add", f"10.99.0.{number}/24", "dev", "eth0")
             open_the_way(host)
         start_device(self.home, implementation, "wg0")
-        keys = [self._keys(), self._keys()]
+        keys = [key_pair(self.home), key_pair(self.home)]
         self._configure_home(keys)
         self.config = (
             f"[Interface]\nPrivateKey = {keys[0].private}\n"
@@ -62,11 +62,6 @@ class Home:
         """Run a shell command in the laptop likewise, with our commands on the path."""
         line = f"cd {DIRECTORY} && PATH={Path(sys.executable).parent}:$PATH && {command}"
         return self.laptop.run(*as_nobody("sh", "-c", line), check=False, timeout=timeout)
-
-    def _keys(self) -> KeyPair:
-        private = self.home.run(WG["original"], "genkey").stdout.strip()
-        public = self.home.run(WG["original"], "pubkey", stdin=private).stdout.strip()
-        return KeyPair(private, public)
 
     def _configure_home(self, keys: list[KeyPair]) -> None:
         home = self.home

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from holloway.lab import Host, join
-from hosts import WG, start_device
+from hosts import WG, key_pair, start_device
 from net.nobody import as_nobody, open_the_way
 from net.programs import FAR, NEAR
 
@@ -83,13 +83,13 @@ def road(request: pytest.FixtureRequest) -> Iterator[Road]:
         keys = []
         for number, host in enumerate((near, far), 1):
             host.run("ip", "address", "add", f"10.99.0.{number}/24", "dev", "eth0")
-            private = host.run(WG["holloway"], "genkey").stdout.strip()
-            public = host.run(WG["holloway"], "pubkey", stdin=private).stdout.strip()
-            keys.append((private, public))
-        near.write("/run/peer.conf", CONFIG.format(private=keys[0][0], public=keys[1][1]), 0o644)
+            keys.append(key_pair(host, WG["holloway"]))
+        ours, theirs = keys
+        config = CONFIG.format(private=ours.private, public=theirs.public)
+        near.write("/run/peer.conf", config, 0o644)
         start_device(far, request.param, "wg0")
-        far.write("/run/key", keys[1][0])
-        road = Road(near, far, keys[0][1])
+        far.write("/run/key", theirs.private)
+        road = Road(near, far, ours.public)
         road.wg("private-key", "/run/key", "listen-port", "51820")
         road.allow()
         for address in (f"{FAR[0]}/24", f"{FAR[1]}/64"):

@@ -17,7 +17,7 @@ import pytest
 
 from holloway.key import Key
 from holloway.lab import Host
-from hosts import WG, KeyPair, eventually, program, result, start_device
+from hosts import WG, KeyPair, eventually, key_pair, program, result, start_device
 
 if TYPE_CHECKING:
     import subprocess
@@ -38,8 +38,7 @@ class Tunnels:
         self.keys = {number: self.key_pair() for number in (1, 2)}
 
     def key_pair(self) -> KeyPair:
-        private = self.host.run(self.wg_path, "genkey").stdout.strip()
-        return KeyPair(private, self.host.run(self.wg_path, "pubkey", stdin=private).stdout.strip())
+        return key_pair(self.host, self.wg_path)
 
     def ns(self, number: int, *command: str, check: bool = True) -> str:
         done: subprocess.CompletedProcess[str] = self.host.run(

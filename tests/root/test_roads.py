@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from holloway.lab import Host, join
-from hosts import WG, KeyPair, eventually, start_device
+from hosts import WG, eventually, key_pair, start_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,7 @@ class Roads:
         self.outer = outer
         for name in ("eth0", "eth1"):
             join(*hosts, first_name=name, second_name=name)
-        keys = [KeyPair(*self._keys(host)) for host in hosts]
+        keys = [key_pair(host, WG["holloway"]) for host in hosts]
         for number, host in enumerate(hosts, 1):
             host.run("sysctl", "-qw", "net.ipv4.conf.all.rp_filter=0")
             for name, net in (("eth0", 99), ("eth1", 97)):
@@ -65,11 +65,6 @@ class Roads:
             host.run("ip", "address", "add", f"10.98.0.{number}/24", "dev", "wg0")
             host.run("ip", "link", "set", "wg0", "up")
         hosts[1].run("nft", "-f", "-", stdin=GUARD)
-
-    @staticmethod
-    def _keys(host: Host) -> tuple[str, str]:
-        private = host.run(WG["holloway"], "genkey").stdout.strip()
-        return private, host.run(WG["holloway"], "pubkey", stdin=private).stdout.strip()
 
     def address(self, net: int, number: int) -> str:
         return self.outer.format(net=net, number=number, port=PORT)

@@ -11,7 +11,7 @@ import pytest
 
 from holloway.lab import Host, join
 from holloway.link import gso_max_size
-from hosts import WG, eventually, program, result, start_device
+from hosts import WG, eventually, key_pair, program, result, start_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,16 +28,15 @@ def hosts() -> Iterator[tuple[Host, Host]]:
     with Host("wide1") as first, Host("wide2") as second:
         join(first, second)
         hosts = first, second
-        private = [host.run(WG["holloway"], "genkey").stdout.strip() for host in hosts]
-        public = [first.run(WG["holloway"], "pubkey", stdin=key).stdout.strip() for key in private]
+        keys = [key_pair(host, WG["holloway"]) for host in hosts]
         for number, host in enumerate(hosts, 1):
             other = 3 - number
             host.run("ip", "address", "add", f"10.99.0.{number}/24", "dev", "eth0")
             host.run("ip", "link", "set", "eth0", "mtu", str(OUTER))
             start_device(host, "holloway", "wg0")
-            host.write("/run/key", private[number - 1])
+            host.write("/run/key", keys[number - 1].private)
             host.run(WG["holloway"], "set", "wg0", "private-key", "/run/key", "listen-port",
-                     "51820", "peer", public[other - 1], "allowed-ips", f"10.98.0.{other}/32",
+                     "51820", "peer", keys[other - 1].public, "allowed-ips", f"10.98.0.{other}/32",
                      "endpoint", f"10.99.0.{other}:51820")  # fmt: skip
             host.run("ip", "address", "add", f"10.98.0.{number}/24", "dev", "wg0")
             host.run("ip", "link", "set", "wg0", "up")

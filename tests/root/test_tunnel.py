@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from holloway.lab import Host, join
-from hosts import WG, KeyPair, eventually, program, result, start_device
+from hosts import WG, eventually, key_pair, program, result, start_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +24,7 @@ class Side:
     def __init__(self, number: int, host: Host) -> None:
         self.number = number
         self.host = host
-        private = host.run(WG["holloway"], "genkey").stdout.strip()
-        public = host.run(WG["holloway"], "pubkey", stdin=private).stdout.strip()
-        self.keys = KeyPair(private, public)
+        self.keys = key_pair(host, WG["holloway"])
 
     def configure(self, other: Side, *settings: str) -> None:
         self.host.write("/run/key", self.keys.private)
