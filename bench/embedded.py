@@ -19,12 +19,14 @@ import sys
 import time
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compare import module_version, output, version
 from embedded_contestants import CONTESTANTS, PYTHON, REFERENCE, Died, Peer, running
 from embedded_place import ENDPOINT, FAR, SINK, Place
+from processes import cpu_seconds
 from progress import Progress
 from results import Report, Run, machine
 
@@ -44,9 +46,9 @@ def bulk(place: Place, name: str, seconds: int, endpoint: str = ENDPOINT) -> Fig
     found: Figures = {}
     for way, one in (("down", down), ("up", up)):
         with suppress(Died), running(name, place, endpoint) as peer:
-            before = place.cpu()
+            before = cpu_seconds(place.far)
             count, took, cpu = one(peer, seconds)
-            far = place.cpu() - before
+            far = cpu_seconds(place.far) - before
             found |= {f"{way} MB/s": count / took / 1e6, f"{way} CPU s/GB": cpu / count * 1e9,
                       f"{way} far CPU s/GB": far / count * 1e9}  # fmt: skip
     return found
@@ -237,13 +239,14 @@ def all_rounds(names: list[str], options: argparse.Namespace) -> Run:
 
 def versions(names: list[str]) -> dict[str, str]:
     """What exactly was measured."""
-    told = next(PYTHON.glob("wireguard_requests-*.dist-info"), Path("-unknown")).stem
+    rival = "wireguard-requests"
+    packages = metadata.distributions(name=rival, path=[str(PYTHON)])
     found = {
         "holloway": version("holloway"),
         "wireguard-go": version("wireguard-go"),
         "wireproxy": module_version(str(PEERS / "wireproxy")),
         "onetun": output(str(PEERS / "onetun"), "--version").removeprefix("onetun "),
-        "wireguard-requests": told.split("-")[1],
+        rival: next((package.version for package in packages), "unknown"),
     }
     return {name: found[name] for name in found if name in {"holloway", "wireguard-go", *names}}
 

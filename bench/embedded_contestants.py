@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from embedded_place import ENDPOINT, FAR, NEAR, SINK, TICKS, Place
+import processes
+from embedded_place import ENDPOINT, FAR, NEAR, SINK, Place
 
 from hosts import BIN, PEERS, WG, start_device
 from net.nobody import as_nobody
@@ -156,23 +157,12 @@ class Peer:
 
     def cpu(self) -> float:
         """CPU seconds of what serves others."""
-        return sum(
-            (int(fields[11]) + int(fields[12])) / TICKS
-            for fields in self._daemons("cut -d')' -f2 $p/stat")
-        )
+        return processes.cpu_seconds(self.place.near, but=NOT_OURS)
 
     def memory(self) -> float:
         """MiB of what serves others."""
-        return sum(int(fields[1]) for fields in self._daemons("grep VmRSS $p/status")) / 1024
-
-    def _daemons(self, command: str) -> list[list[str]]:
-        script = (
-            f"for p in /proc/[0-9]*; do case $(cat $p/comm 2>/dev/null) in {NOT_OURS}) ;; *)"
-            f" {command} 2>/dev/null;; esac; done; true"
-        )
-        return [
-            line.split() for line in self.place.near.run("sh", "-c", script).stdout.splitlines()
-        ]
+        lines = processes.told(self.place.near, "grep VmRSS $p/status", but=NOT_OURS)
+        return sum(int(words[1]) for words in lines) / 1024
 
     def _start_reference(self) -> None:
         near = self.place.near

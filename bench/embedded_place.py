@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import resource
 import sys
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from holloway.lab import Host, join
-from hosts import PEERS, WG, KeyPair, eventually, start_device
+from hosts import PEERS, WG, eventually, key_pair, start_device
 from net.nobody import open_the_way
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ ENDPOINT = "10.99.0.2:51820"
 ROAD = "10.99.0.2:40000"
 SINK = 9000
 DESCRIPTORS = 1 << 16
-TICKS = os.sysconf("SC_CLK_TCK")
 
 NGINX = """
 worker_processes 1; worker_rlimit_nofile 60000; error_log stderr crit; pid /run/nginx.pid;
@@ -60,7 +58,7 @@ class Place:
         for number, host in enumerate((self.near, self.far), 1):
             host.run("ip", "address", "add", f"10.99.0.{number}/24", "dev", "eth0")
         open_the_way(self.near)
-        self.keys = [self._keys() for _ in range(2)]
+        self.keys = [key_pair(host) for host in (self.near, self.far)]
         start_device(self.far, device, "wg0")
         self.far.write("/run/key", self.keys[1].private)
         self.wg("private-key", "/run/key", "listen-port", "51820")
@@ -102,23 +100,12 @@ class Place:
             self.far.run("pkill", "-x", "road", check=False)
             program.communicate()
 
-    def cpu(self) -> float:
-        """CPU seconds of the far host, its device and servers."""
-        script = "for p in /proc/[0-9]*; do cut -d')' -f2 $p/stat 2>/dev/null; done; true"
-        lines = self.far.run("sh", "-c", script).stdout.splitlines()
-        return sum(sum(map(int, line.split()[11:13])) for line in lines) / TICKS
-
     def uploaded(self) -> tuple[float, float]:
         """Bytes and seconds of the last upload, as the sink saw it."""
         assert eventually(lambda: self.far.run("cat", "/run/sink", check=False).stdout, 30)
         count, seconds = json.loads(self.far.run("cat", "/run/sink").stdout)
         self.far.run("rm", "/run/sink")
         return count, seconds
-
-    def _keys(self) -> KeyPair:
-        private = self.near.run(WG["original"], "genkey").stdout.strip()
-        public = self.near.run(WG["original"], "pubkey", stdin=private).stdout.strip()
-        return KeyPair(private, public)
 
     def _serve(self) -> None:
         script = (

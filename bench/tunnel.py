@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from contextlib import contextmanager
@@ -13,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+import processes
+
 from holloway.lab import Host, join
-from hosts import WG, KeyPair, start_device
+from hosts import WG, key_pair, start_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import ExitStack
 
-TICKS = os.sysconf("SC_CLK_TCK")
 PROGRAMS = "holloway-devic*|wireguard-go|boringtun-cli"
 
 
@@ -51,7 +51,7 @@ class Tunnel:
         self.devices = (device, other or device)
         self.hosts = [stack.enter_context(Host(name)) for name in ("left", "right")]
         join(*self.hosts)
-        self.keys = [self.key_pair() for _ in self.hosts]
+        self.keys = [key_pair(host) for host in self.hosts]
         for number, host in enumerate(self.hosts, 1):
             host.run("ip", "address", "add", f"10.99.0.{number}/24", "dev", "eth0")
             start_contestant(host, CONTESTANTS[self.devices[number - 1]])
@@ -62,11 +62,6 @@ class Tunnel:
             host.run("ip", "address", "add", f"fd98::{number}/64", "dev", "wg0", "nodad")
             host.run("ip", "link", "set", "wg0", "mtu", "1420", "up")
         self.hosts[0].run("ping", "-c", "2", "-W", "10", "10.98.0.2")
-
-    def key_pair(self) -> KeyPair:
-        private = self.hosts[0].run(WG["original"], "genkey").stdout.strip()
-        public = self.hosts[0].run(WG["original"], "pubkey", stdin=private).stdout.strip()
-        return KeyPair(private, public)
 
     def wg(self, number: int, *arguments: str) -> str:
         return self.hosts[number - 1].run(WG["original"], *arguments).stdout
@@ -86,14 +81,12 @@ class Tunnel:
 
     def cpu_seconds(self) -> float:
         """CPU seconds that both device processes have used."""
-        lines = self._of_devices("cut -d')' -f2 $p/stat")
-        fields = [line.split() for line in lines]
-        return sum(int(field[11]) + int(field[12]) for field in fields) / TICKS
+        return sum(processes.cpu_seconds(host, only=PROGRAMS) for host in self.hosts)
 
     def peak_memory(self) -> float:
         """Peak resident MiB of the larger device process."""
         lines = self._of_devices("grep VmHWM $p/status")
-        return max(int(line.split()[1]) for line in lines) / 1024
+        return max(int(words[1]) for words in lines) / 1024
 
     def memory(self) -> float:
         """Resident MiB of the larger device process."""
@@ -102,10 +95,12 @@ class Tunnel:
     def switches(self) -> int:
         """How often the scheduler has turned to and from a thread of either device so far."""
         lines = self._of_devices("cat $p/task/*/status | grep ctxt_switches")
-        return sum(int(line.split()[1]) for line in lines)
+        return sum(int(words[1]) for words in lines)
 
-    def _of_devices(self, command: str) -> list[str]:
-        return [line for host in self.hosts for line in of_device(host, command)]
+    def _of_devices(self, command: str) -> list[list[str]]:
+        return [
+            words for host in self.hosts for words in processes.told(host, command, only=PROGRAMS)
+        ]
 
     def iperf(self, address: str, *options: str) -> dict[str, Any]:
         """Run iperf3 from the left to an address of the right; its `end`, and the devices' CPU."""
@@ -138,16 +133,7 @@ def start_contestant(host: Host, contestant: Contestant) -> None:
     start_device(host, contestant.implementation, "wg0", environment=contestant.environment)
 
 
-def of_device(host: Host, command: str) -> list[str]:
-    """Lines that a shell command prints, where $p is the device's directory in /proc."""
-    script = (
-        f"for p in /proc/[0-9]*; do case $(cat $p/comm 2>/dev/null) in {PROGRAMS})"
-        f" {command};; esac; done"
-    )
-    return host.run("sh", "-c", script).stdout.splitlines()
-
-
 def device_memory(host: Host) -> float:
     """Resident MiB of the device process."""
-    (line,) = of_device(host, "grep VmRSS $p/status")
-    return int(line.split()[1]) / 1024
+    (words,) = processes.told(host, "grep VmRSS $p/status", only=PROGRAMS)
+    return int(words[1]) / 1024

@@ -1,0 +1,29 @@
+"""What the processes of a host use, as /proc tells it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from holloway.lab import Host
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def told(host: Host, command: str, *, only: str = "*", but: str = "''") -> list[list[str]]:
+    """Words of each line that a shell command prints for each process, whose directory is $p.
+
+    `only` and `but` are patterns of names, with `|` between. One may end meanwhile.
+    """
+    script = (
+        f"for p in /proc/[0-9]*; do case $(cat $p/comm 2>/dev/null) in {but}) ;;"
+        f" {only}) {command} 2>/dev/null;; esac; done; true"
+    )
+    return [line.split() for line in host.run("sh", "-c", script).stdout.splitlines()]
+
+
+def cpu_seconds(host: Host, *, only: str = "*", but: str = "''") -> float:
+    """CPU seconds that they have used."""
+    lines = told(host, "cut -d')' -f2 $p/stat", only=only, but=but)
+    return sum(int(fields[11]) + int(fields[12]) for fields in lines) / TICKS
