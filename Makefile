@@ -42,10 +42,9 @@ $(VENV)/.installed: requirements-dev.txt
 	@$(BIN)/pip install -q --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-# Made first and put in place then: a launcher that runs cannot be written over, only replaced.
+# A launcher that runs cannot be written over, only replaced.
 $(VENV)/.built: $(VENV)/.installed $(RUST_SOURCES) pyproject.toml
 	@echo "Building the extension (a minute, the first time)"
-	@. $(BIN)/activate && maturin build --release --quiet --auditwheel skip
 	@rm -f $(LAUNCHER)
 	@. $(BIN)/activate && maturin develop --release --quiet
 	@$(BIN)/python -c 'import holloway._native'
