@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from holloway.net.network import Network
-    from holloway.proxy.proxy import Proxy
     from holloway.proxy.settings import Port
     from holloway.proxy.side import Address, Side
 
@@ -190,7 +189,7 @@ async def _open(
 ) -> None:
     """Open the ports; ssh waits for standard input and output alone, and loads none of this."""
     from holloway.proxy.proxy import Proxy
-    from holloway.proxy.side import HostSide
+    from holloway.proxy.side import HostSide, show
     from holloway.proxy.tunnel_side import TunnelSide
 
     host = HostSide()
@@ -200,25 +199,18 @@ async def _open(
     for line in await proxy.open(settings.ports):
         log.log(logging.WARNING if line.startswith("Warning") else logging.INFO, "%s", line)
     if options.health:
-        await _open_health(settings, _here(options.health), network, proxy, stack)
+        # Loaded with it: Prometheus's client, some 30 ms.
+        from holloway.proxy.health import AliveCheck, Health
+
+        alive = AliveCheck(network, settings.check_alive, settings.check_interval)
+        stack.callback(alive.close)
+        service = Health(network, proxy.journal, alive)
+        for address in await proxy.serve(host, _here(options.health), service):
+            log.info("Health on http://%s/healthz", show(address))
     if _is_live(options):
         from holloway.cli.proxy_counters import Counters
 
         stack.callback(Counters(proxy.journal, network).close)
-
-
-async def _open_health(
-    settings: Settings, where: Address, network: Network, proxy: Proxy, stack: AsyncExitStack
-) -> None:
-    """Serve the page. Loaded with it: Prometheus's client, some 30 ms."""
-    from holloway.proxy.health import AliveCheck, Health
-    from holloway.proxy.side import HostSide, show
-
-    alive = AliveCheck(network, settings.check_alive, settings.check_interval)
-    stack.callback(alive.close)
-    service = Health(network, proxy.journal, alive)
-    for address in await proxy.serve(HostSide(), where, service):
-        log.info("Health on http://%s/healthz", show(address))
 
 
 def _signalled() -> asyncio.Future[None]:
