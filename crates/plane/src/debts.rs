@@ -7,9 +7,9 @@
 //! The kernel's `need_another_keepalive` has no word here: the keepalive that its timer has just
 //! queued settles the packets it stands for too, so what it adds is undone at once.
 
-#[cfg(loom)]
+#[cfg(feature = "loom")]
 use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
-#[cfg(not(loom))]
+#[cfg(not(feature = "loom"))]
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 use crate::clock::Nanos;
@@ -165,7 +165,7 @@ fn collect(debt: &AtomicU64, now: Nanos, span: Nanos) -> bool {
             .is_ok()
 }
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, feature = "loom"))]
 mod tests {
     use loom::sync::Arc;
     use loom::thread;
