@@ -203,12 +203,12 @@ async def _publish(
 ) -> list[str]:
     if not ports:
         return []
+    from holloway.proxy.networks import HostNetwork
     from holloway.proxy.proxy import Proxy
-    from holloway.proxy.publish import InsideSide
-    from holloway.proxy.side import HostSide
+    from holloway.proxy.publish import ProgramNetwork
 
     # So many that the limit of open files, which the program inherits, can stay as it is.
-    proxy = Proxy(HostSide(), InsideSide(network), most=PUBLISHED_CONNECTIONS)
+    proxy = Proxy(HostNetwork(), ProgramNetwork(network), max_connections=PUBLISHED_CONNECTIONS)
     stack.push_async_callback(proxy.close)
     return await proxy.open(ports)
 

@@ -16,7 +16,7 @@ from holloway.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from holloway.proxy.side import Address
+    from holloway.proxy.networks import Address
 
 
 @dataclass(frozen=True, slots=True)
