@@ -117,7 +117,7 @@ class _PrintProfile(argparse.Action):
     """Prints the AppArmor profile of this installation and ends, as `--help` does."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from holloway.net.remedy import apparmor_profile
+        from holloway.net.userns_advice import apparmor_profile
 
         print(apparmor_profile(), end="")
         parser.exit()
@@ -162,7 +162,7 @@ def _begin(name: str, options: argparse.Namespace, command: Sequence[str]) -> in
         return 128 + signal.SIGINT
     except NoNamespace as error:
         print(f"{prefix}: {error.strerror}", file=sys.stderr)
-        _print_remedy(error)
+        _print_advice(error)
     except ConfigError as error:
         place = "" if error.key == "--publish" else f"{options.config}: "
         print(f"{prefix}: {place}{error}", file=sys.stderr)
@@ -213,10 +213,10 @@ async def _publish(
     return await proxy.open(ports)
 
 
-def _print_remedy(error: NoNamespace) -> None:
-    from holloway.net.remedy import remedy
+def _print_advice(error: NoNamespace) -> None:
+    from holloway.net.userns_advice import userns_advice
 
-    if advice := remedy(error):
+    if advice := userns_advice(error):
         print(advice, file=sys.stderr)
 
 

@@ -15,36 +15,36 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def destroy_sockets(diagnosis: socket.socket) -> bool:
-    """Abort all sockets of the namespace that `diagnosis` (NETLINK_SOCK_DIAG) is of.
+def destroy_sockets(sock: socket.socket) -> bool:
+    """Abort all sockets of the namespace that `sock` (NETLINK_SOCK_DIAG) is of.
 
     They fail with ECONNABORTED, and TCP connections are reset. Returns False where the kernel
     cannot (no CONFIG_INET_DIAG_DESTROY) or we may not.
     """
-    able = True
+    is_complete = True
     for family in (socket.AF_INET, socket.AF_INET6):
         for protocol in (socket.IPPROTO_TCP, socket.IPPROTO_UDP):
-            for number in list(_sockets(diagnosis, family, protocol)):
-                able = _destroy(diagnosis, family, protocol, number) and able
-    return able
+            for number in list(_sockets(sock, family, protocol)):
+                is_complete = _destroy(sock, family, protocol, number) and is_complete
+    return is_complete
 
 
-def _sockets(diagnosis: socket.socket, family: int, protocol: int) -> Iterator[bytes]:
+def _sockets(sock: socket.socket, family: int, protocol: int) -> Iterator[bytes]:
     """The identities of all sockets, as the kernel writes them."""
     states = ALL_STATES & ~(1 << TIME_WAIT)
     request = REQUEST.pack(family, protocol, 0, states, bytes(IDENTITY))
-    diagnosis.send(_message(BY_FAMILY, DUMP, request))
+    sock.send(_message(BY_FAMILY, DUMP, request))
     while True:
-        for kind, body in _messages(diagnosis.recv(RECEIVE_SIZE)):
+        for kind, body in _messages(sock.recv(RECEIVE_SIZE)):
             if kind != BY_FAMILY:
                 return
             yield body[4 : 4 + IDENTITY]
 
 
-def _destroy(diagnosis: socket.socket, family: int, protocol: int, identity: bytes) -> bool:
+def _destroy(sock: socket.socket, family: int, protocol: int, identity: bytes) -> bool:
     request = REQUEST.pack(family, protocol, 0, ALL_STATES, identity)
-    diagnosis.send(_message(DESTROY, ACKNOWLEDGE, request))
-    (_, body), *_ = _messages(diagnosis.recv(RECEIVE_SIZE))
+    sock.send(_message(DESTROY, ACKNOWLEDGE, request))
+    (_, body), *_ = _messages(sock.recv(RECEIVE_SIZE))
     number: int = -STATUS.unpack_from(body)[0]
     return number in {0, errno.ENOENT, errno.ENOTCONN}  # gone meanwhile is as good
 
