@@ -93,7 +93,7 @@ def descriptors() -> int:
     return len(os.listdir("/proc/self/fd")) - pooled
 
 
-async def becomes(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
+async def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
     """Ask again until it is true; False if it never is."""
     end = time.monotonic() + seconds
     while not condition():
