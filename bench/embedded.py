@@ -112,7 +112,7 @@ def rate(peer: Peer, at_once: int, seconds: float) -> float:
         number = min(int(number * seconds / took), number * 20)
 
 
-def many(number: int) -> Callable[[Testbed, str, int], Figures]:
+def idle_connections(number: int) -> Callable[[Testbed, str, int], Figures]:
     """So many connections that are open and idle."""
 
     def measure(testbed: Testbed, name: str, seconds: int) -> Figures:
@@ -198,7 +198,7 @@ def measures(quick: bool) -> dict[str, Callable[[Testbed, str, int], Figures]]:
         "bulk": bulk,
         OURS_FAR: bulk,
         "connections a second": connections,
-        f"{number} idle connections": many(number),
+        f"{number} idle connections": idle_connections(number),
         "50 ms": over_lossy_link(25, 0),
         "1 % loss": over_lossy_link(0, 10),
         "cold start": cold_start,

@@ -44,13 +44,13 @@ class RemotePeer:
         return process.returncode, output, errors.decode()
 
     @contextlib.asynccontextmanager
-    async def proxy(self, *options: str, lines: int) -> AsyncIterator[Running]:
+    async def proxy(self, *options: str, lines: int) -> AsyncIterator[RunningProxy]:
         """Run `holloway proxy` with the configuration until it has said so many lines."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "holloway", "proxy", str(self.config), *options,
             stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        running = Running(process)
+        running = RunningProxy(process)
         try:
             assert await wait_until(lambda: len(running.lines) >= lines, 20), running.lines
             yield running
@@ -61,7 +61,7 @@ class RemotePeer:
             await running.reading
 
 
-class Running:
+class RunningProxy:
     """A proxy that runs, and what it has said."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:

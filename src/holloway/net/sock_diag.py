@@ -24,51 +24,51 @@ def destroy_sockets(sock: socket.socket) -> bool:
     is_complete = True
     for family in (socket.AF_INET, socket.AF_INET6):
         for protocol in (socket.IPPROTO_TCP, socket.IPPROTO_UDP):
-            for number in list(_sockets(sock, family, protocol)):
-                is_complete = _destroy(sock, family, protocol, number) and is_complete
+            for sockid in list(_sockets(sock, family, protocol)):
+                is_complete = _destroy(sock, family, protocol, sockid) and is_complete
     return is_complete
 
 
 def _sockets(sock: socket.socket, family: int, protocol: int) -> Iterator[bytes]:
     """The identities of all sockets, as the kernel writes them."""
     states = ALL_STATES & ~(1 << TIME_WAIT)
-    request = REQUEST.pack(family, protocol, 0, states, bytes(IDENTITY))
-    sock.send(_message(BY_FAMILY, DUMP, request))
+    request = INET_DIAG_REQ_V2.pack(family, protocol, 0, states, bytes(SOCKID_SIZE))
+    sock.send(_message(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, request))
     while True:
         for kind, body in _messages(sock.recv(RECEIVE_SIZE)):
-            if kind != BY_FAMILY:
+            if kind != SOCK_DIAG_BY_FAMILY:
                 return
-            yield body[4 : 4 + IDENTITY]
+            yield body[4 : 4 + SOCKID_SIZE]
 
 
-def _destroy(sock: socket.socket, family: int, protocol: int, identity: bytes) -> bool:
-    request = REQUEST.pack(family, protocol, 0, ALL_STATES, identity)
-    sock.send(_message(DESTROY, ACKNOWLEDGE, request))
+def _destroy(sock: socket.socket, family: int, protocol: int, sockid: bytes) -> bool:
+    request = INET_DIAG_REQ_V2.pack(family, protocol, 0, ALL_STATES, sockid)
+    sock.send(_message(SOCK_DESTROY, NLM_F_ACK, request))
     (_, body), *_ = _messages(sock.recv(RECEIVE_SIZE))
-    number: int = -STATUS.unpack_from(body)[0]
-    return number in {0, errno.ENOENT, errno.ENOTCONN}  # gone meanwhile is as good
+    error: int = -NLMSGERR.unpack_from(body)[0]
+    return error in {0, errno.ENOENT, errno.ENOTCONN}  # gone meanwhile is as good
 
 
 def _message(kind: int, flags: int, body: bytes) -> bytes:
-    return HEADER.pack(HEADER.size + len(body), kind, ASK | flags, 0, 0) + body
+    return NLMSGHDR.pack(NLMSGHDR.size + len(body), kind, NLM_F_REQUEST | flags, 0, 0) + body
 
 
 def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
-    while len(data) >= HEADER.size:
-        length, kind, *_ = HEADER.unpack_from(data)
-        yield kind, data[HEADER.size : length]
+    while len(data) >= NLMSGHDR.size:
+        length, kind, *_ = NLMSGHDR.unpack_from(data)
+        yield kind, data[NLMSGHDR.size : length]
         data = data[(length + 3) & ~3 :]
 
 
-HEADER: Final = struct.Struct("=IHHII")  # nlmsghdr
-STATUS: Final = struct.Struct("=i")  # nlmsgerr
-REQUEST: Final = struct.Struct("=BBBxI48s")  # inet_diag_req_v2
-IDENTITY: Final = 48  # inet_diag_sockid
-ASK: Final = 0x1
-ACKNOWLEDGE: Final = 0x4
-DUMP: Final = 0x300
-BY_FAMILY: Final = 20
-DESTROY: Final = 21
+NLMSGHDR: Final = struct.Struct("=IHHII")  # nlmsghdr
+NLMSGERR: Final = struct.Struct("=i")  # nlmsgerr
+INET_DIAG_REQ_V2: Final = struct.Struct("=BBBxI48s")  # inet_diag_req_v2
+SOCKID_SIZE: Final = 48  # inet_diag_sockid
+NLM_F_REQUEST: Final = 0x1
+NLM_F_ACK: Final = 0x4
+NLM_F_DUMP: Final = 0x300
+SOCK_DIAG_BY_FAMILY: Final = 20
+SOCK_DESTROY: Final = 21
 ALL_STATES: Final = 0xFFF
 TIME_WAIT: Final = 6  # net/tcp_states.h
 RECEIVE_SIZE: Final = 1 << 16

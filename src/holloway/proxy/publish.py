@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from holloway.errors import ConfigError
-from holloway.proxy.settings import UDP_IDLE, ForwardPort, parse_address
+from holloway.proxy.settings import UDP_IDLE_TIMEOUT, ForwardPort, parse_address
 from holloway.proxy.tunnel_network import TunnelNetwork
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ def parse_publication(text: str) -> ForwardPort:
         raise ConfigError(f"`{text}' is not [ADDRESS:]PORT:INSIDE[/udp]", key="--publish")
     bind = parse_address(outside if ":" in outside else f"127.0.0.1:{outside}", key="--publish")
     is_udp = kind.lower() == "udp"
-    return ForwardPort(bind, (INSIDE, int(inside)), is_udp=is_udp, idle=UDP_IDLE if is_udp else 0.0)
+    return ForwardPort(
+        bind, (INSIDE, int(inside)), is_udp=is_udp, idle=UDP_IDLE_TIMEOUT if is_udp else 0.0
+    )
 
 
 class ProgramNetwork(TunnelNetwork):
