@@ -11,7 +11,7 @@
 #   make bench-configuration   wg with 10,000 peers beside the original on wireguard-go (as root)
 #   make profile   where a device's time goes, by perf, while traffic runs (as root)
 #   make transfer    GB gigabytes both ways at once: equal hashes, nothing out of order (as root)
-#   make transfers   10,000 random transfers through a network over a bad road, unchanged (as root)
+#   make transfers   10,000 random transfers through a network over a lossy link, unchanged (as root)
 #   make soak    traffic both ways for SOAK_SECONDS, and streams over renewed sessions (as root)
 #   make format  put the code in its form
 #   make fuzz    each fuzz target for FUZZ_SECONDS (nightly Rust)

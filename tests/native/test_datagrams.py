@@ -329,8 +329,8 @@ def test_answers_leave_from_the_address_that_was_written_to(near: End, far: Far)
     assert far.socket.recvfrom(64)[1][0] == "127.0.0.1"
 
 
-def test_an_address_whose_road_leads_back_no_more_is_used_no_more(near: End, far: Far) -> None:
-    """Not even where the peer still writes to it, until the road leads back again."""
+def test_an_address_whose_route_leads_back_no_more_is_used_no_more(near: End, far: Far) -> None:
+    """Not even where the peer still writes to it, until the route leads back again."""
     establish(near, far)
     assert near.plane.ways() == []
 

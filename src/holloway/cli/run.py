@@ -117,7 +117,7 @@ class _PrintProfile(argparse.Action):
     """Prints the AppArmor profile of this installation and ends, as `--help` does."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from holloway.net.remedy import apparmor_profile
+        from holloway.net.userns_advice import apparmor_profile
 
         print(apparmor_profile(), end="")
         parser.exit()
@@ -162,7 +162,7 @@ def _begin(name: str, options: argparse.Namespace, command: Sequence[str]) -> in
         return 128 + signal.SIGINT
     except NoNamespace as error:
         print(f"{prefix}: {error.strerror}", file=sys.stderr)
-        _print_remedy(error)
+        _print_advice(error)
     except ConfigError as error:
         place = "" if error.key == "--publish" else f"{options.config}: "
         print(f"{prefix}: {place}{error}", file=sys.stderr)
@@ -203,20 +203,20 @@ async def _publish(
 ) -> list[str]:
     if not ports:
         return []
+    from holloway.proxy.networks import HostNetwork
     from holloway.proxy.proxy import Proxy
-    from holloway.proxy.publish import InsideSide
-    from holloway.proxy.side import HostSide
+    from holloway.proxy.publish import ProgramNetwork
 
     # So many that the limit of open files, which the program inherits, can stay as it is.
-    proxy = Proxy(HostSide(), InsideSide(network), most=PUBLISHED_CONNECTIONS)
+    proxy = Proxy(HostNetwork(), ProgramNetwork(network), max_connections=PUBLISHED_CONNECTIONS)
     stack.push_async_callback(proxy.close)
     return await proxy.open(ports)
 
 
-def _print_remedy(error: NoNamespace) -> None:
-    from holloway.net.remedy import remedy
+def _print_advice(error: NoNamespace) -> None:
+    from holloway.net.userns_advice import userns_advice
 
-    if advice := remedy(error):
+    if advice := userns_advice(error):
         print(advice, file=sys.stderr)
 
 

@@ -40,15 +40,15 @@ profile holloway-namespace {path} flags=(unconfined) {{
 def apparmor_profile(path: str = "") -> str:
     """The profile for a launcher, here the one of this installation; `path` may be a pattern."""
     # The kernel knows programs by their paths without symbolic links.
-    return PROFILE.format(path=path or literally(PROGRAM.resolve()))
+    return PROFILE.format(path=path or escape_path(PROGRAM.resolve()))
 
 
-def literally(path: Path) -> str:
+def escape_path(path: Path) -> str:
     """Write a path as a profile's pattern that nothing else matches (apparmor.d(5), globbing)."""
     return '"{}"'.format(SPECIAL.sub(r"\\\g<0>", str(path)))
 
 
-def remedy(error: NoNamespace, read: Callable[[str], str] | None = None) -> str:
+def userns_advice(error: NoNamespace, read: Callable[[str], str] | None = None) -> str:
     """Say what to do, in lines; empty where that is not known."""
     read = read or _read
     if error.step == FIND_PROGRAM:

@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from holloway.proxy.side import Address, show
+from holloway.proxy.networks import Address, format_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,10 +49,10 @@ class Connection:
 
     def __str__(self) -> str:
         way = f" > {self.target}" if self.target else ""
-        return f"{self.service} {show(self.client)}{way}"
+        return f"{self.service} {format_address(self.client)}{way}"
 
 
-class Journal:
+class ConnectionLog:
     """Counters of all services, and the log of their connections."""
 
     def __init__(self, moved: Callable[[], tuple[int, int]]) -> None:
@@ -73,7 +73,7 @@ class Journal:
         seconds = time.monotonic() - connection.started
         log.info(
             "%s: %s, %s up, %s down, %.1f s", connection, outcome,
-            size(outcome.sent), size(outcome.received), seconds,
+            format_size(outcome.sent), format_size(outcome.received), seconds,
         )  # fmt: skip
 
     def fail(self, connection: Connection, kind: str, reason: object) -> None:
@@ -86,7 +86,7 @@ class Journal:
         """Bytes from clients to targets, and back, of connections up to now."""
         return self._moved()
 
-    def visitors(self) -> int:
+    def open_connections(self) -> int:
         """So many connections are open, without those that ask how it is."""
         return sum(each.service != HEALTH for each in self.open)
 
@@ -98,7 +98,7 @@ class Journal:
 _HARMLESS: Final = ("dropped", "gone")
 
 
-def size(number: float) -> str:
+def format_size(number: float) -> str:
     """Write a number of bytes for people."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if number < 1024:

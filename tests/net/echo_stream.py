@@ -1,9 +1,9 @@
 """One stream through a network to the echo at home, until the input ends; run in the laptop.
 
-    python flow.py STACK [hasty]
+    python echo_stream.py STACK [fast-rekey]
 
-Sends and compares at once, so that packets are under way all the time. A hasty one renews its
-session every second. Prints "ready", and in the end how many bytes came back as they were sent.
+Sends and compares at once, so that packets are under way all the time. With fast-rekey it renews
+its session every second. Prints "ready", and in the end how many bytes came back as they were sent.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from holloway.core.constants import SECOND
 HOME = "10.10.10.5"
 CHUNK = 1 << 16
 SEED = 3
-PATIENCE = 60
+TIMEOUT = 60
 """Seconds without a chunk until we say that the stream does not go on."""
 
 
@@ -39,15 +39,15 @@ async def send(writer: asyncio.StreamWriter, stopped: asyncio.Event) -> int:
 async def compare(reader: asyncio.StreamReader) -> int:
     """Read the same chunks back; returns how many."""
     source, count = random.Random(SEED), 0
-    while came := await chunk(reader):
-        assert came == source.randbytes(CHUNK), f"chunk {count} came back otherwise"
+    while received := await chunk(reader):
+        assert received == source.randbytes(CHUNK), f"chunk {count} came back otherwise"
         count += 1
     return count
 
 
 async def chunk(reader: asyncio.StreamReader) -> bytes:
     """The next one, or less at the end."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         try:
             return await reader.readexactly(CHUNK)
         except asyncio.IncompleteReadError as end:
@@ -67,6 +67,6 @@ async def main(stack: str) -> None:
 
 
 if __name__ == "__main__":
-    if "hasty" in sys.argv:
+    if "fast-rekey" in sys.argv:
         vars(holloway.core.peer).update(REKEY_AFTER_TIME=SECOND, REKEY_TIMEOUT=SECOND)
     asyncio.run(main(sys.argv[1]))

@@ -7,7 +7,7 @@ import errno
 import pytest
 
 from holloway.net.errors import FIND_PROGRAM, NoNamespace
-from holloway.net.remedy import remedy
+from holloway.net.userns_advice import userns_advice
 
 FILTERED = "Name:\tpython\nSeccomp:\t2\nSeccomp_filters:\t1"
 LIMIT = "/proc/sys/user/max_user_namespaces"
@@ -37,7 +37,7 @@ STATUS = "/proc/self/status"
 def test_the_advice_is_for_this_system(
     number: int, step: str, system: dict[str, str], advice: str
 ) -> None:
-    found = remedy(NoNamespace(number, step), lambda path: system.get(path, ""))
+    found = userns_advice(NoNamespace(number, step), lambda path: system.get(path, ""))
     assert advice in found
     assert max(map(len, found.splitlines())) <= 80
 
@@ -47,4 +47,4 @@ def test_nothing_is_advised_where_the_reason_is_unknown(number: int) -> None:
     allowed = {LIMIT: "15000", DEBIAN: "1", UBUNTU: "0", STATUS: "Seccomp:\t0",
                PROFILE: "chrome (unconfined)"}  # fmt: skip
     error = NoNamespace(number, "network namespace")
-    assert remedy(error, lambda path: allowed.get(path, "")) == ""
+    assert userns_advice(error, lambda path: allowed.get(path, "")) == ""

@@ -1,7 +1,7 @@
-"""Two roads between two hosts, and a route that moves from one to the other while addresses stay.
+"""Two underlays between two hosts, a route that moves from one to the other, addresses that stay.
 
 No send is refused then, so only the routing table tells that the address which the peer last wrote
-to is of the wrong road. Whoever guards the new one drops what comes from there.
+to is of the wrong underlay. Whoever guards the new one drops what comes from there.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ MANY = 20_000
 """Changes of routes, far more than a netlink socket holds."""
 
 
-class Roads:
+class Underlays:
     """Hosts 1 and 2, wg0 between them, by way of eth0 at first."""
 
     def __init__(self, hosts: tuple[Host, Host], outer: str) -> None:
@@ -69,11 +69,11 @@ class Roads:
     def address(self, net: int, number: int) -> str:
         return self.outer.format(net=net, number=number, port=PORT)
 
-    def first_hears(self) -> bool:
+    def ping_succeeds(self) -> bool:
         shown = self.hosts[0].run("ping", "-n", "-c", "1", "-W", "1", "10.98.0.2", check=False)
         return " bytes from " in shown.stdout
 
-    def second_knows(self) -> str:
+    def endpoint_of_first(self) -> str:
         """Where the second host answers the first one."""
         shown = self.hosts[1].run(WG["holloway"], "show", "wg0", "endpoints").stdout
         return shown.split()[1]
@@ -85,18 +85,20 @@ class Roads:
 
 
 @pytest.fixture(params=["10.{net}.0.{number}:{port}", "[fd00:{net}::{number}]:{port}"], ids="46")
-def roads(request: pytest.FixtureRequest) -> Iterator[Roads]:
+def underlays(request: pytest.FixtureRequest) -> Iterator[Underlays]:
     with Host("first") as first, Host("second") as second:
-        yield Roads((first, second), request.param)
+        yield Underlays((first, second), request.param)
 
 
 @pytest.mark.parametrize("burst", [0, MANY])
-def test_traffic_follows_a_route_that_moves_without_a_handshake(roads: Roads, burst: int) -> None:
-    """The second host writes to the old address, by the old road, until it hears from the new."""
-    first, second = roads.hosts
-    assert roads.first_hears()
-    assert roads.second_knows() == roads.address(99, 1)
-    handshakes = roads.handshakes()
+def test_traffic_follows_a_route_that_moves_without_a_handshake(
+    underlays: Underlays, burst: int
+) -> None:
+    """The second host writes to the old address, by the old underlay, until the new one writes."""
+    first, second = underlays.hosts
+    assert underlays.ping_succeeds()
+    assert underlays.endpoint_of_first() == underlays.address(99, 1)
+    handshakes = underlays.handshakes()
     assert handshakes == 2
     second.run("sh", "-c", "ping -nq -i 0.01 10.98.0.1 >/dev/null 2>&1 &")
     changes = [f"route add 10.50.{host >> 8}.{host & 255}/32 dev lo" for host in range(burst)]
@@ -104,10 +106,10 @@ def test_traffic_follows_a_route_that_moves_without_a_handshake(roads: Roads, bu
     for change, net in (("add", 97), ("delete", 99)):
         moves = [f"route {change} {route}" for route in new]
         first.run("ip", "-batch", "-", stdin="\n".join([*changes, *moves]) + "\n")
-        assert eventually(roads.first_hears)
-        assert roads.second_knows() == roads.address(net, 1)
+        assert eventually(underlays.ping_succeeds)
+        assert underlays.endpoint_of_first() == underlays.address(net, 1)
         changes = [change.replace("add", "delete") for change in changes]
-    assert roads.handshakes() == handshakes
+    assert underlays.handshakes() == handshakes
 
 
 ASK = """
@@ -165,7 +167,9 @@ def test_an_address_is_doubted_where_the_route_leads_out_of_another_interface(fo
     assert lead_back(forked, *ways) == [True, False, True, False]
 
 
-def test_nothing_is_said_without_a_route_or_of_an_address_that_no_road_has(forked: Host) -> None:
+def test_nothing_is_said_without_a_route_or_of_an_address_that_no_underlay_has(
+    forked: Host,
+) -> None:
     ways = [
         ("192.0.2.1", "10.99.0.1", "eth0"),
         ("2001:db8::1", "fd00:99::1", "eth0"),

@@ -38,7 +38,7 @@ class Listener(Protocol):
     def close(self) -> None: ...
 
 
-class Side(Protocol):
+class ProxyNetwork(Protocol):
     """A network that one can listen in and connect to."""
 
     async def connect(self, host: str, port: int) -> socket.socket:
@@ -57,7 +57,7 @@ class Side(Protocol):
         """Open a UDP port; its other end is fixed where `remote_addr` is given."""
 
 
-class HostSide:
+class HostNetwork:
     """The network of the host."""
 
     async def connect(self, host: str, port: int) -> socket.socket:
@@ -75,13 +75,13 @@ class HostSide:
             for family, address in await addresses(host, port, socket.SOCK_STREAM):
                 # Where any port will do, all listen on the one that the first has got.
                 chosen = listeners[0].address[1] if listeners else port
-                place = (address[0], chosen, *address[2:])
-                made = socket.socket(family, socket.SOCK_STREAM)
-                listeners.append(HostListener(sockets.listen(made, place, BACKLOG)))
+                address_and_port = (address[0], chosen, *address[2:])
+                sock = socket.socket(family, socket.SOCK_STREAM)
+                listeners.append(HostListener(sockets.listen(sock, address_and_port, BACKLOG)))
         except OSError as error:
             for listener in listeners:
                 listener.close()
-            raise OSError(error.errno, error.strerror, show((host, port))) from None
+            raise OSError(error.errno, error.strerror, format_address((host, port))) from None
         return listeners
 
     async def create_datagram_endpoint(
@@ -93,7 +93,9 @@ class HostSide:
     ) -> tuple[asyncio.DatagramTransport, AnyProtocol]:
         loop = asyncio.get_running_loop()
         if local_addr is not None and not local_addr[0]:
-            return await loop.create_datagram_endpoint(factory, sock=_anywhere(local_addr[1]))
+            return await loop.create_datagram_endpoint(
+                factory, sock=_dual_stack_socket(local_addr[1])
+            )
         return await loop.create_datagram_endpoint(
             factory, local_addr=local_addr, remote_addr=remote_addr
         )
@@ -118,7 +120,7 @@ class HostListener:
         self._socket.close()
 
 
-def _anywhere(port: int) -> socket.socket:
+def _dual_stack_socket(port: int) -> socket.socket:
     """A UDP port on all addresses of both families."""
     is_dual = socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if is_dual else socket.AF_INET
@@ -143,7 +145,7 @@ async def addresses(host: str, port: int, kind: int) -> list[tuple[int, tuple[An
     return [(family, address) for family, _, _, _, address in found]
 
 
-def show(address: Address) -> str:
+def format_address(address: Address) -> str:
     """Write an address as `host:port`, IPv6 in brackets."""
     host, port = address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

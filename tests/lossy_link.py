@@ -1,4 +1,4 @@
-"""A road between two devices that loses, doubles, damages and delays datagrams.
+"""A link between two devices that loses, doubles, damages and delays datagrams.
 
 Run inside a host, by name, through `traffic`. In Python, for not every kernel has netem.
 """
@@ -13,7 +13,7 @@ import socket
 Address = tuple[str, int]
 
 
-class Lane:
+class Impairment:
     """One direction. Of a hundred datagrams one is lost, one doubled, one damaged, two are late."""
 
     def __init__(self, seed: int) -> None:
@@ -21,7 +21,7 @@ class Lane:
         self.late: list[bytes] = []
         self.damaged = 0
 
-    def passes(self, data: bytes) -> list[bytes]:
+    def apply(self, data: bytes) -> list[bytes]:
         """What comes out when this goes in."""
         match self.source.randrange(100):
             case 0:
@@ -29,10 +29,10 @@ class Lane:
             case 1:
                 return [data, data]
             case 2:
-                place = self.source.randrange(len(data))
+                index = self.source.randrange(len(data))
                 self.damaged += 1
                 bit = 1 << self.source.randrange(8)
-                return [data[:place] + bytes([data[place] ^ bit]) + data[place + 1 :]]
+                return [data[:index] + bytes([data[index] ^ bit]) + data[index + 1 :]]
             case 3 | 4:
                 self.late.append(data)
                 return []
@@ -43,26 +43,26 @@ class Lane:
                 return [data]
 
 
-def bad_road(address: str, near: str, far: str, remote: str) -> None:
+def lossy_link(address: str, listen_port: str, source_port: str, remote_port: str) -> None:
     """Carry between whoever sends to `near` and `remote`, who sees `far`; an empty one ends it."""
     with (
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as here,
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as there,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as inward,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outward,
     ):
-        for one, port in ((here, near), (there, far)):
+        for one, port in ((inward, listen_port), (outward, source_port)):
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
             one.bind((address, int(port)))
-        targets: dict[socket.socket, Address] = {there: (address, int(remote))}
-        lanes = {here: Lane(1), there: Lane(2)}
+        targets: dict[socket.socket, Address] = {outward: (address, int(remote_port))}
+        impairments = {inward: Impairment(1), outward: Impairment(2)}
         print("ready", flush=True)
         ended = False
         while not ended:
-            for one in select.select([here, there], [], [])[0]:
+            for one in select.select([inward, outward], [], [])[0]:
                 data, sender = one.recvfrom(1 << 16)
                 ended = ended or not data
-                if one is here:
-                    targets[here] = sender
-                other = there if one is here else here
-                for piece in lanes[one].passes(data) if data and other in targets else []:
+                if one is inward:
+                    targets[inward] = sender
+                other = outward if one is inward else inward
+                for piece in impairments[one].apply(data) if data and other in targets else []:
                     other.sendto(piece, targets[other])
-    print(json.dumps({"damaged": sum(lane.damaged for lane in lanes.values())}))
+    print(json.dumps({"damaged": sum(each.damaged for each in impairments.values())}))

@@ -1,8 +1,8 @@
-//! A long road between two peers: delays every datagram and loses some, for kernels without netem.
+//! A lossy link between two peers: delays every datagram and loses some, for kernels without netem.
 //!
-//!     road LISTEN REMOTE DELAY_MS LOST        (LOST of a thousand, each way)
+//!     netem LISTEN REMOTE DELAY_MS LOST        (LOST of a thousand, each way)
 //!
-//! One peer sends to LISTEN; the other, REMOTE, sees the road's own address. Two threads a direction:
+//! One peer sends to LISTEN; the other, REMOTE, sees the link's own address. Two threads a direction:
 //! one receives, one waits until what it has is due.
 
 use std::net::{SocketAddr, UdpSocket};
@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Datagrams under way in a direction, at most; what comes then is lost.
-const LENGTH: usize = 1 << 15;
+/// Datagrams in flight in a direction, at most; what comes then is lost.
+const LIMIT: usize = 1 << 15;
 
 type Datagram = (Instant, Vec<u8>);
 
@@ -40,10 +40,10 @@ fn receive(
     socket: &UdpSocket,
     sender: &Mutex<Option<SocketAddr>>,
     delay: Duration,
-    lost: u64,
-    way: &SyncSender<Datagram>,
+    loss: u64,
+    queue: &SyncSender<Datagram>,
 ) {
-    let mut chance: u64 = 0x9E37_79B9_7F4A_7C15 ^ lost;
+    let mut random: u64 = 0x9E37_79B9_7F4A_7C15 ^ loss;
     let mut buffer = vec![0; 1 << 16];
     loop {
         // An error is that of an earlier datagram, which met nobody.
@@ -52,17 +52,17 @@ fn receive(
         };
         // The latest: a peer may come from elsewhere.
         *sender.lock().expect("nobody panics") = Some(address);
-        chance ^= chance << 13;
-        chance ^= chance >> 7;
-        chance ^= chance << 17;
-        if (chance >> 11) % 1000 >= lost {
-            let _ = way.try_send((Instant::now() + delay, buffer[..length].to_vec()));
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        if (random >> 11) % 1000 >= loss {
+            let _ = queue.try_send((Instant::now() + delay, buffer[..length].to_vec()));
         }
     }
 }
 
-fn send(socket: &UdpSocket, target: &Mutex<Option<SocketAddr>>, way: &Receiver<Datagram>) {
-    for (due, bytes) in way {
+fn send(socket: &UdpSocket, target: &Mutex<Option<SocketAddr>>, queue: &Receiver<Datagram>) {
+    for (due, bytes) in queue {
         thread::sleep(due.saturating_duration_since(Instant::now()));
         let target = *target.lock().expect("nobody panics");
         if let Some(target) = target {
@@ -73,20 +73,20 @@ fn send(socket: &UdpSocket, target: &Mutex<Option<SocketAddr>>, way: &Receiver<D
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [listen, remote, delay, lost] = words.as_slice() else {
-        panic!("road LISTEN REMOTE DELAY_MS LOST");
+    let [listen, remote, delay, loss] = words.as_slice() else {
+        panic!("netem LISTEN REMOTE DELAY_MS LOST");
     };
     let delay = Duration::from_micros((delay.parse::<f64>().expect("a number") * 1000.0) as u64);
-    let lost: u64 = lost.parse().expect("a number");
+    let loss: u64 = loss.parse().expect("a number");
     let remote: SocketAddr = remote.parse().expect("an address");
-    let near = Arc::new((bind(listen), Mutex::new(None)));
-    let far = Arc::new((bind("0.0.0.0:0"), Mutex::new(Some(remote))));
+    let client_side = Arc::new((bind(listen), Mutex::new(None)));
+    let remote_side = Arc::new((bind("0.0.0.0:0"), Mutex::new(Some(remote))));
     let mut threads = Vec::new();
-    for (one, other) in [(&near, &far), (&far, &near)] {
-        let (give, take) = sync_channel(LENGTH);
+    for (one, other) in [(&client_side, &remote_side), (&remote_side, &client_side)] {
+        let (give, take) = sync_channel(LIMIT);
         let (from, to) = (Arc::clone(one), Arc::clone(other));
         threads.push(thread::spawn(move || {
-            receive(&from.0, &from.1, delay, lost, &give)
+            receive(&from.0, &from.1, delay, loss, &give)
         }));
         threads.push(thread::spawn(move || send(&to.0, &to.1, &take)));
     }

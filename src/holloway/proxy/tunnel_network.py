@@ -1,11 +1,11 @@
-"""The network inside a tunnel, as a proxy's `Side`."""
+"""The network inside a tunnel, as a `ProxyNetwork`."""
 
 from __future__ import annotations
 
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from holloway.proxy.side import BACKLOG
+from holloway.proxy.networks import BACKLOG
 
 if TYPE_CHECKING:
     import asyncio
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from socket import socket
 
     from holloway.net.network import Network
-    from holloway.proxy.side import Address, AnyProtocol, Listener
+    from holloway.proxy.networks import Address, AnyProtocol, Listener
 
 
-class TunnelSide:
+class TunnelNetwork:
     """A `Network` that is open; names are looked up through it."""
 
     def __init__(self, network: Network) -> None:
@@ -26,7 +26,7 @@ class TunnelSide:
         return await self._network.connect(host, port)
 
     async def listen(self, host: str, port: int) -> list[Listener]:
-        hosts = [host] if host else self._anywhere()
+        hosts = [host] if host else self._wildcard_hosts()
         return [*await self._network.listen_on(hosts, port, backlog=BACKLOG)]
 
     async def create_datagram_endpoint(
@@ -37,11 +37,11 @@ class TunnelSide:
         remote_addr: Address | None = None,
     ) -> tuple[asyncio.DatagramTransport, AnyProtocol]:
         if local_addr is not None and not local_addr[0]:
-            local_addr = (self._anywhere()[0], local_addr[1])
+            local_addr = (self._wildcard_hosts()[0], local_addr[1])
         return await self._network.create_datagram_endpoint(
             factory, local_addr=local_addr, remote_addr=remote_addr
         )
 
-    def _anywhere(self) -> list[str]:
+    def _wildcard_hosts(self) -> list[str]:
         versions = {ip_address(each).version for each in self._network.addresses}
         return [{4: "0.0.0.0", 6: "::"}[version] for version in sorted(versions)]  # noqa: S104

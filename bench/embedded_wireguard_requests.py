@@ -13,8 +13,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-import wireguard_requests as rival  # type: ignore[import-not-found]  # built for benchmarks only
-from embedded_load import BUFFER, CLOSE, FAR, OK, PATIENCE, SINK, WEB, resident
+import wireguard_requests  # type: ignore[import-not-found]  # built for benchmarks only
+from embedded_load import BUFFER, CLOSE, FAR, OK, SINK, TIMEOUT, WEB, resident
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 
 def run(load: str, amount: float, config: str) -> dict[str, float]:
     """Run one load."""
-    with rival.wireguard_context(rival.WireGuardConfig.from_string(config)) as tunnel:
+    with wireguard_requests.wireguard_context(
+        wireguard_requests.WireGuardConfig.from_string(config)
+    ) as tunnel:
 
         def connect(port: int) -> Any:
-            made = rival.WireGuardSocket(tunnel)
+            made = wireguard_requests.WireGuardSocket(tunnel)
             made.connect((FAR, port))
-            made.settimeout(PATIENCE)
+            made.settimeout(TIMEOUT)
             return made
 
         return LOADS[load](connect, amount)
@@ -72,7 +74,7 @@ def connections(at_once: int) -> Callable[[Callable[[int], Any], float], dict[st
                         pass
                     done[number] += 1
 
-        _together(one, at_once, seconds + PATIENCE)
+        _together(one, at_once, seconds + TIMEOUT)
         return {"a second": sum(done) / (time.monotonic() - began)}
 
     return measure

@@ -1,4 +1,4 @@
-"""A proxy between two sides that are both this host, and clients that speak to it byte by byte."""
+"""A proxy between two networks that are both this host, and clients that speak byte by byte."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from holloway.proxy import socks5
+from holloway.proxy.networks import HostNetwork
 from holloway.proxy.proxy import Proxy
-from holloway.proxy.side import HostSide
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from holloway.proxy.networks import Address
     from holloway.proxy.settings import Port
-    from holloway.proxy.side import Address
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
-HERE = ("127.0.0.1", 0)
+LOOPBACK = ("127.0.0.1", 0)
 
 
 @dataclass
-class Proxied:
-    """A proxy and where its doors are."""
+class ProxyHarness:
+    """A proxy and where its acceptors listen."""
 
     proxy: Proxy
     clients: list[asyncio.StreamWriter] = field(default_factory=list)
 
-    async def open(self, door: int = 0) -> Streams:
-        """Connect to a door."""
-        port = self.proxy.doors[door].listener.address[1]
+    async def open(self, acceptor: int = 0) -> Streams:
+        """Connect to an acceptor."""
+        port = self.proxy.acceptors[acceptor].listener.address[1]
         streams = await asyncio.open_connection("127.0.0.1", port)
         self.clients.append(streams[1])
         return streams
@@ -42,21 +42,21 @@ class Proxied:
             client.close()
         await self.proxy.close()
 
-    async def ends(self, count: int) -> dict[tuple[str, str], int]:
+    async def wait_ended(self, count: int) -> dict[tuple[str, str], int]:
         """Wait until so many connections have ended, and tell how."""
-        ended = self.proxy.journal.ended
-        assert await becomes(lambda: sum(ended.values()) >= count), ended
+        ended = self.proxy.connection_log.ended
+        assert await wait_until(lambda: sum(ended.values()) >= count), ended
         return dict(ended)
 
 
 @contextlib.asynccontextmanager
-async def proxied(*ports: Port, **limits: int) -> AsyncIterator[Proxied]:
-    there = Proxied(Proxy(HostSide(), HostSide(), **limits))
+async def run_proxy(*ports: Port, **limits: int) -> AsyncIterator[ProxyHarness]:
+    harness = ProxyHarness(Proxy(HostNetwork(), HostNetwork(), **limits))
     try:
-        await there.proxy.open(ports)
-        yield there
+        await harness.proxy.open(ports)
+        yield harness
     finally:
-        await there.close()
+        await harness.close()
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -101,14 +101,14 @@ class Inbox(asyncio.DatagramProtocol):
         self.received.put_nowait(data)
 
 
-async def say(streams: Streams, data: bytes, size: int) -> bytes:
+async def exchange(streams: Streams, data: bytes, size: int) -> bytes:
     """Write, and read an answer of so many bytes."""
     reader, writer = streams
     writer.write(data)
     return await asyncio.wait_for(reader.readexactly(size), 10)
 
 
-async def all_of(streams: Streams, data: bytes = b"") -> bytes:
+async def read_all(streams: Streams, data: bytes = b"") -> bytes:
     """Write, and read until the end."""
     reader, writer = streams
     if data:
@@ -123,13 +123,13 @@ def connect_request(host: str, port: int, command: int = 1) -> bytes:
 
 async def socks5_connect(streams: Streams, host: str, port: int) -> int:
     """Go through a SOCKS5 handshake without password; return the reply's code."""
-    assert await say(streams, b"\x05\x01\x00", 2) == b"\x05\x00"
-    reply = await say(streams, connect_request(host, port), 4)
+    assert await exchange(streams, b"\x05\x01\x00", 2) == b"\x05\x00"
+    reply = await exchange(streams, connect_request(host, port), 4)
     await streams[0].readexactly(6 if reply[3] == 1 else 18)
     return reply[1]
 
 
-async def becomes(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+async def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
     """Ask again until it is true; False if it never is."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):

@@ -11,23 +11,23 @@ import struct
 
 import pytest
 
+from holloway.proxy.networks import HostNetwork
 from holloway.proxy.settings import ForwardPort, HttpPort, Login, Socks5Port
-from holloway.proxy.side import HostSide
-from proxy.proxied import (
-    HERE,
+from proxy.proxy_harness import (
+    LOOPBACK,
     EchoDatagrams,
     Inbox,
-    all_of,
-    becomes,
-    proxied,
-    say,
+    exchange,
+    read_all,
+    run_proxy,
     serving,
     socks5_connect,
+    wait_until,
 )
 
-OPEN = Socks5Port(HERE)
+OPEN = Socks5Port(LOOPBACK)
 LOGIN = Login("me", "pw")
-CLOSED = Socks5Port(HERE, LOGIN)
+CLOSED = Socks5Port(LOOPBACK, LOGIN)
 
 
 def sockets() -> set[str]:
@@ -41,56 +41,56 @@ def sockets() -> set[str]:
 
 def test_fifty_clients_at_once_are_all_served() -> None:
     async def run() -> None:
-        async with serving() as port, proxied(OPEN) as there:
+        async with serving() as port, run_proxy(OPEN) as harness:
 
-            async def visit(number: int) -> None:
-                streams = await there.open()
+            async def run_client(number: int) -> None:
+                streams = await harness.open()
                 assert await socks5_connect(streams, "127.0.0.1", port) == 0
                 data = bytes((number,)) * 100_000
-                assert await say(streams, data, len(data)) == data
+                assert await exchange(streams, data, len(data)) == data
                 streams[1].close()
 
-            await asyncio.gather(*(visit(number) for number in range(50)))
-            assert await there.ends(50) == {("socks5", "done"): 50}
+            await asyncio.gather(*(run_client(number) for number in range(50)))
+            assert await harness.wait_ended(50) == {("socks5", "done"): 50}
 
     asyncio.run(run())
 
 
 def test_a_client_that_says_nothing_has_to_go() -> None:
     async def run() -> None:
-        async with proxied(OPEN) as there:
-            there.proxy.house.patience = 0.05
-            assert await all_of(await there.open()) == b""
-            assert await there.ends(1) == {("socks5", "gone"): 1}
+        async with run_proxy(OPEN) as harness:
+            harness.proxy.limits.request_timeout = 0.05
+            assert await read_all(await harness.open()) == b""
+            assert await harness.wait_ended(1) == {("socks5", "gone"): 1}
 
     asyncio.run(run())
 
 
 def test_a_client_that_sends_a_long_request_in_crumbs_has_to_go() -> None:
     async def run() -> None:
-        async with proxied(HttpPort(HERE)) as there:
-            reader, writer = await there.open()
+        async with run_proxy(HttpPort(LOOPBACK)) as harness:
+            reader, writer = await harness.open()
             with contextlib.suppress(ConnectionError):
                 for _ in range(100_000):
                     writer.write(b"a")
                     await writer.drain()
-                    if there.proxy.journal.ended:
+                    if harness.proxy.connection_log.ended:
                         break
                     await asyncio.sleep(0)
-            assert await there.ends(1) == {("http", "misunderstood"): 1}
-            assert reader.at_eof() or writer.is_closing() or await becomes(reader.at_eof)
+            assert await harness.wait_ended(1) == {("http", "misunderstood"): 1}
+            assert reader.at_eof() or writer.is_closing() or await wait_until(reader.at_eof)
 
     asyncio.run(run())
 
 
-def test_a_client_that_is_admitted_may_take_its_time() -> None:
+def test_a_client_that_is_accepted_may_take_its_time() -> None:
     async def run() -> None:
-        async with serving() as port, proxied(OPEN) as there:
-            there.proxy.house.patience = 1.0
-            streams = await there.open()
+        async with serving() as port, run_proxy(OPEN) as harness:
+            harness.proxy.limits.request_timeout = 1.0
+            streams = await harness.open()
             assert await socks5_connect(streams, "127.0.0.1", port) == 0
-            assert await all_of(await there.open()) == b""  # who came later and says nothing
-            assert await say(streams, b"late", 4) == b"late"
+            assert await read_all(await harness.open()) == b""  # who came later and says nothing
+            assert await exchange(streams, b"late", 4) == b"late"
             streams[1].close()
 
     asyncio.run(run())
@@ -98,14 +98,14 @@ def test_a_client_that_is_admitted_may_take_its_time() -> None:
 
 def test_where_too_many_say_nothing_the_oldest_makes_room() -> None:
     async def run() -> None:
-        async with serving() as port, proxied(OPEN) as there:
+        async with serving() as port, run_proxy(OPEN) as harness:
             limit = 256
-            silent = [await there.open() for _ in range(limit)]
-            assert await becomes(lambda: len(there.proxy.journal.open) == limit)
-            streams = await there.open()
+            silent = [await harness.open() for _ in range(limit)]
+            assert await wait_until(lambda: len(harness.proxy.connection_log.open) == limit)
+            streams = await harness.open()
             assert await socks5_connect(streams, "127.0.0.1", port) == 0
-            assert await all_of(silent[0]) == b""
-            assert await there.ends(1) == {("socks5", "dropped"): 1}
+            assert await read_all(silent[0]) == b""
+            assert await harness.wait_ended(1) == {("socks5", "dropped"): 1}
             for _, writer in [*silent, streams]:
                 writer.close()
 
@@ -114,11 +114,11 @@ def test_where_too_many_say_nothing_the_oldest_makes_room() -> None:
 
 def test_a_client_too_many_waits_until_another_leaves() -> None:
     async def run() -> None:
-        async with serving() as port, proxied(OPEN, most=2) as there:
-            inside = [await there.open() for _ in range(2)]
+        async with serving() as port, run_proxy(OPEN, max_connections=2) as harness:
+            inside = [await harness.open() for _ in range(2)]
             for streams in inside:
                 assert await socks5_connect(streams, "127.0.0.1", port) == 0
-            waiting = await there.open()
+            waiting = await harness.open()
             waiting[1].write(b"\x05\x01\x00")
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(waiting[0].read(1), 0.05)
@@ -138,12 +138,12 @@ def test_a_broken_target_is_a_broken_connection_to_the_client() -> None:
         writer.close()
 
     async def run() -> None:
-        async with serving(breaks) as port, proxied(OPEN) as there:
-            streams = await there.open()
+        async with serving(breaks) as port, run_proxy(OPEN) as harness:
+            streams = await harness.open()
             assert await socks5_connect(streams, "127.0.0.1", port) == 0
             with pytest.raises(ConnectionResetError):
-                await all_of(streams, b"x")
-            assert await there.ends(1) == {("socks5", "failed"): 1}
+                await read_all(streams, b"x")
+            assert await harness.wait_ended(1) == {("socks5", "failed"): 1}
 
     asyncio.run(run())
 
@@ -152,17 +152,17 @@ def test_closing_resets_what_is_open_and_leaves_no_descriptor() -> None:
     async def run() -> None:
         before = sockets()
         async with serving() as port:
-            async with proxied(OPEN, ForwardPort(HERE, ("127.0.0.1", port))) as there:
-                open_ = [await there.open() for _ in range(3)]
+            async with run_proxy(OPEN, ForwardPort(LOOPBACK, ("127.0.0.1", port))) as harness:
+                open_ = [await harness.open() for _ in range(3)]
                 assert await socks5_connect(open_[0], "127.0.0.1", port) == 0
-                await say(open_[1], b"\x05\x01\x00", 2)
+                await exchange(open_[1], b"\x05\x01\x00", 2)
             for reader, writer in open_:
                 with contextlib.suppress(ConnectionResetError):
                     assert await reader.read() == b""
                 writer.close()
                 with contextlib.suppress(ConnectionResetError):
                     await writer.wait_closed()
-        assert await becomes(lambda: sockets() == before)
+        assert await wait_until(lambda: sockets() == before)
 
     asyncio.run(run())
 
@@ -171,21 +171,21 @@ def test_closing_resets_what_is_open_and_leaves_no_descriptor() -> None:
 def test_a_forward_leads_to_its_target(is_reverse: bool) -> None:
     async def run() -> None:
         async with serving() as port:
-            forward = ForwardPort(HERE, ("localhost", port), is_reverse=is_reverse)
-            async with proxied(forward) as there:
-                streams = await there.open()
-                assert await say(streams, b"hello", 5) == b"hello"
+            forward = ForwardPort(LOOPBACK, ("localhost", port), is_reverse=is_reverse)
+            async with run_proxy(forward) as harness:
+                streams = await harness.open()
+                assert await exchange(streams, b"hello", 5) == b"hello"
                 streams[1].close()
-                await there.ends(1)
+                await harness.wait_ended(1)
 
     asyncio.run(run())
 
 
-def test_a_forward_to_nobody_closes_and_says_so_in_the_journal() -> None:
+def test_a_forward_to_nobody_closes_and_is_logged() -> None:
     async def run() -> None:
-        async with proxied(ForwardPort(HERE, ("127.0.0.1", 1))) as there:
-            assert await all_of(await there.open()) == b""
-            assert await there.ends(1) == {("forward", "unreachable"): 1}
+        async with run_proxy(ForwardPort(LOOPBACK, ("127.0.0.1", 1))) as harness:
+            assert await read_all(await harness.open()) == b""
+            assert await harness.wait_ended(1) == {("forward", "unreachable"): 1}
 
     asyncio.run(run())
 
@@ -194,7 +194,7 @@ def test_a_port_that_is_taken_is_named() -> None:
     async def run() -> None:
         async with serving() as port:
             with pytest.raises(OSError, match=f"127.0.0.1:{port}"):
-                async with proxied(Socks5Port(("127.0.0.1", port))):
+                async with run_proxy(Socks5Port(("127.0.0.1", port))):
                     pass
 
     asyncio.run(run())
@@ -202,7 +202,7 @@ def test_a_port_that_is_taken_is_named() -> None:
 
 def test_no_host_is_all_addresses_of_both_families() -> None:
     async def run() -> None:
-        listeners = await HostSide().listen("", 0)
+        listeners = await HostNetwork().listen("", 0)
         assert {listener.address[0] for listener in listeners} == {"0.0.0.0", "::"}
         assert len({listener.address[1] for listener in listeners}) == 1
         for listener in listeners:
@@ -214,13 +214,15 @@ def test_no_host_is_all_addresses_of_both_families() -> None:
 def test_a_udp_forward_keeps_its_clients_apart_until_they_are_silent() -> None:
     async def run() -> None:
         loop = asyncio.get_running_loop()
-        far, server = await loop.create_datagram_endpoint(EchoDatagrams, local_addr=HERE)
+        echo_transport, server = await loop.create_datagram_endpoint(
+            EchoDatagrams, local_addr=LOOPBACK
+        )
         with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as trial:
-            trial.bind(HERE)
+            trial.bind(LOOPBACK)
             port = trial.getsockname()[1]
-        target = far.get_extra_info("sockname")
+        target = echo_transport.get_extra_info("sockname")
         forward = ForwardPort(("127.0.0.1", port), target, is_udp=True, idle=1.0)
-        async with proxied(forward):
+        async with run_proxy(forward):
             clients = [
                 await loop.create_datagram_endpoint(Inbox, remote_addr=("127.0.0.1", port))
                 for _ in range(3)
@@ -234,13 +236,13 @@ def test_a_udp_forward_keeps_its_clients_apart_until_they_are_silent() -> None:
                     answer = await asyncio.wait_for(inbox.received.get(), 10)
                     assert answer == b"echo %d" % number
             assert len(set(server.clients)) == 3
-            assert await becomes(lambda: sockets() == before)
+            assert await wait_until(lambda: sockets() == before)
             clients[0][0].sendto(b"again")
             await asyncio.wait_for(clients[0][1].received.get(), 10)
             assert len(set(server.clients)) == 4
             for transport, _ in clients:
                 transport.close()
-        far.close()
+        echo_transport.close()
 
     asyncio.run(run())
 
@@ -248,10 +250,10 @@ def test_a_udp_forward_keeps_its_clients_apart_until_they_are_silent() -> None:
 def test_a_udp_forward_without_a_host_serves_both_families() -> None:
     async def run() -> None:
         loop = asyncio.get_running_loop()
-        far, _ = await loop.create_datagram_endpoint(EchoDatagrams, local_addr=HERE)
-        target = far.get_extra_info("sockname")
-        async with proxied() as there:
-            [line] = await there.proxy.open([ForwardPort(("", 0), target, is_udp=True)])
+        echo_transport, _ = await loop.create_datagram_endpoint(EchoDatagrams, local_addr=LOOPBACK)
+        target = echo_transport.get_extra_info("sockname")
+        async with run_proxy() as harness:
+            [line] = await harness.proxy.open([ForwardPort(("", 0), target, is_udp=True)])
             port = int(line.partition(" leads")[0].rpartition(":")[2])
             for host in ("127.0.0.1", "::1"):
                 transport, inbox = await loop.create_datagram_endpoint(
@@ -260,7 +262,7 @@ def test_a_udp_forward_without_a_host_serves_both_families() -> None:
                 transport.sendto(b"hello")
                 assert await asyncio.wait_for(inbox.received.get(), 10) == b"echo hello"
                 transport.close()
-        far.close()
+        echo_transport.close()
 
     asyncio.run(run())
 
@@ -285,17 +287,19 @@ PIECES = [
 
 def test_nonsense_of_all_kinds_is_understood_as_such_and_breaks_nothing() -> None:
     async def run() -> None:
-        chance = random.Random(5)
+        rng = random.Random(5)
         failures: list[dict[str, object]] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, about: failures.append(about))
         before = sockets()
-        async with proxied(OPEN, CLOSED, HttpPort(HERE), HttpPort(HERE, LOGIN)) as there:
+        async with run_proxy(
+            OPEN, CLOSED, HttpPort(LOOPBACK), HttpPort(LOOPBACK, LOGIN)
+        ) as harness:
 
-            async def visit(number: int) -> None:
-                reader, writer = await there.open(door=number % 4)
-                for _ in range(chance.randrange(6)):
-                    piece = chance.choice([*PIECES, chance.randbytes(chance.randrange(1, 40))])
-                    writer.write(piece[: chance.randrange(1, 80)])
+            async def run_client(number: int) -> None:
+                reader, writer = await harness.open(acceptor=number % 4)
+                for _ in range(rng.randrange(6)):
+                    piece = rng.choice([*PIECES, rng.randbytes(rng.randrange(1, 40))])
+                    writer.write(piece[: rng.randrange(1, 80)])
                     await asyncio.sleep(0)
                 with contextlib.suppress(OSError):
                     writer.write_eof()
@@ -304,11 +308,11 @@ def test_nonsense_of_all_kinds_is_understood_as_such_and_breaks_nothing() -> Non
                 writer.close()
 
             for _ in range(10):
-                await asyncio.gather(*(visit(number) for number in range(40)))
-            await there.ends(400)
-            outcomes = {outcome for _, outcome in there.proxy.journal.ended}
+                await asyncio.gather(*(run_client(number) for number in range(40)))
+            await harness.wait_ended(400)
+            outcomes = {outcome for _, outcome in harness.proxy.connection_log.ended}
             assert {"misunderstood", "refused", "unreachable"} <= outcomes
         assert failures == []
-        assert await becomes(lambda: sockets() == before)
+        assert await wait_until(lambda: sockets() == before)
 
     asyncio.run(run())

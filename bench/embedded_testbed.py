@@ -1,8 +1,8 @@
 """Where peers without root are measured: two hosts, and servers behind the far one's tunnel.
 
 The far host has a device on a TUN, nginx (`/big`, `/ok`) and a sink that counts what is
-uploaded. The near one has nothing; a contestant of `embedded_contestants` runs there. `road` makes
-the way between them long or lossy.
+uploaded. The near one has nothing; an implementation of `embedded_implementations` runs there.
+`lossy_link` makes the link between them long or lossy.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from holloway.lab import Host, join
 from hosts import PEERS, WG, eventually, key_pair, start_device
-from net.nobody import open_the_way
+from net.unprivileged import grant_access
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FAR, NEAR = "10.98.0.2", "10.98.0.1"
 ENDPOINT = "10.99.0.2:51820"
-ROAD = "10.99.0.2:40000"
+LINK_ENDPOINT = "10.99.0.2:40000"
 SINK = 9000
 DESCRIPTORS = 1 << 16
 
@@ -45,30 +45,30 @@ http {
 """
 
 
-class Place:
-    """Both hosts, up; keys that every contestant shares, one after the other."""
+class Testbed:
+    """Both hosts, up; keys that every implementation shares, one after the other."""
 
     def __init__(self, stack: ExitStack, device: str) -> None:
         # For every process here: with both ends of a pair, ten thousand connections are twice that.
         with contextlib.suppress(ValueError, PermissionError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
-        stack.callback(self._mourn)  # when the hosts have ended
+        stack.callback(self._reap)  # when the hosts have ended
         self.near, self.far = (stack.enter_context(Host(name)) for name in ("near", "far"))
         join(self.near, self.far)
         for number, host in enumerate((self.near, self.far), 1):
             host.run("ip", "address", "add", f"10.99.0.{number}/24", "dev", "eth0")
-        open_the_way(self.near)
+        grant_access(self.near)
         self.keys = [key_pair(host) for host in (self.near, self.far)]
         start_device(self.far, device, "wg0")
         self.far.write("/run/key", self.keys[1].private)
         self.wg("private-key", "/run/key", "listen-port", "51820")
-        self.meet_anew()
+        self.reset_peer()
         self.far.run("ip", "address", "add", f"{FAR}/24", "dev", "wg0")
         self.far.run("ip", "link", "set", "wg0", "mtu", "1420", "up")
         self._serve()
 
     def config(self, endpoint: str = ENDPOINT) -> str:
-        """What a contestant is configured with."""
+        """What an implementation is configured with."""
         return (
             f"[Interface]\nPrivateKey = {self.keys[0].private}\nAddress = {NEAR}/24\n"
             f"MTU = 1420\n\n[Peer]\nPublicKey = {self.keys[1].public}\n"
@@ -79,8 +79,8 @@ class Place:
         """Set something of the far device."""
         self.far.run(WG["original"], "set", "wg0", *words)
 
-    def meet_anew(self) -> None:
-        """Have the far device forget the contestant before, who had the same key.
+    def reset_peer(self) -> None:
+        """Have the far device forget the implementation before, who had the same key.
 
         If its clock ran ahead, this one would be answered only when that time has come.
         """
@@ -89,15 +89,17 @@ class Place:
         self.wg(*peer, "allowed-ips", f"{NEAR}/32")
 
     @contextlib.contextmanager
-    def road(self, delay: float, lost: int) -> Iterator[str]:
-        """Lay a road: so many milliseconds each way, and so many of a thousand lost."""
-        program = self.far.popen(str(PEERS / "road"), ROAD, ENDPOINT, str(delay), str(lost))
+    def lossy_link(self, delay: float, loss: int) -> Iterator[str]:
+        """Start a lossy link: so many milliseconds each way, and so many of a thousand lost."""
+        program = self.far.popen(
+            str(PEERS / "netem"), LINK_ENDPOINT, ENDPOINT, str(delay), str(loss)
+        )
         assert program.stdout is not None
         assert program.stdout.readline() == "ready\n", program.communicate()
         try:
-            yield ROAD
+            yield LINK_ENDPOINT
         finally:
-            self.far.run("pkill", "-x", "road", check=False)
+            self.far.run("pkill", "-x", "netem", check=False)
             program.communicate()
 
     def uploaded(self) -> tuple[float, float]:
@@ -111,7 +113,7 @@ class Place:
         script = (
             "mkdir -p /run/www && truncate -s 1T /run/www/big && chmod 755 /run/www"
             " && echo 4096 >/proc/sys/net/core/somaxconn"
-            # Else a contestant meets the last moments of the one before, whose address it has.
+            # Else an implementation meets the last moments of the one before, whose address it has.
             " && echo 0 >/proc/sys/net/ipv4/tcp_max_tw_buckets"
         )
         self.far.run("sh", "-c", script)
@@ -122,5 +124,5 @@ class Place:
         assert self.sink.stdout is not None
         assert self.sink.stdout.readline() == "ready\n", self.sink.communicate()
 
-    def _mourn(self) -> None:
+    def _reap(self) -> None:
         self.sink.communicate()

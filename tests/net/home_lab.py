@@ -18,31 +18,31 @@ import asyncssh
 from holloway.lab import Host, join
 from hosts import WG, KeyPair, key_pair, start_device
 from net.certificate import certificate
-from net.nobody import NOBODY, as_nobody, open_the_way
+from net.unprivileged import SETPRIV, grant_access, unprivileged
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
 
 DIRECTORY = "/run/user"
-SERVICES = Path(__file__).with_name("home_services.py")
+SERVICES = Path(__file__).with_name("home_servers.py")
 INNER = ("10.10.10.1/24", "10.10.10.5/24", "fd10::1/64", "fd10::5/64")
 NAMES = ("nas.home", "db.home", "www.home")
 
 
-class Home:
+class HomeLab:
     """Both hosts, up."""
 
     def __init__(self, implementation: str, stack: ExitStack) -> None:
-        stack.callback(self._mourn)  # when the hosts have ended
-        self.laptop, self.home = (stack.enter_context(Host(name)) for name in ("laptop", "home"))
-        join(self.laptop, self.home)
-        for number, host in enumerate((self.laptop, self.home), 1):
+        stack.callback(self._reap)  # when the hosts have ended
+        self.laptop, self.server = (stack.enter_context(Host(name)) for name in ("laptop", "home"))
+        join(self.laptop, self.server)
+        for number, host in enumerate((self.laptop, self.server), 1):
             host.run("ip", "address", "add", f"10.99.0.{number}/24", "dev", "eth0")
-            open_the_way(host)
-        start_device(self.home, implementation, "wg0")
-        keys = [key_pair(self.home), key_pair(self.home)]
-        self._configure_home(keys)
+            grant_access(host)
+        start_device(self.server, implementation, "wg0")
+        keys = [key_pair(self.server), key_pair(self.server)]
+        self._configure_server(keys)
         self.config = (
             f"[Interface]\nPrivateKey = {keys[0].private}\n"
             f"Address = 10.10.10.2/24, fd10::2/64\nDNS = 10.10.10.1, home\n\n"
@@ -56,34 +56,34 @@ class Home:
         """Run a Python script in the laptop, as a user without rights, among the files."""
         self.laptop.write(f"{DIRECTORY}/script.py", script, 0o644)
         command = f"cd {DIRECTORY} && exec {sys.executable} -W error script.py"
-        return self.laptop.run(*as_nobody("sh", "-c", command), check=False, timeout=timeout)
+        return self.laptop.run(*unprivileged("sh", "-c", command), check=False, timeout=timeout)
 
     def sh(self, command: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run a shell command in the laptop likewise, with our commands on the path."""
         line = f"cd {DIRECTORY} && PATH={Path(sys.executable).parent}:$PATH && {command}"
-        return self.laptop.run(*as_nobody("sh", "-c", line), check=False, timeout=timeout)
+        return self.laptop.run(*unprivileged("sh", "-c", line), check=False, timeout=timeout)
 
-    def _configure_home(self, keys: list[KeyPair]) -> None:
-        home = self.home
-        home.write("/run/key", keys[1].private)
-        home.run(WG["original"], "set", "wg0", "private-key", "/run/key", "listen-port", "51820",
-                 "peer", keys[0].public, "allowed-ips", "10.10.10.2/32,fd10::2/128")  # fmt: skip
+    def _configure_server(self, keys: list[KeyPair]) -> None:
+        server = self.server
+        server.write("/run/key", keys[1].private)
+        server.run(WG["original"], "set", "wg0", "private-key", "/run/key", "listen-port", "51820",
+                   "peer", keys[0].public, "allowed-ips", "10.10.10.2/32,fd10::2/128")  # fmt: skip
         for address in INNER:
             options = ["nodad"] if ":" in address else []
-            home.run("ip", "address", "add", address, "dev", "wg0", *options)
-        home.run("ip", "link", "set", "wg0", "mtu", "1420", "up")
+            server.run("ip", "address", "add", address, "dev", "wg0", *options)
+        server.run("ip", "link", "set", "wg0", "mtu", "1420", "up")
 
     def _write_files(self) -> None:
         """The configuration, the home's certificate and ssh keys."""
         self.laptop.run("mkdir", "-m", "755", DIRECTORY)
-        self.home.run("mkdir", "-m", "755", DIRECTORY)
+        self.server.run("mkdir", "-m", "755", DIRECTORY)
         with TemporaryDirectory() as directory:
             pem = certificate(Path(directory), *NAMES).read_text()
-        self.home.write(f"{DIRECTORY}/certificate.pem", pem, 0o644)
+        self.server.write(f"{DIRECTORY}/certificate.pem", pem, 0o644)
         public = pem[pem.index("-----BEGIN CERTIFICATE") :]
         host_key, own_key = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
         for name, text in (("host_key", _private(host_key)), ("authorized_keys", _public(own_key))):
-            self.home.write(f"{DIRECTORY}/{name}", text, 0o644)
+            self.server.write(f"{DIRECTORY}/{name}", text, 0o644)
         for name, text in {
             "laptop.conf": self.config,
             "home-ca.pem": public,
@@ -94,20 +94,21 @@ class Home:
         self.laptop.run("chown", "-R", "65534:65534", DIRECTORY)
 
     def _serve(self) -> None:
-        self.services = self.home.popen(sys.executable, str(SERVICES), DIRECTORY)
+        self.services = self.server.popen(sys.executable, str(SERVICES), DIRECTORY)
         assert self.services.stdout is not None
         assert self.services.stdout.readline() == "ready\n", self.services.communicate()
-        self.home.run("dnsmasq", "--no-resolv", "--no-hosts", "--listen-address=10.10.10.1",
-                      "--bind-interfaces", "--user=root", "--pid-file=", "--local=/home/",
-                      *(f"--host-record={name},10.10.10.5,fd10::5" for name in NAMES))  # fmt: skip
+        records = [f"--host-record={name},10.10.10.5,fd10::5" for name in NAMES]
+        self.server.run("dnsmasq", "--no-resolv", "--no-hosts", "--listen-address=10.10.10.1",
+                        "--bind-interfaces", "--user=root", "--pid-file=", "--local=/home/",
+                        *records)  # fmt: skip
 
-    def _mourn(self) -> None:
+    def _reap(self) -> None:
         self.services.communicate()
 
     def serve_postgresql(self) -> None:
         """Start a database; it takes a second or two."""
         programs = max(Path("/usr/lib/postgresql").iterdir()) / "bin"
-        self.home.run("install", "-d", "-o", "65534", "/run/data")
+        self.server.run("install", "-d", "-o", "65534", "/run/data")
         script = (
             f"cd /run/data && {programs}/initdb -D db -U laptop --auth=trust --encoding=UTF8"
             " --no-sync >/dev/null"
@@ -115,14 +116,14 @@ class Home:
             f" && {programs}/pg_ctl -D db -w -l log start -o"
             " \"-F -k '' -c listen_addresses=10.10.10.5 -c shared_buffers=1MB\""
         )
-        self.home.run(*NOBODY, "env", "HOME=/run/data", "LC_ALL=C", "sh", "-c", script)
+        self.server.run(*SETPRIV, "env", "HOME=/run/data", "LC_ALL=C", "sh", "-c", script)
 
 
 @contextmanager
-def home(implementation: str = "holloway") -> Iterator[Home]:
+def home_lab(implementation: str = "holloway") -> Iterator[HomeLab]:
     """Build it and take it away."""
     with ExitStack() as stack:
-        yield Home(implementation, stack)
+        yield HomeLab(implementation, stack)
 
 
 def _private(key: asyncssh.SSHKey) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from holloway import Network
 from net.pair import FIRST, SECOND, network, new_key, peer
-from proxy.proxied import becomes, echo
+from proxy.proxy_harness import echo, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ SSH_PORT = 2222
 
 
 @dataclass
-class Far:
+class RemotePeer:
     """A network with servers, and the configuration of who may come in."""
 
     network: Network
@@ -44,15 +44,15 @@ class Far:
         return process.returncode, output, errors.decode()
 
     @contextlib.asynccontextmanager
-    async def proxy(self, *options: str, lines: int) -> AsyncIterator[Running]:
+    async def proxy(self, *options: str, lines: int) -> AsyncIterator[RunningProxy]:
         """Run `holloway proxy` with the configuration until it has said so many lines."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "holloway", "proxy", str(self.config), *options,
             stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        running = Running(process)
+        running = RunningProxy(process)
         try:
-            assert await becomes(lambda: len(running.said) >= lines, 20), running.said
+            assert await wait_until(lambda: len(running.lines) >= lines, 20), running.lines
             yield running
         finally:
             if process.returncode is None:
@@ -61,23 +61,23 @@ class Far:
             await running.reading
 
 
-class Running:
+class RunningProxy:
     """A proxy that runs, and what it has said."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
-        self.said: list[str] = []
+        self.lines: list[str] = []
         self.reading = asyncio.create_task(self._read())
 
     def port(self, start: str) -> int:
         """The port of the first line that starts so, after the time of day."""
-        [line, *_] = [line for line in self.said if line[9:].startswith(start)]
+        [line, *_] = [line for line in self.lines if line[9:].startswith(start)]
         return int(line[9 + len(start) :].partition(" ")[0].partition("/")[0].rpartition(":")[2])
 
     async def _read(self) -> None:
         assert self.process.stderr is not None
         async for line in self.process.stderr:
-            self.said.append(line.decode().rstrip())
+            self.lines.append(line.decode().rstrip())
 
 
 async def web(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -94,17 +94,17 @@ async def web(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Non
         await writer.drain()
 
 
-def config(key: Key, far: Key, port: int) -> str:
+def config(key: Key, remote_key: Key, port: int) -> str:
     return (
         f"[Interface]\nPrivateKey = {key.base64}\nAddress = {SECOND[0]}/24, {SECOND[1]}/64\n"
         f"PostUp = iptables -A FORWARD -i %i\n\n"
-        f"[Peer]\nPublicKey = {far.public().base64}\nEndpoint = 127.0.0.1:{port}\n"
+        f"[Peer]\nPublicKey = {remote_key.public().base64}\nEndpoint = 127.0.0.1:{port}\n"
         f"AllowedIPs = {FIRST[0]}/32, {FIRST[1]}/128\n"
     )
 
 
 @contextlib.asynccontextmanager
-async def far(directory: Path, services: str = "") -> AsyncIterator[Far]:
+async def remote_peer(directory: Path, services: str = "") -> AsyncIterator[RemotePeer]:
     """Set it up; `services` are sections of wireproxy for the configuration."""
     keys = new_key(), new_key()
     async with network(1, keys[0], peer(keys[1], *SECOND), stack=None) as first:
@@ -113,7 +113,7 @@ async def far(directory: Path, services: str = "") -> AsyncIterator[Far]:
         path = directory / "laptop.conf"
         path.touch(0o600)
         path.write_text(config(keys[1], keys[0], first.device.listen_port) + services)
-        yield Far(first, path)
+        yield RemotePeer(first, path)
 
 
 def descriptors(pid: int) -> int:

@@ -18,8 +18,8 @@ from hosts import REPOSITORY
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
-          "--bounding-set", "-all", "--inh-caps", "-all"]  # fmt: skip
+SETPRIV = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
+           "--bounding-set", "-all", "--inh-caps", "-all"]  # fmt: skip
 
 OPEN = """
 set -e
@@ -33,7 +33,7 @@ mknod -m 666 /dev/net/tun c 10 200
 """
 
 
-def open_the_way(host: Host) -> None:
+def grant_access(host: Host) -> None:
     """Let everybody in this host reach the interpreter, the tests and the TUN device."""
     closed = {
         parent
@@ -47,17 +47,17 @@ def open_the_way(host: Host) -> None:
 
 
 @contextmanager
-def nobodys_host() -> Iterator[Host]:
+def unprivileged_host() -> Iterator[Host]:
     """A host in which everybody reaches what they need."""
     with Host("nobody") as host:
-        open_the_way(host)
+        grant_access(host)
         yield host
 
 
-def pass_without_rights(host: Host, tests: Path) -> None:
+def run_tests_unprivileged(host: Host, tests: Path) -> None:
     """Have all tests of a file pass when this user runs them, and none be skipped."""
     done = host.run(
-        *as_nobody(
+        *unprivileged(
             sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
             "--rootdir", str(REPOSITORY), "-c", str(REPOSITORY / "pyproject.toml"), str(tests),
         ),
@@ -68,6 +68,6 @@ def pass_without_rights(host: Host, tests: Path) -> None:
     assert "skipped" not in done.stdout
 
 
-def as_nobody(*command: str) -> list[str]:
+def unprivileged(*command: str) -> list[str]:
     """Wrap a command so that it runs without rights."""
-    return [*NOBODY, "env", "HOME=/nonexistent", *command]
+    return [*SETPRIV, "env", "HOME=/nonexistent", *command]
