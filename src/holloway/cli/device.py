@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from holloway._native import Tun
-    from holloway.log import DeviceLog
+    from holloway.device.log import DeviceLog
 
 USAGE = "Usage: holloway-device [-f|--foreground] INTERFACE-NAME"
 HELP = f"""{USAGE}
@@ -79,7 +79,8 @@ def start(name: str, *, foreground: bool) -> int:
 
 
 def _prepare(name: str) -> tuple[Tun, socket.socket]:
-    from holloway import _native, daemon, uapi_server
+    from holloway import _native
+    from holloway.device import daemon, uapi_server
 
     tun_fd = os.environ.get("WG_TUN_FD")
     tun = daemon.open_tun(name) if not tun_fd else _native.Tun.from_fd(int(tun_fd))
@@ -137,7 +138,7 @@ def _say_ready(tell: int) -> None:
 
 
 def _serve(tun: Tun, listener: socket.socket, ready: Callable[[], None]) -> int:
-    from holloway import daemon
+    from holloway.device import daemon
 
     device_log = _make_log(tun.name)
     try:
@@ -149,7 +150,7 @@ def _serve(tun: Tun, listener: socket.socket, ready: Callable[[], None]) -> int:
 
 
 def _make_log(name: str) -> DeviceLog:
-    from holloway.log import LEVELS, DeviceLog
+    from holloway.device.log import LEVELS, DeviceLog
 
     level = os.environ.get("LOG_LEVEL", "error")
     level = "verbose" if level == "debug" else level

@@ -12,7 +12,7 @@ import sys
 from typing import Final
 
 from holloway.control import kernel, uapi
-from holloway.log import LEVELS
+from holloway.device.log import LEVELS
 
 USAGE: Final = "Usage: holloway log INTERFACE [verbose | error | silent] [--follow]"
 HELP: Final = f"""{USAGE}

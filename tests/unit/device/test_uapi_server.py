@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from holloway.log import DeviceLog
+from holloway.device.log import DeviceLog
+from holloway.device.uapi_server import LONGEST_BACKLOG, UapiConnection
 from holloway.text.codec import Update
-from holloway.uapi_server import LONGEST_BACKLOG, UapiConnection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

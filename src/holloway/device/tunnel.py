@@ -15,10 +15,11 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from holloway import _native, routes
+from holloway import _native
 from holloway.control.netlink import drain
 from holloway.core.constants import SECOND, Nanoseconds
 from holloway.core.device import Device
+from holloway.device import routes
 from holloway.text.codec import refusal
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from holloway.log import BURST, INTERVAL, KEPT, LEVELS, DeviceLog, RateLimit
+from holloway.device.log import BURST, INTERVAL, KEPT, LEVELS, DeviceLog, RateLimit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ def record(message: str, level: int = logging.DEBUG) -> logging.LogRecord:
 
 def test_followers_get_what_the_level_lets_pass(device_log: DeviceLog) -> None:
     lines: list[str] = []
-    log = logging.getLogger("holloway.tunnel")
+    log = logging.getLogger("holloway.device.tunnel")
     device_log.follow(lines.append)
     for level in ("error", "silent", "verbose"):
         device_log.level = level
@@ -46,7 +46,7 @@ def test_followers_get_what_the_level_lets_pass(device_log: DeviceLog) -> None:
 
 
 def test_a_follower_is_told_of_the_past_first(device_log: DeviceLog) -> None:
-    log = logging.getLogger("holloway.tunnel")
+    log = logging.getLogger("holloway.device.tunnel")
     for number in range(KEPT + 3):
         log.error("%d", number)
     lines: list[str] = []

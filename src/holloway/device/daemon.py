@@ -18,15 +18,16 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from holloway import _native, link
-from holloway.link import AnswerSockets, LinkWatch
-from holloway.tunnel import Tunnel
-from holloway.uapi_server import SocketWatch, UapiConnection
+from holloway import _native
+from holloway.device import link
+from holloway.device.link import AnswerSockets, LinkWatch
+from holloway.device.tunnel import Tunnel
+from holloway.device.uapi_server import SocketWatch, UapiConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from holloway.log import DeviceLog
+    from holloway.device.log import DeviceLog
 
 log = logging.getLogger(__name__)
 

@@ -17,12 +17,12 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+from holloway.device.log import LEVELS
 from holloway.errors import ConfigError
-from holloway.log import LEVELS
 from holloway.text.codec import UapiError, Update, read_request
 
 if TYPE_CHECKING:
-    from holloway.log import DeviceLog
+    from holloway.device.log import DeviceLog
 
 log = logging.getLogger(__name__)
 
