@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _run(name: str, level: str = "", *, follow: bool) -> int:
-    device = uapi.Socket(name)
+    device = uapi.UapiDevice(name)
     if level:
         device.log_level(level)
     if not follow:

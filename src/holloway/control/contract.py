@@ -18,7 +18,7 @@ class Control(Protocol):
         """Check all of `update`, then apply it; nothing is applied by halves."""
 
 
-class Found(Control, Protocol):
+class BulkControl(Control, Protocol):
     """The same in the codec's values too, for thousands of peers that nobody looks at singly."""
 
     def state(self) -> State:
@@ -27,5 +27,5 @@ class Found(Control, Protocol):
     def dump(self) -> bytes:
         """Like `get`, printed as `wg show INTERFACE dump` does."""
 
-    def order(self, update: Update) -> None:
+    def apply(self, update: Update) -> None:
         """Like `set`."""

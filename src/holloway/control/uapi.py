@@ -51,7 +51,7 @@ def answers(name: str) -> bool:
     return True
 
 
-class Socket:
+class UapiDevice:
     """One device behind its UAPI socket; each call is a connection of its own."""
 
     def __init__(self, name: str) -> None:
@@ -67,21 +67,21 @@ class Socket:
         """Change the device; raises `OSError`."""
         from holloway.text.views import update_of
 
-        self.order(update_of(update))
+        self.apply(update_of(update))
 
     def state(self) -> State:
         """Ask the device; raises `OSError`."""
         from holloway.text.codec import read_answer
 
-        return self._asked(read_answer)
+        return self._get_answer(read_answer)
 
     def dump(self) -> bytes:
         """Ask the device, and print it as `wg show` does its dump; raises `OSError`."""
         from holloway.text.codec import dump_answer
 
-        return self._asked(dump_answer)
+        return self._get_answer(dump_answer)
 
-    def _asked(self, read: Callable[[bytes], Read]) -> Read:
+    def _get_answer(self, read: Callable[[bytes], Read]) -> Read:
         from holloway.text.codec import UapiError
 
         answer = self._transact(b"get=1\n\n")
@@ -95,7 +95,7 @@ class Socket:
         except UapiError as error:
             raise OSError(error.errno, os.strerror(error.errno)) from error
 
-    def order(self, update: Update) -> None:
+    def apply(self, update: Update) -> None:
         """Change the device; raises `OSError`."""
         # In an answer to set, the number is negative, as the kernel returns it.
         _raise(-_status(self._transact(update.request())))
@@ -114,7 +114,7 @@ class Socket:
             connection.sendall(b"log=follow\n\n")
             received = b""
             while b"\n\n" not in received:
-                received += _piece(connection)
+                received += _receive_piece(connection)
             answer, _, rest = received.partition(b"\n\n")
             yield _level(answer + b"\n")
             while True:
@@ -151,7 +151,7 @@ def _receive(connection: _socket.socket) -> bytes:
     pieces: list[bytes] = []
     length, last = 0, b"\n"  # so that an answer that begins with a blank line is at its end
     while True:
-        piece = _piece(connection)
+        piece = _receive_piece(connection)
         end = 0 if last == piece[:1] == b"\n" else blank_line(piece)
         pieces.append(piece)
         if end is not None:
@@ -161,7 +161,7 @@ def _receive(connection: _socket.socket) -> bytes:
     return answer if length + end + 1 == len(answer) else answer[: length + end]
 
 
-def _piece(connection: _socket.socket) -> bytes:
+def _receive_piece(connection: _socket.socket) -> bytes:
     piece = connection.recv(_PIECE)
     if not piece:
         raise _protocol_error()

@@ -77,11 +77,11 @@ class Tunnel:
         finally:
             self._set_timer()
 
-    def answer(self) -> bytes:
+    def uapi_get(self) -> bytes:
         """Write the whole answer to `get=1` of the UAPI."""
         return self._plane.answer(*self._device.known())
 
-    def order(self, update: _native.Update) -> None:
+    def apply(self, update: _native.Update) -> None:
         """Like `set`, of an update as the codec read it."""
         try:
             orders = update.orders()

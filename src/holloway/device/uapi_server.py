@@ -101,10 +101,10 @@ class SocketWatch:
 class Served(Protocol):
     """The device behind the socket."""
 
-    def answer(self) -> bytes:
+    def uapi_get(self) -> bytes:
         """Write the whole answer to `get=1`."""
 
-    def order(self, update: Update) -> None:
+    def apply(self, update: Update) -> None:
         """Apply an update whole, or raise (OSError, ConfigError) and change nothing."""
 
 
@@ -201,12 +201,12 @@ class UapiConnection(asyncio.Protocol):
         if body:
             log.error("UAPI: a get has no arguments")
             return b"errno=%d\n\n" % errno.EINVAL
-        return self._device.answer()
+        return self._device.uapi_get()
 
     def _set(self, body: bytes) -> int:
         """Apply an update whole, or log why not; the errno, 0 if it was applied."""
         try:
-            self._device.order(read_request(body))
+            self._device.apply(read_request(body))
         except UapiError as error:
             log.error("UAPI: %s", error)
             return error.errno

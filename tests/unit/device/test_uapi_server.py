@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 class NoDevice:
     """A device that nothing is asked of."""
 
-    def answer(self) -> bytes:
+    def uapi_get(self) -> bytes:
         return b"listen_port=0\nerrno=0\n\n"
 
-    def order(self, update: Update) -> None:
+    def apply(self, update: Update) -> None:
         raise AssertionError("no request here sets anything")
 
 

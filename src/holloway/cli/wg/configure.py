@@ -45,7 +45,7 @@ def set_file(name: str, arguments: list[str]) -> int:
         except OSError as error:
             return fail(f"Unable to retrieve current interface configuration: {reason(error)}")
     try:
-        find(interface).order(update)
+        find(interface).apply(update)
     except OSError as error:
         return fail(f"Unable to modify interface: {reason(error)}")
     return 0
