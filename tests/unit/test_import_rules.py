@@ -17,7 +17,7 @@ EXTENSION = {
     "device/tunnel.py",
     "device/daemon.py",
     "cli/device.py",
-    "text/codec.py",
+    "text/native.py",
     "key.py",
 }
 PEER_WITHIN_A_PROGRAM = ("net/", "proxy/", "cli/proxy", "cli/run.py", "cli/job.py")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from holloway.model import Device, DeviceUpdate
-from holloway.text.codec import State, Update
+from holloway.text.native import State, Update
 
 
 class Control(Protocol):

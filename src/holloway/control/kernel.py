@@ -17,7 +17,7 @@ from holloway.key import KEY_LENGTH, Key
 from holloway.model import AllowedIP, Device, DeviceUpdate, PeerUpdate
 
 if TYPE_CHECKING:
-    from holloway.text.codec import State, Update
+    from holloway.text.native import State, Update
 
 KIND: Final = b"wireguard\0"
 
@@ -51,7 +51,7 @@ class KernelDevice:
 
     def state(self) -> State:
         """Like `get`, as the codec's value."""
-        from holloway.text.views import state_of
+        from holloway.text.convert import state_of
 
         return state_of(self.get())
 
@@ -61,7 +61,7 @@ class KernelDevice:
 
     def apply(self, update: Update) -> None:
         """Like `set`, of the codec's value."""
-        from holloway.text.views import device_update_of
+        from holloway.text.convert import device_update_of
 
         self.set(device_update_of(update))
 

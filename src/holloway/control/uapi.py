@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Final, TypeVar
 
     from holloway.model import Device, DeviceUpdate
-    from holloway.text.codec import State, Update
+    from holloway.text.native import State, Update
 
     Read = TypeVar("Read")
 
@@ -59,30 +59,30 @@ class UapiDevice:
 
     def get(self) -> Device:
         """Ask the device; raises `OSError`."""
-        from holloway.text.views import device_of
+        from holloway.text.convert import device_of
 
         return device_of(self.state(), self.name)
 
     def set(self, update: DeviceUpdate) -> None:
         """Change the device; raises `OSError`."""
-        from holloway.text.views import update_of
+        from holloway.text.convert import update_of
 
         self.apply(update_of(update))
 
     def state(self) -> State:
         """Ask the device; raises `OSError`."""
-        from holloway.text.codec import read_answer
+        from holloway.text.native import read_answer
 
         return self._get_answer(read_answer)
 
     def dump(self) -> bytes:
         """Ask the device, and print it as `wg show` does its dump; raises `OSError`."""
-        from holloway.text.codec import dump_answer
+        from holloway.text.native import dump_answer
 
         return self._get_answer(dump_answer)
 
     def _get_answer(self, read: Callable[[bytes], Read]) -> Read:
-        from holloway.text.codec import UapiError
+        from holloway.text.native import UapiError
 
         answer = self._transact(b"get=1\n\n")
         # In an answer to get, the number is positive (ipc-uapi.h of wireguard-tools).
@@ -146,7 +146,7 @@ class UapiDevice:
 
 def _receive(connection: _socket.socket) -> bytes:
     """Receive an answer; what follows its blank line is cut off, the blank line perhaps not."""
-    from holloway.text.codec import blank_line
+    from holloway.text.native import blank_line
 
     pieces: list[bytes] = []
     length, last = 0, b"\n"  # so that an answer that begins with a blank line is at its end

@@ -20,7 +20,7 @@ from holloway.control.netlink import drain
 from holloway.core.constants import SECOND, Nanoseconds
 from holloway.core.device import Device
 from holloway.device import routes
-from holloway.text.codec import refusal
+from holloway.text.native import refusal
 
 if TYPE_CHECKING:
     import socket

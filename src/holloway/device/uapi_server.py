@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from holloway.device.log import LEVELS
 from holloway.errors import ConfigError
-from holloway.text.codec import UapiError, Update, read_request
+from holloway.text.native import UapiError, Update, read_request
 
 if TYPE_CHECKING:
     from holloway.device.log import DeviceLog

@@ -10,7 +10,7 @@ import pytest
 
 from holloway.device.log import DeviceLog
 from holloway.device.uapi_server import LONGEST_BACKLOG, UapiConnection
-from holloway.text.codec import Update
+from holloway.text.native import Update
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

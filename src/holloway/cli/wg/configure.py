@@ -11,7 +11,7 @@ import os
 from holloway.cli.wg.report import NAME, fail, reason, tell
 from holloway.control import find
 from holloway.errors import ConfigError
-from holloway.text.codec import read_configuration
+from holloway.text.native import read_configuration
 
 TYPE_CHECKING = False  # without `typing`, which takes 6 ms to load
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from holloway.control.resolve import SystemResolver
     from holloway.model import Endpoint
-    from holloway.text.codec import Update
+    from holloway.text.native import Update
 
 MISSING_PUBLIC_KEY: Final = "A peer is missing a public key"
 """The one reason that stands against a whole file and not against a line of it."""
