@@ -15,7 +15,7 @@ import sys
 from typing import NoReturn
 
 from holloway import lab
-from holloway.cli import narration
+from holloway.cli import display
 from holloway.lab import Lab, Topology, running
 from holloway.lab.topologies import TOPOLOGIES
 
@@ -68,7 +68,7 @@ def _list() -> int:
     runs = {found.topology for found in running.running()} if os.geteuid() == 0 else set()
     for topology in TOPOLOGIES.values():
         mark = "  (running)" if topology.name in runs else ""
-        print(f"{narration.bold(topology.name)}{mark}\n  {topology.summary}\n{topology.picture}")
+        print(f"{display.bold(topology.name)}{mark}\n  {topology.summary}\n{topology.picture}")
     return 0
 
 
@@ -113,29 +113,29 @@ def _interrupt(*_: object) -> NoReturn:
 
 def _present(built: Lab) -> None:
     topology = built.topology
-    print(narration.bold(f"{topology.name}: {topology.summary}"))
+    print(display.bold(f"{topology.name}: {topology.summary}"))
     print(topology.picture)
     built.make_keys()
-    narration.explain("Each host with a tunnel made its own key pair. Only the public keys travel,"
-                      " into the others' files:")  # fmt: skip
+    display.explain("Each host with a tunnel made its own key pair. Only the public keys travel,"
+                    " into the others' files:")  # fmt: skip
     for tunnel in topology.tunnels:
         built.configure(tunnel.host)
         text = built.with_public_keys(tunnel.config)
         hidden = text.replace(f"<private key of {tunnel.host}>", "(hidden)")
-        narration.file(tunnel.host, f"/etc/wireguard/{tunnel.interface}.conf", hidden)
+        display.file(tunnel.host, f"/etc/wireguard/{tunnel.interface}.conf", hidden)
 
 
 def _take_steps(built: Lab) -> None:
     for step in built.topology.steps:
         print()
-        narration.explain(step.text)
-        narration.prompt(step.host, step.command)
-        narration.output(built.sh(step.host, f"exec 2>&1; {step.command}").stdout)
+        display.explain(step.text)
+        display.prompt(step.host, step.command)
+        display.output(built.sh(step.host, f"exec 2>&1; {step.command}").stdout)
 
 
 def _wait(topology: Topology) -> NoReturn:
     """Keep the lab until a signal ends it."""
-    print(f"\n{narration.bold('The lab is up.')} From another terminal:")
+    print(f"\n{display.bold('The lab is up.')} From another terminal:")
     for host in topology.hosts:
         print(f"  sudo holloway lab shell {host}")
     print("Ctrl-C here, or `sudo holloway lab down` there, takes it down.", flush=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from holloway.cli.wg.report import NAME, fail, reason, tell
+from holloway.cli.wg.report import NAME, fail, print_err, reason
 from holloway.control import find
 from holloway.errors import ConfigError
 from holloway.text.native import read_configuration
@@ -60,7 +60,7 @@ def _read(text: bytes, *, append: bool) -> Update:
 def _refused(error: ConfigError) -> int:
     from holloway.control.resolve import BadEnvironment
 
-    tell(error.reason)
+    print_err(error.reason)
     if isinstance(error, BadEnvironment):
         return 1
     missing = error.reason == MISSING_PUBLIC_KEY
@@ -77,9 +77,9 @@ class _LateResolver:
         return self._system().endpoint(host, service, text)
 
     def warn(self, sentence: str) -> None:
-        tell(sentence)
+        print_err(sentence)
 
     def _system(self) -> SystemResolver:
         from holloway.control.resolve import SystemResolver
 
-        return SystemResolver(tell)
+        return SystemResolver(print_err)
