@@ -157,13 +157,13 @@ class Demo:
         display.prompt("office", "python3 office.py &")
         with self.started(sys.executable, "office.py", stdin=subprocess.PIPE) as office:
             assert office.stdout is not None
-            with self.interrupts.waiting():
+            with self.interrupts.interruptible():
                 line = office.stdout.readline()
             display.output(line)
             if not line.startswith("http://"):
                 raise DemoError(office.communicate("")[0])
             yield
-            with self.interrupts.waiting():
+            with self.interrupts.interruptible():
                 office.communicate("", timeout=10)  # the end of its input
 
     def fetch(self) -> None:
@@ -230,7 +230,7 @@ class Demo:
     def try_command(self, name: str, shown: str, *, check: bool = False) -> str:
         display.prompt(name, shown)
         program = self.started("sh", "-c", shown, stdin=subprocess.DEVNULL)
-        with program as started, self.interrupts.waiting():
+        with program as started, self.interrupts.interruptible():
             output, _ = started.communicate(timeout=30)
         display.output(output)
         if check and started.returncode:

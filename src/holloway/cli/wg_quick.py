@@ -70,11 +70,11 @@ def _up(source: Source) -> None:
 
 def _dry_run(source: Source) -> None:
     from holloway.quick.settings import settings
-    from holloway.quick.up import rehearse
+    from holloway.quick.up import dry_run
 
     resolve = settings(source)
     with _host() as host:
-        for line in rehearse(source, resolve, host):
+        for line in dry_run(source, resolve, host):
             print(line)
 
 
