@@ -1,6 +1,6 @@
 """What the pages of the guide share: hosts to type commands on, pings, ears on the wire.
 
-The programs in `stand_ins` take the place of systemd's own, which no lab host runs; all else is
+The programs in `fakes` take the place of systemd's own, which no lab host runs; all else is
 real.
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from holloway.lab import Topology
 
-STAND_INS = Path(__file__).parent / "stand_ins"
+FAKES = Path(__file__).parent / "fakes"
 HOOK = "PostUp = wg set %i private-key /etc/wireguard/%i.key\n"
 
 
@@ -53,7 +53,7 @@ def typed(
     lab: Lab, host: str, command: str, *, check: bool = True
 ) -> subprocess.CompletedProcess[str]:
     """Type a command on a host."""
-    done = lab.sh(host, f"PATH={STAND_INS}:$PATH; {command}", check=False)
+    done = lab.sh(host, f"PATH={FAKES}:$PATH; {command}", check=False)
     assert not check or done.returncode == 0, f"{host}$ {command}\n{done.stdout}{done.stderr}"
     return done
 

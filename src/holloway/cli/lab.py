@@ -65,10 +65,10 @@ def main(arguments: list[str]) -> int:
 
 
 def _list() -> int:
-    runs = {found.topology for found in running.running()} if os.geteuid() == 0 else set()
+    runs = {found.topology for found in running.running_labs()} if os.geteuid() == 0 else set()
     for topology in TOPOLOGIES.values():
         mark = "  (running)" if topology.name in runs else ""
-        print(f"{display.bold(topology.name)}{mark}\n  {topology.summary}\n{topology.picture}")
+        print(f"{display.bold(topology.name)}{mark}\n  {topology.summary}\n{topology.diagram}")
     return 0
 
 
@@ -88,8 +88,8 @@ def _run(topology: Topology, *, with_steps: bool) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
-        with running.claimed(topology.name) as announcement, Lab(topology) as built:
-            announcement.hosts({name: host.pid for name, host in built.hosts.items()})
+        with running.claim(topology.name) as state_file, Lab(topology) as built:
+            state_file.write_hosts({name: host.pid for name, host in built.hosts.items()})
             _present(built)
             if with_steps:
                 _take_steps(built)
@@ -114,7 +114,7 @@ def _interrupt(*_: object) -> NoReturn:
 def _present(built: Lab) -> None:
     topology = built.topology
     print(display.bold(f"{topology.name}: {topology.summary}"))
-    print(topology.picture)
+    print(topology.diagram)
     built.make_keys()
     display.explain("Each host with a tunnel made its own key pair. Only the public keys travel,"
                     " into the others' files:")  # fmt: skip
@@ -146,19 +146,19 @@ def _wait(topology: Topology) -> NoReturn:
 def _shell(argument: str, command: list[str]) -> int:
     """Run a shell, or another command, on a host."""
     topology, _, host = argument.rpartition("/")
-    labs = [found for found in running.running() if topology in {"", found.topology}]
-    places = [found for found in labs if host in found.hosts]
-    if len(places) != 1:
-        print(_not_one(host, labs, places), file=sys.stderr)
+    labs = [found for found in running.running_labs() if topology in {"", found.topology}]
+    matches = [found for found in labs if host in found.hosts]
+    if len(matches) != 1:
+        print(_not_one(host, labs, matches), file=sys.stderr)
         return 1
     in_place = f'cd {lab.CONFIG_DIRECTORY} && exec "$@"'
-    inside = lab.enter(places[0].hosts[host], "sh", "-c", in_place, "sh", *(command or ["bash"]))
+    inside = lab.enter(matches[0].hosts[host], "sh", "-c", in_place, "sh", *(command or ["bash"]))
     return subprocess.run(inside, check=False, env=os.environ | lab.environment()).returncode
 
 
-def _not_one(host: str, labs: list[running.Running], places: list[running.Running]) -> str:
-    if places:
-        choices = " or ".join(f"{found.topology}/{host}" for found in places)
+def _not_one(host: str, labs: list[running.RunningLab], matches: list[running.RunningLab]) -> str:
+    if matches:
+        choices = " or ".join(f"{found.topology}/{host}" for found in matches)
         return f"More than one lab has a host {host}: say {choices}"
     if labs:
         return f"There is no host {host}: {', '.join(name for run in labs for name in run.hosts)}"
@@ -166,7 +166,7 @@ def _not_one(host: str, labs: list[running.Running], places: list[running.Runnin
 
 
 def _down(names: list[str]) -> int:
-    labs = [found for found in running.running() if not names or found.topology in names]
+    labs = [found for found in running.running_labs() if not names or found.topology in names]
     if not labs:
         print("No such lab runs.", file=sys.stderr)
         return 1

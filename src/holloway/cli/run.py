@@ -138,7 +138,7 @@ class _Invocation:
         """What the program gets if we are killed; a shell at a terminal takes no SIGTERM."""
         return signal.SIGHUP if self.name == "shell" else signal.SIGTERM
 
-    def say(self, line: str) -> None:
+    def print_note(self, line: str) -> None:
         if not self.is_quiet:
             print(f"holloway {self.name}: {line}", file=sys.stderr)
 
@@ -177,13 +177,13 @@ async def _run(invocation: _Invocation, network: Network, signals: Signals) -> i
         await _open(network, job)
         stack.push_async_callback(network.close)
         for line in await _publish(network, invocation.ports, stack):
-            invocation.say(line)
+            invocation.print_note(line)
         names = resolv_conf(network)
         if names.note is not None:
-            invocation.say(names.note)
+            invocation.print_note(names.note)
         if invocation.name == "shell":
             where = ", ".join(network.addresses)
-            invocation.say(f"inside {network.name} ({where}); leave with `exit' or Ctrl-D")
+            invocation.print_note(f"inside {network.name} ({where}); leave with `exit' or Ctrl-D")
         wrapped, inherited = command_inside(network, invocation.command, names, invocation.end)
         status = await job.run(wrapped, invocation.environment(network.name), inherited)
     return job.exit_status(status)

@@ -114,17 +114,17 @@ class UapiDevice:
             connection.sendall(b"log=follow\n\n")
             received = b""
             while b"\n\n" not in received:
-                received += _receive_piece(connection)
+                received += _receive_chunk(connection)
             answer, _, rest = received.partition(b"\n\n")
             yield _level(answer + b"\n")
             while True:
                 *lines, rest = rest.split(b"\n")
                 for line in lines:
                     yield line.decode(errors="replace")
-                piece = connection.recv(_PIECE)
-                if not piece:
+                chunk = connection.recv(_CHUNK_SIZE)
+                if not chunk:
                     break
-                rest += piece
+                rest += chunk
             if rest:
                 yield rest.decode(errors="replace")
         finally:
@@ -148,24 +148,24 @@ def _receive(connection: _socket.socket) -> bytes:
     """Receive an answer; what follows its blank line is cut off, the blank line perhaps not."""
     from holloway.text.native import blank_line
 
-    pieces: list[bytes] = []
+    chunks: list[bytes] = []
     length, last = 0, b"\n"  # so that an answer that begins with a blank line is at its end
     while True:
-        piece = _receive_piece(connection)
-        end = 0 if last == piece[:1] == b"\n" else blank_line(piece)
-        pieces.append(piece)
+        chunk = _receive_chunk(connection)
+        end = 0 if last == chunk[:1] == b"\n" else blank_line(chunk)
+        chunks.append(chunk)
         if end is not None:
             break
-        length, last = length + len(piece), piece[-1:]
-    answer = b"".join(pieces)
+        length, last = length + len(chunk), chunk[-1:]
+    answer = b"".join(chunks)
     return answer if length + end + 1 == len(answer) else answer[: length + end]
 
 
-def _receive_piece(connection: _socket.socket) -> bytes:
-    piece = connection.recv(_PIECE)
-    if not piece:
+def _receive_chunk(connection: _socket.socket) -> bytes:
+    chunk = connection.recv(_CHUNK_SIZE)
+    if not chunk:
         raise _protocol_error()
-    return piece
+    return chunk
 
 
 def _level(answer: bytes) -> str:
@@ -222,6 +222,6 @@ def _path(name: str) -> str:
     return f"{DIRECTORY}/{name}{SUFFIX}"
 
 
-_PIECE: Final = 1 << 18
+_CHUNK_SIZE: Final = 1 << 18
 _DIGITS: Final = 10
 _MAX_ERRNO: Final = 0x7FFFFFFF

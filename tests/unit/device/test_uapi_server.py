@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from holloway.device.log import DeviceLog
-from holloway.device.uapi_server import LONGEST_BACKLOG, UapiConnection
+from holloway.device.uapi_server import MAX_BACKLOG, UapiConnection
 from holloway.text.native import Update
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def test_a_follower_far_behind_misses_lines_and_is_told_how_many(device_log: Dev
     connection, client = connect(device_log)
     connection.data_received(b"log=follow\n\n")
     client.take()
-    client.waiting = LONGEST_BACKLOG + 1
+    client.waiting = MAX_BACKLOG + 1
     for _ in range(3):
         log.error("too much")
     assert client.take() == ""

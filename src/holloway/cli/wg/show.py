@@ -53,7 +53,7 @@ class Request:
     watch: bool = False
 
     @property
-    def contradiction(self) -> str | None:
+    def conflict(self) -> str | None:
         """Say what cannot be had together."""
         if self.field is not None and (self.json or self.names):
             return "--json and --names show whole devices, not a single field"
@@ -82,8 +82,8 @@ def show(arguments: list[str]) -> int:
         names="--names" in given,
         watch="--watch" in given,
     )
-    if request.contradiction is not None:
-        return fail(request.contradiction)
+    if request.conflict is not None:
+        return fail(request.conflict)
     if request.watch:
         from holloway.cli.wg.watch import watch
 
