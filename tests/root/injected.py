@@ -34,15 +34,15 @@ def inject(kind: type, how: str, number: int) -> None:
         count += 1
         here = count == number
         if here and how.endswith("before"):
-            strike(how)
+            inject_failure(how)
         apply(step, host)
         if here and how.endswith("after"):
-            strike(how)
+            inject_failure(how)
 
     kind.apply = counted  # type: ignore[attr-defined]
 
 
-def strike(how: str) -> None:
+def inject_failure(how: str) -> None:
     if how.startswith("fail"):
         raise OSError(errno.EIO, "injected")
     os.kill(os.getpid(), signal.SIGTERM)

@@ -27,7 +27,7 @@ class ScriptedKernel:
 
     def __init__(self, *answers: list[bytes] | OSError) -> None:
         self.answers = list(answers)
-        self.asked: list[bytes] = []
+        self.requests: list[bytes] = []
 
     def __call__(self, protocol: int) -> Self:
         return self
@@ -42,7 +42,7 @@ class ScriptedKernel:
         return 30
 
     def request(self, kind: int, payload: bytes, flags: int) -> list[bytes]:
-        self.asked.append(payload)
+        self.requests.append(payload)
         given = self.answers.pop(0)
         if isinstance(given, OSError):
             raise given
@@ -75,7 +75,7 @@ def test_a_device_that_changes_while_it_is_told_is_asked_again(
     interrupted = InterruptedError(errno.EINTR, os.strerror(errno.EINTR))
     scripted = script(interrupted, interrupted, [device(ONE)])
     assert kernel.KernelDevice("wg0").get().peers[0].allowed_ips == (ONE,)
-    assert len(scripted.asked) == 3
+    assert len(scripted.requests) == 3
 
 
 def test_a_kernel_that_can_is_asked_to_take_a_network_away(
@@ -84,7 +84,7 @@ def test_a_kernel_that_can_is_asked_to_take_a_network_away(
     scripted = script([], [], [])
     update = DeviceUpdate(peers=(PeerUpdate(PA, removed_allowed_ips=(ONE,)),))
     kernel.KernelDevice("wg0").set(update)
-    assert [REMOVE_ME in request for request in scripted.asked] == [False, True, False]
+    assert [REMOVE_ME in request for request in scripted.requests] == [False, True, False]
 
 
 def test_a_kernel_that_cannot_moves_it_to_a_peer_that_goes(
@@ -94,7 +94,7 @@ def test_a_kernel_that_cannot_moves_it_to_a_peer_that_goes(
     # TWO is not the peer's: it has to stay where it is.
     update = DeviceUpdate(peers=(PeerUpdate(PA, removed_allowed_ips=(ONE, TWO)),))
     kernel.KernelDevice("wg0").set(update)
-    moving = scripted.asked[3]
+    moving = scripted.requests[3]
     assert REMOVE_ME not in moving
     assert ONE.address in moving
     assert TWO.address not in moving
@@ -105,7 +105,7 @@ def test_another_refusal_is_not_tried_again(script: Callable[..., ScriptedKernel
     scripted = script(refusal)
     with pytest.raises(OSError, match="Invalid argument"):
         kernel.KernelDevice("wg0").set(DeviceUpdate(peers=(PeerUpdate(PB, allowed_ips=(ONE,)),)))
-    assert len(scripted.asked) == 1
+    assert len(scripted.requests) == 1
 
 
 def test_only_links_of_the_kind_are_named(script: Callable[..., ScriptedKernel]) -> None:
