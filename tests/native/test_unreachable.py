@@ -8,7 +8,7 @@ import os
 import pytest
 
 from holloway._native import Unreachable
-from holloway.link import AnswerSockets, LinkWatch
+from holloway.device.link import AnswerSockets, LinkWatch
 from native.ends import End, until
 
 pytestmark = pytest.mark.root

@@ -115,7 +115,7 @@ def test_traffic_follows_a_route_that_moves_without_a_handshake(
 ASK = """
 import json, socket, sys
 from dataclasses import dataclass
-from holloway.routes import Routes
+from holloway.device.routes import Routes
 
 @dataclass
 class Way:
@@ -197,7 +197,7 @@ def test_the_route_is_that_of_the_mark_the_ports_and_the_address(forked: Host) -
 
 TOLD = """
 import select
-from holloway import routes
+from holloway.device import routes
 from holloway.control.netlink import drain
 
 watching = routes.watch()

@@ -95,9 +95,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--health", metavar="ADDRESS", help="serve /healthz, /readyz, /status and /metrics there")
     add("--stack", choices=("kernel", "userspace"), help="whose TCP/IP it is to be")
     add("--check", action="store_true", help="only read the configuration")
-    loudness = parser.add_mutually_exclusive_group()
-    loudness.add_argument("-q", "--quiet", action="store_true", help="say only what went wrong")
-    loudness.add_argument("-v", "--verbose", action="store_true", help="say what the tunnel does")
+    verbosity = parser.add_mutually_exclusive_group()
+    verbosity.add_argument("-q", "--quiet", action="store_true", help="say only what went wrong")
+    verbosity.add_argument("-v", "--verbose", action="store_true", help="say what the tunnel does")
     return parser
 
 

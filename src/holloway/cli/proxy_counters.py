@@ -30,11 +30,11 @@ Moved = tuple[int, int]
 """Bytes up and down."""
 
 INTERVAL: Final = 1.0  # seconds
-BUSIEST: Final = 8
-AROUND: Final = 4
+MAX_CONNECTIONS: Final = 8
+RESERVED_LINES: Final = 4
 """Lines that the busiest leave to the heading, the sums, which may need two, and the log."""
 WIDE: Final = 110
-MIDDLING: Final = 80
+MEDIUM: Final = 80
 NARROW: Final = 60
 """Columns of a terminal: the fewer there are, the less is told of a connection."""
 
@@ -55,7 +55,7 @@ class Counters:
         self._live.start()
         self._console.show_cursor(True)  # whatever ends the program leaves it so
         self._streams = [
-            (handler, handler.setStream(_Above(self._console)))
+            (handler, handler.setStream(_LogStream(self._console)))
             for handler in logging.getLogger().handlers
             if isinstance(handler, logging.StreamHandler)
         ]
@@ -82,8 +82,8 @@ class Counters:
         for name in _fitting([name for name, _ in NUMBERS], width):
             table.add_column(name, justify="right", min_width=9, no_wrap=True)
         table.add_column("connection")
-        for connection, numbers in self._busiest(max(0, height - AROUND)):
-            name = str(connection) if width >= MIDDLING else connection.target
+        for connection, numbers in self._busiest(max(0, height - RESERVED_LINES)):
+            name = str(connection) if width >= MEDIUM else connection.target
             text = Text(name, no_wrap=True, overflow="ellipsis")
             table.add_row(*_fitting(numbers, width), text)
         state = (", " if is_wide else "\n").join(self._state())
@@ -96,7 +96,7 @@ class Counters:
         self._last = now
         busy = [each for each in now if any(rates[each])]
         busy.sort(key=lambda each: sum(rates[each]), reverse=True)
-        for each in busy[: min(most, BUSIEST)]:
+        for each in busy[: min(most, MAX_CONNECTIONS)]:
             age = f"{time.monotonic() - each.started:.0f} s"
             yield each, _numbers(now[each], rates[each], age)
 
@@ -116,7 +116,7 @@ class Counters:
         )
 
 
-class _Above:
+class _LogStream:
     """A stream for the log, that goes on above what is live."""
 
     def __init__(self, console: Console) -> None:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from socket import socket as Socket  # noqa: N812  # there is a method of that name
 
+    from holloway.device.tunnel import Tunnel
     from holloway.net.stack import Address, AnyProtocol, Interface
-    from holloway.tunnel import Tunnel
 
 log = logging.getLogger(__name__)
 

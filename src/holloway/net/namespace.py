@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from holloway.link import gso_max_size
+from holloway.device.link import gso_max_size
 from holloway.net.errors import FIND_PROGRAM, NoNamespace, network_down
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ import weakref
 from socket import AF_INET, AF_INET6, SOCK_STREAM
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from holloway.device.tunnel import Tunnel
 from holloway.net.choose_stack import look_up_endpoints, open_stack
 from holloway.net.errors import network_down, no_endpoint, no_peer
 from holloway.net.kernel import KernelStack
@@ -23,7 +24,6 @@ from holloway.net.server import Server
 from holloway.net.settings import Settings, from_arguments, from_config
 from holloway.net.stack import BUFFER, MIN_BUFFER, family_of
 from holloway.text.address import numeric
-from holloway.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

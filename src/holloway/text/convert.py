@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from holloway.key import Key
 from holloway.model import SECOND, AllowedIP, Device, DeviceUpdate, Endpoint, Peer, PeerUpdate
-from holloway.text.codec import State, Update
+from holloway.text.native import State, Update
 
 
 def state_of(device: Device) -> State:

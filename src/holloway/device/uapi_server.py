@@ -17,22 +17,22 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+from holloway.device.log import LEVELS
 from holloway.errors import ConfigError
-from holloway.log import LEVELS
-from holloway.text.codec import UapiError, Update, read_request
+from holloway.text.native import UapiError, Update, read_request
 
 if TYPE_CHECKING:
-    from holloway.log import DeviceLog
+    from holloway.device.log import DeviceLog
 
 log = logging.getLogger(__name__)
 
 SOCKET_DIRECTORY: Final = Path("/var/run/wireguard")
-LONGEST_REQUEST: Final = 256 << 20
+MAX_REQUEST: Final = 256 << 20
 """Bytes of one request: room for a million peers, and a bound."""
 
 OPERATIONS: Final = (b"get=1\n", b"set=1\n")
 LOG_OPERATION: Final = b"log="
-LONGEST_BACKLOG: Final = 256 << 10
+MAX_BACKLOG: Final = 256 << 10
 """Bytes that wait for a slow follower of the log before lines are left out."""
 IN_ATTRIB: Final = 0x4  # linux/inotify.h; an unlink changes the link count
 IN_DELETE_SELF: Final = 0x400
@@ -98,13 +98,13 @@ class SocketWatch:
         os.close(self._inotify)
 
 
-class Served(Protocol):
+class UapiHandler(Protocol):
     """The device behind the socket."""
 
-    def answer(self) -> bytes:
+    def uapi_get(self) -> bytes:
         """Write the whole answer to `get=1`."""
 
-    def order(self, update: Update) -> None:
+    def apply(self, update: Update) -> None:
         """Apply an update whole, or raise (OSError, ConfigError) and change nothing."""
 
 
@@ -113,10 +113,10 @@ class UapiConnection(asyncio.Protocol):
 
     _transport: asyncio.Transport
 
-    def __init__(self, device: Served, device_log: DeviceLog) -> None:
+    def __init__(self, device: UapiHandler, device_log: DeviceLog) -> None:
         self._device = device
         self._log = device_log
-        self._left_out = 0
+        self._dropped_lines = 0
         self._received = bytearray()
         self._searched = 0
 
@@ -125,7 +125,7 @@ class UapiConnection(asyncio.Protocol):
         self._transport = transport
 
     def connection_lost(self, _: Exception | None) -> None:
-        self._log.unfollow(self._pass_on)
+        self._log.unfollow(self._send_log_line)
 
     def pause_writing(self) -> None:
         self._transport.pause_reading()
@@ -142,13 +142,13 @@ class UapiConnection(asyncio.Protocol):
         """Take a whole request off the buffer: its operation line and what follows."""
         received = self._received
         if b"\n" in received[:16] and not received.startswith((*OPERATIONS, LOG_OPERATION)):
-            self._break("invalid operation")
+            self._reject("invalid operation")
             return None
         end = received.find(b"\n\n", self._searched)
         if end < 0:
             self._searched = max(0, len(received) - 1)
-            if len(received) > LONGEST_REQUEST or (len(received) > 16 and b"\n" not in received):
-                self._break("request too long")
+            if len(received) > MAX_REQUEST or (len(received) > 16 and b"\n" not in received):
+                self._reject("request too long")
             return None
         with memoryview(received) as view:
             request = bytes(view[: end + 1])
@@ -156,7 +156,7 @@ class UapiConnection(asyncio.Protocol):
         self._searched = 0
         return request
 
-    def _break(self, reason: str) -> None:
+    def _reject(self, reason: str) -> None:
         log.error("UAPI: %s", reason)
         self._received.clear()
         self._searched = 0
@@ -175,7 +175,7 @@ class UapiConnection(asyncio.Protocol):
         """Set the level, or follow, or neither where nothing is wanted; tell the level."""
         if wanted == "follow":
             self._transport.write(self._level())
-            self._log.follow(self._pass_on)
+            self._log.follow(self._send_log_line)
             return b""
         if wanted in LEVELS:
             self._log.level = wanted
@@ -187,26 +187,26 @@ class UapiConnection(asyncio.Protocol):
     def _level(self) -> bytes:
         return f"level={self._log.level}\nerrno=0\n\n".encode()
 
-    def _pass_on(self, line: str) -> None:
+    def _send_log_line(self, line: str) -> None:
         """Give a follower the next line of the log, unless it is far behind."""
-        if self._transport.get_write_buffer_size() > LONGEST_BACKLOG:
-            self._left_out += 1
+        if self._transport.get_write_buffer_size() > MAX_BACKLOG:
+            self._dropped_lines += 1
             return
-        if self._left_out:
-            line = f"({self._left_out} lines left out)\n{line}"
-            self._left_out = 0
+        if self._dropped_lines:
+            line = f"({self._dropped_lines} lines left out)\n{line}"
+            self._dropped_lines = 0
         self._transport.write(f"{line}\n".encode(errors="replace"))
 
     def _answer_get(self, body: bytes) -> bytes:
         if body:
             log.error("UAPI: a get has no arguments")
             return b"errno=%d\n\n" % errno.EINVAL
-        return self._device.answer()
+        return self._device.uapi_get()
 
     def _set(self, body: bytes) -> int:
         """Apply an update whole, or log why not; the errno, 0 if it was applied."""
         try:
-            self._device.order(read_request(body))
+            self._device.apply(read_request(body))
         except UapiError as error:
             log.error("UAPI: %s", error)
             return error.errno

@@ -99,7 +99,7 @@ def read_configuration(
         return Update.read_configuration(source, resolver, append=append, numeric=numeric)
     except Refused as refused:
         _, line, key, reason = refused.args
-        raise ConfigError(_text(reason), key=_maybe(key), line=line) from None
+        raise ConfigError(_text(reason), key=_optional_text(key), line=line) from None
 
 
 def setting(
@@ -125,10 +125,10 @@ def refusal(refused: Refused) -> ConfigError:
 def _uapi_error(refused: Refused) -> UapiError:
     is_other_language, line, key, reason = refused.args
     number = errno.EPROTO if is_other_language else errno.EINVAL
-    return UapiError(number, _text(reason), key=_maybe(key), line=line)
+    return UapiError(number, _text(reason), key=_optional_text(key), line=line)
 
 
-def _maybe(key: bytes | None) -> str | None:
+def _optional_text(key: bytes | None) -> str | None:
     return None if key is None else _text(key)
 
 

@@ -18,20 +18,21 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from holloway import _native, link
-from holloway.link import AnswerSockets, LinkWatch
-from holloway.tunnel import Tunnel
-from holloway.uapi_server import SocketWatch, UapiConnection
+from holloway import _native
+from holloway.device import link
+from holloway.device.link import AnswerSockets, LinkWatch
+from holloway.device.tunnel import Tunnel
+from holloway.device.uapi_server import SocketWatch, UapiConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from holloway.log import DeviceLog
+    from holloway.device.log import DeviceLog
 
 log = logging.getLogger(__name__)
 
 DEFAULT_MTU = 1420  # wireguard-go, kernel device.c: 1500 less the overhead over IPv6
-COLLECT_EVERY = 100_000
+GC_THRESHOLD = 100_000
 """Objects made before Python looks for cycles; its own number is 700."""
 RETRY_SECONDS = 5
 """How long to wait before a device that could not come up tries again."""
@@ -40,7 +41,7 @@ RETRY_SECONDS = 5
 def open_tun(name: str) -> _native.Tun:
     """Create the interface and give it the look of WireGuard's."""
     tun = _native.Tun(name, DEFAULT_MTU)
-    link.shape(tun.name)
+    link.configure_tun(tun.name)
     return tun
 
 
@@ -51,7 +52,7 @@ def serve(
     # What a peer is made of lives long and has hardly a cycle. At Python's own pace all of it
     # would be looked through again and again while ten thousand peers are set.
     gc.freeze()
-    gc.set_threshold(COLLECT_EVERY)
+    gc.set_threshold(GC_THRESHOLD)
 
     async def run() -> None:
         await Daemon(tun, listener, device_log).run(ready)
@@ -67,9 +68,9 @@ class Daemon:
         self._tun = tun
         self._listener = listener
         self._log = device_log
-        self._has_arrived = False
+        self._entered_before = False
         self._ended = asyncio.Event()
-        self._trouble: str | None = None
+        self._last_error: str | None = None
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve until a signal, or until the interface or the socket is gone.
@@ -103,28 +104,28 @@ class Daemon:
         log.debug("Interface created")
 
     def _watch_link(self, stack: contextlib.ExitStack) -> None:
-        self._link = LinkWatch(self._tun.fileno(), self._settle)
+        self._link = LinkWatch(self._tun.fileno(), self._namespace_entered)
         stack.callback(self._link.close)
-        self._loop.add_reader(self._link.fileno(), self._follow_link)
+        self._loop.add_reader(self._link.fileno(), self._update_link_state)
         stack.callback(lambda: self._loop.remove_reader(self._link.fileno()))
-        self._follow_link()
+        self._update_link_state()
 
-    def _settle(self) -> None:
+    def _namespace_entered(self) -> None:
         """Set up what belongs to the network namespace that the interface has come to.
 
-        This thread is inside it. A move takes away what `shape` gave; pyroute2 has an event loop of
-        its own, so it gets a thread, which is in the same namespace.
+        This thread is inside it. A move takes away what `configure_tun` gave; pyroute2 has an event
+        loop of its own, so it gets a thread, which is in the same namespace.
         """
         sockets = AnswerSockets()
         self._tunnel.answer_by(*sockets.filenos())
         sockets.close()
-        if self._has_arrived:
-            shaping = threading.Thread(target=link.shape, args=(self._tun.name,))
-            shaping.start()
-            shaping.join()
-        self._has_arrived = True
+        if self._entered_before:
+            thread = threading.Thread(target=link.configure_tun, args=(self._tun.name,))
+            thread.start()
+            thread.join()
+        self._entered_before = True
 
-    def _follow_link(self) -> None:
+    def _update_link_state(self) -> None:
         """Tell the tunnel what became of its interface."""
         self._loop.remove_reader(self._link.fileno())
         try:
@@ -135,16 +136,16 @@ class Daemon:
                 self._ended.set()
                 return
             self._report(f"Unable to follow the interface: {error.strerror}")
-            self._loop.call_later(RETRY_SECONDS, self._follow_link)
+            self._loop.call_later(RETRY_SECONDS, self._update_link_state)
         else:
-            self._trouble = None
-        self._loop.add_reader(self._link.fileno(), self._follow_link)
+            self._last_error = None
+        self._loop.add_reader(self._link.fileno(), self._update_link_state)
 
-    def _report(self, trouble: str) -> None:
+    def _report(self, message: str) -> None:
         """Log a trouble once, until it is over or another one."""
-        if trouble != self._trouble:
-            self._trouble = trouble
-            log.error("%s", trouble)
+        if message != self._last_error:
+            self._last_error = message
+            log.error("%s", message)
 
     def _report_discards(self) -> None:
         """Say what was not passed on in the device's life, and why."""
@@ -159,11 +160,11 @@ class Daemon:
         stack.callback(watch.close)
         stack.callback(path.unlink, missing_ok=True)
 
-        def look() -> None:
+        def check() -> None:
             if watch.removed():
                 self._ended.set()
 
-        self._loop.add_reader(watch.fileno(), look)
+        self._loop.add_reader(watch.fileno(), check)
         stack.callback(self._loop.remove_reader, watch.fileno())
 
 

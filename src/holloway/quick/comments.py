@@ -32,18 +32,18 @@ class _Section:
 
 def carry_over(old: str, new: str) -> str:
     """Put the comments of `old` into `new`, and the peers of `new` in the order of `old`."""
-    foreword, remarked = _read(old)
+    preamble, commented = _read(old)
     _, sections = _read(new)
-    known = {section.name: section for section in reversed(remarked)}
-    places = {section.name: place for place, section in enumerate(remarked)}
+    known = {section.name: section for section in reversed(commented)}
+    places = {section.name: place for place, section in enumerate(commented)}
     sections.sort(key=lambda section: places.get(section.name, len(places)))
     texts = [_write(section, known.get(section.name)) for section in sections]
-    return "\n".join([*(["".join(foreword)] if foreword else []), *texts])
+    return "\n".join([*(["".join(preamble)] if preamble else []), *texts])
 
 
 def _read(text: str) -> tuple[list[str], list[_Section]]:
     """Split into the comments before the first section, and the sections."""
-    foreword: list[str] = []
+    preamble: list[str] = []
     sections: list[_Section] = []
     pending: list[str] = []  # comments that may turn out to stand above a header
     for raw in text.split("\n"):
@@ -52,44 +52,44 @@ def _read(text: str) -> tuple[list[str], list[_Section]]:
             pending.append(f"{line}\n")
             continue
         if line.startswith("["):
-            header, sign, remark = line.partition("#")
-            inside = [f"#{remark}\n"] if sign else []
+            header, sign, comment = line.partition("#")
+            inside = [f"#{comment}\n"] if sign else []
             sections.append(_Section(header.rstrip(), above=pending, inside=inside))
         else:
-            (sections[-1].inside if sections else foreword).extend(pending)
+            (sections[-1].inside if sections else preamble).extend(pending)
             if line and sections:
                 _add(sections[-1], line)
         pending = []
-    (sections[-1].inside if sections else foreword).extend(pending)
-    return foreword, sections
+    (sections[-1].inside if sections else preamble).extend(pending)
+    return preamble, sections
 
 
 def _add(section: _Section, line: str) -> None:
-    setting, sign, remark = line.partition("#")
+    setting, sign, comment = line.partition("#")
     key = _key(setting.partition("=")[0])
     if sign and key not in _HOOKS:
-        section.beside.append((key, f"#{remark}"))
+        section.beside.append((key, f"#{comment}"))
         line = setting.rstrip()
     section.settings.append(line)
 
 
-def _write(section: _Section, remarked: _Section | None) -> str:
-    if remarked is None:
+def _write(section: _Section, commented: _Section | None) -> str:
+    if commented is None:
         return "".join(f"{line}\n" for line in (section.header, *section.settings))
-    beside = list(remarked.beside)
-    lines = [_with_remark(line, beside) for line in section.settings]
+    beside = list(commented.beside)
+    lines = [_with_comment(line, beside) for line in section.settings]
     # What stood beside a setting that is gone, or was one of several that are one now.
-    homeless = [f"{remark}\n" for _, remark in beside]
-    return "".join([*remarked.above, f"{section.header}\n", *remarked.inside, *lines, *homeless])
+    orphaned = [f"{comment}\n" for _, comment in beside]
+    return "".join([*commented.above, f"{section.header}\n", *commented.inside, *lines, *orphaned])
 
 
-def _with_remark(line: str, beside: list[tuple[str, str]]) -> str:
+def _with_comment(line: str, beside: list[tuple[str, str]]) -> str:
     """End a line, with the first remark on its key, which is then taken."""
     key = _key(line.partition("=")[0])
-    for place, (remarked, remark) in enumerate(beside):
-        if remarked == key:
+    for place, (commented_key, comment) in enumerate(beside):
+        if commented_key == key:
             del beside[place]
-            return f"{line} {remark}\n"
+            return f"{line} {comment}\n"
     return f"{line}\n"
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Final, Protocol, Self
 
 from holloway.control import netlink
-from holloway.control.netlink import DUMP, ROUTE, Socket, attribute, attributes
+from holloway.control.netlink import DUMP, ROUTE, NetlinkSocket, attribute, attributes
 
 
 class Way(Protocol):
@@ -39,7 +39,7 @@ class Routes:
     """A look at the routes of packets from one port, with one mark; a context manager."""
 
     def __init__(self, port: int, mark: int) -> None:
-        self._kernel = Socket(ROUTE)
+        self._kernel = NetlinkSocket(ROUTE)
         self._flow = (
             attribute(RTA_MARK, struct.pack("=I", mark))
             + attribute(RTA_IP_PROTO, bytes([socket.IPPROTO_UDP]))
@@ -75,7 +75,7 @@ class Routes:
         question = ROUTE_MESSAGE.pack(_family(remote), bits, bits, 0, 0, 0, 0, 0, 0)
         question += attribute(RTA_DST, remote) + attribute(RTA_SRC, local) + self._flow
         question += attribute(RTA_DPORT, struct.pack(">H", port))
-        for answer in self._kernel.ask(RTM_GETROUTE, question):
+        for answer in self._kernel.request(RTM_GETROUTE, question):
             for kind, value in attributes(answer[ROUTE_MESSAGE.size :]):
                 if kind == RTA_OIF:
                     return int.from_bytes(value, sys.byteorder)
@@ -83,7 +83,7 @@ class Routes:
 
     def _assigned(self) -> Iterator[tuple[int, bytes]]:
         """Dump the addresses of all interfaces; raises OSError (EINTR: they change, look again)."""
-        for answer in self._kernel.ask(RTM_GETADDR, ADDRESS_MESSAGE.pack(0, 0, 0, 0, 0), DUMP):
+        for answer in self._kernel.request(RTM_GETADDR, ADDRESS_MESSAGE.pack(0, 0, 0, 0, 0), DUMP):
             *_, interface = ADDRESS_MESSAGE.unpack_from(answer)
             found = dict(attributes(answer[ADDRESS_MESSAGE.size :]))
             # The far end of a point-to-point link is IFA_ADDRESS, where there is IFA_LOCAL.

@@ -12,16 +12,16 @@ from holloway.model import Device, DeviceUpdate
 from holloway.quick import default_route, firewall
 from holloway.quick.facts import Facts
 from holloway.quick.netlink import Interface, Route, Rule
-from holloway.quick.network import (
+from holloway.quick.network_steps import (
     AddRoutes,
     AddRule,
     DeleteRoutes,
     ReplaceAddresses,
     SetFwmark,
     SetMtu,
-    exchange,
+    address_changes,
 )
-from holloway.quick.record import Record
+from holloway.quick.saved_state import SavedState
 from holloway.quick.steps import Restorable, Reversible, Step
 
 IPV6_LEAST_MTU: Final = 1280  # RFC 8200, 5: below it, the kernel takes IPv6 off the link
@@ -36,7 +36,7 @@ def mtu(name: str, present: int, last: int, wanted: int) -> list[Step]:
 
 def addresses(name: str, have: Sequence[Interface], want: Sequence[Interface]) -> list[Step]:
     """Make one list of addresses into another; which is first of a network is seen in routes."""
-    if exchange(have, want) == ((), ()):
+    if address_changes(have, want) == ((), ()):
         return []
     old, new = tuple(have), tuple(want)
     return [Reversible(ReplaceAddresses(name, old, new), ReplaceAddresses(name, new, old))]
@@ -61,7 +61,7 @@ def routes(
     return steps
 
 
-def mark(device: Device, update: DeviceUpdate, before: Record, *, needed: bool) -> int:
+def mark(device: Device, update: DeviceUpdate, before: SavedState, *, needed: bool) -> int:
     """The mark that the device shall have, 0 for none or one yet to be chosen.
 
     One that wg-quick chose stays as long as it is needed: without it, the tunnel's own packets
@@ -76,13 +76,13 @@ def mark(device: Device, update: DeviceUpdate, before: Record, *, needed: bool) 
 
 
 @dataclass(frozen=True, slots=True)
-class Defaults:
+class DefaultRoutes:
     """The default routes that an interface has, and the host before and after its addresses
     changed.
     """
 
     device: Device
-    before: Record
+    before: SavedState
     then: Facts
     now: Facts
     rules: Sequence[Rule]
@@ -96,55 +96,55 @@ class Defaults:
         chosen = mark or (self.now.free_table if versions else 0)
         stay = set(versions) & set(last.defaults) if chosen == last.mark else set()
         taken = [version for version in versions if version not in stay]
-        marking: list[Step] = []
+        mark_steps: list[Step] = []
         if chosen != self.device.fwmark:
             marks = SetFwmark(name, chosen), SetFwmark(name, self.device.fwmark)
-            marking.append(Reversible(*marks))
-        steps = default_route.take(replace(self.device, fwmark=chosen), taken, self.now)
+            mark_steps.append(Reversible(*marks))
+        steps = default_route.add(replace(self.device, fwmark=chosen), taken, self.now)
         for version in sorted(stay):
-            steps += self._renew_firewall(version)
+            steps += self._reload_firewall(version)
         for version in last.defaults:
             if version not in stay:
-                steps += self._leave(version, protected=version in versions)
+                steps += self._remove(version, protected=version in versions)
         # As long as anything leads into the interface, its own packets have a mark.
-        return [*marking, *steps] if versions else [*steps, *marking]
+        return [*mark_steps, *steps] if versions else [*steps, *mark_steps]
 
-    def _renew_firewall(self, version: int) -> list[Step]:
+    def _reload_firewall(self, version: int) -> list[Step]:
         """Protect the addresses that there are now."""
-        old, new = self._load(self.then, version), self._load(self.now, version)
+        old, new = self._firewall_step(self.then, version), self._firewall_step(self.now, version)
         return [] if old == new else [Restorable(new, old)]
 
-    def _leave(self, version: int, *, protected: bool) -> list[Step]:
+    def _remove(self, version: int, *, protected: bool) -> list[Step]:
         """Leave a default route, the route itself first: without it the rules lead nowhere."""
         name, mark = self.device.name, self.before.mark
         route, table = default_route.default(version, mark), str(mark)
         steps: list[Step] = [
             Reversible(DeleteRoutes(name, route, table), AddRoutes(name, route, table))
         ]
-        for step in reversed(default_route.leave(mark, [version], self.rules)):
+        for step in reversed(default_route.remove(mark, [version], self.rules)):
             steps.append(Reversible(step, AddRule(step.rule)))
         if not protected:
             removing = firewall.RemoveRules(name, version, self.then.nft)
-            steps.append(Restorable(removing, self._load(self.then, version)))
+            steps.append(Restorable(removing, self._firewall_step(self.then, version)))
         return steps
 
-    def _load(self, facts: Facts, version: int) -> Step:
+    def _firewall_step(self, facts: Facts, version: int) -> Step:
         mark = self.before.mark
         return firewall.load(self.device.name, version, mark, facts.addresses, nft=facts.nft)
 
 
-def remarks(name: str, before: Record, now: Record) -> list[str]:
+def warnings(name: str, before: SavedState, now: SavedState) -> list[str]:
     """What the user has to know: what a reload leaves undone."""
-    told = []
+    messages = []
     last, hooks = before.hooks or now.hooks, now.hooks
     changed = [phase for phase in ("PreUp", "PostUp") if last.get(phase) != hooks.get(phase)]
     if changed:
         verb = "has" if len(changed) == 1 else "have"
-        told.append(
+        messages.append(
             f"[!] {' and '.join(changed)} {verb} changed. Restart {name} to run what is new."
         )
     if before.settings.private_key and not now.settings.private_key:
-        told.append(
+        messages.append(
             f"[!] PrivateKey is no longer in the file. {name} keeps its key until restarted."
         )
-    return told
+    return messages

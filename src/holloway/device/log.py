@@ -18,11 +18,11 @@ LEVELS: Final = {
     "error": logging.ERROR,
     "silent": logging.CRITICAL + 1,
 }
-CHATTERS: Final = ("asyncio", "pyroute2")
+NOISY_LIBRARIES: Final = ("asyncio", "pyroute2")
 """Libraries whose debugging is of no interest to whoever debugs a device."""
 BURST: Final = 10  # kernel, net/core/utils.c: net_ratelimit_state
 INTERVAL: Final = 5.0
-KEPT: Final = 256
+BACKLOG_LINES: Final = 256
 """So many lines a new follower is told of the past, as dmesg(1) does."""
 
 Follower = Callable[[str], None]
@@ -53,7 +53,7 @@ class DeviceLog:
         number = LEVELS[level]
         self._level = level
         logging.getLogger().setLevel(number)
-        for library in CHATTERS:
+        for library in NOISY_LIBRARIES:
             logging.getLogger(library).setLevel(max(number, logging.ERROR))
         for observer in self._observers:
             observer()
@@ -72,7 +72,7 @@ class DeviceLog:
         """Pass on what was said lately, and every line from now on, once."""
         if follower in self._output.followers:
             return
-        for line in self._output.kept:
+        for line in self._output.backlog:
             follower(line)
         self._output.followers.append(follower)
 
@@ -114,11 +114,11 @@ class _Output(logging.StreamHandler):  # type: ignore[type-arg]
     def __init__(self) -> None:
         super().__init__()
         self.followers: list[Follower] = []
-        self.kept: deque[str] = deque(maxlen=KEPT)
+        self.backlog: deque[str] = deque(maxlen=BACKLOG_LINES)
 
     def emit(self, record: logging.LogRecord) -> None:
         super().emit(record)
         line = self.format(record)
-        self.kept.append(line)
+        self.backlog.append(line)
         for follower in tuple(self.followers):
             follower(line)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from holloway.log import BURST, INTERVAL, KEPT, LEVELS, DeviceLog, RateLimit
+from holloway.device.log import BACKLOG_LINES, BURST, INTERVAL, LEVELS, DeviceLog, RateLimit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ def record(message: str, level: int = logging.DEBUG) -> logging.LogRecord:
 
 def test_followers_get_what_the_level_lets_pass(device_log: DeviceLog) -> None:
     lines: list[str] = []
-    log = logging.getLogger("holloway.tunnel")
+    log = logging.getLogger("holloway.device.tunnel")
     device_log.follow(lines.append)
     for level in ("error", "silent", "verbose"):
         device_log.level = level
@@ -46,14 +46,14 @@ def test_followers_get_what_the_level_lets_pass(device_log: DeviceLog) -> None:
 
 
 def test_a_follower_is_told_of_the_past_first(device_log: DeviceLog) -> None:
-    log = logging.getLogger("holloway.tunnel")
-    for number in range(KEPT + 3):
+    log = logging.getLogger("holloway.device.tunnel")
+    for number in range(BACKLOG_LINES + 3):
         log.error("%d", number)
     lines: list[str] = []
     device_log.follow(lines.append)
     log.error("now")
     said = [line.rpartition(" ")[2] for line in lines]
-    assert said == [*(str(number) for number in range(3, KEPT + 3)), "now"]
+    assert said == [*(str(number) for number in range(3, BACKLOG_LINES + 3)), "now"]
 
 
 def test_a_change_of_the_level_is_told_to_observers(device_log: DeviceLog) -> None:

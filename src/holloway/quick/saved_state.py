@@ -27,7 +27,7 @@ PHASES: Final = ("PreUp", "PostUp", "PreDown", "PostDown")
 
 
 @dataclass(frozen=True, slots=True)
-class PeerRecord:
+class SavedPeer:
     """What a file said of a peer: the endpoint as it was looked up, and what else it named."""
 
     endpoint: str | None = None
@@ -36,24 +36,24 @@ class PeerRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class SavedSettings:
     """What a file named for the device."""
 
     private_key: bool = False
     listen_port: bool = False
     fwmark: bool = False
-    peers: Mapping[str, PeerRecord] = field(default_factory=dict)
+    peers: Mapping[str, SavedPeer] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, update: DeviceUpdate) -> Settings:
+    def of(cls, update: DeviceUpdate) -> SavedSettings:
         """Note what `update`, read from a file, names."""
         peers = {
-            peer.public_key.base64: PeerRecord(
+            peer.public_key.base64: SavedPeer(
                 endpoint=None if peer.endpoint is None else str(peer.endpoint),
                 preshared_key=peer.preshared_key is not None,
                 persistent_keepalive=peer.persistent_keepalive is not None,
             )
-            for peer in peers_once(update)
+            for peer in merged_peers(update)
         }
         return cls(
             private_key=update.private_key is not None,
@@ -64,7 +64,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class SavedState:
     """The work of the last `up` or `reload`.
 
     `chosen_mark` is the mark that wg-quick chose itself, 0 if it did not; `defaults` are the IP
@@ -72,7 +72,7 @@ class Record:
     digests, none where they are not known.
     """
 
-    settings: Settings = field(default_factory=Settings)
+    settings: SavedSettings = field(default_factory=SavedSettings)
     addresses: tuple[str, ...] = ()
     mtu: int = 0
     dns: tuple[str, ...] = ()
@@ -84,7 +84,7 @@ class Record:
     hooks: Mapping[str, str] = field(default_factory=dict)
 
 
-def peers_once(update: DeviceUpdate) -> list[PeerUpdate]:
+def merged_peers(update: DeviceUpdate) -> list[PeerUpdate]:
     """The peers of a file, one that it names several times as all of that makes it."""
     found: dict[Key, PeerUpdate] = {}
     for each in update.peers:
@@ -108,16 +108,16 @@ def hook_digests(config: QuickConfig) -> dict[str, str]:
     return {phase: _digest("\n".join(each)) for phase, each in zip(PHASES, hooks, strict=True)}
 
 
-def keep(name: str, link: int, record: Record) -> None:
+def save(name: str, link: int, state: SavedState) -> None:
     """Write the record of an interface; raises OSError."""
-    routes = [[str(route.network), route.table] for route in record.routes]
+    routes = [[str(route.network), route.table] for route in state.routes]
     place = {"link": link, "namespace": _namespace()}
-    text = json.dumps({"place": place, **asdict(record), "routes": routes})
+    text = json.dumps({"place": place, **asdict(state), "routes": routes})
     runtime.make_directory(name)
     runtime.write(_path(name), text, PRIVATE)
 
 
-def recall(name: str, link: int) -> Record | None:
+def load(name: str, link: int) -> SavedState | None:
     """Read the record of an interface; None if there is none of this very interface."""
     with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
         values = json.loads(_path(name).read_text())
@@ -126,22 +126,22 @@ def recall(name: str, link: int) -> Record | None:
     return None
 
 
-def forget(name: str) -> None:
+def remove(name: str) -> None:
     """Remove the record of an interface."""
     with suppress(OSError):
         _path(name).unlink(missing_ok=True)
     runtime.remove_directory(name)
 
 
-def _parse(values: dict[str, object]) -> Record:
+def _parse(values: dict[str, object]) -> SavedState:
     settings, routes = values.pop("settings"), values.pop("routes")
     assert isinstance(settings, dict)
     assert isinstance(routes, list)
-    peers = {key: PeerRecord(**peer) for key, peer in settings.pop("peers").items()}
+    peers = {key: SavedPeer(**peer) for key, peer in settings.pop("peers").items()}
     lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
-    return Record(
+    return SavedState(
         **{**values, **lists},  # type: ignore[arg-type]
-        settings=Settings(**settings, peers=peers),
+        settings=SavedSettings(**settings, peers=peers),
         routes=tuple(Route(ip_network(network), table) for network, table in routes),
     )
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from holloway.log import DeviceLog
-from holloway.text.codec import Update
-from holloway.uapi_server import LONGEST_BACKLOG, UapiConnection
+from holloway.device.log import DeviceLog
+from holloway.device.uapi_server import MAX_BACKLOG, UapiConnection
+from holloway.text.native import Update
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 class NoDevice:
     """A device that nothing is asked of."""
 
-    def answer(self) -> bytes:
+    def uapi_get(self) -> bytes:
         return b"listen_port=0\nerrno=0\n\n"
 
-    def order(self, update: Update) -> None:
+    def apply(self, update: Update) -> None:
         raise AssertionError("no request here sets anything")
 
 
@@ -109,7 +109,7 @@ def test_a_follower_far_behind_misses_lines_and_is_told_how_many(device_log: Dev
     connection, client = connect(device_log)
     connection.data_received(b"log=follow\n\n")
     client.take()
-    client.waiting = LONGEST_BACKLOG + 1
+    client.waiting = MAX_BACKLOG + 1
     for _ in range(3):
         log.error("too much")
     assert client.take() == ""

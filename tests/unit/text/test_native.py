@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from holloway.errors import ConfigError, KeyFormatError
 from holloway.key import Key
 from holloway.model import SECOND, AllowedIP, Device, Endpoint, Peer
-from holloway.text.codec import UapiError, dump_answer, read_answer, read_request
 from holloway.text.conf import dump_conf, parse_conf
+from holloway.text.convert import device_of, state_of
+from holloway.text.native import UapiError, dump_answer, read_answer, read_request
 from holloway.text.uapi import dump_get, parse_get, parse_set
-from holloway.text.views import device_of, state_of
 from models import devices, endpoints, networks
 
 PEER = f"public_key={'05' * 32}"
@@ -151,7 +151,7 @@ class NoResolver:
 
 
 def test_a_resolver_is_not_asked_about_numbers_where_they_are_taken() -> None:
-    from holloway.text.codec import read_configuration
+    from holloway.text.native import read_configuration
 
     peer = Peer(Key(bytes(32)), endpoint=Endpoint("2001:db8::1", 5))
     text = dump_conf(Device("wg0", listen_port=7, peers=(peer,))).encode()

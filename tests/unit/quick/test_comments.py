@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from holloway.quick.remarks import carry_over
+from holloway.quick.comments import carry_over
 
 OLD = """\
 # The office network

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holloway.model import Device, DeviceUpdate
-from holloway.quick import adjust, default_route
+from holloway.quick import default_route, reload_steps
 from holloway.quick.facts import Facts
 from holloway.quick.netlink import TABLE_MAIN, Route, Rule
-from holloway.quick.network import exchange
-from holloway.quick.record import Record, Settings
+from holloway.quick.network_steps import address_changes
+from holloway.quick.saved_state import SavedSettings, SavedState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ ADDRESSES = [
     for text in ("10.1.0.1/24", "10.1.0.2/24", "10.1.0.3/16", "10.2.0.1/32", "fd00::1/64")
 ]
 RULES = [rule for v in (4, 6) for rule in reversed(default_route.rules_for(v, 51820))]
-TAKEN = Record(mark=51820, chosen_mark=51820, defaults=(4, 6))
+TAKEN = SavedState(mark=51820, chosen_mark=51820, defaults=(4, 6))
 
 
 def lines(steps: Sequence[Step]) -> list[str]:
@@ -42,7 +42,7 @@ def lines(steps: Sequence[Step]) -> list[str]:
 def test_an_exchange_ends_with_the_wanted_addresses_in_their_order(
     have: list[Interface], want: list[Interface]
 ):
-    gone, added = exchange(have, want)
+    gone, added = address_changes(have, want)
     for version in (4, 6):
         left = [each for each in [*have, *added] if each not in gone or each in added]
         result = [each for each in have if each not in gone] + list(added)
@@ -53,20 +53,20 @@ def test_an_exchange_ends_with_the_wanted_addresses_in_their_order(
 
 
 def test_addresses_that_stay_in_order_are_not_touched():
-    assert exchange(ADDRESSES[:2], [ADDRESSES[0], ADDRESSES[3]]) == (
+    assert address_changes(ADDRESSES[:2], [ADDRESSES[0], ADDRESSES[3]]) == (
         (ADDRESSES[1],),
         (ADDRESSES[3],),
     )
 
 
 def test_an_address_whose_primary_goes_is_added_anew():
-    assert exchange(ADDRESSES[:2], ADDRESSES[1:2]) == (tuple(ADDRESSES[:2]), (ADDRESSES[1],))
+    assert address_changes(ADDRESSES[:2], ADDRESSES[1:2]) == (tuple(ADDRESSES[:2]), (ADDRESSES[1],))
 
 
 def test_routes_are_added_before_others_are_deleted_and_told_with_their_tables():
     old, new = Route(ip_network("10.1.0.0/16"), 7), Route(ip_network("10.2.0.0/16"))
     kept = Route(ip_network("10.3.0.0/16"))
-    steps = adjust.routes("wg0", [old, kept], [kept, new], ("7", None))
+    steps = reload_steps.routes("wg0", [old, kept], [kept, new], ("7", None))
     assert lines(steps) == [
         "ip -4 route add 10.2.0.0/16 dev wg0",
         "ip -4 route delete 10.1.0.0/16 dev wg0 table 7",
@@ -80,23 +80,25 @@ def test_routes_are_added_before_others_are_deleted_and_told_with_their_tables()
         (51820, None, TAKEN, False, 0),
         (51820, 0, TAKEN, True, 51820),
         (51820, 7, TAKEN, True, 7),
-        (7, None, Record(settings=Settings(fwmark=True)), True, 0),
-        (7, None, Record(), False, 7),  # a hook's
+        (7, None, SavedState(settings=SavedSettings(fwmark=True)), True, 0),
+        (7, None, SavedState(), False, 7),  # a hook's
         (9, None, TAKEN, False, 9),  # changed since by hand
-        (7, 0, Record(), True, 0),
+        (7, 0, SavedState(), True, 0),
     ],
 )
-def test_the_mark(mark: int, named: int | None, before: Record, needed: bool, expected: int):
-    found = adjust.mark(
+def test_the_mark(mark: int, named: int | None, before: SavedState, needed: bool, expected: int):
+    found = reload_steps.mark(
         Device("wg0", fwmark=mark), DeviceUpdate(fwmark=named), before, needed=needed
     )
     assert found == expected
 
 
-def defaults(mark: int, versions: Sequence[int], before: Record = TAKEN) -> list[str]:
+def defaults(mark: int, versions: Sequence[int], before: SavedState = TAKEN) -> list[str]:
     then = Facts(addresses=(ADDRESSES[0],), free_table=51821)
     device = Device("wg0", fwmark=before.mark)
-    return lines(adjust.Defaults(device, before, then, then, RULES).steps(mark, versions))
+    return lines(
+        reload_steps.DefaultRoutes(device, before, then, then, RULES).steps(mark, versions)
+    )
 
 
 def test_default_routes_that_stay_are_not_touched():
@@ -130,26 +132,28 @@ def test_an_address_that_changed_is_guarded():
     now = Facts(addresses=(ADDRESSES[1],))
     then = Facts(addresses=(ADDRESSES[0],))
     device = Device("wg0", fwmark=51820)
-    steps = adjust.Defaults(device, TAKEN, then, now, RULES).steps(51820, [4, 6])
+    steps = reload_steps.DefaultRoutes(device, TAKEN, then, now, RULES).steps(51820, [4, 6])
     assert lines(steps) == ["nft -f /dev/fd/63"]
 
 
 def test_the_rules_of_another_interface_stay_in_their_order():
-    guards = [Rule(4, TABLE_MAIN, without_default=True, priority=place) for place in (1, 3)]
+    guards = [Rule(4, TABLE_MAIN, suppress_default=True, priority=place) for place in (1, 3)]
     marked = [Rule(4, 51821, 51821, priority=2), Rule(4, 51820, 51820, priority=4)]
     present = [guards[0], marked[0], guards[1], marked[1]]
     for mark, own in ((51820, [4, 3]), (51821, [2, 1])):
-        gone = [step.rule.priority for step in default_route.leave(mark, [4], present)]
+        gone = [step.rule.priority for step in default_route.remove(mark, [4], present)]
         assert gone == own
 
 
 def test_rules_that_are_not_there_are_not_deleted():
-    assert default_route.leave(51820, [4, 6], [Rule(4, TABLE_MAIN, without_default=True)]) == []
+    assert default_route.remove(51820, [4, 6], [Rule(4, TABLE_MAIN, suppress_default=True)]) == []
 
 
 def test_hooks_that_changed_and_a_key_that_left_are_told():
-    before = Record(hooks={"PreUp": "a", "PostUp": "b"}, settings=Settings(private_key=True))
-    now = Record(hooks={"PreUp": "x", "PostUp": "y"})
-    assert len(adjust.remarks("wg0", before, now)) == 2
-    assert adjust.remarks("wg0", now, now) == []
-    assert adjust.remarks("wg0", Record(), now) == []
+    before = SavedState(
+        hooks={"PreUp": "a", "PostUp": "b"}, settings=SavedSettings(private_key=True)
+    )
+    now = SavedState(hooks={"PreUp": "x", "PostUp": "y"})
+    assert len(reload_steps.warnings("wg0", before, now)) == 2
+    assert reload_steps.warnings("wg0", now, now) == []
+    assert reload_steps.warnings("wg0", SavedState(), now) == []

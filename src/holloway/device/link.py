@@ -1,9 +1,9 @@
 """The TUN interface as the kernel sees it: shaped at birth, then watched.
 
-`shape` gives a fresh TUN the look that a WireGuard interface has. `LinkWatch` keeps its limit of
-segmentation and tells of up, down, MTU and name, also after the interface was moved into another
-network namespace, and `AnswerSockets` are opened there. It knows nothing of peers or packets;
-`daemon` calls it.
+`configure_tun` gives a fresh TUN the look that a WireGuard interface has. `LinkWatch` keeps its
+limit of segmentation and tells of up, down, MTU and name, also after the interface was moved into
+another network namespace, and `AnswerSockets` are opened there. It knows nothing of peers or
+packets; `daemon` calls it.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def gso_max_size(mtu: int) -> int:
     return max(min(segments * (mtu - TCP_HEADERS) + KERNEL_TCP_RESERVE, 65_536), mtu)
 
 
-def shape(name: str) -> None:
+def configure_tun(name: str) -> None:
     """Make a TUN look like the kernel's WireGuard interface.
 
     No multicast, no link-local address, no queueing discipline, queue length 1000. What an older
@@ -89,10 +89,10 @@ def shape(name: str) -> None:
                     route.link("set", index=index, **setting)
             with contextlib.suppress(NetlinkError):
                 route.tc("replace", kind="noqueue", index=index, parent=TC_H_ROOT)
-    _send_no_redirects(name)
+    _disable_redirects(name)
 
 
-def _send_no_redirects(name: str) -> None:
+def _disable_redirects(name: str) -> None:
     """Let the host not tell one peer to send to another directly: there is no way but through us.
 
     For the interface and for all, of which either would do: kernel, device.c, wg_open.
@@ -106,15 +106,16 @@ class LinkWatch:
     """Follows one TUN by its file descriptor; `fileno` is readable when something changed.
 
     The netlink socket lives in the interface's namespace, and serves the ioctls too, so nothing
-    is parsed: any link message means "look again". `arrived` is called within that namespace, at
-    once and after every move. Whenever the MTU is another one, the interface's segmentation limit
-    is set to what `gso_max_size` says. Raises OSError (EBADFD) once the interface is gone.
+    is parsed: any link message means "look again". `namespace_entered` is called within that
+    namespace, at once and after every move. Whenever the MTU is another one, the interface's
+    segmentation limit is set to what `gso_max_size` says. Raises OSError (EBADFD) once the
+    interface is gone.
     """
 
-    def __init__(self, tun: int, arrived: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, tun: int, namespace_entered: Callable[[], None] = lambda: None) -> None:
         self._tun = tun
-        self._arrived = arrived
-        self._limited_for = 0
+        self._namespace_entered = namespace_entered
+        self._gso_mtu = 0
         self._netlink = self._open()
 
     def fileno(self) -> int:
@@ -136,7 +137,7 @@ class LinkWatch:
                 raise
         self._netlink.close()
         self._netlink = self._open()
-        self._limited_for = 0
+        self._gso_mtu = 0
         return self._read()
 
     def _read(self) -> LinkState:
@@ -144,8 +145,8 @@ class LinkWatch:
         raw_name = request[:16]
         flags = fcntl.ioctl(self._netlink, SIOCGIFFLAGS, struct.pack("16sH22x", raw_name, 0))
         mtu = self._number(SIOCGIFMTU, raw_name)
-        if mtu != self._limited_for:
-            self._limit_segments(self._number(SIOCGIFINDEX, raw_name), mtu)
+        if mtu != self._gso_mtu:
+            self._set_gso_max_size(self._number(SIOCGIFINDEX, raw_name), mtu)
         return LinkState(
             name=raw_name.rstrip(b"\0").decode(),
             up=bool(struct.unpack_from("H", flags, 16)[0] & IFF_UP),
@@ -158,7 +159,7 @@ class LinkWatch:
         number: int = struct.unpack_from("i", answer, 16)[0]
         return number
 
-    def _limit_segments(self, index: int, mtu: int) -> None:
+    def _set_gso_max_size(self, index: int, mtu: int) -> None:
         """Ask for the limit that goes with an MTU; no answer is asked for, as none would help."""
         attribute = struct.pack("=HHI", 8, IFLA_GSO_MAX_SIZE, gso_max_size(mtu))
         link = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, 0, 0)
@@ -166,7 +167,7 @@ class LinkWatch:
         header = struct.pack("=IHHII", 16 + len(body), RTM_SETLINK, NLM_F_REQUEST, 0, 0)
         with contextlib.suppress(OSError):
             self._netlink.sendto(header + body, (0, 0))
-        self._limited_for = mtu
+        self._gso_mtu = mtu
 
     def _open(self) -> socket.socket:
         """Open a netlink socket in the namespace where the interface is now."""
@@ -175,7 +176,7 @@ class LinkWatch:
         try:
             _enter(there)
             try:
-                self._arrived()
+                self._namespace_entered()
                 return watch(RTMGRP_LINK)
             finally:
                 _enter(here)

@@ -1,4 +1,4 @@
-"""The road between the peers of a demo: hands UDP packets on, and looks for a text in them."""
+"""The link between the peers of a demo: hands UDP packets on, and looks for a text in them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import threading
 from typing import Final, Self
 
 
-class Road:
+class UdpLink:
     """Leads from `port` to `office_port`, and back, while it is entered."""
 
     def __init__(self, text: str) -> None:
@@ -22,7 +22,7 @@ class Road:
         """The end of the longest packet."""
         self._longest = 0
         self._stop, self._stopped = socket.socketpair()
-        self._thread = threading.Thread(target=self._serve, name="road")
+        self._thread = threading.Thread(target=self._serve, name="link")
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -41,15 +41,15 @@ class Road:
             for source in ready:
                 # While nobody listens yet, a packet is lost, and an earlier one's loss is told.
                 with contextlib.suppress(ConnectionRefusedError):
-                    packet, sender = source.recvfrom(MOST)
-                    self._look(packet)
+                    packet, sender = source.recvfrom(MAX_PACKET)
+                    self._inspect(packet)
                     if source is self._near:
                         laptop = sender
                         self._far.sendto(packet, ("127.0.0.1", self.office_port))
                     elif laptop is not None:
                         self._near.sendto(packet, laptop)
 
-    def _look(self, packet: bytes) -> None:
+    def _inspect(self, packet: bytes) -> None:
         self.packets += 1
         self.hits += self._text in packet
         if len(packet) > self._longest:
@@ -70,4 +70,4 @@ def _free_port() -> int:
 
 
 SAMPLE: Final = 48
-MOST: Final = 1 << 16
+MAX_PACKET: Final = 1 << 16

@@ -79,7 +79,7 @@ class ReplaceAddresses:
 
     @property
     def text(self) -> str:
-        gone, added = exchange(self.have, self.want)
+        gone, added = address_changes(self.have, self.want)
         return "\n".join(
             f"ip -{each.version} address {verb} {each} dev {self.name}"
             for verb, addresses in (("delete", gone), ("add", added))
@@ -87,9 +87,9 @@ class ReplaceAddresses:
         )
 
     def apply(self, host: Host) -> None:
-        routes = [route for route in host.netlink.routes(self.name) if route.typed]
+        routes = [route for route in host.netlink.routes(self.name) if route.manual]
         present = list(self.have)
-        with self._held(host):
+        with self._dummy_address(host):
             try:
                 self._change(host, present, self.want)
             except OSError:
@@ -101,7 +101,7 @@ class ReplaceAddresses:
         host.netlink.add_routes(self.name, lost)
 
     @contextmanager
-    def _held(self, host: Host) -> Iterator[None]:
+    def _dummy_address(self, host: Host) -> Iterator[None]:
         if not any(each.version == 4 for each in self.have):
             yield
             return
@@ -113,7 +113,7 @@ class ReplaceAddresses:
 
     def _change(self, host: Host, present: list[Interface], want: Sequence[Interface]) -> None:
         """Make the addresses from `present`, which is kept true, to `want`."""
-        gone, added = exchange(present, want)
+        gone, added = address_changes(present, want)
         for each in gone:
             try:
                 host.netlink.delete_address(self.name, each)
@@ -127,7 +127,7 @@ class ReplaceAddresses:
             present.append(each)
 
 
-def exchange(
+def address_changes(
     have: Sequence[Interface], want: Sequence[Interface]
 ) -> tuple[tuple[Interface, ...], tuple[Interface, ...]]:
     """What has to go and what has to be added at the end, so that the order is that of `want`."""
@@ -255,7 +255,7 @@ def _route_text(verb: str, name: str, routes: tuple[Route, ...], table: str | No
 
 def _lookup(rule: Rule) -> str:
     table = "main" if rule.table == TABLE_MAIN else str(rule.table)
-    return f"table {table}" + (" suppress_prefixlength 0" if rule.without_default else "")
+    return f"table {table}" + (" suppress_prefixlength 0" if rule.suppress_default else "")
 
 
 DUMMY: Final = ip_interface("192.0.0.8/32")  # RFC 7600: the IPv4 dummy address

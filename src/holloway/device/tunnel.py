@@ -15,11 +15,12 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from holloway import _native, routes
+from holloway import _native
 from holloway.control.netlink import drain
 from holloway.core.constants import SECOND, Nanoseconds
 from holloway.core.device import Device
-from holloway.text.codec import refusal
+from holloway.device import routes
+from holloway.text.native import refusal
 
 if TYPE_CHECKING:
     import socket
@@ -30,13 +31,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-EVENTS_A_TURN = 64
+EVENTS_PER_TURN = 64
 """So many events at most before timers and the UAPI have their turn."""
 WAYS_A_TURN = 64
 """And for so many peers is the kernel asked for the route."""
 BURST_SECONDS = 0.1
 """Routes change in bursts: one look so long after the first message serves them all."""
-REST = 20
+REST_FACTOR = 20
 """A look at all routes is followed by a rest of so many times what it took."""
 
 
@@ -52,13 +53,13 @@ class Tunnel:
         self._is_up = False
         self.died: asyncio.Future[int] = self._loop.create_future()
         """Resolves to an errno when the plane has ended by itself."""
-        self._loop.add_reader(self._plane.fileno(), self._take_events)
+        self._loop.add_reader(self._plane.fileno(), self._handle_events)
         self._routes: socket.socket | None = None
-        self._look: asyncio.TimerHandle | None = None
+        self._route_timer: asyncio.TimerHandle | None = None
         # Where the system refuses netlink, silence tells that a route has moved.
         with contextlib.suppress(OSError):
             self._routes = routes.watch()
-            self._await_routes()
+            self._watch_routes()
 
     @property
     def name(self) -> str:
@@ -76,11 +77,11 @@ class Tunnel:
         finally:
             self._set_timer()
 
-    def answer(self) -> bytes:
+    def uapi_get(self) -> bytes:
         """Write the whole answer to `get=1` of the UAPI."""
         return self._plane.answer(*self._device.known())
 
-    def order(self, update: _native.Update) -> None:
+    def apply(self, update: _native.Update) -> None:
         """Like `set`, of an update as the codec read it."""
         try:
             orders = update.orders()
@@ -129,19 +130,19 @@ class Tunnel:
         if self._timer is not None:
             self._timer.cancel()
         self._loop.remove_reader(self._plane.fileno())
-        if self._look is not None:
-            self._look.cancel()
+        if self._route_timer is not None:
+            self._route_timer.cancel()
         if self._routes is not None:
             self._loop.remove_reader(self._routes)
             self._routes.close()
         self._plane.close()
 
-    def _take_events(self) -> None:
-        for event in self._plane.events(EVENTS_A_TURN):
-            self._take(event)
+    def _handle_events(self) -> None:
+        for event in self._plane.events(EVENTS_PER_TURN):
+            self._handle_event(event)
         self._set_timer()
 
-    def _take(self, event: _native.Event) -> None:
+    def _handle_event(self, event: _native.Event) -> None:
         match event:
             case _native.Handshake():
                 self._device.handle_handshake(now(), event.message, event.size, event.remote)
@@ -162,15 +163,15 @@ class Tunnel:
                     "No valid endpoint has been configured or discovered for peer %d", event.peer
                 )
             case _native.Died():
-                self._end(event.errno)
+                self._resolve_died(event.errno)
 
-    def _end(self, number: int) -> None:
+    def _resolve_died(self, number: int) -> None:
         if number != errno.EBADFD:
             log.error("The packet thread ended: %s", os.strerror(number))
         if not self.died.done():
             self.died.set_result(number)
 
-    def _await_routes(self) -> None:
+    def _watch_routes(self) -> None:
         """Look at the routes once they have changed.
 
         From the first message to the end of the rest nobody listens: the kernel keeps some of what
@@ -180,14 +181,14 @@ class Tunnel:
             self._loop.add_reader(self._routes, self._routes_changed, self._routes)
 
     def _routes_changed(self, watching: socket.socket) -> None:
-        def look() -> None:
+        def check() -> None:
             drain(watching)
-            self._look_on(self._settle_ways(), self._loop.time())
+            self._continue_route_check(self._settle_ways(), self._loop.time())
 
         self._loop.remove_reader(watching)
-        self._look = self._loop.call_later(BURST_SECONDS, look)
+        self._route_timer = self._loop.call_later(BURST_SECONDS, check)
 
-    def _look_on(self, looking: Iterator[bool], began: float) -> None:
+    def _continue_route_check(self, looking: Iterator[bool], began: float) -> None:
         """Look for one turn, and again in the next one; rest when all is seen."""
         try:
             goes_on = next(looking, False)
@@ -195,10 +196,10 @@ class Tunnel:
             log.debug("Unable to look at the routes: %s", error.strerror)
             goes_on = False
         if goes_on:
-            self._look = self._loop.call_later(0, self._look_on, looking, began)
+            self._route_timer = self._loop.call_later(0, self._continue_route_check, looking, began)
         else:
-            rest = REST * (self._loop.time() - began)
-            self._look = self._loop.call_later(rest, self._await_routes)
+            rest = REST_FACTOR * (self._loop.time() - began)
+            self._route_timer = self._loop.call_later(rest, self._watch_routes)
 
     def _settle_ways(self) -> Iterator[bool]:
         """Ask of each peer whether it is still answered by the road that it came by."""
@@ -220,9 +221,9 @@ class Tunnel:
             self._timer = None
         if due is not None:
             delay = max(0, due - now()) / SECOND
-            self._timer = self._loop.call_later(delay, self._time_out)
+            self._timer = self._loop.call_later(delay, self._handle_timeout)
 
-    def _time_out(self) -> None:
+    def _handle_timeout(self) -> None:
         self._timer = None
         self._device.handle_timeout(now())
         self._set_timer()
