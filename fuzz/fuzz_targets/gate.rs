@@ -1,4 +1,4 @@
-//! See `bodies::gate`.
+//! See `plane::gate`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::bodies::gate(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::plane::gate(bytes));

@@ -1,4 +1,4 @@
-//! See `bodies::inner`.
+//! See `plane::inner`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::bodies::inner(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::plane::inner(bytes));

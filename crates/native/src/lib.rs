@@ -1,4 +1,4 @@
-//! Python bindings of `holloway-plane` and `holloway-text`: conversions, no logic. `_native.pyi`
+//! Python bindings of `holloway-plane` and `holloway-codec`: conversions, no logic. `_native.pyi`
 //! documents them.
 
 mod answer;

@@ -1,10 +1,10 @@
 //! The pure half of the plane, tested through its public names.
 
 mod allowed_ips;
-mod bodies;
 mod checksum;
 mod coalesce;
 mod debts;
+mod fuzz_properties;
 mod garbage;
 mod gate;
 mod icmp;
