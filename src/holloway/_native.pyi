@@ -97,7 +97,7 @@ class Tun:
 
 @final
 class Handshake:
-    """An initiation or a response that passed the gate: the Noise message, its macs cut."""
+    """A handshake message that passed the cookie checker: the Noise message, its macs cut."""
 
     @property
     def message(self) -> bytes: ...
@@ -285,10 +285,10 @@ class Peer:
         """Account for an authenticated handshake message: roam to `remote`, count, settle."""
 
     def send_handshake(self, message: bytes, now: int, /) -> None:
-        """Stamp mac1 and mac2 on a bare Noise message and send it to the endpoint.
+        """Add mac1 and mac2 to a bare Noise message and send it to the endpoint.
 
-        An initiation's sender index becomes the one whose response the gate lets in. A failure to
-        send is counted; the brain's timers retry.
+        An initiation's sender index becomes the one whose response the cookie checker lets in. A
+        failure to send is counted; the brain's timers retry.
         """
 
     def send_keepalive(self) -> None:

@@ -17,7 +17,7 @@ from holloway._native import Active, Confirmed, Handshake, Stale, Trouble
 from holloway.core.constants import SECOND
 from holloway.model import AllowedIP
 from native.ends import allow, boottime, loopback_address, routes, until
-from native.far import Far, initiation, response, stamped, udp_packet
+from native.far import Far, initiation, response, udp_packet, with_macs
 
 if TYPE_CHECKING:
     from holloway._native import Peer
@@ -369,7 +369,7 @@ def test_a_source_address_that_is_gone_is_forgotten(near: End, far: Far) -> None
 def test_a_handshake_with_the_right_mac1_reaches_the_brain_without_its_macs(
     near: End, far: Far
 ) -> None:
-    far.send(stamped(initiation()))
+    far.send(with_macs(initiation()))
     (event,) = near.expect(Handshake)
     assert isinstance(event, Handshake)
     assert (event.message, event.size) == (initiation(), 148)
@@ -381,22 +381,22 @@ def test_handshakes_without_it_are_counted(near: End, far: Far) -> None:
     far.send(initiation() + bytes(32))
     counted(near, "bad_mac1", 1)
     near.plane.identify(None)
-    far.send(stamped(initiation()))
+    far.send(with_macs(initiation()))
     counted(near, "no_identity", 1)
     assert near.plane.events() == []
 
 
 def test_only_an_awaited_response_reaches_the_brain(near: End, far: Far) -> None:
-    far.send(stamped(response(77)))
+    far.send(with_macs(response(77)))
     counted(near, "unexpected_response", 1)
     near.peer.send_handshake(initiation(sender=77), boottime())
     assert far.receive()[:116] == initiation(sender=77)
-    far.send(stamped(response(77)))
+    far.send(with_macs(response(77)))
     (event,) = near.expect(Handshake)
     assert isinstance(event, Handshake)
     assert event.message == response(77)
     near.install(indices=(77, 20))
-    far.send(stamped(response(77)))
+    far.send(with_macs(response(77)))
     counted(near, "unexpected_response", 2)
     far.send(far.seal(b"", index=77))
     assert until(lambda: near.peer.traffic()[0] == 32)
@@ -405,10 +405,10 @@ def test_only_an_awaited_response_reaches_the_brain(near: End, far: Far) -> None
 def test_a_newer_initiation_and_erasure_end_the_wait(near: End, far: Far) -> None:
     for sender in (77, 78):
         near.peer.send_handshake(initiation(sender=sender), boottime())
-    far.send(stamped(response(77)))
+    far.send(with_macs(response(77)))
     counted(near, "unexpected_response", 1)
     near.peer.erase()
-    far.send(stamped(response(78)))
+    far.send(with_macs(response(78)))
     counted(near, "unexpected_response", 2)
 
 
@@ -422,7 +422,7 @@ def test_handshakes_leave_with_their_own_traffic_class(near: End, far: Far) -> N
 
 def test_a_flood_is_answered_with_cookies_and_bounded(near: End, far: Far) -> None:
     for _ in range(600):
-        far.send(stamped(initiation()))
+        far.send(with_macs(initiation()))
     assert until(lambda: near.plane.discards()["cookie_required"] > 0)
     reply = far.receive()
     assert (len(reply), reply[:8]) == (64, struct.pack("<II", 3, 5))

@@ -108,7 +108,7 @@ def respond(ours: socket.socket, preshared_key: Key | None) -> dict[str, str]:
     written = noise.respond(proven, psk, ephemeral=EPHEMERAL, index=INDEX)
     assert not isinstance(written, Discard)
     response, _ = written
-    ours.sendto(stamped(response.build()), ("127.0.0.1", THEIR_PORT))
+    ours.sendto(with_macs(response.build()), ("127.0.0.1", THEIR_PORT))
     return {
         "initiation": datagram[:-32].hex(),
         "response": response.build().hex(),
@@ -126,7 +126,7 @@ def initiate(ours: socket.socket, preshared_key: Key | None) -> dict[str, str]:
     assert not isinstance(written, Discard)
     initiation, state = written
     there = ("127.0.0.1", THEIR_PORT)
-    ours.sendto(stamped(initiation.build()), there)
+    ours.sendto(with_macs(initiation.build()), there)
     datagram = ours.recv(2000)
     message = parse_handshake_untrusted(datagram[:-32])
     assert isinstance(message, Response)
@@ -154,7 +154,7 @@ def keepalive(keys: noise.SessionKeys) -> bytes:
     return header + ChaCha20Poly1305(keys.send).encrypt(bytes(12), b"", b"")
 
 
-def stamped(message: bytes) -> bytes:
+def with_macs(message: bytes) -> bytes:
     """Add mac1, and zeros for mac2 (paper, 5.4.4)."""
     key = blake2s(MAC1_LABEL + THEIRS.public().raw).digest()
     return message + blake2s(message, key=key, digest_size=16).digest() + bytes(16)

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use holloway_plane::handle::{Agreed, Handle};
 use holloway_plane::session::Deadlines;
-use holloway_plane::{debts, gate};
+use holloway_plane::{cookie, debts};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -67,10 +67,10 @@ impl Peer {
 
     #[pyo3(signature = (message, now, /))]
     fn send_handshake(&self, py: Python<'_>, message: &[u8], now: u64) -> PyResult<()> {
-        const INITIATION: usize = gate::INITIATION_SIZE - gate::MACS;
-        const RESPONSE: usize = gate::RESPONSE_SIZE - gate::MACS;
+        const INITIATION: usize = cookie::INITIATION_SIZE - cookie::MACS;
+        const RESPONSE: usize = cookie::RESPONSE_SIZE - cookie::MACS;
         match (message.first(), message.len()) {
-            (Some(&gate::INITIATION), INITIATION) | (Some(&gate::RESPONSE), RESPONSE) => {}
+            (Some(&cookie::INITIATION), INITIATION) | (Some(&cookie::RESPONSE), RESPONSE) => {}
             _ => return Err(PyValueError::new_err("not a Noise message")),
         }
         py.detach(|| self.0.send_handshake(message, now));

@@ -34,7 +34,7 @@ pub enum Event {
     Died(i32),
 }
 
-/// A handshake message that passed the gate.
+/// A handshake message that passed the cookie checker.
 #[derive(Debug)]
 pub struct Handshake {
     /// The Noise message, its macs cut.

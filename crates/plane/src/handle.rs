@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use crate::allowed_ips::Prefix;
 use crate::clock::Nanos;
+use crate::cookie::{INITIATION, INITIATION_SIZE, MACS};
 use crate::debts::Due;
 use crate::discard::{Discard, REASONS};
 use crate::endpoint::Endpoint;
-use crate::gate::{INITIATION, INITIATION_SIZE, MACS};
 use crate::peer::{Peer, PeerId};
 use crate::session::{Deadlines, Session};
 use crate::shared::Shared;
@@ -117,15 +117,15 @@ impl Handle {
         self.shared.received(&self.peer, now, false);
     }
 
-    /// Stamp a Noise message and send it to the endpoint.
+    /// Add the macs to a Noise message and send it to the endpoint.
     pub fn send_handshake(&self, message: &[u8], now: Nanos) {
         let mut room = [0; INITIATION_SIZE];
-        let Some(stamped) = room.get_mut(..message.len() + MACS) else {
+        let Some(datagram) = room.get_mut(..message.len() + MACS) else {
             debug_assert!(false, "no handshake message is longer than an initiation");
             return;
         };
         let mut handshake = self.peer.handshake.lock();
-        handshake.stamp.stamp(now, message, stamped);
+        handshake.cookie_generator.add_macs(now, message, datagram);
         let before = match message {
             [INITIATION, _, _, _, a, b, c, d, ..] => {
                 let sender = u32::from_le_bytes([*a, *b, *c, *d]);
@@ -143,8 +143,8 @@ impl Handle {
             return;
         };
         let cargo = Cargo {
-            data: stamped,
-            segment: stamped.len(),
+            data: datagram,
+            segment: datagram.len(),
             class: HANDSHAKE_CLASS,
             now,
         };

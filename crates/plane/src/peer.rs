@@ -9,10 +9,10 @@ use parking_lot::Mutex;
 
 use crate::allowed_ips::Owner;
 use crate::clock::Nanos;
+use crate::cookie::CookieGenerator;
 use crate::debts::Debts;
 use crate::discard::Discards;
 use crate::endpoint::Endpoint;
-use crate::gate::Stamp;
 use crate::keypairs::Keypairs;
 use crate::session::Session;
 
@@ -53,9 +53,9 @@ struct Whereabouts {
 /// What sending handshakes leaves behind.
 #[derive(Debug)]
 pub struct Outgoing {
-    /// Stamps mac1 and mac2, and takes the cookies for the latter.
-    pub stamp: Stamp,
-    /// The index whose response the gate lets in.
+    /// Adds mac1 and mac2, and takes the cookies for the latter.
+    pub cookie_generator: CookieGenerator,
+    /// The index whose response the cookie checker lets in.
     pub awaiting: Option<u32>,
 }
 
@@ -69,7 +69,7 @@ impl Peer {
             staged: Mutex::default(),
             keypairs: Mutex::default(),
             handshake: Mutex::new(Outgoing {
-                stamp: Stamp::new(public_key),
+                cookie_generator: CookieGenerator::new(public_key),
                 awaiting: None,
             }),
             debts: Debts::new(),

@@ -96,7 +96,7 @@ impl Plane {
 
     /// Say whose mac1 to accept; None accepts no handshake.
     pub fn identify(&self, public_key: Option<&[u8; 32]>) {
-        self.shared.gate.lock().identify(public_key);
+        self.shared.cookie_checker.lock().set_identity(public_key);
     }
 
     /// Say the interface's MTU.

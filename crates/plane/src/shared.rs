@@ -13,9 +13,9 @@ use parking_lot::{Mutex, RwLock};
 use crate::allowed_ips::AllowedIps;
 use crate::answers::Ways;
 use crate::clock::{Nanos, SECOND};
+use crate::cookie::{CookieChecker, system_random};
 use crate::discard::{Discard, Discards};
 use crate::events::{Event, Events};
-use crate::gate::{Gate, system_random};
 use crate::index::IndexTable;
 use crate::peer::{Peer, PeerId};
 use crate::poll::{Epoll, Wake};
@@ -36,7 +36,7 @@ pub struct Shared {
     /// What local session indices mean.
     pub index: RwLock<IndexTable<Arc<Peer>>>,
     /// Who may hand a handshake to the brain.
-    pub gate: Mutex<Gate>,
+    pub cookie_checker: Mutex<CookieChecker>,
     /// All peers, by number.
     pub peers: Mutex<HashMap<PeerId, Arc<Peer>>>,
     /// What waits for the brain.
@@ -66,7 +66,7 @@ impl Shared {
             ways: Mutex::default(),
             explains: AtomicBool::new(false),
             index: RwLock::new(IndexTable::new()),
-            gate: Mutex::new(Gate::new(system_random())),
+            cookie_checker: Mutex::new(CookieChecker::new(system_random())),
             peers: Mutex::default(),
             events: Events::new()?,
             discards: Discards::new(),

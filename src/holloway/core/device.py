@@ -73,7 +73,7 @@ class Device(Generic[EndpointType]):
     def handle_handshake(
         self, now: Nanoseconds, message: bytes, size: int, remote: EndpointType
     ) -> None:
-        """A handshake message passed the plane's gate; `size` is its length with the macs."""
+        """A handshake message passed the plane's `CookieChecker`; `size` includes the macs."""
         if not self.running:
             return
         try:

@@ -31,12 +31,12 @@ fn batch(flow: &Flow, size: usize) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn no_bytes_break_the_gate(bytes in garbage(), kind in 0u8..5, size in 0usize..4) {
-        fuzz_properties::gate(&bytes);
+    fn no_bytes_break_the_cookie_checker(bytes in garbage(), kind in 0u8..5, size in 0usize..4) {
+        fuzz_properties::cookie(&bytes);
         let mut message = bytes;
         message.resize([116, 60, 64, 148][size], 1);
         message[..4].copy_from_slice(&[kind, 0, 0, 0]);
-        fuzz_properties::gate(&message);
+        fuzz_properties::cookie(&message);
     }
 
     #[test]

@@ -3,10 +3,10 @@
 mod allowed_ips;
 mod checksum;
 mod coalesce;
+mod cookie;
 mod debts;
 mod fuzz_properties;
 mod garbage;
-mod gate;
 mod icmp;
 mod inner;
 mod packets;
