@@ -16,7 +16,7 @@ use crate::conntrack;
 use crate::discard::Discard;
 use crate::events::Event;
 use crate::icmp::{self, Sender};
-use crate::inner;
+use crate::ip;
 use crate::peer::Peer;
 use crate::poll::duplicate;
 use crate::shared::Shared;
@@ -59,7 +59,7 @@ impl Answers {
         let reason = peer.map_or(Discard::NoPeer, |_| Discard::NoEndpoint);
         shared.discard(reason, 1, peer);
         if shared.explains.load(Ordering::Relaxed)
-            && let Ok(to) = inner::destination(packet)
+            && let Ok(to) = ip::destination(packet)
             && self.reports.take(now)
         {
             let peer = peer.map(Peer::id);

@@ -12,7 +12,7 @@ use crate::endpoint::Endpoint;
 use crate::peer::{Peer, PeerId};
 use crate::session::{Deadlines, Session};
 use crate::shared::Shared;
-use crate::transmit::{Cargo, transmit};
+use crate::transmit::{Datagrams, transmit};
 
 /// The traffic class of handshake messages: DSCP AF41 (kernel, messages.h: HANDSHAKE_DSCP).
 const HANDSHAKE_CLASS: u8 = 0x88;
@@ -142,14 +142,20 @@ impl Handle {
                 .discard(Discard::NoEndpoint, 1, Some(&self.peer));
             return;
         };
-        let cargo = Cargo {
+        let datagrams = Datagrams {
             data: datagram,
             segment: datagram.len(),
             class: HANDSHAKE_CLASS,
             now,
         };
         let sockets = self.shared.sockets.read();
-        transmit(&self.shared, sockets.as_ref(), &self.peer, &mut to, cargo);
+        transmit(
+            &self.shared,
+            sockets.as_ref(),
+            &self.peer,
+            &mut to,
+            datagrams,
+        );
         self.shared.sent(&self.peer, now, false);
     }
 

@@ -7,7 +7,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::checksum;
-use crate::inner::{self, IPV4_HEADER, IPV6_HEADER};
+use crate::ip::{self, IPV4_HEADER, IPV6_HEADER};
 
 /// The longest message: an ICMPv6 error fills the least MTU of IPv6 (RFC 4443, 2.4 (c)).
 pub const MAX_MESSAGE: usize = 1280 - IPV6_HEADER;
@@ -48,8 +48,8 @@ pub struct Transport {
 /// Who is to be told that `packet` has nowhere to go; None if nobody may be.
 #[must_use]
 pub fn answerable(packet: &[u8]) -> Option<IpAddr> {
-    let source = inner::source(packet).ok()?;
-    let destination = inner::destination(packet).ok()?;
+    let source = ip::source(packet).ok()?;
+    let destination = ip::destination(packet).ok()?;
     let transport = transport(packet)?;
     let kind = packet.get(transport.at).copied();
     let may = is_host(source)

@@ -17,7 +17,7 @@ use crate::endpoint::Endpoint;
 use crate::events::Event;
 use crate::handshakes::Handshakes;
 use crate::index::{Entry, IndexTable};
-use crate::inner;
+use crate::ip;
 use crate::mmsg::{SLOTS, STRIDE, Slots};
 use crate::outbound::gone;
 use crate::peer::Peer;
@@ -351,8 +351,8 @@ fn check(
     peer: &Arc<Peer>,
     packet: &[u8],
 ) -> Result<usize, Discard> {
-    let length = inner::total_length(packet)?;
-    match routes.lookup(inner::source(packet)?) {
+    let length = ip::total_length(packet)?;
+    match routes.lookup(ip::source(packet)?) {
         Some(owner) if Arc::ptr_eq(owner, peer) => Ok(length),
         _ => Err(Discard::SourceNotAllowed),
     }

@@ -14,7 +14,7 @@ use holloway_plane::discard::Discard;
 use holloway_plane::offload::{VNET_HEADER, VnetHeader};
 use holloway_plane::session::{Deadlines, HEADER, NEVER, Session};
 use holloway_plane::split::{SPLIT_ROOM, split};
-use holloway_plane::{conntrack, ecn, icmp, inner};
+use holloway_plane::{conntrack, ecn, icmp, ip};
 
 const KEY: [u8; 32] = [7; 32];
 
@@ -71,14 +71,14 @@ pub fn open(bytes: &[u8]) {
 }
 
 /// Inner packets of any form are judged, and changed by no more than a congestion mark.
-pub fn inner(bytes: &[u8]) {
-    let _ = (inner::destination(bytes), inner::source(bytes));
-    if let Ok(length) = inner::total_length(bytes) {
+pub fn ip(bytes: &[u8]) {
+    let _ = (ip::destination(bytes), ip::source(bytes));
+    if let Ok(length) = ip::total_length(bytes) {
         assert!(length <= bytes.len());
     }
     let mut congested = bytes.to_vec();
     ecn::decapsulate(&mut congested, true);
-    assert!(inner::tos(&congested) | 3 == inner::tos(bytes) | 3);
+    assert!(ip::tos(&congested) | 3 == ip::tos(bytes) | 3);
 }
 
 /// Any packet is answered in no more than its bounds, or not at all, whatever the kernel says of it:
@@ -93,7 +93,7 @@ pub fn unreachable(bytes: &[u8]) {
     let length = icmp::host_unreachable(packet, sender, &mut message);
     assert!(length <= packet.len() + 8);
     if let Some(to) = icmp::answerable(packet) {
-        assert_eq!(inner::source(packet), Ok(to));
+        assert_eq!(ip::source(packet), Ok(to));
         let most = if to.is_ipv4() { 556 } else { 1240 };
         assert_eq!(length, most.min(packet.len() + 8));
     }

@@ -50,7 +50,7 @@ proptest! {
         if let Some(version) = bytes.first_mut() {
             *version = if first { 0x45 } else { 0x60 };
         }
-        fuzz_properties::inner(&bytes);
+        fuzz_properties::ip(&bytes);
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod debts;
 mod fuzz_properties;
 mod garbage;
 mod icmp;
-mod inner;
+mod ip;
 mod packets;
 mod replay;
 mod session;
