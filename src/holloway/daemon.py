@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from holloway import _native, link
-from holloway.link import AnswerSockets, LinkWatch
+from holloway.link import IcmpSockets, LinkWatch
 from holloway.tunnel import Tunnel
 from holloway.uapi_server import SocketWatch, UapiConnection
 
@@ -115,8 +115,8 @@ class Daemon:
         This thread is inside it. A move takes away what `shape` gave; pyroute2 has an event loop of
         its own, so it gets a thread, which is in the same namespace.
         """
-        sockets = AnswerSockets()
-        self._tunnel.answer_by(*sockets.filenos())
+        sockets = IcmpSockets()
+        self._tunnel.set_icmp_sockets(*sockets.filenos())
         sockets.close()
         if self._has_arrived:
             shaping = threading.Thread(target=link.shape, args=(self._tun.name,))

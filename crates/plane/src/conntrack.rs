@@ -2,7 +2,7 @@
 //! was translated (SNAT, masquerading).
 //!
 //! Messages of nfnetlink (linux/netfilter/nfnetlink_conntrack.h), written and read as bytes; the
-//! socket is `answers`'.
+//! socket is `unreachable`'s.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -35,10 +35,10 @@ const ECHO: u8 = 8;
 const ECHO_V6: u8 = 128;
 const ECHO_REPLY_V6: u8 = 129;
 
-/// The question whose connection's answers would look like answers to `packet`, and its length. None
+/// The query whose connection's answers would look like answers to `packet`, and its length. None
 /// where nobody would know: neither TCP, UDP nor a ping.
 #[must_use]
-pub fn question(packet: &[u8], message: &mut [u8; MAX_MESSAGE]) -> Option<usize> {
+pub fn query(packet: &[u8], message: &mut [u8; MAX_MESSAGE]) -> Option<usize> {
     let transport = transport(packet)?;
     let head = packet.get(transport.at..transport.at + 8)?;
     let from = ip::source(packet).ok()?;

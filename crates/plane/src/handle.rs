@@ -26,7 +26,7 @@ pub struct Handle {
 
 /// What a handshake agreed on.
 #[derive(Debug)]
-pub struct Agreed<'a> {
+pub struct SessionParameters<'a> {
     /// The index by which the peer addresses us.
     pub local_index: u32,
     /// The index by which we address the peer.
@@ -68,9 +68,9 @@ impl Handle {
         self.peer.forget_source();
     }
 
-    /// Say whether the route along `way` leads out of the interface where packets came by it.
-    pub fn settle(&self, way: Endpoint, leads_back: bool) {
-        self.peer.settle(way, leads_back);
+    /// Say whether the route along `path` leads out of the interface where packets came by it.
+    pub fn set_source_valid(&self, path: Endpoint, valid: bool) {
+        self.peer.set_source_valid(path, valid);
     }
 
     /// Route nothing there if `replace`; then `removed` there no more, if this peer has them; then
@@ -111,7 +111,7 @@ impl Handle {
     }
 
     /// Account for an authentic handshake message of `size` bytes.
-    pub fn heard(&self, remote: Endpoint, size: usize, now: Nanos) {
+    pub fn handshake_received(&self, remote: Endpoint, size: usize, now: Nanos) {
         self.peer.set_endpoint(remote);
         self.peer.count_received(size);
         self.shared.received(&self.peer, now, false);
@@ -175,23 +175,23 @@ impl Handle {
 
     /// Put a new session in place: current if `confirmed`, else next. A confirmed one sends what is
     /// staged, or an empty packet that tells the responder.
-    pub fn install(&self, agreed: &Agreed<'_>, confirmed: bool) {
+    pub fn install(&self, parameters: &SessionParameters<'_>, confirmed: bool) {
         let session = Arc::new(Session::new(
-            agreed.local_index,
-            agreed.remote_index,
-            agreed.send_key,
-            agreed.receive_key,
-            agreed.deadlines,
+            parameters.local_index,
+            parameters.remote_index,
+            parameters.send_key,
+            parameters.receive_key,
+            parameters.deadlines,
         ));
         let mut handshake = self.peer.handshake.lock();
         handshake
             .awaiting
-            .take_if(|index| *index == agreed.local_index);
+            .take_if(|index| *index == parameters.local_index);
         drop(handshake);
         // The table stays locked until the session is in its place, so that no packet finds the one
         // without the other.
         let mut index = self.shared.index.write();
-        index.insert_session(agreed.local_index, self.peer.clone(), session.clone());
+        index.insert_session(parameters.local_index, self.peer.clone(), session.clone());
         let dropped = {
             let mut keypairs = self.peer.keypairs.lock();
             if confirmed {
@@ -215,9 +215,9 @@ impl Handle {
         self.peer.debts.due(now, keepalive, handshake, persistent)
     }
 
-    /// Arm `Stale`.
-    pub fn watch(&self) {
-        self.peer.watch();
+    /// Arm `SessionNeeded`.
+    pub fn arm_session_needed(&self) {
+        self.peer.arm_session_needed();
     }
 
     /// Give up the packets that wait for a session.
@@ -238,8 +238,8 @@ impl Handle {
         self.shared.routes.write().remove_owner(self.id());
         self.erase();
         let _ = self.peer.take_staged();
-        let _ = self.peer.unwatch();
+        let _ = self.peer.disarm_session_needed();
         self.shared.peers.lock().remove(&self.id());
-        self.shared.forget_trouble(&self.peer);
+        self.shared.clear_send_failing(&self.peer);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The kernel's device answers host unreachable (device.c, wg_xmit); which packets are never
 //! answered is RFC 1122, 3.2.2, and RFC 4443, 2.4 (kernel: net/ipv4/icmp.c, net/ipv6/icmp.c). Reads
-//! untrusted bytes; never panics. Called by `answers`.
+//! untrusted bytes; never panics. Called by `unreachable`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -4,7 +4,6 @@
 //! events. No Python here: `crates/native` binds it.
 
 pub mod allowed_ips;
-pub mod answers;
 pub mod batch;
 pub mod channel_tun;
 pub mod checksum;
@@ -42,3 +41,4 @@ pub mod transmit;
 pub mod trie;
 pub mod tun;
 pub mod udp;
+pub mod unreachable;

@@ -57,7 +57,7 @@ impl Slots {
         &mut self,
         socket: &Udp,
         buffer: &mut [u8],
-        mut tell: impl FnMut(usize, Option<Train>),
+        mut report: impl FnMut(usize, Option<Train>),
     ) -> io::Result<usize> {
         // SAFETY: zeros are valid for both.
         let (mut parts, mut messages): ([libc::iovec; SLOTS], [libc::mmsghdr; SLOTS]) =
@@ -84,7 +84,7 @@ impl Slots {
             cmsg.written(message.msg_hdr.msg_controllen as usize);
             let length = message.msg_len as usize;
             let flags = message.msg_hdr.msg_flags;
-            tell(
+            report(
                 number * STRIDE,
                 Train::of(&self.names[number], cmsg, length, flags),
             );

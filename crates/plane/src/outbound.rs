@@ -8,7 +8,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::allowed_ips::AllowedIps;
-use crate::answers::Answers;
 use crate::batch::{Batch, Destination, Turn};
 use crate::discard::Discard;
 use crate::ecn;
@@ -18,6 +17,7 @@ use crate::peer::Peer;
 use crate::session::{HEADER, OVERHEAD};
 use crate::split::{Segments, split};
 use crate::tun::{READ_SIZE, VNET_HEADER};
+use crate::unreachable::UnreachableHandler;
 use holloway_aead::TAG;
 
 /// A turn reads at most so many packets, and begins no read beyond so many bytes, so that the other
@@ -31,7 +31,7 @@ pub struct Outbound {
     packet: Box<[u8]>,
     batch: Batch,
     route: Option<Route>,
-    answers: Answers,
+    unreachable: UnreachableHandler,
 }
 
 /// Where packets of one peer go in this turn.
@@ -49,7 +49,7 @@ impl Outbound {
             packet: vec![0; READ_SIZE].into_boxed_slice(),
             batch: Batch::new(),
             route: None,
-            answers: Answers::new(),
+            unreachable: UnreachableHandler::new(),
         }
     }
 
@@ -85,7 +85,7 @@ impl Outbound {
         }
         let endpoint = peer.endpoint();
         let Some((session, endpoint)) = peer.session(turn.now).zip(endpoint) else {
-            turn.shared.stale(peer);
+            turn.shared.session_needed(peer);
             return;
         };
         let destination = Destination {
@@ -112,7 +112,7 @@ impl Outbound {
             Ok(Some(peer)) => peer,
             Ok(None) => {
                 let (shared, now) = (turn.shared, turn.now);
-                self.answers.unreachable(shared, now, packet, None);
+                self.unreachable.handle(shared, now, packet, None);
                 return;
             }
             Err(reason) => {
@@ -125,7 +125,7 @@ impl Outbound {
         let packet = &self.packet[start..length];
         if !known {
             let (shared, now) = (turn.shared, turn.now);
-            self.answers.unreachable(shared, now, packet, Some(peer));
+            self.unreachable.handle(shared, now, packet, Some(peer));
             return;
         }
         let class = ecn::encapsulate(ip::tos(packet));
@@ -187,7 +187,7 @@ impl Outbound {
                         turn.shared.discard(Discard::StagedOverflow, 1, Some(peer));
                     }
                 }
-                turn.shared.stale(peer);
+                turn.shared.session_needed(peer);
             }
             None => {}
         }
@@ -248,7 +248,7 @@ fn route<'a>(
 fn sent(turn: &Turn<'_>, destination: &Destination, data: bool) {
     turn.shared.sent(&destination.peer, turn.now, data);
     if destination.session.needs_renewal_on_send(turn.now) {
-        turn.shared.stale(&destination.peer);
+        turn.shared.session_needed(&destination.peer);
     }
 }
 

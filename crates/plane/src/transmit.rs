@@ -104,7 +104,7 @@ pub fn transmit(
         return;
     };
     let errno = trains(shared, socket, peer, to, datagrams);
-    shared.sending(peer, errno, datagrams.now);
+    shared.send_result(peer, errno, datagrams.now);
 }
 
 /// Send all that is queued of `data`, many in one call where there are many.
@@ -151,7 +151,7 @@ pub fn deliver(
         let (sent, rest) = queue.split_at_mut(left);
         for one in sent {
             one.destination.peer.count_sent(one.range.len());
-            shared.sending(&one.destination.peer, 0, now);
+            shared.send_result(&one.destination.peer, 0, now);
         }
         queue = rest;
         if left < count || !many {
@@ -190,7 +190,7 @@ fn alone(shared: &Shared, sender: &impl DatagramSender, one: &mut Queued, data: 
     };
     let Destination { peer, endpoint, .. } = &mut one.destination;
     let errno = trains(shared, sender, peer, endpoint, datagrams);
-    shared.sending(peer, errno, now);
+    shared.send_result(peer, errno, now);
 }
 
 /// As many at once as may be. The errno of the last failure, or 0.

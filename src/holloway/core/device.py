@@ -102,15 +102,15 @@ class Device(Generic[EndpointType]):
             kind = "initiation" if isinstance(parsed, Initiation) else "response"
             _log_invalid(kind, remote, discard)
 
-    def handle_stale(self, now: Nanoseconds, peer: int) -> None:
+    def handle_session_needed(self, now: Nanoseconds, peer: int) -> None:
         """The plane needs a session for this peer."""
         if (found := self._serving(peer)) is not None:
-            found.handle_stale(now)
+            found.handle_session_needed(now)
 
-    def handle_active(self, now: Nanoseconds, peer: int) -> None:
+    def handle_debt_began(self, now: Nanoseconds, peer: int) -> None:
         """Data of this peer waits for an answer."""
         if (found := self._serving(peer)) is not None:
-            found.handle_active(now)
+            found.handle_debt_began(now)
 
     def handle_confirmed(self, now: Nanoseconds, peer: int) -> None:
         """This peer has used the session that we answered with."""
@@ -236,7 +236,7 @@ class Device(Generic[EndpointType]):
             self._remove(own)
         self._private_key = private_key
         self._around.identity = identity
-        self._plane.identify(None if identity is None else identity.remote.raw)
+        self._plane.set_identity(None if identity is None else identity.remote.raw)
         for peer in self._peers.values():
             peer.change_identity(now)
 

@@ -1,8 +1,8 @@
 """One peer: its handshake state and its three timers (paper, 6; kernel noise.c and timers.c).
 
 Decides when to start a handshake, answer one, keep alive or forget; does it through its
-`PeerPlane`. Packets are the plane's: what they owe is asked with `due`, and told by `Stale`,
-`Active` and `Confirmed`. `device` makes peers and calls them.
+`PeerPlane`. Packets are the plane's: what they owe is asked with `due`, and told by
+`SessionNeeded`, `DebtBegan` and `Confirmed`. `device` makes peers and calls them.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Peer(Generic[EndpointType]):
 
     def start(self, now: Nanoseconds) -> None:
         """Begin to serve: the interface came up, or the peer was added to one that is up."""
-        self.plane.watch()
+        self.plane.arm_session_needed()
         self.keep_alive(now, at_once=self.persistent_keepalive > 0)
 
     def stop(self, now: Nanoseconds) -> None:
@@ -126,7 +126,7 @@ class Peer(Generic[EndpointType]):
         self._erase()
         self._allowed_at = now
         if self._around.running:
-            self.plane.watch()
+            self.plane.arm_session_needed()
         self.try_again(now)
 
     def change_endpoint(self, now: Nanoseconds, endpoint: EndpointType) -> None:
@@ -149,9 +149,9 @@ class Peer(Generic[EndpointType]):
     def try_again(self, now: Nanoseconds) -> None:
         """Send the initiation that lacked a key or an endpoint, if there was one."""
         if self._wanted and self._around.running:
-            self.handle_stale(now)
+            self.handle_session_needed(now)
 
-    def handle_stale(self, now: Nanoseconds) -> None:
+    def handle_session_needed(self, now: Nanoseconds) -> None:
         """There is a packet to send and no session, or a session to renew (send.c)."""
         self._attempts = 0
         if now >= self._allowed_at:
@@ -161,7 +161,7 @@ class Peer(Generic[EndpointType]):
             self._watch_at = self._allowed_at
             self._look_again(self._around.timers.deadline(self, Timer.LOOK))
 
-    def handle_active(self, now: Nanoseconds) -> None:
+    def handle_debt_began(self, now: Nanoseconds) -> None:
         """Data crossed that the other side has not answered yet."""
         self._answer_jitter = self._jitter()
         self._look(now)
@@ -169,7 +169,7 @@ class Peer(Generic[EndpointType]):
     def handle_confirmed(self, now: Nanoseconds) -> None:
         """The initiator uses the session that we answered with: it stands."""
         self._complete()
-        self.plane.watch()
+        self.plane.arm_session_needed()
         self._look(now)
 
     def handle_timer(self, now: Nanoseconds, timer: Timer) -> None:
@@ -205,7 +205,7 @@ class Peer(Generic[EndpointType]):
             return Discard.INITIATION_FLOOD
         self._greatest_timestamp = proven.timestamp
         self._initiation_heard_at = now
-        self.plane.heard(remote, size, now)
+        self.plane.handshake_received(remote, size, now)
         log.debug("Receiving handshake initiation from peer %s", self)
         return self._respond(now, proven)
 
@@ -220,12 +220,12 @@ class Peer(Generic[EndpointType]):
                 return Discard.LATE_RESPONSE
         if isinstance(keys, Discard):
             return keys
-        self.plane.heard(remote, size, now)
+        self.plane.handshake_received(remote, size, now)
         log.debug("Receiving handshake response from peer %s", self)
         self._forget_handshake()
         self._install(now, keys, initiator=True)
         self._complete()
-        self.plane.watch()
+        self.plane.arm_session_needed()
         return None
 
     def _initiate(self, now: Nanoseconds) -> None:
@@ -257,7 +257,7 @@ class Peer(Generic[EndpointType]):
         retry = Nanoseconds(now + REKEY_TIMEOUT + self._jitter())
         self._around.timers.set(self, Timer.RETRANSMIT, retry)
         # New traffic, even while we wait, starts the count of attempts anew.
-        self.plane.watch()
+        self.plane.arm_session_needed()
 
     def _respond(self, now: Nanoseconds, proven: noise.ResponderState) -> Discard | None:
         index = self._around.indices.claim(now)
@@ -273,7 +273,7 @@ class Peer(Generic[EndpointType]):
         # Before it is sent: their first packet may be here before we return from sending.
         self._install(now, keys, initiator=False)
         self.plane.send_handshake(message.build(), now)
-        self.plane.watch()
+        self.plane.arm_session_needed()
         return None
 
     def _install(self, now: Nanoseconds, keys: noise.SessionKeys, *, initiator: bool) -> None:
@@ -336,7 +336,7 @@ class Peer(Generic[EndpointType]):
         """Do what the plane says is due; tells whether a keepalive was sent."""
         if self._watch_at is not None and self._watch_at <= now:
             self._watch_at = None
-            self.plane.watch()
+            self.plane.arm_session_needed()
         unanswered = NEW_HANDSHAKE_TIME + self._answer_jitter
         persistent = self.persistent_keepalive * SECOND
         due = self.plane.due(now, KEEPALIVE_TIMEOUT, unanswered, persistent)

@@ -204,8 +204,8 @@ def test_events_of_a_peer_removed_or_a_device_down_do_nothing() -> None:
     bench.plane.actions.clear()
     bench.hear(bench.initiation())
     for _ in range(2):
-        bench.device.handle_stale(bench.now, number)
-        bench.device.handle_active(bench.now, number)
+        bench.device.handle_session_needed(bench.now, number)
+        bench.device.handle_debt_began(bench.now, number)
         bench.device.handle_confirmed(bench.now, number)
         bench.device.up(bench.now)
         gone = PeerUpdate(THEM.public(), remove=True)

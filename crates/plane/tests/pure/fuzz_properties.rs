@@ -97,8 +97,8 @@ pub fn unreachable(bytes: &[u8]) {
         let most = if to.is_ipv4() { 556 } else { 1240 };
         assert_eq!(length, most.min(packet.len() + 8));
     }
-    let mut question = [0; conntrack::MAX_MESSAGE];
-    if let Some(length) = conntrack::question(packet, &mut question) {
+    let mut query = [0; conntrack::MAX_MESSAGE];
+    if let Some(length) = conntrack::query(packet, &mut query) {
         assert_eq!(length % 4, 0);
     }
 }
