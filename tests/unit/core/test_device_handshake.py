@@ -42,10 +42,10 @@ class Bench:
 
     def initiation(self, sender: Key = THEM, stamp: int = 1, to: Key = US) -> bytes:
         identity = noise.Identity.of(sender.raw)
-        pairing = identity.pair(noise.Remote.of(to.public().raw))
-        assert pairing is not None
+        static_static = identity.static_static(noise.Remote.of(to.public().raw))
+        assert static_static is not None
         written = noise.initiate(
-            pairing,
+            static_static,
             ephemeral=self._random(32),
             index=1,
             timestamp=tai64n.encode(stamp * tai64n.STEP),
