@@ -65,9 +65,9 @@ def initiations(count: int, public_key: bytes) -> list[bytes]:
     mac1_key = hashlib.blake2s(b"mac1----" + public_key).digest()
     messages = []
     for number in range(count):
-        pairing = noise.Identity.of(private_key(number)).pair(remote)
-        assert pairing is not None
-        written = noise.initiate(pairing, ephemeral=os.urandom(32), index=number,
+        static_static = noise.Identity.of(private_key(number)).static_static(remote)
+        assert static_static is not None
+        written = noise.initiate(static_static, ephemeral=os.urandom(32), index=number,
                                  timestamp=tai64n.encode(time.time_ns()))  # fmt: skip
         assert isinstance(written, tuple)
         bare = written[0].build()

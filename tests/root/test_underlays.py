@@ -118,7 +118,7 @@ from dataclasses import dataclass
 from holloway.device.routes import Routes
 
 @dataclass
-class Way:
+class Path:
     host: str
     port: int
     local: str
@@ -129,11 +129,11 @@ class Way:
 
 mark, ways = json.load(sys.stdin)
 with Routes(51820, mark) as routes:
-    print(json.dumps([routes.lead_back(Way(*way)) for way in ways]))
+    print(json.dumps([routes.is_symmetric(Path(*path)) for path in paths]))
 """
 
 
-def lead_back(
+def is_symmetric(
     host: Host, *ways: tuple[str, str, str], mark: int = 0, port: int = 1
 ) -> list[object]:
     """Ask a host of ways: the peer's address, ours, and the interface where that was written to."""
@@ -164,7 +164,7 @@ def test_an_address_is_doubted_where_the_route_leads_out_of_another_interface(fo
         ("fd00:99::2", "fd00:99::1", "eth0"),
         ("fd00:99::2", "fd00:97::1", "eth1"),
     ]
-    assert lead_back(forked, *ways) == [True, False, True, False]
+    assert is_symmetric(forked, *ways) == [True, False, True, False]
 
 
 def test_nothing_is_said_without_a_route_or_of_an_address_that_no_underlay_has(
@@ -176,13 +176,13 @@ def test_nothing_is_said_without_a_route_or_of_an_address_that_no_underlay_has(
         ("10.99.0.2", "10.96.0.1", "eth1"),
         ("10.99.0.2", "10.97.0.9", "eth1"),
     ]
-    assert lead_back(forked, *ways) == [None] * 4
+    assert is_symmetric(forked, *ways) == [None] * 4
 
 
 def test_a_peer_on_this_host_is_written_to_from_any_address(forked: Host) -> None:
     ways = [("10.97.0.1", "10.99.0.1", "lo"), ("10.97.0.1", "10.99.0.1", "eth0"),
             ("fd00:97::1", "fd00:99::1", "eth0")]  # fmt: skip
-    assert lead_back(forked, *ways) == [None, True, True]
+    assert is_symmetric(forked, *ways) == [None, True, True]
 
 
 def test_the_route_is_that_of_the_mark_the_ports_and_the_address(forked: Host) -> None:
@@ -190,9 +190,9 @@ def test_the_route_is_that_of_the_mark_the_ports_and_the_address(forked: Host) -
     forked.run("ip", "route", "add", "10.99.0.2", "via", "10.97.0.2", "table", "7")
     for chosen in (["fwmark", "5"], ["from", "10.97.0.1"], ["ipproto", "udp", "dport", "9"]):
         forked.run("ip", "rule", "add", *chosen, "table", "7")
-    assert lead_back(forked, way, ("10.99.0.2", "10.97.0.1", "eth1")) == [True, True]
-    assert lead_back(forked, way, mark=5) == [False]
-    assert lead_back(forked, way, port=9) == [False]
+    assert is_symmetric(forked, way, ("10.99.0.2", "10.97.0.1", "eth1")) == [True, True]
+    assert is_symmetric(forked, way, mark=5) == [False]
+    assert is_symmetric(forked, way, port=9) == [False]
 
 
 TOLD = """

@@ -1,8 +1,8 @@
 //! What a text asks of the world outside, asked of Python.
 
-use holloway_text::address::{Endpoint, Host};
-use holloway_text::number::decimal16;
-use holloway_text::setting::Resolver;
+use holloway_codec::address::{Endpoint, Host};
+use holloway_codec::number::decimal16;
+use holloway_codec::setting::Resolver;
 use pyo3::prelude::*;
 
 use crate::values::text;

@@ -1,4 +1,4 @@
-//! Python bindings of `holloway-plane` and `holloway-text`: conversions, no logic. `_native.pyi`
+//! Python bindings of `holloway-plane` and `holloway-codec`: conversions, no logic. `_native.pyi`
 //! documents them.
 
 mod answer;
@@ -26,7 +26,9 @@ mod _native {
     #[pymodule_export]
     use crate::endpoint::Endpoint;
     #[pymodule_export]
-    use crate::events::{Active, Confirmed, Died, Handshake, Stale, Trouble, Unreachable};
+    use crate::events::{
+        Confirmed, DebtBegan, Died, Handshake, SendFailing, SessionNeeded, Unreachable,
+    };
     #[pymodule_export]
     use crate::peer::{Due, Peer};
     #[pymodule_export]
@@ -52,10 +54,10 @@ mod _native {
         let py = module.py();
         let mut event = py.get_type::<Handshake>().into_any();
         for kind in [
-            py.get_type::<Stale>(),
-            py.get_type::<Active>(),
+            py.get_type::<SessionNeeded>(),
+            py.get_type::<DebtBegan>(),
             py.get_type::<Confirmed>(),
-            py.get_type::<Trouble>(),
+            py.get_type::<SendFailing>(),
             py.get_type::<Unreachable>(),
             py.get_type::<Died>(),
         ] {

@@ -2,9 +2,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use holloway_text::changes;
-use holloway_text::refusal::{Kind, Reason, Refusal};
-use holloway_text::setting::{self, Bad};
+use holloway_codec::changes;
+use holloway_codec::refusal::{Kind, Reason, Refusal};
+use holloway_codec::setting::{self, Bad};
 use pyo3::prelude::*;
 
 use crate::asking::Asking;

@@ -54,8 +54,8 @@ impl Stack {
             mtu,
             buffer,
         };
-        let (tun, port) = Tun::to_stack(name)?;
-        let stack = stack::Stack::new(port, &settings).map_err(os_error)?;
+        let (tun, endpoint) = Tun::to_stack(name)?;
+        let stack = stack::Stack::new(endpoint, &settings).map_err(os_error)?;
         Ok(Self {
             stack: Mutex::new(Some(Arc::new(stack))),
             tun: Py::new(py, tun)?,

@@ -1,9 +1,9 @@
 //! `Update`: what to change of a device, read from a text or made of Python's values.
 
-use holloway_text::conf::{self, Trouble};
-use holloway_text::difference::difference;
-use holloway_text::uapi::set;
-use holloway_text::update::{PeerUpdate, Update as Values};
+use holloway_codec::conf::{self, Trouble};
+use holloway_codec::difference::difference;
+use holloway_codec::uapi::set;
+use holloway_codec::update::{PeerUpdate, Update as Values};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;

@@ -40,7 +40,7 @@ pub struct Turn<'a> {
 
 /// Where to and under which session, looked up once a turn.
 #[derive(Clone, Debug)]
-pub struct Lane {
+pub struct Destination {
     /// To whom.
     pub peer: Arc<Peer>,
     /// Under which keys.
@@ -49,7 +49,7 @@ pub struct Lane {
     pub endpoint: Endpoint,
 }
 
-/// Datagrams of one lane, one length and one traffic class; only the last may be shorter.
+/// Datagrams to one destination, of one length and one traffic class; only the last may be shorter.
 #[derive(Debug)]
 pub struct Batch {
     buffer: Box<[u8]>,
@@ -57,7 +57,7 @@ pub struct Batch {
     queue: Vec<Queued>,
     start: usize,
     end: usize,
-    lane: Option<Lane>,
+    destination: Option<Destination>,
     segment: usize,
     class: u8,
     closed: bool,
@@ -72,7 +72,7 @@ impl Batch {
             queue: Vec::with_capacity(MOST),
             start: 0,
             end: 0,
-            lane: None,
+            destination: None,
             segment: 0,
             class: 0,
             closed: false,
@@ -86,7 +86,13 @@ impl Batch {
     }
 
     /// Pad the packets that were put into `room`, and send what can wait no longer.
-    pub fn add(&mut self, turn: &Turn<'_>, lane: &Lane, segments: &Segments, class: u8) {
+    pub fn add(
+        &mut self,
+        turn: &Turn<'_>,
+        destination: &Destination,
+        segments: &Segments,
+        class: u8,
+    ) {
         let last = OVERHEAD + padded(segments.last, turn.mtu);
         let segment = if segments.count > 1 {
             segments.stride
@@ -98,9 +104,9 @@ impl Batch {
         } else {
             segment <= self.segment
         };
-        if !(fits && self.continues(lane, class)) {
+        if !(fits && self.continues(destination, class)) {
             self.depart(turn);
-            self.lane = Some(lane.clone());
+            self.destination = Some(destination.clone());
             self.segment = segment;
             self.class = class;
         }
@@ -111,12 +117,12 @@ impl Batch {
         self.send_full(turn);
     }
 
-    fn continues(&self, lane: &Lane, class: u8) -> bool {
-        let same = |before: &Lane| Arc::ptr_eq(&before.session, &lane.session);
+    fn continues(&self, destination: &Destination, class: u8) -> bool {
+        let same = |before: &Destination| Arc::ptr_eq(&before.session, &destination.session);
         !self.closed
             && self.end > self.start
             && class == self.class
-            && self.lane.as_ref().is_some_and(same)
+            && self.destination.as_ref().is_some_and(same)
     }
 
     fn pad(&mut self, from: usize, segments: &Segments) {
@@ -155,7 +161,7 @@ impl Batch {
     /// Seal all that waits. What lies in `room` stays where it is.
     fn depart(&mut self, turn: &Turn<'_>) {
         self.seal(turn, self.end);
-        self.lane = None;
+        self.destination = None;
     }
 
     /// Send all that waits; the turn ends.
@@ -171,21 +177,24 @@ impl Batch {
     fn seal(&mut self, turn: &Turn<'_>, end: usize) {
         let start = std::mem::replace(&mut self.start, end);
         let data = &mut self.buffer[start..end];
-        let Some(lane) = self.lane.as_ref().filter(|_| !data.is_empty()) else {
+        let Some(destination) = self.destination.as_ref().filter(|_| !data.is_empty()) else {
             return;
         };
         let packets = data.len().div_ceil(self.segment);
-        match lane.session.reserve(turn.now, packets as u64) {
-            Ok(first) => lane.session.seal(first, data.chunks_mut(self.segment)),
+        match destination.session.reserve(turn.now, packets as u64) {
+            Ok(first) => destination
+                .session
+                .seal(first, data.chunks_mut(self.segment)),
             Err(reason) => {
-                turn.shared.discard(reason, packets, Some(&lane.peer));
+                turn.shared
+                    .discard(reason, packets, Some(&destination.peer));
                 return;
             }
         }
         let train = full_train(self.segment);
         for from in (start..end).step_by(train) {
             self.queue.push(Queued {
-                lane: lane.clone(),
+                destination: destination.clone(),
                 range: from..end.min(from + train),
                 segment: self.segment,
                 class: self.class,

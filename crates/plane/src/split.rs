@@ -6,7 +6,7 @@
 
 use crate::checksum;
 use crate::discard::Discard;
-use crate::inner::{IPV4_HEADER, IPV6_HEADER};
+use crate::ip::{IPV4_HEADER, IPV6_HEADER};
 use crate::offload::{
     GSO_ECN, GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, NEEDS_CSUM, TCP, TCP_CHECKSUM, TCP_HEADER,
     UDP, UDP_CHECKSUM, UDP_HEADER, VnetHeader, padded,

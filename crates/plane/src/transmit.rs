@@ -5,7 +5,7 @@
 use std::io;
 use std::ops::Range;
 
-use crate::batch::Lane;
+use crate::batch::Destination;
 use crate::clock::Nanos;
 use crate::discard::Discard;
 use crate::endpoint::Endpoint;
@@ -16,11 +16,11 @@ use crate::shared::Shared;
 use crate::udp::{MAX_PAYLOAD, MAX_SEGMENTS, Sockets, Udp};
 
 /// How long a full socket may hold up the shard; the interface's queue holds the senders meanwhile.
-const PATIENCE: i32 = 10;
+const WRITABLE_TIMEOUT: i32 = 10;
 
 /// Datagrams of one length, but the last, which may be shorter, on their way to one peer.
 #[derive(Clone, Copy, Debug)]
-pub struct Cargo<'a> {
+pub struct Datagrams<'a> {
     /// All of them, one behind the other.
     pub data: &'a [u8],
     /// The length of each.
@@ -31,11 +31,11 @@ pub struct Cargo<'a> {
     pub now: Nanos,
 }
 
-/// A train of one lane, and where in the batch's buffer it is.
+/// A train to one destination, and where in the batch's buffer it is.
 #[derive(Debug)]
 pub struct Queued {
     /// To whom, and where to.
-    pub lane: Lane,
+    pub destination: Destination,
     /// No more than one send may carry.
     pub range: Range<usize>,
     /// The length of each datagram but the last.
@@ -45,7 +45,7 @@ pub struct Queued {
 }
 
 /// A socket, as far as sending needs it; tests have others.
-pub trait Port {
+pub trait DatagramSender {
     /// Send one train.
     fn send(&self, to: &Endpoint, class: u8, data: &[u8], segment: usize) -> io::Result<()>;
     /// Send several in their order, until one is refused; how many left.
@@ -58,7 +58,7 @@ pub trait Port {
     fn writable(&self, milliseconds: i32) -> bool;
 }
 
-impl Port for Udp {
+impl DatagramSender for Udp {
     fn send(&self, to: &Endpoint, class: u8, data: &[u8], segment: usize) -> io::Result<()> {
         Self::send(self, to, class, data, segment)
     }
@@ -90,21 +90,21 @@ enum Refusal {
     Final(i32),
 }
 
-/// Send `cargo` to where `to` says. Counts for `peer` what left and what did not.
+/// Send `datagrams` to where `to` says. Counts for `peer` what left and what did not.
 pub fn transmit(
     shared: &Shared,
     sockets: Option<&Sockets>,
     peer: &Peer,
     to: &mut Endpoint,
-    cargo: Cargo<'_>,
+    datagrams: Datagrams<'_>,
 ) {
     let Some(socket) = sockets.and_then(|sockets| sockets.toward(&to.remote)) else {
-        let packets = cargo.data.len().div_ceil(cargo.segment);
+        let packets = datagrams.data.len().div_ceil(datagrams.segment);
         shared.discard(Discard::NoSocket, packets, Some(peer));
         return;
     };
-    let errno = trains(shared, socket, peer, to, cargo);
-    shared.sending(peer, errno, cargo.now);
+    let errno = trains(shared, socket, peer, to, datagrams);
+    shared.send_result(peer, errno, datagrams.now);
 }
 
 /// Send all that is queued of `data`, many in one call where there are many.
@@ -115,21 +115,21 @@ pub fn transmit_all(
     data: &[u8],
     now: Nanos,
 ) {
-    let is_v4 = |one: &Queued| one.lane.endpoint.remote.is_ipv4();
+    let is_v4 = |one: &Queued| one.destination.endpoint.remote.is_ipv4();
     for queue in queue.chunk_by_mut(|one, next| is_v4(one) == is_v4(next)) {
-        let to = &queue[0].lane.endpoint.remote;
+        let to = &queue[0].destination.endpoint.remote;
         match sockets.and_then(|sockets| sockets.toward(to)) {
             Some(socket) => deliver(shared, socket, queue, data, now),
             None => {
                 for Queued {
-                    lane,
+                    destination,
                     range,
                     segment,
                     ..
                 } in queue
                 {
                     let packets = range.len().div_ceil(*segment);
-                    shared.discard(Discard::NoSocket, packets, Some(&lane.peer));
+                    shared.discard(Discard::NoSocket, packets, Some(&destination.peer));
                 }
             }
         }
@@ -139,36 +139,36 @@ pub fn transmit_all(
 /// Send a queue through one socket. A train that is refused is tried again alone, which says why.
 pub fn deliver(
     shared: &Shared,
-    port: &impl Port,
+    sender: &impl DatagramSender,
     mut queue: &mut [Queued],
     data: &[u8],
     now: Nanos,
 ) {
     while !queue.is_empty() {
-        let many = queue.len() > 1 && port.segments();
+        let many = queue.len() > 1 && sender.segments();
         let count = if many { queue.len().min(MOST) } else { 0 };
-        let left = together(port, &queue[..count], data);
+        let left = together(sender, &queue[..count], data);
         let (sent, rest) = queue.split_at_mut(left);
         for one in sent {
-            one.lane.peer.count_sent(one.range.len());
-            shared.sending(&one.lane.peer, 0, now);
+            one.destination.peer.count_sent(one.range.len());
+            shared.send_result(&one.destination.peer, 0, now);
         }
         queue = rest;
         if left < count || !many {
             let (one, rest) = queue.split_at_mut(1);
-            alone(shared, port, &mut one[0], data, now);
+            alone(shared, sender, &mut one[0], data, now);
             queue = rest;
         }
     }
 }
 
 /// How many of a few left in one call.
-fn together(port: &impl Port, queue: &[Queued], data: &[u8]) -> usize {
+fn together(sender: &impl DatagramSender, queue: &[Queued], data: &[u8]) -> usize {
     let Some(first) = queue.first() else {
         return 0;
     };
     let departing = |one: &Queued| Departing {
-        to: one.lane.endpoint,
+        to: one.destination.endpoint,
         class: one.class,
         data: &data[one.range.clone()],
         segment: one.segment,
@@ -177,53 +177,53 @@ fn together(port: &impl Port, queue: &[Queued], data: &[u8]) -> usize {
     for (train, one) in trains.iter_mut().zip(queue) {
         *train = departing(one);
     }
-    let left = port.send_many(&trains[..queue.len()]);
+    let left = sender.send_many(&trains[..queue.len()]);
     left.unwrap_or(0).min(queue.len())
 }
 
-fn alone(shared: &Shared, port: &impl Port, one: &mut Queued, data: &[u8], now: Nanos) {
-    let cargo = Cargo {
+fn alone(shared: &Shared, sender: &impl DatagramSender, one: &mut Queued, data: &[u8], now: Nanos) {
+    let datagrams = Datagrams {
         data: &data[one.range.clone()],
         segment: one.segment,
         class: one.class,
         now,
     };
-    let Lane { peer, endpoint, .. } = &mut one.lane;
-    let errno = trains(shared, port, peer, endpoint, cargo);
-    shared.sending(peer, errno, now);
+    let Destination { peer, endpoint, .. } = &mut one.destination;
+    let errno = trains(shared, sender, peer, endpoint, datagrams);
+    shared.send_result(peer, errno, now);
 }
 
 /// As many at once as may be. The errno of the last failure, or 0.
 fn trains(
     shared: &Shared,
-    socket: &impl Port,
+    sender: &impl DatagramSender,
     peer: &Peer,
     to: &mut Endpoint,
-    cargo: Cargo<'_>,
+    datagrams: Datagrams<'_>,
 ) -> i32 {
     let mut last = 0;
-    let mut rest = cargo.data;
+    let mut rest = datagrams.data;
     while !rest.is_empty() {
-        let most = if socket.segments() {
-            full_train(cargo.segment)
+        let most = if sender.segments() {
+            full_train(datagrams.segment)
         } else {
-            cargo.segment
+            datagrams.segment
         };
         let (train, after) = rest.split_at(most.min(rest.len()));
-        let train = Cargo {
+        let train = Datagrams {
             data: train,
-            ..cargo
+            ..datagrams
         };
         rest = after;
-        match attempt(socket, to, train) {
+        match attempt(sender, to, train) {
             Ok(()) => peer.count_sent(train.data.len()),
             Err(Refusal::Train(errno)) => {
                 if matches!(errno, libc::EIO | libc::EOPNOTSUPP) {
-                    socket.forgo_segments();
+                    sender.forgo_segments();
                 }
-                last = singly(shared, socket, peer, to, train);
+                last = singly(shared, sender, peer, to, train);
             }
-            Err(refusal) => last = again(shared, socket, peer, to, train, &refusal),
+            Err(refusal) => last = again(shared, sender, peer, to, train, &refusal),
         }
     }
     last
@@ -231,20 +231,20 @@ fn trains(
 
 fn singly(
     shared: &Shared,
-    socket: &impl Port,
+    sender: &impl DatagramSender,
     peer: &Peer,
     to: &mut Endpoint,
-    cargo: Cargo<'_>,
+    datagrams: Datagrams<'_>,
 ) -> i32 {
     let mut last = 0;
-    for datagram in cargo.data.chunks(cargo.segment) {
-        let datagram = Cargo {
+    for datagram in datagrams.data.chunks(datagrams.segment) {
+        let datagram = Datagrams {
             data: datagram,
-            ..cargo
+            ..datagrams
         };
-        match attempt(socket, to, datagram) {
+        match attempt(sender, to, datagram) {
             Ok(()) => peer.count_sent(datagram.data.len()),
-            Err(refusal) => last = again(shared, socket, peer, to, datagram, &refusal),
+            Err(refusal) => last = again(shared, sender, peer, to, datagram, &refusal),
         }
     }
     last
@@ -254,37 +254,41 @@ fn singly(
 /// not too sticky": kernel, socket.c, send4).
 fn again(
     shared: &Shared,
-    socket: &impl Port,
+    sender: &impl DatagramSender,
     peer: &Peer,
     to: &mut Endpoint,
-    cargo: Cargo<'_>,
+    datagrams: Datagrams<'_>,
     refusal: &Refusal,
 ) -> i32 {
     let mut errno = refusal.errno();
     if matches!(refusal, Refusal::Source(_)) {
         to.local = None;
         peer.forget_source();
-        match attempt(socket, to, cargo) {
+        match attempt(sender, to, datagrams) {
             Ok(()) => {
-                peer.count_sent(cargo.data.len());
+                peer.count_sent(datagrams.data.len());
                 return 0;
             }
             Err(refusal) => errno = refusal.errno(),
         }
     }
-    let packets = cargo.data.len().div_ceil(cargo.segment);
+    let packets = datagrams.data.len().div_ceil(datagrams.segment);
     shared.discard(Discard::SendFailed, packets, Some(peer));
     errno
 }
 
-fn attempt(socket: &impl Port, to: &Endpoint, cargo: Cargo<'_>) -> Result<(), Refusal> {
-    let send = || socket.send(to, cargo.class, cargo.data, cargo.segment);
+fn attempt(
+    sender: &impl DatagramSender,
+    to: &Endpoint,
+    datagrams: Datagrams<'_>,
+) -> Result<(), Refusal> {
+    let send = || sender.send(to, datagrams.class, datagrams.data, datagrams.segment);
     let result = match send() {
-        Err(error) if waits(&error) && socket.writable(PATIENCE) => send(),
+        Err(error) if waits(&error) && sender.writable(WRITABLE_TIMEOUT) => send(),
         result => result,
     };
     result.map_err(|error| {
-        let several = cargo.data.len() > cargo.segment;
+        let several = datagrams.data.len() > datagrams.segment;
         Refusal::of(error.raw_os_error().unwrap_or(libc::EIO), several, to)
     })
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use holloway_plane::icmp;
-use holloway_plane::inner;
+use holloway_plane::ip;
 use holloway_plane::offload::{TCP, VNET_HEADER};
 
 use crate::counts::Reason;
@@ -120,8 +120,8 @@ impl Echo {
     /// `quoted` is the packet of ours that went nowhere, or its beginning.
     fn unreachable(&mut self, net: &Net, quoted: &[u8], errno: i32) -> Option<(Flow, i32)> {
         let transport = icmp::transport(quoted)?;
-        let local = inner::source(quoted).ok()?;
-        let remote = inner::destination(quoted).ok()?;
+        let local = ip::source(quoted).ok()?;
+        let remote = ip::destination(quoted).ok()?;
         let body = quoted.get(transport.at..)?;
         let (source, destination) = port_pair(body)?;
         match transport.protocol {

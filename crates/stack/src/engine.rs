@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use holloway_plane::channel_tun::LinkEndpoint;
 use holloway_plane::offload::{TCP, UDP, VNET_HEADER};
 use holloway_plane::poll::Epoll;
-use holloway_plane::port::Port;
 use parking_lot::Mutex;
 use smoltcp::iface::{Config, Interface};
 use smoltcp::wire::HardwareAddress;
@@ -34,8 +34,8 @@ use crate::timers::Micros;
 const PACKETS: usize = 128;
 /// So many sockets a turn.
 const READY: usize = 64;
-/// The port in the epoll set.
-const PORT: Id = 0;
+/// The link endpoint in the epoll set.
+const ENDPOINT: Id = 0;
 
 /// How the stack is to be.
 #[derive(Clone, Debug)]
@@ -69,7 +69,7 @@ pub enum Request {
 #[derive(Debug)]
 pub struct Shared {
     /// To the plane; its wake is the engine's too.
-    pub port: Arc<Port>,
+    pub endpoint: Arc<LinkEndpoint>,
     /// To the owner.
     pub events: Events,
     /// From the owner.
@@ -141,9 +141,9 @@ impl Engine {
     /// Ready to turn.
     pub fn new(shared: Arc<Shared>, settings: &Settings) -> io::Result<Self> {
         let epoll = Epoll::new()?;
-        epoll.add(shared.port.as_raw_fd(), PORT)?;
+        epoll.add(shared.endpoint.as_raw_fd(), ENDPOINT)?;
         let mut link = Link::new(
-            shared.port.clone(),
+            shared.endpoint.clone(),
             shared.counts.clone(),
             settings.addresses.clone(),
             settings.mtu,
@@ -235,7 +235,7 @@ impl Engine {
         let mut is_woken = false;
         for event in ready {
             let (id, events) = (event.u64, event.events);
-            is_woken |= id == PORT;
+            is_woken |= id == ENDPOINT;
             if !self.streams.ready(id, events) {
                 self.datagrams.ready(id, events);
             }
@@ -252,7 +252,7 @@ impl Engine {
 
     /// Packets, requests, or room.
     fn woken(&mut self) -> io::Result<bool> {
-        let is_open = self.shared.port.receive(&mut self.arrived, PACKETS);
+        let is_open = self.shared.endpoint.receive(&mut self.arrived, PACKETS);
         while let Some(packet) = self.arrived.pop_front() {
             self.receive(packet);
         }

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use holloway_plane::checksum;
-use holloway_plane::inner::{self, IPV4_HEADER, IPV6_HEADER};
+use holloway_plane::ip::{self, IPV4_HEADER, IPV6_HEADER};
 use holloway_plane::offload::{VNET_HEADER, VnetHeader};
 
 use crate::counts::Reason;
@@ -143,7 +143,7 @@ impl Incomplete {
 }
 
 fn parse_untrusted(packet: &[u8]) -> Option<Part<'_>> {
-    let packet = packet.get(..inner::total_length(packet).ok()?)?;
+    let packet = packet.get(..ip::total_length(packet).ok()?)?;
     let part = if packet[0] >> 4 == 4 {
         parse_v4(packet)?
     } else {

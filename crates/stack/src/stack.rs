@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use holloway_plane::port::Port;
+use holloway_plane::channel_tun::LinkEndpoint;
 use parking_lot::Mutex;
 
 use crate::counts::{Counts, REASONS, Reason};
@@ -21,7 +21,7 @@ use crate::timers::Micros;
 /// How long the plane may take to fetch the last resets.
 const FAREWELL: Duration = Duration::from_millis(500);
 
-/// TCP, UDP and ICMP over a `Port`, in a thread of its own.
+/// TCP, UDP and ICMP over a `LinkEndpoint`, in a thread of its own.
 #[derive(Debug)]
 pub struct Stack {
     shared: Arc<Shared>,
@@ -30,9 +30,9 @@ pub struct Stack {
 
 impl Stack {
     /// Start one.
-    pub fn new(port: Port, settings: &Settings) -> io::Result<Self> {
+    pub fn new(endpoint: LinkEndpoint, settings: &Settings) -> io::Result<Self> {
         let shared = Arc::new(Shared {
-            port: Arc::new(port),
+            endpoint: Arc::new(endpoint),
             events: Events::new()?,
             requests: Mutex::new(VecDeque::new()),
             counts: Arc::new(Counts::default()),
@@ -112,7 +112,7 @@ impl Stack {
             requests.len() == 1
         };
         if is_first {
-            self.shared.port.wake();
+            self.shared.endpoint.wake();
         }
     }
 
@@ -122,7 +122,7 @@ impl Stack {
             return;
         };
         self.request(Request::Close);
-        self.shared.port.wake();
+        self.shared.endpoint.wake();
         // The thread catches its panics, so joining cannot fail.
         let _ = thread.join();
     }
@@ -143,7 +143,7 @@ impl AsRawFd for Stack {
 fn run(engine: &mut Engine, shared: &Shared) -> Result<(), i32> {
     engine.run()?;
     let until = std::time::Instant::now() + FAREWELL;
-    while !(engine.close() && shared.port.is_drained()) && std::time::Instant::now() < until {
+    while !(engine.close() && shared.endpoint.is_drained()) && std::time::Instant::now() < until {
         thread::sleep(Duration::from_millis(2));
     }
     Ok(())

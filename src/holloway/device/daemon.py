@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from holloway import _native
 from holloway.device import link
-from holloway.device.link import AnswerSockets, LinkWatch
+from holloway.device.link import IcmpSockets, LinkWatch
 from holloway.device.tunnel import Tunnel
 from holloway.device.uapi_server import SocketWatch, UapiConnection
 
@@ -116,8 +116,8 @@ class Daemon:
         This thread is inside it. A move takes away what `configure_tun` gave; pyroute2 has an event
         loop of its own, so it gets a thread, which is in the same namespace.
         """
-        sockets = AnswerSockets()
-        self._tunnel.answer_by(*sockets.filenos())
+        sockets = IcmpSockets()
+        self._tunnel.set_icmp_sockets(*sockets.filenos())
         sockets.close()
         if self._entered_before:
             thread = threading.Thread(target=link.configure_tun, args=(self._tun.name,))

@@ -2,7 +2,7 @@
 
 `configure_tun` gives a fresh TUN the look that a WireGuard interface has. `LinkWatch` keeps its
 limit of segmentation and tells of up, down, MTU and name, also after the interface was moved into
-another network namespace, and `AnswerSockets` are opened there. It knows nothing of peers or
+another network namespace, and `IcmpSockets` are opened there. It knows nothing of peers or
 packets; `daemon` calls it.
 """
 
@@ -185,7 +185,7 @@ class LinkWatch:
             os.close(here)
 
 
-class AnswerSockets:
+class IcmpSockets:
     """Raw ICMP sockets and one to connection tracking, in the namespace where this is made.
 
     They only send. What the system refuses (no CAP_NET_RAW, no IPv6, no netfilter) is None.
@@ -202,7 +202,7 @@ class AnswerSockets:
             self._v6.setsockopt(socket.IPPROTO_ICMPV6, ICMP6_FILTER, b"\xff" * 32)
 
     def filenos(self) -> tuple[int | None, int | None, int | None]:
-        """IPv4, IPv6, connection tracking: as `Plane.answer_by` takes them."""
+        """IPv4, IPv6, connection tracking: as `Plane.set_icmp_sockets` takes them."""
         v4, v6, conntrack = (
             None if opened is None else opened.fileno()
             for opened in (self._v4, self._v6, self._conntrack)

@@ -17,7 +17,7 @@ from holloway.control import netlink
 from holloway.control.netlink import DUMP, ROUTE, NetlinkSocket, attribute, attributes
 
 
-class Way(Protocol):
+class Path(Protocol):
     """Where a peer is, the local address it last wrote to, and the interface where that came."""
 
     @property
@@ -53,21 +53,21 @@ class Routes:
     def __exit__(self, *_: object) -> None:
         self._kernel.__exit__()
 
-    def lead_back(self, way: Way) -> bool | None:
-        """Whether what is sent by this way leaves where it came from; None: that says nothing.
+    def is_symmetric(self, path: Path) -> bool | None:
+        """Whether what is sent by this path leaves where it came from; None: that says nothing.
 
         Nothing is said where the address is another interface's, as a router's own on `lo`, which
         is as good by any road. Nor where there is no route, for then no packet leaves.
         """
-        assert way.local is not None
-        local = _packed(way.local)
-        if (way.interface, local) not in self._addresses:
+        assert path.local is not None
+        local = _packed(path.local)
+        if (path.interface, local) not in self._addresses:
             return None
         try:
-            found = self._interface(_packed(way.host), way.port, local)
+            found = self._interface(_packed(path.host), path.port, local)
         except OSError:
             return None
-        return found in (way.interface, LOOPBACK)
+        return found in (path.interface, LOOPBACK)
 
     def _interface(self, remote: bytes, port: int, local: bytes) -> int | None:
         """Ask for a route as for a packet (rtnetlink(7), RTM_GETROUTE)."""

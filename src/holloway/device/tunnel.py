@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 EVENTS_PER_TURN = 64
 """So many events at most before timers and the UAPI have their turn."""
-WAYS_A_TURN = 64
+PATHS_A_TURN = 64
 """And for so many peers is the kernel asked for the route."""
 BURST_SECONDS = 0.1
 """Routes change in bursts: one look so long after the first message serves them all."""
@@ -113,13 +113,13 @@ class Tunnel:
         finally:
             self._set_timer()
 
-    def answer_by(self, v4: int | None, v6: int | None, conntrack: int | None) -> None:
-        """Answer packets that have nowhere to go; see `_native.Plane.answer_by`."""
-        self._plane.answer_by(v4, v6, conntrack)
+    def set_icmp_sockets(self, v4: int | None, v6: int | None, conntrack: int | None) -> None:
+        """Answer packets that have nowhere to go; see `_native.Plane.set_icmp_sockets`."""
+        self._plane.set_icmp_sockets(v4, v6, conntrack)
 
     def log_level_changed(self) -> None:
         """Have the plane report what would be logged now, and nothing else."""
-        self._plane.explain(log.isEnabledFor(logging.DEBUG))
+        self._plane.report_unreachable(log.isEnabledFor(logging.DEBUG))
 
     def discards(self) -> dict[str, int]:
         """Count packets and messages not passed on, by reason, plane and brain together."""
@@ -146,15 +146,15 @@ class Tunnel:
         match event:
             case _native.Handshake():
                 self._device.handle_handshake(now(), event.message, event.size, event.remote)
-            case _native.Stale():
-                self._device.handle_stale(now(), event.peer)
-            case _native.Active():
-                self._device.handle_active(now(), event.peer)
+            case _native.SessionNeeded():
+                self._device.handle_session_needed(now(), event.peer)
+            case _native.DebtBegan():
+                self._device.handle_debt_began(now(), event.peer)
             case _native.Confirmed():
                 self._device.handle_confirmed(now(), event.peer)
-            case _native.Trouble(errno=0):
+            case _native.SendFailing(errno=0):
                 log.error("Sending works again")
-            case _native.Trouble():
+            case _native.SendFailing():
                 log.error("Cannot send: %s", os.strerror(event.errno))
             case _native.Unreachable(peer=None):
                 log.debug("No peer has allowed IPs matching %s", event.destination)
@@ -183,7 +183,7 @@ class Tunnel:
     def _routes_changed(self, watching: socket.socket) -> None:
         def check() -> None:
             drain(watching)
-            self._continue_route_check(self._settle_ways(), self._loop.time())
+            self._continue_route_check(self._validate_sources(), self._loop.time())
 
         self._loop.remove_reader(watching)
         self._route_timer = self._loop.call_later(BURST_SECONDS, check)
@@ -201,17 +201,17 @@ class Tunnel:
             rest = REST_FACTOR * (self._loop.time() - began)
             self._route_timer = self._loop.call_later(rest, self._watch_routes)
 
-    def _settle_ways(self) -> Iterator[bool]:
+    def _validate_sources(self) -> Iterator[bool]:
         """Ask of each peer whether it is still answered by the road that it came by."""
-        ways = self._plane.ways()
-        if not ways:
+        paths = self._plane.sticky_sources()
+        if not paths:
             return
         with routes.Routes(*self._device.port_and_mark) as kernel:
-            for start in range(0, len(ways), WAYS_A_TURN):
-                for peer, way in ways[start : start + WAYS_A_TURN]:
-                    leads_back = kernel.lead_back(way)
-                    if leads_back is not None:
-                        self._plane.settle(peer, way, leads_back)
+            for start in range(0, len(paths), PATHS_A_TURN):
+                for peer, path in paths[start : start + PATHS_A_TURN]:
+                    valid = kernel.is_symmetric(path)
+                    if valid is not None:
+                        self._plane.set_source_valid(peer, path, valid)
                 yield True
 
     def _set_timer(self) -> None:

@@ -121,7 +121,7 @@ class KernelStack:
                     sock.setblocking(False)
                     sock.setsockopt(level, option, filter_all)
                     numbers[index] = sock.fileno()
-            tunnel.answer_by(numbers[0], numbers[1], None)
+            tunnel.set_icmp_sockets(numbers[0], numbers[1], None)
 
     async def close(self, reason: OSError) -> None:
         self._reason = reason

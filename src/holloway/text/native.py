@@ -1,4 +1,4 @@
-"""The codec of texts, which is in Rust (`crates/text`): its values, and its refusals as ours.
+"""The codec of texts, which is in Rust (`crates/codec`): its values, and its refusals as ours.
 
 For whoever has thousands of peers to pass on and no use for a `Peer` each; `text.uapi` and
 `text.conf` are the same for those who want the model. Loads next to nothing, for `wg` starts here.

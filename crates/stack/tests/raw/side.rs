@@ -94,9 +94,9 @@ pub struct Side {
 
 impl Side {
     pub fn new() -> Self {
-        let (tun, port) = Tun::to_stack("inner").expect("a pair");
+        let (tun, endpoint) = Tun::to_stack("inner").expect("a pair");
         let shared = Arc::new(Shared {
-            port: Arc::new(port),
+            endpoint: Arc::new(endpoint),
             events: Events::new().expect("an eventfd"),
             requests: Default::default(),
             counts: Default::default(),
@@ -133,7 +133,7 @@ impl Side {
 
     pub fn ask(&mut self, request: Request) {
         self.shared.requests.lock().push_back(request);
-        self.shared.port.wake();
+        self.shared.endpoint.wake();
         self.turn();
     }
 

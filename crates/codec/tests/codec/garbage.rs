@@ -1,10 +1,10 @@
-//! The bodies of the fuzz targets, on lines that are nearly right.
+//! The properties of the fuzz targets, on lines that are nearly right.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::bodies;
+use crate::fuzz_properties;
 
 const UAPI: [&str; 20] = [
     "private_key",
@@ -74,24 +74,24 @@ fn texts(names: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #[test]
     fn no_answer_is_understood_in_two_ways(text in texts(&UAPI), bytes: Vec<u8>) {
-        bodies::answer(&text);
-        bodies::answer(&[b"public_key=", VALUES[1].as_bytes(), b"\n", &text].concat());
-        bodies::answer(&bytes);
+        fuzz_properties::answer(&text);
+        fuzz_properties::answer(&[b"public_key=", VALUES[1].as_bytes(), b"\n", &text].concat());
+        fuzz_properties::answer(&bytes);
     }
 
     #[test]
     fn no_request_is_understood_in_two_ways(text in texts(&UAPI), bytes: Vec<u8>) {
-        bodies::request(&text);
-        bodies::request(&[b"public_key=", VALUES[1].as_bytes(), b"\n", &text].concat());
-        bodies::request(&bytes);
+        fuzz_properties::request(&text);
+        fuzz_properties::request(&[b"public_key=", VALUES[1].as_bytes(), b"\n", &text].concat());
+        fuzz_properties::request(&bytes);
     }
 
     #[test]
     fn no_file_makes_a_request_that_is_none(text in texts(&CONF), bytes: Vec<u8>) {
         let text = String::from_utf8_lossy(&text).replace("]=", "]\n#");
-        bodies::configuration(text.as_bytes());
+        fuzz_properties::configuration(text.as_bytes());
         let peer = format!("[Peer]\nPublicKey={}\n{text}", VALUES[12]);
-        bodies::configuration(peer.as_bytes());
-        bodies::configuration(&bytes);
+        fuzz_properties::configuration(peer.as_bytes());
+        fuzz_properties::configuration(&bytes);
     }
 }

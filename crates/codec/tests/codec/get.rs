@@ -1,8 +1,8 @@
 //! Answers to `get=1`.
 
-use holloway_text::dump::{dump, dump_answer};
-use holloway_text::refusal::{Kind, Refusal};
-use holloway_text::uapi::{blank_line, get};
+use holloway_codec::dump::{dump, dump_answer};
+use holloway_codec::refusal::{Kind, Refusal};
+use holloway_codec::uapi::{blank_line, get};
 
 const KEY: &str = "0505050505050505050505050505050505050505050505050505050505050505";
 const BASE64: &str = "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=";

@@ -1,9 +1,9 @@
 //! What `wg syncconf` makes of a device and a file.
 
-use holloway_text::device::{Device, Peer};
-use holloway_text::difference::difference;
-use holloway_text::key::Key;
-use holloway_text::update::{PeerUpdate, Update};
+use holloway_codec::device::{Device, Peer};
+use holloway_codec::difference::difference;
+use holloway_codec::key::Key;
+use holloway_codec::update::{PeerUpdate, Update};
 
 fn key(number: u8) -> Key {
     Key::new([number; 32])

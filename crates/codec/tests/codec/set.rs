@@ -1,7 +1,7 @@
 //! Requests that begin with `set=1`.
 
-use holloway_text::refusal::Kind;
-use holloway_text::uapi::set;
+use holloway_codec::refusal::Kind;
+use holloway_codec::uapi::set;
 
 const KEY: &str = "0505050505050505050505050505050505050505050505050505050505050505";
 

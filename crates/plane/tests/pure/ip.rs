@@ -1,7 +1,7 @@
 //! Facts of inner packets, and their ECN bits across the tunnel.
 
 use holloway_plane::discard::{Discard, Discards, REASONS};
-use holloway_plane::{ecn, inner};
+use holloway_plane::{ecn, ip};
 use proptest::prelude::*;
 
 use crate::packets::{ACK, flow, payload, plain_sum};
@@ -24,10 +24,10 @@ proptest! {
             std::net::IpAddr::V4(address) => address.octets().to_vec(),
             std::net::IpAddr::V6(address) => address.octets().to_vec(),
         };
-        prop_assert_eq!(inner::total_length(&packet), Ok(length));
-        prop_assert_eq!(inner::tos(&packet), flow.tos);
-        prop_assert_eq!(inner::source(&packet).map(octets), Ok(flow.source[..width].to_vec()));
-        let destination = inner::destination(&packet).map(octets);
+        prop_assert_eq!(ip::total_length(&packet), Ok(length));
+        prop_assert_eq!(ip::tos(&packet), flow.tos);
+        prop_assert_eq!(ip::source(&packet).map(octets), Ok(flow.source[..width].to_vec()));
+        let destination = ip::destination(&packet).map(octets);
         prop_assert_eq!(destination, Ok(flow.destination[..width].to_vec()));
     }
 
@@ -35,7 +35,7 @@ proptest! {
     fn a_packet_shorter_than_it_says_is_malformed(flow in flow(), missing in 1usize..90) {
         let packet = flow.packet(0, 0, ACK, &payload(30, 1));
         let packet = &packet[..packet.len().saturating_sub(missing)];
-        prop_assert_eq!(inner::total_length(packet), Err(Discard::MalformedInner));
+        prop_assert_eq!(ip::total_length(packet), Err(Discard::MalformedInner));
     }
 
     #[test]
@@ -44,7 +44,7 @@ proptest! {
         let mut after = before.clone();
         ecn::decapsulate(&mut after, congested);
         let expected = if congested && flow.tos & CE != NOT_ECT { flow.tos | CE } else { flow.tos };
-        prop_assert_eq!(inner::tos(&after), expected);
+        prop_assert_eq!(ip::tos(&after), expected);
         if flow.is_v4 {
             prop_assert_eq!(plain_sum(&[&after[..20]]), 0xffff);
         }
@@ -58,16 +58,16 @@ fn a_length_below_the_header_is_malformed() {
     let mut packet = vec![0; 60];
     packet[0] = 0x45;
     packet[3] = 19;
-    assert_eq!(inner::total_length(&packet), Err(Discard::MalformedInner));
+    assert_eq!(ip::total_length(&packet), Err(Discard::MalformedInner));
     packet[3] = 20;
-    assert_eq!(inner::total_length(&packet), Ok(20));
+    assert_eq!(ip::total_length(&packet), Ok(20));
 }
 
 #[test]
 fn what_is_no_ip_packet_has_no_addresses() {
     for packet in [&[][..], &[0x45], &[0x45; 19], &[0x60; 39], &[0x55; 60]] {
-        assert_eq!(inner::destination(packet), Err(Discard::NotIp));
-        assert_eq!(inner::source(packet), Err(Discard::MalformedInner));
+        assert_eq!(ip::destination(packet), Err(Discard::NotIp));
+        assert_eq!(ip::source(packet), Err(Discard::MalformedInner));
     }
 }
 

@@ -14,81 +14,81 @@ use parking_lot::Mutex;
 use crate::poll::Wake;
 
 /// What may wait for the stack: some windows of the usual size.
-const INWARD: usize = 8 << 20;
+const TO_STACK_LIMIT: usize = 8 << 20;
 /// What may wait for the plane, which is quick: more would only be delay.
-const OUTWARD: usize = 1 << 20;
+const TO_PLANE_LIMIT: usize = 1 << 20;
 /// What a packet costs beyond its bytes.
 const PACKET: usize = 256;
 /// So many buffers are kept for the packets to come.
-const SPARE: usize = 32;
+const MAX_SPARE: usize = 32;
 /// Buffers smaller than this are cheaper made anew.
-const WORTH_KEEPING: usize = 4096;
+const MIN_RECYCLED: usize = 4096;
 
 #[derive(Debug)]
-struct Lane {
-    queue: Mutex<Queue>,
+struct Queue {
+    state: Mutex<State>,
     /// Readable while packets wait, or the other end is closed.
     ready: Wake,
     limit: usize,
 }
 
 #[derive(Debug, Default)]
-struct Queue {
+struct State {
     packets: VecDeque<Vec<u8>>,
     spare: Vec<Vec<u8>>,
     cost: usize,
     is_closed: bool,
     /// The sender found no room.
-    is_awaited: bool,
+    sender_waits: bool,
 }
 
 /// The plane's end, within its `Tun`.
 #[derive(Debug)]
-pub struct Near {
+pub struct ChannelTun {
     name: String,
-    inward: Arc<Lane>,
-    outward: Arc<Lane>,
+    to_stack: Arc<Queue>,
+    to_plane: Arc<Queue>,
 }
 
 /// The stack's end. Its descriptor is readable when packets came, when there is room again after
 /// `send` failed, when the other end closed, and after `wake`.
 #[derive(Debug)]
-pub struct Port {
-    inward: Arc<Lane>,
-    outward: Arc<Lane>,
+pub struct LinkEndpoint {
+    to_stack: Arc<Queue>,
+    to_plane: Arc<Queue>,
 }
 
 /// Both ends.
-pub fn pair(name: &str) -> io::Result<(Near, Port)> {
-    let inward = Arc::new(Lane::new(INWARD)?);
-    let outward = Arc::new(Lane::new(OUTWARD)?);
-    let near = Near {
+pub fn pair(name: &str) -> io::Result<(ChannelTun, LinkEndpoint)> {
+    let to_stack = Arc::new(Queue::new(TO_STACK_LIMIT)?);
+    let to_plane = Arc::new(Queue::new(TO_PLANE_LIMIT)?);
+    let tun = ChannelTun {
         name: name.into(),
-        inward: inward.clone(),
-        outward: outward.clone(),
+        to_stack: to_stack.clone(),
+        to_plane: to_plane.clone(),
     };
-    Ok((near, Port { inward, outward }))
+    Ok((tun, LinkEndpoint { to_stack, to_plane }))
 }
 
-impl Lane {
+impl Queue {
     fn new(limit: usize) -> io::Result<Self> {
         Ok(Self {
-            queue: Mutex::default(),
+            state: Mutex::default(),
             ready: Wake::new()?,
             limit,
         })
     }
 
     fn close(&self) {
-        self.queue.lock().is_closed = true;
+        self.state.lock().is_closed = true;
         self.ready.set();
     }
 }
 
-impl Queue {
+impl State {
     fn has_room(&mut self, length: usize, limit: usize) -> bool {
         let fits = self.cost + length + PACKET <= limit;
-        self.is_awaited |= !fits;
+        self.sender_waits |= !fits;
         fits
     }
 
@@ -106,15 +106,15 @@ impl Queue {
         Some(packet)
     }
 
-    fn keep(&mut self, mut buffer: Vec<u8>) {
-        if self.spare.len() < SPARE && buffer.capacity() >= WORTH_KEEPING {
+    fn recycle(&mut self, mut buffer: Vec<u8>) {
+        if self.spare.len() < MAX_SPARE && buffer.capacity() >= MIN_RECYCLED {
             buffer.clear();
             self.spare.push(buffer);
         }
     }
 }
 
-impl Near {
+impl ChannelTun {
     /// The interface's name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -123,93 +123,93 @@ impl Near {
 
     /// Read one packet of the stack with its vnet_hdr.
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut queue = self.outward.queue.lock();
-        let Some(packet) = queue.pop() else {
-            if queue.is_closed {
+        let mut state = self.to_plane.state.lock();
+        let Some(packet) = state.pop() else {
+            if state.is_closed {
                 return Err(io::Error::from_raw_os_error(libc::EBADFD));
             }
-            self.outward.ready.clear();
+            self.to_plane.ready.clear();
             return Err(io::ErrorKind::WouldBlock.into());
         };
-        if queue.is_awaited && queue.cost <= self.outward.limit / 2 {
-            queue.is_awaited = false;
-            self.inward.ready.set();
+        if state.sender_waits && state.cost <= self.to_plane.limit / 2 {
+            state.sender_waits = false;
+            self.to_stack.ready.set();
         }
         let length = packet.len().min(buffer.len());
         buffer[..length].copy_from_slice(&packet[..length]);
-        queue.keep(packet);
+        state.recycle(packet);
         Ok(length)
     }
 
     /// Write one packet from its parts, the vnet_hdr first.
     pub fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         let length = parts.iter().map(|part| part.len()).sum();
-        let mut queue = self.inward.queue.lock();
-        if queue.is_closed {
+        let mut state = self.to_stack.state.lock();
+        if state.is_closed {
             return Err(io::Error::from_raw_os_error(libc::EBADFD));
         }
-        if !queue.has_room(length, self.inward.limit) {
+        if !state.has_room(length, self.to_stack.limit) {
             return Err(io::Error::from_raw_os_error(libc::ENOBUFS));
         }
-        let mut packet = match length >= WORTH_KEEPING {
-            true => queue.spare.pop().unwrap_or_default(),
+        let mut packet = match length >= MIN_RECYCLED {
+            true => state.spare.pop().unwrap_or_default(),
             false => Vec::new(),
         };
         packet.reserve_exact(length);
         parts.iter().for_each(|part| packet.extend_from_slice(part));
-        queue.push(packet, &self.inward.ready);
+        state.push(packet, &self.to_stack.ready);
         Ok(length)
     }
 }
 
-impl AsRawFd for Near {
+impl AsRawFd for ChannelTun {
     fn as_raw_fd(&self) -> RawFd {
-        self.outward.ready.as_raw_fd()
+        self.to_plane.ready.as_raw_fd()
     }
 }
 
-impl Drop for Near {
+impl Drop for ChannelTun {
     fn drop(&mut self) {
-        self.inward.close();
+        self.to_stack.close();
     }
 }
 
-impl Port {
+impl LinkEndpoint {
     /// Move up to `limit` packets that came to the end of `packets`. False: none will come again.
     pub fn receive(&self, packets: &mut VecDeque<Vec<u8>>, limit: usize) -> bool {
-        let mut queue = self.inward.queue.lock();
-        self.inward.ready.clear();
+        let mut state = self.to_stack.state.lock();
+        self.to_stack.ready.clear();
         for _ in 0..limit {
-            match queue.pop() {
+            match state.pop() {
                 Some(packet) => packets.push_back(packet),
-                None => return !queue.is_closed,
+                None => return !state.is_closed,
             }
         }
-        self.inward.ready.set();
+        self.to_stack.ready.set();
         true
     }
 
     /// Return the buffer of a packet that came.
     pub fn recycle(&self, buffer: Vec<u8>) {
-        if buffer.capacity() >= WORTH_KEEPING {
-            self.inward.queue.lock().keep(buffer);
+        if buffer.capacity() >= MIN_RECYCLED {
+            self.to_stack.state.lock().recycle(buffer);
         }
     }
 
     /// Whether a packet of this length can be sent; if not, a wake says when.
     #[must_use]
     pub fn has_room(&self, length: usize) -> bool {
-        self.outward
-            .queue
+        self.to_plane
+            .state
             .lock()
-            .has_room(length, self.outward.limit)
+            .has_room(length, self.to_plane.limit)
     }
 
     /// An empty buffer for a packet of this length.
     #[must_use]
     pub fn buffer(&self, length: usize) -> Vec<u8> {
-        let kept = match length >= WORTH_KEEPING {
-            true => self.outward.queue.lock().spare.pop(),
+        let kept = match length >= MIN_RECYCLED {
+            true => self.to_plane.state.lock().spare.pop(),
             false => None,
         };
         let mut buffer = kept.unwrap_or_default();
@@ -219,32 +219,32 @@ impl Port {
 
     /// Hand over a packet with its vnet_hdr. The caller has asked for room.
     pub fn send(&self, packet: Vec<u8>) {
-        let mut queue = self.outward.queue.lock();
-        queue.push(packet, &self.outward.ready);
+        let mut state = self.to_plane.state.lock();
+        state.push(packet, &self.to_plane.ready);
     }
 
     /// Whether all that was sent is taken.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.outward.queue.lock().packets.is_empty()
+        self.to_plane.state.lock().packets.is_empty()
     }
 
     /// Make the descriptor readable.
     pub fn wake(&self) {
-        self.inward.ready.set();
+        self.to_stack.ready.set();
     }
 }
 
-impl AsRawFd for Port {
+impl AsRawFd for LinkEndpoint {
     fn as_raw_fd(&self) -> RawFd {
-        self.inward.ready.as_raw_fd()
+        self.to_stack.ready.as_raw_fd()
     }
 }
 
-impl Drop for Port {
+impl Drop for LinkEndpoint {
     fn drop(&mut self) {
-        self.inward.queue.lock().is_closed = true;
-        self.outward.close();
+        self.to_stack.state.lock().is_closed = true;
+        self.to_plane.close();
     }
 }
 
@@ -252,51 +252,51 @@ impl Drop for Port {
 mod tests {
     use super::*;
 
-    fn write(near: &Near, bytes: &[u8]) -> io::Result<usize> {
+    fn write(tun: &ChannelTun, bytes: &[u8]) -> io::Result<usize> {
         let (head, tail) = bytes.split_at(bytes.len() / 2);
-        near.write(&[IoSlice::new(head), IoSlice::new(tail)])
+        tun.write(&[IoSlice::new(head), IoSlice::new(tail)])
     }
 
     #[test]
     fn packets_pass_both_ways_in_order() {
-        let (near, port) = pair("inner").expect("a pair");
-        write(&near, b"first").expect("room");
-        write(&near, &[7; 9000]).expect("room");
-        let mut came = VecDeque::new();
-        assert!(port.receive(&mut came, 64));
-        assert_eq!(came, [b"first".to_vec(), vec![7; 9000]]);
-        assert!(port.has_room(6));
-        port.send(b"answer".to_vec());
+        let (tun, endpoint) = pair("inner").expect("a pair");
+        write(&tun, b"first").expect("room");
+        write(&tun, &[7; 9000]).expect("room");
+        let mut received = VecDeque::new();
+        assert!(endpoint.receive(&mut received, 64));
+        assert_eq!(received, [b"first".to_vec(), vec![7; 9000]]);
+        assert!(endpoint.has_room(6));
+        endpoint.send(b"answer".to_vec());
         let mut buffer = [0; 64];
-        assert_eq!(near.read(&mut buffer).expect("a packet"), 6);
+        assert_eq!(tun.read(&mut buffer).expect("a packet"), 6);
         assert_eq!(&buffer[..6], b"answer");
-        let error = near.read(&mut buffer).expect_err("nothing");
+        let error = tun.read(&mut buffer).expect_err("nothing");
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]
     fn what_does_not_fit_is_refused_and_memory_stays_bounded() {
-        let (near, port) = pair("inner").expect("a pair");
-        let fitting = (0..10_000).take_while(|_| write(&near, &[0; 1000]).is_ok());
-        assert_eq!(fitting.count(), INWARD / (1000 + PACKET));
-        let error = write(&near, &[0; 1000]).expect_err("full");
+        let (tun, endpoint) = pair("inner").expect("a pair");
+        let fitting = (0..10_000).take_while(|_| write(&tun, &[0; 1000]).is_ok());
+        assert_eq!(fitting.count(), TO_STACK_LIMIT / (1000 + PACKET));
+        let error = write(&tun, &[0; 1000]).expect_err("full");
         assert_eq!(error.raw_os_error(), Some(libc::ENOBUFS));
-        let mut came = VecDeque::new();
-        assert!(port.receive(&mut came, 1));
-        assert!(write(&near, &[0; 1000]).is_ok());
+        let mut received = VecDeque::new();
+        assert!(endpoint.receive(&mut received, 1));
+        assert!(write(&tun, &[0; 1000]).is_ok());
     }
 
     #[test]
     fn either_end_sees_that_the_other_is_gone() {
-        let (near, port) = pair("inner").expect("a pair");
-        port.send(b"last".to_vec());
-        drop(port);
-        assert_eq!(near.read(&mut [0; 64]).expect("still there"), 4);
-        let error = near.read(&mut [0; 64]).expect_err("gone");
+        let (tun, endpoint) = pair("inner").expect("a pair");
+        endpoint.send(b"last".to_vec());
+        drop(endpoint);
+        assert_eq!(tun.read(&mut [0; 64]).expect("still there"), 4);
+        let error = tun.read(&mut [0; 64]).expect_err("gone");
         assert_eq!(error.raw_os_error(), Some(libc::EBADFD));
-        assert!(write(&near, b"x").is_err());
-        let (near, port) = pair("inner").expect("a pair");
-        drop(near);
-        assert!(!port.receive(&mut VecDeque::new(), 1));
+        assert!(write(&tun, b"x").is_err());
+        let (tun, endpoint) = pair("inner").expect("a pair");
+        drop(tun);
+        assert!(!endpoint.receive(&mut VecDeque::new(), 1));
     }
 }

@@ -2,11 +2,11 @@
 //!
 //! Each must hold for any bytes at all.
 
-use holloway_text::address::{Endpoint, Host};
-use holloway_text::conf;
-use holloway_text::dump::{dump, dump_answer};
-use holloway_text::setting::Resolver;
-use holloway_text::uapi::{get, set};
+use holloway_codec::address::{Endpoint, Host};
+use holloway_codec::conf;
+use holloway_codec::dump::{dump, dump_answer};
+use holloway_codec::setting::Resolver;
+use holloway_codec::uapi::{get, set};
 
 /// What a device is understood to be, it is understood to be again from what is written of it; and
 /// its dump is the same with a `Device` between and without.

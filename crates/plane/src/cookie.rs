@@ -1,4 +1,4 @@
-//! The gate before the handshake: sizes, mac1, mac2, cookies and rate limits (paper, 5.3 and 5.4.7;
+//! The check before the handshake: sizes, mac1, mac2, cookies and rate limits (paper, 5.3 and 5.4.7;
 //! kernel cookie.c and ratelimiter.c), and the macs of what we send ourselves.
 //!
 //! Cookies belong to the socket, so the brain sees and writes bare Noise messages. No private key
@@ -64,7 +64,7 @@ pub enum Verdict {
 }
 
 /// Judges initiations and responses before anything dear is done for them.
-pub struct Gate {
+pub struct CookieChecker {
     random: Random,
     keys: Option<Keys>,
     secret: Zeroizing<[u8; 32]>,
@@ -72,8 +72,8 @@ pub struct Gate {
     limiter: Limiter,
 }
 
-impl Gate {
-    /// A gate that lets nothing in until it is told an identity.
+impl CookieChecker {
+    /// A checker that lets nothing in until it has an identity.
     #[must_use]
     pub fn new(mut random: Random) -> Self {
         let mut seed = [0; 32];
@@ -88,7 +88,7 @@ impl Gate {
     }
 
     /// Say whose mac1 to accept; `None` accepts nothing.
-    pub fn identify(&mut self, public_key: Option<&[u8; 32]>) {
+    pub fn set_identity(&mut self, public_key: Option<&[u8; 32]>) {
         self.keys = public_key.map(Keys::new);
     }
 
@@ -181,22 +181,22 @@ impl Gate {
     }
 }
 
-impl std::fmt::Debug for Gate {
+impl std::fmt::Debug for CookieChecker {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Gate(hidden)")
+        formatter.write_str("CookieChecker(hidden)")
     }
 }
 
 /// Writes mac1 and mac2 on what we send to one peer, and keeps the peer's cookie.
-pub struct Stamp {
+pub struct CookieGenerator {
     keys: Keys,
     /// mac1 of the last message, until a cookie reply answers it.
     sent: Option<[u8; MAC]>,
     cookie: Option<(Zeroizing<[u8; MAC]>, Nanos)>,
 }
 
-impl Stamp {
-    /// The stamp of messages to the owner of a public key.
+impl CookieGenerator {
+    /// The macs of messages to the owner of a public key.
     #[must_use]
     pub fn new(peer_public_key: &[u8; 32]) -> Self {
         Self {
@@ -207,7 +207,7 @@ impl Stamp {
     }
 
     /// Write `bare`, a Noise message, and its two macs to `out`, which is `MACS` bytes longer.
-    pub fn stamp(&mut self, now: Nanos, bare: &[u8], out: &mut [u8]) {
+    pub fn add_macs(&mut self, now: Nanos, bare: &[u8], out: &mut [u8]) {
         let (message, macs) = out.split_at_mut(bare.len());
         message.copy_from_slice(bare);
         let mac1 = mac(&self.keys.mac1, message);
@@ -224,7 +224,7 @@ impl Stamp {
 
     /// Take the cookie out of a reply to the last message; one reply for each message. Never panics,
     /// whatever the bytes.
-    pub fn cookie_reply(&mut self, now: Nanos, message: &[u8]) -> Result<(), Discard> {
+    pub fn consume_reply(&mut self, now: Nanos, message: &[u8]) -> Result<(), Discard> {
         let message: &[u8; COOKIE_REPLY_SIZE] =
             message.try_into().map_err(|_| Discard::BadCookieReply)?;
         let mac1 = self.sent.ok_or(Discard::BadCookieReply)?;
@@ -247,9 +247,9 @@ impl Stamp {
     }
 }
 
-impl std::fmt::Debug for Stamp {
+impl std::fmt::Debug for CookieGenerator {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Stamp(hidden)")
+        formatter.write_str("CookieGenerator(hidden)")
     }
 }
 

@@ -8,7 +8,7 @@ use libc::c_int;
 use crate::endpoint::Local;
 
 /// Room for every message we send or ask for.
-pub const ROOM: usize = 128;
+pub const CAPACITY: usize = 128;
 
 /// A message begins with its length in a word, and is padded to whole words (CMSG_ALIGN).
 const WORD: usize = size_of::<usize>();
@@ -17,8 +17,8 @@ const HEADER: usize = size_of::<libc::cmsghdr>();
 /// The messages, as the kernel reads or has written them.
 #[repr(C, align(8))]
 #[derive(Debug)]
-pub struct Control {
-    bytes: [u8; ROOM],
+pub struct CmsgBuffer {
+    bytes: [u8; CAPACITY],
     length: usize,
 }
 
@@ -33,17 +33,17 @@ pub struct Received {
     pub class: u8,
 }
 
-impl Control {
+impl CmsgBuffer {
     /// No messages.
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            bytes: [0; ROOM],
+            bytes: [0; CAPACITY],
             length: 0,
         }
     }
 
-    /// Address and length of the messages, or of the room for them when `length` is `ROOM`.
+    /// Address and length of the messages, or of the room for them when `length` is `CAPACITY`.
     #[must_use]
     pub fn raw(&mut self) -> (*mut u8, usize) {
         (self.bytes.as_mut_ptr(), self.length)
@@ -51,12 +51,12 @@ impl Control {
 
     /// Make all the room available for the kernel to fill, and `written` say how much it did.
     pub fn reserve(&mut self) {
-        self.length = ROOM;
+        self.length = CAPACITY;
     }
 
     /// Say how much the kernel filled.
     pub fn written(&mut self, length: usize) {
-        self.length = length.min(ROOM);
+        self.length = length.min(CAPACITY);
     }
 
     /// Have the kernel cut the datagram into pieces of `size`.
@@ -96,7 +96,7 @@ impl Control {
         let start = self.length;
         let length = HEADER + data.len();
         let Some(message) = self.bytes.get_mut(start..start + align(length)) else {
-            debug_assert!(false, "ROOM holds one message of each kind");
+            debug_assert!(false, "CAPACITY holds one message of each kind");
             return;
         };
         message.fill(0);
@@ -139,7 +139,7 @@ impl Control {
     }
 }
 
-impl Default for Control {
+impl Default for CmsgBuffer {
     fn default() -> Self {
         Self::new()
     }
@@ -175,27 +175,27 @@ mod tests {
 
     #[test]
     fn what_is_pushed_is_read_back() {
-        let mut control = Control::new();
+        let mut cmsg = CmsgBuffer::new();
         let address: IpAddr = "2001:db8::7".parse().expect("an address");
-        control.push_segment(1452);
-        control.push_class(false, 3);
-        control.push_local(address);
+        cmsg.push_segment(1452);
+        cmsg.push_class(false, 3);
+        cmsg.push_local(address);
         let local = Local {
             address,
             interface: 0,
         };
-        let received = control.received();
+        let received = cmsg.received();
         assert_eq!((received.local, received.class), (Some(local), 3));
     }
 
     #[test]
     fn cut_off_messages_are_left_out() {
-        let mut control = Control::new();
-        control.push_local("192.0.2.1".parse().expect("an address"));
-        let (_, whole) = control.raw();
+        let mut cmsg = CmsgBuffer::new();
+        cmsg.push_local("192.0.2.1".parse().expect("an address"));
+        let (_, whole) = cmsg.raw();
         for length in 0..whole - 4 {
-            control.written(length);
-            assert_eq!(control.received(), Received::default(), "{length}");
+            cmsg.written(length);
+            assert_eq!(cmsg.received(), Received::default(), "{length}");
         }
     }
 }

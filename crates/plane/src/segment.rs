@@ -4,7 +4,7 @@
 //! fragmentation are understood.
 
 use crate::checksum;
-use crate::inner::{self, IPV4_HEADER, IPV6_HEADER};
+use crate::ip::{self, IPV4_HEADER, IPV6_HEADER};
 use crate::offload::{TCP, TCP_CHECKSUM, TCP_HEADER, UDP, UDP_CHECKSUM, UDP_HEADER};
 
 const ACK: u8 = 0x10;
@@ -38,7 +38,7 @@ impl Segment {
     /// Understand a packet that begins at `start` of the batch's buffer.
     #[must_use]
     pub fn parse(packet: &[u8], start: usize) -> Option<Self> {
-        if inner::total_length(packet) != Ok(packet.len()) {
+        if ip::total_length(packet) != Ok(packet.len()) {
             return None;
         }
         let (transport, protocol) = if packet[0] >> 4 == 4 {

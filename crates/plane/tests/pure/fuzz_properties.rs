@@ -9,41 +9,41 @@ use holloway_aead::{Group, nonce};
 use holloway_plane::allowed_ips::{AllowedIps, Owner, Prefix};
 use holloway_plane::clock::Nanos;
 use holloway_plane::coalesce::Coalescer;
+use holloway_plane::cookie::{CookieChecker, CookieGenerator, MACS, Verdict};
 use holloway_plane::discard::Discard;
-use holloway_plane::gate::{Gate, MACS, Stamp, Verdict};
 use holloway_plane::offload::{VNET_HEADER, VnetHeader};
 use holloway_plane::session::{Deadlines, HEADER, NEVER, Session};
 use holloway_plane::split::{SPLIT_ROOM, split};
-use holloway_plane::{conntrack, ecn, icmp, inner};
+use holloway_plane::{conntrack, ecn, icmp, ip};
 
 const KEY: [u8; 32] = [7; 32];
 
-/// The gate and the stamp take any message; what is stamped passes unless it is of no known form.
-pub fn gate(bytes: &[u8]) {
+/// The checker and the generator take any message; one with macs passes unless it is of no known form.
+pub fn cookie(bytes: &[u8]) {
     let from: SocketAddr = ([192, 0, 2, 1], 51820).into();
-    let mut gate = Gate::new(Box::new(|random| random.fill(9)));
-    gate.identify(Some(&KEY));
-    let mut stamp = Stamp::new(&KEY);
+    let mut checker = CookieChecker::new(Box::new(|random| random.fill(9)));
+    checker.set_identity(Some(&KEY));
+    let mut generator = CookieGenerator::new(&KEY);
     assert!(
-        stamp.cookie_reply(0, bytes).is_err(),
+        generator.consume_reply(0, bytes).is_err(),
         "there was nothing to answer"
     );
     for under_load in [false, true] {
-        let verdict = gate.check(1, bytes, &from, under_load);
+        let verdict = checker.check(1, bytes, &from, under_load);
         assert!(
             matches!(verdict, Verdict::Discard(_)),
             "nobody guesses mac1"
         );
     }
-    let mut stamped = vec![0; bytes.len() + MACS];
-    stamp.stamp(1, bytes, &mut stamped);
+    let mut message = vec![0; bytes.len() + MACS];
+    generator.add_macs(1, bytes, &mut message);
     assert!(
-        stamp.cookie_reply(1, bytes).is_err(),
+        generator.consume_reply(1, bytes).is_err(),
         "nobody guesses a tag"
     );
-    if gate.check(1, &stamped, &from, false) == Verdict::Pass {
+    if checker.check(1, &message, &from, false) == Verdict::Pass {
         assert!(matches!(
-            gate.check(1, &stamped, &from, true),
+            checker.check(1, &message, &from, true),
             Verdict::Reply(_)
         ));
     }
@@ -71,14 +71,14 @@ pub fn open(bytes: &[u8]) {
 }
 
 /// Inner packets of any form are judged, and changed by no more than a congestion mark.
-pub fn inner(bytes: &[u8]) {
-    let _ = (inner::destination(bytes), inner::source(bytes));
-    if let Ok(length) = inner::total_length(bytes) {
+pub fn ip(bytes: &[u8]) {
+    let _ = (ip::destination(bytes), ip::source(bytes));
+    if let Ok(length) = ip::total_length(bytes) {
         assert!(length <= bytes.len());
     }
     let mut congested = bytes.to_vec();
     ecn::decapsulate(&mut congested, true);
-    assert!(inner::tos(&congested) | 3 == inner::tos(bytes) | 3);
+    assert!(ip::tos(&congested) | 3 == ip::tos(bytes) | 3);
 }
 
 /// Any packet is answered in no more than its bounds, or not at all, whatever the kernel says of it:
@@ -93,12 +93,12 @@ pub fn unreachable(bytes: &[u8]) {
     let length = icmp::host_unreachable(packet, sender, &mut message);
     assert!(length <= packet.len() + 8);
     if let Some(to) = icmp::answerable(packet) {
-        assert_eq!(inner::source(packet), Ok(to));
+        assert_eq!(ip::source(packet), Ok(to));
         let most = if to.is_ipv4() { 556 } else { 1240 };
         assert_eq!(length, most.min(packet.len() + 8));
     }
-    let mut question = [0; conntrack::MAX_MESSAGE];
-    if let Some(length) = conntrack::question(packet, &mut question) {
+    let mut query = [0; conntrack::MAX_MESSAGE];
+    if let Some(length) = conntrack::query(packet, &mut query) {
         assert_eq!(length % 4, 0);
     }
 }

@@ -1,11 +1,11 @@
 //! Configuration files.
 
-use holloway_text::conf::{MISSING_PUBLIC_KEY, Trouble, numbered, parse};
-use holloway_text::key::Key;
-use holloway_text::refusal::Refusal;
-use holloway_text::update::Update;
+use holloway_codec::conf::{MISSING_PUBLIC_KEY, Trouble, numbered, parse};
+use holloway_codec::key::Key;
+use holloway_codec::refusal::Refusal;
+use holloway_codec::update::Update;
 
-use crate::bodies::Numbers;
+use crate::fuzz_properties::Numbers;
 
 const KEY: &str = "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=";
 

@@ -16,33 +16,33 @@ use crate::conntrack;
 use crate::discard::Discard;
 use crate::events::Event;
 use crate::icmp::{self, Sender};
-use crate::inner;
+use crate::ip;
 use crate::peer::Peer;
 use crate::poll::duplicate;
 use crate::shared::Shared;
 
 /// Answers a second, and at once (kernel, net/ipv4/icmp.c: icmp_msgs_per_sec, icmp_msgs_burst).
-const ANSWERS: Bucket = Bucket::new(SECOND / 1000, 50);
+const ANSWERS: TokenBucket = TokenBucket::new(SECOND / 1000, 50);
 /// Reports to the brain (kernel, net/core/utils.c: net_ratelimit_state, 10 in 5 seconds).
-const REPORTS: Bucket = Bucket::new(SECOND / 2, 10);
+const REPORTS: TokenBucket = TokenBucket::new(SECOND / 2, 10);
 
 /// The shard's part: how much may still be said, and a buffer.
 #[derive(Debug)]
-pub struct Answers {
-    answers: Bucket,
-    reports: Bucket,
+pub struct UnreachableHandler {
+    answers: TokenBucket,
+    reports: TokenBucket,
     message: [u8; icmp::MAX_MESSAGE],
 }
 
-/// Ways out for the answers; without one nothing is answered.
+/// The sockets that answers leave by; without one nothing is answered.
 #[derive(Debug, Default)]
-pub struct Ways {
+pub struct IcmpSockets {
     v4: Option<UdpSocket>,
     v6: Option<UdpSocket>,
     conntrack: Option<File>,
 }
 
-impl Answers {
+impl UnreachableHandler {
     /// With full buckets.
     #[must_use]
     pub const fn new() -> Self {
@@ -55,11 +55,11 @@ impl Answers {
 
     /// `packet` goes to nobody, or to `peer`, whose endpoint is not known: count it, answer it,
     /// report it.
-    pub fn unreachable(&mut self, shared: &Shared, now: Nanos, packet: &[u8], peer: Option<&Peer>) {
+    pub fn handle(&mut self, shared: &Shared, now: Nanos, packet: &[u8], peer: Option<&Peer>) {
         let reason = peer.map_or(Discard::NoPeer, |_| Discard::NoEndpoint);
         shared.discard(reason, 1, peer);
-        if shared.explains.load(Ordering::Relaxed)
-            && let Ok(to) = inner::destination(packet)
+        if shared.reports_unreachable.load(Ordering::Relaxed)
+            && let Ok(to) = ip::destination(packet)
             && self.reports.take(now)
         {
             let peer = peer.map(Peer::id);
@@ -68,20 +68,20 @@ impl Answers {
         if let Some(sender) = icmp::answerable(packet)
             && self.answers.take(now)
         {
-            let ways = shared.ways.lock();
+            let sockets = shared.icmp_sockets.lock();
             // An answer that cannot be sent is one that is lost: nobody waits for it.
-            let _ = ways.answer(packet, sender, &mut self.message);
+            let _ = sockets.answer(packet, sender, &mut self.message);
         }
     }
 }
 
-impl Default for Answers {
+impl Default for UnreachableHandler {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Ways {
+impl IcmpSockets {
     /// By raw ICMP sockets for each family and a netlink socket to connection tracking, as far as
     /// there are any. The descriptors stay the caller's.
     pub fn new(v4: Option<RawFd>, v6: Option<RawFd>, tracking: Option<RawFd>) -> io::Result<Self> {
@@ -109,12 +109,12 @@ impl Ways {
         Ok(())
     }
 
-    /// The sender before its address was translated, if it was. The kernel answers a question before
+    /// The sender before its address was translated, if it was. The kernel answers a query before
     /// `write` returns.
     fn translated(&self, packet: &[u8]) -> Option<Sender> {
         let mut socket = self.conntrack.as_ref()?;
         let mut message = [0; conntrack::MAX_MESSAGE];
-        let length = conntrack::question(packet, &mut message)?;
+        let length = conntrack::query(packet, &mut message)?;
         socket.write_all(&message[..length]).ok()?;
         let length = socket.read(&mut message).ok()?;
         conntrack::sender(packet, &message[..length])
@@ -123,14 +123,14 @@ impl Ways {
 
 /// So many at once, and one more each `cost`.
 #[derive(Clone, Debug)]
-struct Bucket {
+struct TokenBucket {
     cost: Nanos,
     full: Nanos,
     credit: Nanos,
     filled: Nanos,
 }
 
-impl Bucket {
+impl TokenBucket {
     const fn new(cost: Nanos, at_once: Nanos) -> Self {
         let full = cost * at_once;
         Self {
@@ -157,7 +157,7 @@ impl Bucket {
 mod tests {
     use super::*;
 
-    fn taken(bucket: &mut Bucket, now: Nanos) -> usize {
+    fn taken(bucket: &mut TokenBucket, now: Nanos) -> usize {
         (0..1000).filter(|_| bucket.take(now)).count()
     }
 
@@ -170,9 +170,9 @@ mod tests {
         assert_eq!(taken(&mut bucket, 800 * SECOND), 10);
     }
 
-    fn shared(explains: bool) -> Shared {
+    fn shared(reports: bool) -> Shared {
         let shared = Shared::new(1420).expect("an epoll");
-        shared.explains.store(explains, Ordering::Relaxed);
+        shared.reports_unreachable.store(reports, Ordering::Relaxed);
         shared
     }
 
@@ -188,12 +188,12 @@ mod tests {
 
     #[test]
     fn reports_name_the_destination_or_the_peer_and_are_few() {
-        let (shared, mut answers) = (shared(true), Answers::new());
+        let (shared, mut handler) = (shared(true), UnreachableHandler::new());
         let peer = Peer::new(7, &[9; 32]);
-        answers.unreachable(&shared, 1, &ping(), None);
-        answers.unreachable(&shared, 1, &ping(), Some(&peer));
+        handler.handle(&shared, 1, &ping(), None);
+        handler.handle(&shared, 1, &ping(), Some(&peer));
         for _ in 0..1000 {
-            answers.unreachable(&shared, 1, &ping(), None);
+            handler.handle(&shared, 1, &ping(), None);
         }
         let events = shared.events.take(usize::MAX);
         assert_eq!(events.len(), 10);
@@ -211,8 +211,8 @@ mod tests {
 
     #[test]
     fn nothing_is_reported_to_a_brain_that_did_not_ask() {
-        let (shared, mut answers) = (shared(false), Answers::new());
-        answers.unreachable(&shared, 1, &ping(), None);
+        let (shared, mut handler) = (shared(false), UnreachableHandler::new());
+        handler.handle(&shared, 1, &ping(), None);
         assert!(shared.events.take(1).is_empty());
     }
 }
