@@ -127,7 +127,7 @@ class Path:
     def __post_init__(self):
         self.interface = socket.if_nametoindex(self.interface)
 
-mark, ways = json.load(sys.stdin)
+mark, paths = json.load(sys.stdin)
 with Routes(51820, mark) as routes:
     print(json.dumps([routes.is_symmetric(Path(*path)) for path in paths]))
 """
