@@ -23,12 +23,12 @@ __all__ = [
     "Event",
     "Failed",
     "Handshake",
-    "Link",
     "Opened",
     "Peer",
     "Plane",
     "Refused",
     "Relay",
+    "RelayPair",
     "SendFailing",
     "SessionNeeded",
     "Stack",
@@ -344,7 +344,7 @@ class Relay:
     def fileno(self) -> int:
         """An eventfd, readable while `ends` has something."""
 
-    def join(self, first: int, second: int, /, limit: int | None = None) -> Link:
+    def join(self, first: int, second: int, /, limit: int | None = None) -> RelayPair:
         """Copy between the sockets of two descriptors; the caller closes its own two.
 
         With `limit`, so many bytes go from the first to the second at most, which is not told of an
@@ -367,7 +367,7 @@ class Relay:
         """Reset all pairs and end the thread; `ends` still tells of them."""
 
 @final
-class Link:
+class RelayPair:
     """A pair that was joined."""
 
     @property

@@ -2,7 +2,6 @@
 //! documents them.
 
 mod answer;
-mod asking;
 mod endpoint;
 mod error;
 mod events;
@@ -10,6 +9,7 @@ mod orders;
 mod peer;
 mod plane;
 mod relay;
+mod resolver;
 mod setting;
 mod stack;
 mod state;
@@ -34,7 +34,7 @@ mod _native {
     #[pymodule_export]
     use crate::plane::Plane;
     #[pymodule_export]
-    use crate::relay::{Link, Relay};
+    use crate::relay::{Relay, RelayPair};
     #[pymodule_export]
     use crate::setting::{Changes, read_endpoint, read_fwmark, read_keepalive, read_port};
     #[pymodule_export]

@@ -119,8 +119,8 @@ impl Handle {
 
     /// Add the macs to a Noise message and send it to the endpoint.
     pub fn send_handshake(&self, message: &[u8], now: Nanos) {
-        let mut room = [0; INITIATION_SIZE];
-        let Some(datagram) = room.get_mut(..message.len() + MACS) else {
+        let mut buffer = [0; INITIATION_SIZE];
+        let Some(datagram) = buffer.get_mut(..message.len() + MACS) else {
             debug_assert!(false, "no handshake message is longer than an initiation");
             return;
         };
