@@ -14,7 +14,7 @@ use crate::answer::{Known, answer};
 use crate::endpoint::Endpoint;
 use crate::error::os_error;
 use crate::events::Event;
-use crate::peer::Peer;
+use crate::peer::{Peer, address as ip_address};
 use crate::tun::Tun;
 use crate::values::key_of;
 
@@ -83,6 +83,12 @@ impl Plane {
     #[pyo3(signature = (public_key, /))]
     fn peer(&self, public_key: &[u8]) -> PyResult<Peer> {
         Ok(Peer(self.0.peer(key(public_key)?)))
+    }
+
+    #[pyo3(signature = (address, /))]
+    fn lookup_allowed_ip(&self, address: &[u8]) -> PyResult<Option<PeerId>> {
+        let address = ip_address(address).ok_or_else(|| PyValueError::new_err("not an address"))?;
+        Ok(self.0.lookup_allowed_ip(address))
     }
 
     fn sticky_sources(&self) -> Vec<(PeerId, Endpoint)> {
