@@ -64,6 +64,12 @@ class Plane:
     def peer(self, public_key: bytes, /) -> Peer:
         """Add a peer."""
 
+    def lookup_allowed_ip(self, address: bytes, /) -> int | None:
+        """Return the id of the peer whose allowed IPs contain an inner address, or None.
+
+        The longest prefix decides, as for packets. `address` has 4 or 16 bytes.
+        """
+
     def sticky_sources(self) -> list[tuple[int, Endpoint]]:
         """Return the peers that are answered from the address they write to, and the path.
 
