@@ -6,8 +6,8 @@ pub mod plane;
 #[path = "../crates/codec/tests/codec/fuzz_properties.rs"]
 pub mod codec;
 
-#[path = "../crates/stack/tests/raw/side.rs"]
-pub mod side;
+#[path = "../crates/stack/tests/raw/harness.rs"]
+pub mod harness;
 
 #[path = "../crates/stack/tests/raw/fuzz_properties.rs"]
 pub mod stack;

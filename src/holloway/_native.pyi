@@ -10,8 +10,11 @@ any thread.
 from collections.abc import Sequence
 from typing import Protocol, final
 
+from holloway.core.snapshot import DeviceSnapshot
+
 __all__ = [
     "Acceptable",
+    "AllowedIPsChange",
     "Changes",
     "Confirmed",
     "DebtBegan",
@@ -23,12 +26,13 @@ __all__ = [
     "Event",
     "Failed",
     "Handshake",
-    "Link",
     "Opened",
     "Peer",
+    "PeerChange",
     "Plane",
     "Refused",
     "Relay",
+    "RelayPair",
     "SendFailing",
     "SessionNeeded",
     "Stack",
@@ -179,9 +183,6 @@ class Plane:
     """Moves packets between one TUN and UDP sockets, in a thread of its own."""
 
     def __new__(cls, tun: Tun) -> Plane: ...
-    def endpoint(self, host: str, port: int, /) -> Endpoint:
-        """Make an `Endpoint`; here so that the brain needs no import of this module."""
-
     def fileno(self) -> int:
         """An eventfd that is readable while events wait."""
 
@@ -231,20 +232,8 @@ class Plane:
         If not, the kernel chooses the local address, until it leads there again.
         """
 
-    def answer(
-        self,
-        private_key: bytes | None,
-        listen_port: int,
-        fwmark: int,
-        peers: list[tuple[int, bytes, bytes, int, int]],
-        /,
-    ) -> bytes:
-        """Write the device's whole answer to `get=1`.
-
-        Of each peer the brain tells its number in events, public key, preshared key (zeros for
-        none), time of the latest handshake (nanoseconds since 1970) and keepalive; its endpoint,
-        traffic and networks are the plane's.
-        """
+    def state(self, snapshot: DeviceSnapshot, /) -> State:
+        """Complete the brain's half of the state with endpoints, allowed IPs and traffic."""
 
     def discards(self) -> dict[str, int]:
         """Count of packets not passed on, by reason; every reason is there."""
@@ -266,11 +255,10 @@ class Peer:
     def forget_source(self) -> None:
         """Let the kernel choose the local address anew."""
 
-    def route(self, changes: bytes, /) -> None:
-        """Route networks of inner addresses to this peer, each taken from the one that had it.
+    def change_allowed_ips(self, change: AllowedIPsChange, /) -> None:
+        """Change this peer's allowed IPs, all at once for the packets.
 
-        All changes at once, packed as `holloway.core.orders.pack` does (ValueError otherwise).
-        Networks that are replaced by themselves cost a look.
+        What is added is taken from the peer that had it.
         """
 
     def allowed(self) -> list[tuple[bytes, int]]:
@@ -344,7 +332,7 @@ class Relay:
     def fileno(self) -> int:
         """An eventfd, readable while `ends` has something."""
 
-    def join(self, first: int, second: int, /, limit: int | None = None) -> Link:
+    def join(self, first: int, second: int, /, limit: int | None = None) -> RelayPair:
         """Copy between the sockets of two descriptors; the caller closes its own two.
 
         With `limit`, so many bytes go from the first to the second at most, which is not told of an
@@ -367,7 +355,7 @@ class Relay:
         """Reset all pairs and end the thread; `ends` still tells of them."""
 
 @final
-class Link:
+class RelayPair:
     """A pair that was joined."""
 
     @property
@@ -413,14 +401,6 @@ _PeerUpdate = tuple[
     Sequence[_Network],
     Sequence[_Network],
 ]
-_Orders = tuple[
-    bytes | None,
-    int | None,
-    int | None,
-    bool,
-    list[tuple[bytes, bool, bool, bytes | None, Endpoint | None, int | None, bytes | None]],
-]
-
 # Public key, preshared key, endpoint, allowed IPs, seconds and nanoseconds of the latest handshake,
 # bytes received and sent, keepalive, protocol version.
 _PeerState = tuple[
@@ -462,15 +442,49 @@ class Update:
         """
 
     @property
+    def private_key(self) -> bytes | None: ...
+    @property
+    def listen_port(self) -> int | None: ...
+    @property
+    def fwmark(self) -> int | None: ...
+    @property
+    def replace_peers(self) -> bool: ...
+    @property
     def names_peers(self) -> bool: ...
+    def peer_changes(self) -> list[PeerChange]:
+        """Return the peers as the brain applies them.
+
+        Raises `Refused` if an endpoint's interface is unknown.
+        """
+
     def since(self, state: State, /) -> Update:
         """Take out what would disturb the peers that stay (`wg syncconf`)."""
 
     def request(self) -> bytes:
         """Write the whole `set=1` transaction, with the blank line that ends it."""
 
-    def orders(self) -> _Orders:
-        """Return what `holloway.core` takes (`Refused` if an endpoint's interface is unknown)."""
+@final
+class PeerChange:
+    """What to change of one peer: `holloway.core.change.PeerChange`. `Update` makes it."""
+
+    @property
+    def public_key(self) -> bytes: ...
+    @property
+    def remove(self) -> bool: ...
+    @property
+    def update_only(self) -> bool: ...
+    @property
+    def preshared_key(self) -> bytes | None: ...
+    @property
+    def endpoint(self) -> Endpoint | None: ...
+    @property
+    def persistent_keepalive(self) -> int | None: ...
+    @property
+    def allowed_ips(self) -> AllowedIPsChange | None: ...
+
+@final
+class AllowedIPsChange:
+    """A change of one peer's allowed IPs, for `Peer.change_allowed_ips`; has no parts."""
 
 @final
 class State:

@@ -7,7 +7,7 @@ use crate::address::split_once;
 use crate::changes::Changes;
 use crate::key::Key;
 use crate::refusal::{Kind, Refusal, shown};
-use crate::setting::{self, Bad, Resolver};
+use crate::setting::{self, Resolver, SettingError};
 use crate::update::{PeerUpdate, Update};
 
 /// The one reason that stands against a whole file and not against a line of it.
@@ -15,7 +15,7 @@ pub const MISSING_PUBLIC_KEY: &str = "A peer is missing a public key";
 
 /// Why a file was not read.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Trouble<E> {
+pub enum ConfError<E> {
     /// The file is wrong.
     Refused(Refusal),
     /// The resolver failed, for the line and key of these names.
@@ -30,21 +30,21 @@ pub fn parse<'a, R: Resolver>(
     lines: impl IntoIterator<Item = (usize, &'a [u8])>,
     resolver: &mut R,
     append: bool,
-) -> Result<Update, Trouble<R::Error>> {
+) -> Result<Update, ConfError<R::Error>> {
     let mut reader = Reader::new(resolver);
-    let mut room = Vec::new();
+    let mut buffer = Vec::new();
     for (number, line) in lines {
-        let text = clean(line, &mut room);
+        let text = clean(line, &mut buffer);
         if text.is_empty() {
             continue;
         }
         let name = split_once(text, b'=').0;
         reader.read(number, text).map_err(|bad| match bad {
-            Bad::Value(reason) => Trouble::Refused(Refusal::value(number, name, reason)),
-            Bad::Resolver(error) => Trouble::Resolver(error, number, name.to_vec()),
+            SettingError::Value(reason) => ConfError::Refused(Refusal::value(number, name, reason)),
+            SettingError::Resolver(error) => ConfError::Resolver(error, number, name.to_vec()),
         })?;
     }
-    let mut update = reader.result().map_err(Trouble::Refused)?;
+    let mut update = reader.result().map_err(ConfError::Refused)?;
     if !append {
         update.private_key.get_or_insert(Key::ZERO);
         update.listen_port.get_or_insert(0);
@@ -63,12 +63,12 @@ pub fn numbered(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
 }
 
 /// Take away the comment and all space, also within; a NUL ends the line.
-fn clean<'a>(line: &[u8], room: &'a mut Vec<u8>) -> &'a [u8] {
+fn clean<'a>(line: &[u8], buffer: &'a mut Vec<u8>) -> &'a [u8] {
     let end = memchr::memchr2(b'\0', b'#', line).unwrap_or(line.len());
     let space = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
-    room.clear();
-    room.extend(line[..end].iter().filter(|byte| !space(byte)));
-    room
+    buffer.clear();
+    buffer.extend(line[..end].iter().filter(|byte| !space(byte)));
+    buffer
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -107,7 +107,7 @@ impl<'r, R: Resolver> Reader<'r, R> {
         }
     }
 
-    fn read(&mut self, number: usize, line: &[u8]) -> Result<(), Bad<R::Error>> {
+    fn read(&mut self, number: usize, line: &[u8]) -> Result<(), SettingError<R::Error>> {
         if line.eq_ignore_ascii_case(b"[interface]") {
             self.section = Section::Interface;
             return Ok(());
@@ -131,7 +131,11 @@ impl<'r, R: Resolver> Reader<'r, R> {
         Err(shown("Line unrecognized", line).into())
     }
 
-    fn read_interface(&mut self, name: &[u8], value: &[u8]) -> Result<bool, Bad<R::Error>> {
+    fn read_interface(
+        &mut self,
+        name: &[u8],
+        value: &[u8],
+    ) -> Result<bool, SettingError<R::Error>> {
         let is = |setting: &str| name.eq_ignore_ascii_case(setting.as_bytes());
         if is("ListenPort") {
             self.update.listen_port = Some(setting::port(value, self.resolver)?);
@@ -196,7 +200,7 @@ impl Named {
         name: &[u8],
         value: &[u8],
         resolver: &mut R,
-    ) -> Result<bool, Bad<R::Error>> {
+    ) -> Result<bool, SettingError<R::Error>> {
         let is = |setting: &str| name.eq_ignore_ascii_case(setting.as_bytes());
         if is("AllowedIPs") {
             setting::allowed_ips(&mut self.changes, value, resolver)?;

@@ -27,14 +27,14 @@ pub trait Resolver {
 
 /// Why a value was not read.
 #[derive(Debug)]
-pub enum Bad<E> {
+pub enum SettingError<E> {
     /// It is wrong.
     Value(Reason),
     /// The resolver failed.
     Resolver(E),
 }
 
-impl<E> From<Reason> for Bad<E> {
+impl<E> From<Reason> for SettingError<E> {
     fn from(reason: Reason) -> Self {
         Self::Value(reason)
     }
@@ -46,7 +46,7 @@ pub fn allowed_ips<R: Resolver>(
     changes: &mut Changes,
     value: &[u8],
     resolver: &mut R,
-) -> Result<(), Bad<R::Error>> {
+) -> Result<(), SettingError<R::Error>> {
     changes.replace = true;
     if value.is_empty() {
         return Ok(());
@@ -62,8 +62,8 @@ pub fn allowed_ips<R: Resolver>(
         let (network, exact) = parse_allowed_ip(entry)?;
         if !exact {
             let warning = b"Warning: AllowedIP has nonzero host part: ";
-            let told = resolver.warn(&[warning, entry].concat());
-            told.map_err(Bad::Resolver)?;
+            let warned = resolver.warn(&[warning, entry].concat());
+            warned.map_err(SettingError::Resolver)?;
         }
         match sign {
             Some(b'-') => changes.remove(network),
@@ -116,21 +116,24 @@ pub fn keepalive(text: &[u8]) -> Result<u16, Reason> {
 }
 
 /// Read a listening port: a number or a service's name.
-pub fn port<R: Resolver>(text: &[u8], resolver: &mut R) -> Result<u16, Bad<R::Error>> {
+pub fn port<R: Resolver>(text: &[u8], resolver: &mut R) -> Result<u16, SettingError<R::Error>> {
     if text.is_empty() {
         return Err(b"Unable to parse empty port".to_vec().into());
     }
-    resolver.port(text).map_err(Bad::Resolver)
+    resolver.port(text).map_err(SettingError::Resolver)
 }
 
 /// Split `host:port` or `[host]:port` and have the resolver look it up.
-pub fn endpoint<R: Resolver>(text: &[u8], resolver: &mut R) -> Result<Endpoint, Bad<R::Error>> {
+pub fn endpoint<R: Resolver>(
+    text: &[u8],
+    resolver: &mut R,
+) -> Result<Endpoint, SettingError<R::Error>> {
     if text.is_empty() {
         return Err(b"Unable to parse empty endpoint".to_vec().into());
     }
     let (host, service) = split_endpoint(text)?;
     let found = resolver.endpoint(host, service, text);
-    found.map_err(Bad::Resolver)
+    found.map_err(SettingError::Resolver)
 }
 
 fn split_endpoint(text: &[u8]) -> Result<(&[u8], &[u8]), Reason> {

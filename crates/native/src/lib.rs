@@ -1,16 +1,16 @@
 //! Python bindings of `holloway-plane` and `holloway-codec`: conversions, no logic. `_native.pyi`
 //! documents them.
 
-mod answer;
-mod asking;
+mod change;
 mod endpoint;
 mod error;
 mod events;
-mod orders;
 mod peer;
 mod plane;
 mod relay;
+mod resolver;
 mod setting;
+mod snapshot;
 mod stack;
 mod state;
 mod text;
@@ -24,6 +24,8 @@ mod _native {
     use pyo3::prelude::*;
 
     #[pymodule_export]
+    use crate::change::{AllowedIPsChange, PeerChange};
+    #[pymodule_export]
     use crate::endpoint::Endpoint;
     #[pymodule_export]
     use crate::events::{
@@ -34,7 +36,7 @@ mod _native {
     #[pymodule_export]
     use crate::plane::Plane;
     #[pymodule_export]
-    use crate::relay::{Link, Relay};
+    use crate::relay::{Relay, RelayPair};
     #[pymodule_export]
     use crate::setting::{Changes, read_endpoint, read_fwmark, read_keepalive, read_port};
     #[pymodule_export]

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use crate::clock::Nanos;
 use crate::endpoint::Endpoint;
-use crate::mmsg::MOST;
+use crate::mmsg::MAX_TRAINS;
 use crate::offload::padded;
 use crate::peer::Peer;
 use crate::session::{HEADER, OVERHEAD, Session};
 use crate::shared::Shared;
-use crate::split::{SPLIT_ROOM, Segments};
+use crate::split::{SPLIT_CAPACITY, Segments};
 use crate::transmit::{Queued, full_train, transmit_all};
 use crate::tun::Tun;
 use crate::udp::Sockets;
@@ -21,7 +21,7 @@ use holloway_aead::TAG;
 const LIMIT: usize = 512 * 1024;
 /// So many sealed bytes leave in one call: a few full trains of large packets, many of small ones. The
 /// call, and the wake-up at the far end, cost the same for one. A turn's end sends what is left.
-const ENOUGH: usize = 256 * 1024;
+const FLUSH_THRESHOLD: usize = 256 * 1024;
 
 /// What one turn of the shard works with.
 #[derive(Clone, Copy, Debug)]
@@ -68,8 +68,8 @@ impl Batch {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            buffer: vec![0; LIMIT + SPLIT_ROOM].into_boxed_slice(),
-            queue: Vec::with_capacity(MOST),
+            buffer: vec![0; LIMIT + SPLIT_CAPACITY].into_boxed_slice(),
+            queue: Vec::with_capacity(MAX_TRAINS),
             start: 0,
             end: 0,
             destination: None,
@@ -81,11 +81,11 @@ impl Batch {
 
     /// Where the next packets are to be put, as `split` does.
     #[must_use]
-    pub fn room(&mut self) -> &mut [u8] {
+    pub fn spare_capacity_mut(&mut self) -> &mut [u8] {
         &mut self.buffer[self.end..]
     }
 
-    /// Pad the packets that were put into `room`, and send what can wait no longer.
+    /// Pad the packets that were put into `spare_capacity_mut`, and send what can wait no longer.
     pub fn add(
         &mut self,
         turn: &Turn<'_>,
@@ -105,7 +105,7 @@ impl Batch {
             segment <= self.segment
         };
         if !(fits && self.continues(destination, class)) {
-            self.depart(turn);
+            self.seal_all(turn);
             self.destination = Some(destination.clone());
             self.segment = segment;
             self.class = class;
@@ -149,7 +149,10 @@ impl Batch {
             self.seal(turn, self.start + ready);
         }
         let first = self.queue.first().map_or(self.start, |one| one.range.start);
-        if self.queue.len() >= MOST || self.start - first > ENOUGH || self.end > LIMIT {
+        if self.queue.len() >= MAX_TRAINS
+            || self.start - first > FLUSH_THRESHOLD
+            || self.end > LIMIT
+        {
             self.flush(turn);
         }
         if self.queue.is_empty() && self.start == self.end {
@@ -158,15 +161,15 @@ impl Batch {
         }
     }
 
-    /// Seal all that waits. What lies in `room` stays where it is.
-    fn depart(&mut self, turn: &Turn<'_>) {
+    /// Seal all that waits. What lies behind it stays where it is.
+    fn seal_all(&mut self, turn: &Turn<'_>) {
         self.seal(turn, self.end);
         self.destination = None;
     }
 
     /// Send all that waits; the turn ends.
     pub fn finish(&mut self, turn: &Turn<'_>) {
-        self.depart(turn);
+        self.seal_all(turn);
         self.flush(turn);
         self.start = 0;
         self.end = 0;

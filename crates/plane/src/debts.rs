@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn debts_that_begin_while_active_is_armed_are_pushed_or_seen() {
+    fn debts_that_begin_while_debt_began_is_armed_are_pushed_or_seen() {
         loom::model(|| {
             let debts = all_settled();
             let shard = thread::spawn({

@@ -18,7 +18,7 @@ pub const SLOTS: usize = 32;
 /// sets of the cache; but of cache lines, for decryption is a little faster where packets begin so.
 pub const STRIDE: usize = RECEIVE_SIZE + 17 * 64;
 /// The most trains of one send.
-pub const MOST: usize = 16;
+pub const MAX_TRAINS: usize = 16;
 
 /// What a receive fills in beside the data, kept from one to the next.
 pub struct Slots {
@@ -28,7 +28,7 @@ pub struct Slots {
 
 /// A train to be sent.
 #[derive(Clone, Copy, Debug)]
-pub struct Departing<'a> {
+pub struct OutgoingTrain<'a> {
     /// Where to, and from where.
     pub to: Endpoint,
     /// The traffic class of its IP headers.
@@ -105,17 +105,17 @@ impl std::fmt::Debug for Slots {
     }
 }
 
-/// Send trains in their order, at most `MOST` of them, until one is refused. Gives how many left; why
+/// Send trains in their order, at most `MAX_TRAINS` of them, until one is refused. Gives how many left; why
 /// the next did not is for the next send to say. An error says why the first did not.
-pub fn send(socket: &Udp, trains: &[Departing<'_>]) -> io::Result<usize> {
+pub fn send(socket: &Udp, trains: &[OutgoingTrain<'_>]) -> io::Result<usize> {
     // SAFETY: zeros are valid for all three.
     let (mut names, mut parts, mut messages): (
-        [libc::sockaddr_storage; MOST],
-        [libc::iovec; MOST],
-        [libc::mmsghdr; MOST],
+        [libc::sockaddr_storage; MAX_TRAINS],
+        [libc::iovec; MAX_TRAINS],
+        [libc::mmsghdr; MAX_TRAINS],
     ) = unsafe { zeroed() };
-    let mut cmsgs = [const { CmsgBuffer::new() }; MOST];
-    let most = trains.len().min(MOST);
+    let mut cmsgs = [const { CmsgBuffer::new() }; MAX_TRAINS];
+    let most = trains.len().min(MAX_TRAINS);
     for (number, train) in trains[..most].iter().enumerate() {
         let (name, length) = encode(&train.to.remote);
         names[number] = name;

@@ -129,7 +129,7 @@ impl Outbound {
             return;
         }
         let class = ecn::encapsulate(ip::tos(packet));
-        match split(&header, packet, self.batch.room(), turn.mtu) {
+        match split(&header, packet, self.batch.spare_capacity_mut(), turn.mtu) {
             Ok(segments) => self.dispatch(turn, &segments, class),
             Err(reason) => turn.shared.discard(reason, 1, Some(peer)),
         }
@@ -174,7 +174,7 @@ impl Outbound {
                 sent(turn, destination, true);
             }
             Some(Route::Waiting(peer)) => {
-                let room = self.batch.room();
+                let packets = self.batch.spare_capacity_mut();
                 for number in 0..segments.count {
                     let is_last = number + 1 == segments.count;
                     let length = if is_last {
@@ -183,7 +183,7 @@ impl Outbound {
                         segments.length
                     };
                     let start = number * segments.stride + HEADER;
-                    if peer.stage(room[start..start + length].to_vec()) {
+                    if peer.stage(packets[start..start + length].to_vec()) {
                         turn.shared.discard(Discard::StagedOverflow, 1, Some(peer));
                     }
                 }
@@ -204,7 +204,7 @@ impl Outbound {
                 last: length,
             };
             debug_assert!(segments.stride >= HEADER + length + TAG);
-            self.batch.room()[HEADER..HEADER + length].copy_from_slice(packet);
+            self.batch.spare_capacity_mut()[HEADER..HEADER + length].copy_from_slice(packet);
             let class = ecn::encapsulate(ip::tos(packet));
             self.batch.add(turn, destination, &segments, class);
         }

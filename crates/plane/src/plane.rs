@@ -127,7 +127,7 @@ impl Plane {
 
     /// The peer of this number, if it is still there.
     #[must_use]
-    pub fn known(&self, id: PeerId) -> Option<Handle> {
+    pub fn handle(&self, id: PeerId) -> Option<Handle> {
         let peer = self.shared.peers.lock().get(&id)?.clone();
         Some(Handle::new(self.shared.clone(), peer))
     }

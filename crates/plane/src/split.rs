@@ -15,7 +15,7 @@ use crate::session::{HEADER, OVERHEAD};
 
 /// Room enough in `out` for whatever a kernel hands over in one read: 65,535 bytes cut at the least
 /// segment size that Linux uses for TCP (48 bytes, TCP_MIN_SND_MSS).
-pub const SPLIT_ROOM: usize = 256 * 1024;
+pub const SPLIT_CAPACITY: usize = 256 * 1024;
 
 /// The most that an IP header's length field can say.
 const MAX_PACKET: usize = 65_535;

@@ -9,7 +9,7 @@ use crate::batch::Destination;
 use crate::clock::Nanos;
 use crate::discard::Discard;
 use crate::endpoint::Endpoint;
-use crate::mmsg::{self, Departing, MOST};
+use crate::mmsg::{self, MAX_TRAINS, OutgoingTrain};
 use crate::peer::Peer;
 use crate::poll;
 use crate::shared::Shared;
@@ -49,11 +49,11 @@ pub trait DatagramSender {
     /// Send one train.
     fn send(&self, to: &Endpoint, class: u8, data: &[u8], segment: usize) -> io::Result<()>;
     /// Send several in their order, until one is refused; how many left.
-    fn send_many(&self, trains: &[Departing<'_>]) -> io::Result<usize>;
+    fn send_many(&self, trains: &[OutgoingTrain<'_>]) -> io::Result<usize>;
     /// Whether several datagrams may go in one train.
-    fn segments(&self) -> bool;
+    fn gso_enabled(&self) -> bool;
     /// Send datagrams one by one from now on.
-    fn forgo_segments(&self);
+    fn disable_gso(&self);
     /// Wait until there is room, so many milliseconds at most; whether there is.
     fn writable(&self, milliseconds: i32) -> bool;
 }
@@ -63,16 +63,16 @@ impl DatagramSender for Udp {
         Self::send(self, to, class, data, segment)
     }
 
-    fn send_many(&self, trains: &[Departing<'_>]) -> io::Result<usize> {
+    fn send_many(&self, trains: &[OutgoingTrain<'_>]) -> io::Result<usize> {
         mmsg::send(self, trains)
     }
 
-    fn segments(&self) -> bool {
-        Self::segments(self)
+    fn gso_enabled(&self) -> bool {
+        Self::gso_enabled(self)
     }
 
-    fn forgo_segments(&self) {
-        Self::forgo_segments(self);
+    fn disable_gso(&self) {
+        Self::disable_gso(self);
     }
 
     fn writable(&self, milliseconds: i32) -> bool {
@@ -103,7 +103,7 @@ pub fn transmit(
         shared.discard(Discard::NoSocket, packets, Some(peer));
         return;
     };
-    let errno = trains(shared, socket, peer, to, datagrams);
+    let errno = send_trains(shared, socket, peer, to, datagrams);
     shared.send_result(peer, errno, datagrams.now);
 }
 
@@ -145,9 +145,9 @@ pub fn deliver(
     now: Nanos,
 ) {
     while !queue.is_empty() {
-        let many = queue.len() > 1 && sender.segments();
-        let count = if many { queue.len().min(MOST) } else { 0 };
-        let left = together(sender, &queue[..count], data);
+        let many = queue.len() > 1 && sender.gso_enabled();
+        let count = if many { queue.len().min(MAX_TRAINS) } else { 0 };
+        let left = send_batch(sender, &queue[..count], data);
         let (sent, rest) = queue.split_at_mut(left);
         for one in sent {
             one.destination.peer.count_sent(one.range.len());
@@ -156,32 +156,38 @@ pub fn deliver(
         queue = rest;
         if left < count || !many {
             let (one, rest) = queue.split_at_mut(1);
-            alone(shared, sender, &mut one[0], data, now);
+            send_one(shared, sender, &mut one[0], data, now);
             queue = rest;
         }
     }
 }
 
 /// How many of a few left in one call.
-fn together(sender: &impl DatagramSender, queue: &[Queued], data: &[u8]) -> usize {
+fn send_batch(sender: &impl DatagramSender, queue: &[Queued], data: &[u8]) -> usize {
     let Some(first) = queue.first() else {
         return 0;
     };
-    let departing = |one: &Queued| Departing {
+    let outgoing = |one: &Queued| OutgoingTrain {
         to: one.destination.endpoint,
         class: one.class,
         data: &data[one.range.clone()],
         segment: one.segment,
     };
-    let mut trains = [departing(first); MOST];
+    let mut trains = [outgoing(first); MAX_TRAINS];
     for (train, one) in trains.iter_mut().zip(queue) {
-        *train = departing(one);
+        *train = outgoing(one);
     }
     let left = sender.send_many(&trains[..queue.len()]);
     left.unwrap_or(0).min(queue.len())
 }
 
-fn alone(shared: &Shared, sender: &impl DatagramSender, one: &mut Queued, data: &[u8], now: Nanos) {
+fn send_one(
+    shared: &Shared,
+    sender: &impl DatagramSender,
+    one: &mut Queued,
+    data: &[u8],
+    now: Nanos,
+) {
     let datagrams = Datagrams {
         data: &data[one.range.clone()],
         segment: one.segment,
@@ -189,12 +195,12 @@ fn alone(shared: &Shared, sender: &impl DatagramSender, one: &mut Queued, data: 
         now,
     };
     let Destination { peer, endpoint, .. } = &mut one.destination;
-    let errno = trains(shared, sender, peer, endpoint, datagrams);
+    let errno = send_trains(shared, sender, peer, endpoint, datagrams);
     shared.send_result(peer, errno, now);
 }
 
 /// As many at once as may be. The errno of the last failure, or 0.
-fn trains(
+fn send_trains(
     shared: &Shared,
     sender: &impl DatagramSender,
     peer: &Peer,
@@ -204,7 +210,7 @@ fn trains(
     let mut last = 0;
     let mut rest = datagrams.data;
     while !rest.is_empty() {
-        let most = if sender.segments() {
+        let most = if sender.gso_enabled() {
             full_train(datagrams.segment)
         } else {
             datagrams.segment
@@ -215,21 +221,21 @@ fn trains(
             ..datagrams
         };
         rest = after;
-        match attempt(sender, to, train) {
+        match try_send(sender, to, train) {
             Ok(()) => peer.count_sent(train.data.len()),
             Err(Refusal::Train(errno)) => {
                 if matches!(errno, libc::EIO | libc::EOPNOTSUPP) {
-                    sender.forgo_segments();
+                    sender.disable_gso();
                 }
-                last = singly(shared, sender, peer, to, train);
+                last = send_each(shared, sender, peer, to, train);
             }
-            Err(refusal) => last = again(shared, sender, peer, to, train, &refusal),
+            Err(refusal) => last = retry(shared, sender, peer, to, train, &refusal),
         }
     }
     last
 }
 
-fn singly(
+fn send_each(
     shared: &Shared,
     sender: &impl DatagramSender,
     peer: &Peer,
@@ -242,9 +248,9 @@ fn singly(
             data: datagram,
             ..datagrams
         };
-        match attempt(sender, to, datagram) {
+        match try_send(sender, to, datagram) {
             Ok(()) => peer.count_sent(datagram.data.len()),
-            Err(refusal) => last = again(shared, sender, peer, to, datagram, &refusal),
+            Err(refusal) => last = retry(shared, sender, peer, to, datagram, &refusal),
         }
     }
     last
@@ -252,7 +258,7 @@ fn singly(
 
 /// Try once more from whatever address the kernel chooses, if that was the trouble ("sticky, but
 /// not too sticky": kernel, socket.c, send4).
-fn again(
+fn retry(
     shared: &Shared,
     sender: &impl DatagramSender,
     peer: &Peer,
@@ -264,7 +270,7 @@ fn again(
     if matches!(refusal, Refusal::Source(_)) {
         to.local = None;
         peer.forget_source();
-        match attempt(sender, to, datagrams) {
+        match try_send(sender, to, datagrams) {
             Ok(()) => {
                 peer.count_sent(datagrams.data.len());
                 return 0;
@@ -277,14 +283,14 @@ fn again(
     errno
 }
 
-fn attempt(
+fn try_send(
     sender: &impl DatagramSender,
     to: &Endpoint,
     datagrams: Datagrams<'_>,
 ) -> Result<(), Refusal> {
     let send = || sender.send(to, datagrams.class, datagrams.data, datagrams.segment);
     let result = match send() {
-        Err(error) if waits(&error) && sender.writable(WRITABLE_TIMEOUT) => send(),
+        Err(error) if is_retryable(&error) && sender.writable(WRITABLE_TIMEOUT) => send(),
         result => result,
     };
     result.map_err(|error| {
@@ -315,7 +321,7 @@ impl Refusal {
     }
 }
 
-fn waits(error: &io::Error) -> bool {
+fn is_retryable(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted

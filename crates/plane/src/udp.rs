@@ -187,12 +187,12 @@ impl Udp {
 
     /// Whether several datagrams may go in one send.
     #[must_use]
-    pub fn segments(&self) -> bool {
+    pub fn gso_enabled(&self) -> bool {
         self.segments.load(Ordering::Relaxed)
     }
 
     /// Send datagrams one by one from now on: the device below cannot.
-    pub fn forgo_segments(&self) {
+    pub fn disable_gso(&self) {
         self.segments.store(false, Ordering::Relaxed);
     }
 

@@ -1,7 +1,7 @@
 //! The loop: packets from the plane, readiness of the program's sockets, requests and timers.
 //!
 //! It waits without a timeout unless a timer runs, so a stack at rest wakes nobody. Each turn takes
-//! all that came, then settles the streams that it touched, each once.
+//! all that came, then processes the streams that it touched, each once.
 
 use std::collections::VecDeque;
 use std::io;
@@ -185,7 +185,7 @@ impl Engine {
     /// Take turns until asked to close (Ok), or until the interface is gone: the errno then.
     pub fn run(&mut self) -> Result<(), i32> {
         loop {
-            let wait = self.patience();
+            let wait = self.timeout();
             let going = self.turn(wait);
             if !going.map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))? {
                 return Ok(());
@@ -194,7 +194,7 @@ impl Engine {
     }
 
     /// How long nothing need be done, in milliseconds; -1 for ever.
-    fn patience(&self) -> i32 {
+    fn timeout(&self) -> i32 {
         if self.datagrams.is_busy() || self.net.link.has_looped() {
             return 0;
         }
@@ -245,8 +245,8 @@ impl Engine {
         }
         self.loop_back();
         self.streams.time_out(self.net.now);
-        self.streams.settle(&mut self.net, usize::MAX);
-        self.datagrams.settle(&mut self.net);
+        self.streams.process(&mut self.net, usize::MAX);
+        self.datagrams.process(&mut self.net);
         Ok(true)
     }
 
@@ -278,13 +278,13 @@ impl Engine {
     fn take(&mut self, request: Request) -> bool {
         let net = &mut self.net;
         match request {
-            Request::Connect(id, local, remote, patience) => {
-                let give_up = net.now + patience;
-                self.streams.connect(net, id, local, remote, give_up);
+            Request::Connect(id, local, remote, timeout) => {
+                let deadline = net.now + timeout;
+                self.streams.connect(net, id, local, remote, deadline);
             }
             Request::Listen(id, local, backlog) => self.streams.listen(net, id, local, backlog),
             Request::Datagrams(id, local, remote) => self.datagrams.open(net, id, local, remote),
-            Request::Echo(id, to) => self.echo.ask(net, id, to),
+            Request::Echo(id, to) => self.echo.request(net, id, to),
             Request::Cancel(id) => {
                 self.streams.cancel(net, id);
                 self.echo.cancel(id);
@@ -296,7 +296,7 @@ impl Engine {
 
     /// Take a packet from the plane, with its vnet_hdr.
     pub fn receive(&mut self, packet: Vec<u8>) {
-        match self.sort(&packet) {
+        match self.dispatch(&packet) {
             Ok(Some((segment, flow))) => self.streams.receive(&mut self.net, packet, segment, flow),
             Ok(None) => self.net.link.recycle(packet),
             Err(reason) => {
@@ -307,7 +307,7 @@ impl Engine {
     }
 
     /// What is not TCP is done with here.
-    fn sort(&mut self, packet: &[u8]) -> Result<Option<(Segment, Flow)>, Reason> {
+    fn dispatch(&mut self, packet: &[u8]) -> Result<Option<(Segment, Flow)>, Reason> {
         let inner = packet.get(VNET_HEADER..).unwrap_or_default();
         if is_fragment(inner) {
             if let Some(whole) = self.fragments.receive(self.net.now, inner)? {
@@ -332,7 +332,7 @@ impl Engine {
                 let flow = arrival.flow().ok_or(Reason::Malformed)?;
                 let payload = arrival.datagram().ok_or(Reason::Malformed)?;
                 if !self.datagrams.receive(&self.net, flow, payload) {
-                    self.echo.complain(&mut self.net, &arrival);
+                    self.echo.port_unreachable(&mut self.net, &arrival);
                 }
             }
             ICMP | ICMPV6 => {

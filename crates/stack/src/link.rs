@@ -45,7 +45,7 @@ pub struct Link {
     /// Up to where the last segment sent went.
     pub sent: Option<u32>,
     /// Whether the last segment that answered another told of a gap (a SACK option).
-    pub tells_gap: Option<bool>,
+    pub reports_gap: Option<bool>,
 }
 
 impl Link {
@@ -67,7 +67,7 @@ impl Link {
             segment: usize::MAX,
             is_refused: false,
             sent: None,
-            tells_gap: None,
+            reports_gap: None,
         }
     }
 
@@ -124,7 +124,7 @@ impl Link {
             counts: &self.counts,
             addresses: &self.addresses,
             looped: &mut self.looped,
-            tells_gap: &mut self.tells_gap,
+            reports_gap: &mut self.reports_gap,
             sent: &mut self.sent,
             mtu: self.mtu,
             segment: self.segment,
@@ -191,7 +191,7 @@ pub struct Out<'a> {
     counts: &'a Counts,
     addresses: &'a Addresses,
     looped: &'a mut VecDeque<Vec<u8>>,
-    tells_gap: &'a mut Option<bool>,
+    reports_gap: &'a mut Option<bool>,
     sent: &'a mut Option<u32>,
     mtu: usize,
     segment: usize,
@@ -252,7 +252,7 @@ impl Out<'_> {
     /// before, acknowledgements too, and both sides could wait for ever: so a unit is held back.
     fn correct(&mut self, header: &mut [u8], most: usize) {
         let (fixed, options) = header.split_at_mut(TCP_HEADER);
-        *self.tells_gap = Some(option(options, SACK).is_some());
+        *self.reports_gap = Some(option(options, SACK).is_some());
         if fixed[13] & SYN == 0 {
             let window = u16::from_be_bytes([fixed[14], fixed[15]]);
             fixed[14..16].copy_from_slice(&window.saturating_sub(1).to_be_bytes());

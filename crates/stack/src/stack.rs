@@ -19,7 +19,7 @@ use crate::events::{Accepted, Event, Events, Id};
 use crate::timers::Micros;
 
 /// How long the plane may take to fetch the last resets.
-const FAREWELL: Duration = Duration::from_millis(500);
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// TCP, UDP and ICMP over a `LinkEndpoint`, in a thread of its own.
 #[derive(Debug)]
@@ -62,14 +62,14 @@ impl Stack {
         self.shared.events.take(limit)
     }
 
-    /// Connect by TCP; `patience` is in microseconds.
-    pub fn connect(&self, local: Option<SocketAddr>, remote: SocketAddr, patience: Micros) -> Id {
-        self.ask(|id| Request::Connect(id, local, remote, patience))
+    /// Connect by TCP; `timeout` is in microseconds.
+    pub fn connect(&self, local: Option<SocketAddr>, remote: SocketAddr, timeout: Micros) -> Id {
+        self.submit(|id| Request::Connect(id, local, remote, timeout))
     }
 
     /// Listen for TCP connections.
     pub fn listen(&self, local: SocketAddr, backlog: usize) -> Id {
-        self.ask(|id| Request::Listen(id, local, backlog.max(1)))
+        self.submit(|id| Request::Listen(id, local, backlog.max(1)))
     }
 
     /// Take a connection of a listener.
@@ -80,12 +80,12 @@ impl Stack {
 
     /// Open a UDP port.
     pub fn datagrams(&self, local: Option<SocketAddr>, remote: Option<SocketAddr>) -> Id {
-        self.ask(|id| Request::Datagrams(id, local, remote))
+        self.submit(|id| Request::Datagrams(id, local, remote))
     }
 
     /// Ask for an ICMP echo.
     pub fn echo(&self, to: IpAddr) -> Id {
-        self.ask(|id| Request::Echo(id, to))
+        self.submit(|id| Request::Echo(id, to))
     }
 
     /// Give up what is not open yet, or a listener.
@@ -99,7 +99,7 @@ impl Stack {
         Reason::ALL.map(|(reason, name)| (name, self.shared.counts.of(reason)))
     }
 
-    fn ask(&self, request: impl FnOnce(Id) -> Request) -> Id {
+    fn submit(&self, request: impl FnOnce(Id) -> Request) -> Id {
         let id = self.shared.last_id.fetch_add(1, Ordering::Relaxed) + 1;
         self.request(request(id));
         id
@@ -142,7 +142,7 @@ impl AsRawFd for Stack {
 
 fn run(engine: &mut Engine, shared: &Shared) -> Result<(), i32> {
     engine.run()?;
-    let until = std::time::Instant::now() + FAREWELL;
+    let until = std::time::Instant::now() + CLOSE_TIMEOUT;
     while !(engine.close() && shared.endpoint.is_drained()) && std::time::Instant::now() < until {
         thread::sleep(Duration::from_millis(2));
     }

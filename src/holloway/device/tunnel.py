@@ -20,7 +20,8 @@ from holloway.control.netlink import drain
 from holloway.core.constants import SECOND, Nanoseconds
 from holloway.core.device import Device
 from holloway.device import routes
-from holloway.text.native import refusal
+from holloway.text.convert import device_of, update_of
+from holloway.text.native import State, Update, refusal
 
 if TYPE_CHECKING:
     import socket
@@ -68,27 +69,22 @@ class Tunnel:
 
     def get(self) -> model.Device:
         """Show the device as it is now."""
-        return self._device.state(self.name)
+        return device_of(self.state(), self.name)
 
     def set(self, update: model.DeviceUpdate) -> None:
         """Apply an update whole, or raise (OSError, ConfigError) and change nothing."""
-        try:
-            self._device.configure(now(), update)
-        finally:
-            self._set_timer()
+        self.apply(update_of(update))
 
-    def uapi_get(self) -> bytes:
-        """Write the whole answer to `get=1` of the UAPI."""
-        return self._plane.answer(*self._device.known())
+    def state(self) -> State:
+        """Return the device as it is now, as the codec's value."""
+        return self._plane.state(self._device.snapshot())
 
-    def apply(self, update: _native.Update) -> None:
-        """Like `set`, of an update as the codec read it."""
+    def apply(self, update: Update) -> None:
+        """Like `set`, for an update as the codec read it."""
         try:
-            orders = update.orders()
+            self._device.apply(now(), update)
         except _native.Refused as refused:
             raise refusal(refused) from None
-        try:
-            self._device.order(now(), orders)
         finally:
             self._set_timer()
 

@@ -37,9 +37,9 @@ class Connection:
     client: Address
     target: str = ""
     started: float = field(default_factory=time.monotonic)
-    _link: _native.Link | None = None
+    _link: _native.RelayPair | None = None
 
-    def follow(self, link: _native.Link) -> None:
+    def follow(self, link: _native.RelayPair) -> None:
         """It has reached its target: this tells how far it is."""
         self._link = link
 

@@ -52,7 +52,7 @@ class Relay:
         client: socket,
         target: socket,
         limit: int | None = None,
-        on_start: Callable[[_native.Link], None] | None = None,
+        on_start: Callable[[_native.RelayPair], None] | None = None,
     ) -> Outcome:
         """Copy between both until it ends. Both sockets are closed, however this ends.
 

@@ -1,6 +1,6 @@
 //! Configuration files.
 
-use holloway_codec::conf::{MISSING_PUBLIC_KEY, Trouble, numbered, parse};
+use holloway_codec::conf::{ConfError, MISSING_PUBLIC_KEY, numbered, parse};
 use holloway_codec::key::Key;
 use holloway_codec::refusal::Refusal;
 use holloway_codec::update::Update;
@@ -9,13 +9,13 @@ use crate::fuzz_properties::Numbers;
 
 const KEY: &str = "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=";
 
-fn read(text: &str) -> Result<Update, Trouble<String>> {
+fn read(text: &str) -> Result<Update, ConfError<String>> {
     parse(numbered(text.as_bytes()), &mut Numbers::default(), false)
 }
 
 fn refusal(text: &str) -> Refusal {
     match read(text) {
-        Err(Trouble::Refused(refusal)) => refusal,
+        Err(ConfError::Refused(refusal)) => refusal,
         other => panic!("{text} was to be refused: {other:?}"),
     }
 }
@@ -75,23 +75,26 @@ fn host_bits_are_told_as_they_were_written() {
 #[test]
 fn the_first_bad_line_is_told_before_a_missing_key() {
     let (first, bad) = ("[Peer]\n[Peer]\n", "[Interface]\nFwMark=zz\n");
-    let told = refusal(&format!("{first}{bad}"));
-    assert_eq!((told.line, told.key), (Some(4), Some(b"FwMark".to_vec())));
-    let told = refusal(first);
+    let refused = refusal(&format!("{first}{bad}"));
     assert_eq!(
-        (told.line, told.reason),
+        (refused.line, refused.key),
+        (Some(4), Some(b"FwMark".to_vec()))
+    );
+    let refused = refusal(first);
+    assert_eq!(
+        (refused.line, refused.reason),
         (Some(1), MISSING_PUBLIC_KEY.into())
     );
 }
 
 #[test]
 fn what_the_resolver_says_comes_with_the_line_and_the_key() {
-    let trouble = read("[Peer]\n\nEndpoint = example.org:5\n").expect_err("no resolver of names");
+    let error = read("[Peer]\n\nEndpoint = example.org:5\n").expect_err("no resolver of names");
     let (reason, key) = (
         "no such host: example.org:5".to_owned(),
         b"Endpoint".to_vec(),
     );
-    assert_eq!(trouble, Trouble::Resolver(reason, 3, key));
+    assert_eq!(error, ConfError::Resolver(reason, 3, key));
 }
 
 #[test]
@@ -101,7 +104,7 @@ fn a_refusal_repeats_what_was_written_even_where_it_is_no_text() {
         &mut Numbers::default(),
         false,
     );
-    let Err(Trouble::Refused(refusal)) = read else {
+    let Err(ConfError::Refused(refusal)) = read else {
         panic!("no setting is called so");
     };
     assert_eq!(refusal.reason, b"Line unrecognized: `\xff=1'");

@@ -13,7 +13,7 @@ use holloway_plane::cookie::{CookieChecker, CookieGenerator, MACS, Verdict};
 use holloway_plane::discard::Discard;
 use holloway_plane::offload::{VNET_HEADER, VnetHeader};
 use holloway_plane::session::{Deadlines, HEADER, NEVER, Session};
-use holloway_plane::split::{SPLIT_ROOM, split};
+use holloway_plane::split::{SPLIT_CAPACITY, split};
 use holloway_plane::{conntrack, ecn, icmp, ip};
 
 const KEY: [u8; 32] = [7; 32];
@@ -108,7 +108,7 @@ pub fn split_any(bytes: &[u8]) {
     let Some((header, packet)) = bytes.split_first_chunk::<VNET_HEADER>() else {
         return;
     };
-    let mut out = vec![0; SPLIT_ROOM];
+    let mut out = vec![0; SPLIT_CAPACITY];
     let header = VnetHeader::parse(header);
     let Ok(segments) = split(&header, packet, &mut out, 1420) else {
         return;
@@ -143,7 +143,7 @@ pub fn coalesce(bytes: &[u8]) {
     for write in coalescer.writes() {
         let header = write.header;
         let whole: Vec<u8> = write.flat_map(|range| buffer[range].to_vec()).collect();
-        let mut out = vec![0; SPLIT_ROOM];
+        let mut out = vec![0; SPLIT_CAPACITY];
         let segments = split(&header, &whole, &mut out, 0).expect("it takes what it makes");
         for number in 0..segments.count {
             let is_last = number + 1 == segments.count;

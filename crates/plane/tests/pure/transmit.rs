@@ -8,7 +8,7 @@ use std::sync::Arc;
 use holloway_plane::batch::Destination;
 use holloway_plane::discard::Discard;
 use holloway_plane::endpoint::{Endpoint, Local};
-use holloway_plane::mmsg::{Departing, MOST};
+use holloway_plane::mmsg::{MAX_TRAINS, OutgoingTrain};
 use holloway_plane::peer::Peer;
 use holloway_plane::session::{Deadlines, NEVER, Session};
 use holloway_plane::shared::Shared;
@@ -55,8 +55,8 @@ impl DatagramSender for Scripted {
         Ok(())
     }
 
-    fn send_many(&self, trains: &[Departing<'_>]) -> io::Result<usize> {
-        assert!(1 < trains.len() && trains.len() <= MOST);
+    fn send_many(&self, trains: &[OutgoingTrain<'_>]) -> io::Result<usize> {
+        assert!(1 < trains.len() && trains.len() <= MAX_TRAINS);
         for (number, train) in trains.iter().enumerate() {
             match self.send(&train.to, train.class, train.data, train.segment) {
                 Err(error) if number == 0 => return Err(error),
@@ -67,11 +67,11 @@ impl DatagramSender for Scripted {
         Ok(trains.len())
     }
 
-    fn segments(&self) -> bool {
+    fn gso_enabled(&self) -> bool {
         self.segments.get()
     }
 
-    fn forgo_segments(&self) {
+    fn disable_gso(&self) {
         self.segments.set(false);
     }
 

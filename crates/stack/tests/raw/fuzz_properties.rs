@@ -1,16 +1,16 @@
 //! What must hold of any packets: checked here on some, and by the fuzz target on many.
 
-use super::side::{PORT, Side};
+use super::harness::{Harness, PORT};
 
 /// Packets as the plane could hand them over, in the frame of a connection that stands: nothing
 /// panics, nothing grows, and the next connection is served.
 pub fn packets(bytes: &[u8]) {
-    let (mut side, listener) = Side::listening();
-    let (_stream, next) = side.connected(listener, 4000);
+    let (mut harness, listener) = Harness::listening();
+    let (_stream, next) = harness.connected(listener, 4000);
     for piece in bytes.split(|&byte| byte == 0xA5).take(64) {
         let raw = [&[0; 10], piece].concat();
-        side.give(&[piece.to_vec(), raw]);
-        side.now += 1_000_000;
+        harness.give(&[piece.to_vec(), raw]);
+        harness.now += 1_000_000;
         if let [flags, window, distance, rest @ ..] = piece {
             let mut segment = next.clone();
             segment.flags = *flags;
@@ -20,12 +20,12 @@ pub fn packets(bytes: &[u8]) {
             let options = rest.len().min(12);
             segment.options = rest[..options].to_vec();
             segment.payload = rest[options..].to_vec();
-            side.send(&segment);
+            harness.send(&segment);
         }
     }
-    assert!(side.engine.streams() <= 300);
-    side.wait(1);
-    side.connected(listener, PORT + 40_000);
+    assert!(harness.engine.streams() <= 300);
+    harness.wait(1);
+    harness.connected(listener, PORT + 40_000);
 }
 
 #[cfg(test)]

@@ -2,6 +2,6 @@
 
 mod floods;
 mod fuzz_properties;
+mod harness;
 mod segments;
-mod side;
 mod windows;

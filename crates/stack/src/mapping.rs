@@ -10,15 +10,15 @@ use std::ptr::NonNull;
 
 /// A private anonymous mapping.
 #[derive(Debug)]
-pub struct Pages {
+pub struct Mapping {
     start: NonNull<u8>,
     length: usize,
 }
 
 // SAFETY: the mapping is plain memory that belongs to this value alone.
-unsafe impl Send for Pages {}
+unsafe impl Send for Mapping {}
 
-impl Pages {
+impl Mapping {
     /// Map `length` bytes, all zero.
     pub fn new(length: usize) -> io::Result<Self> {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
@@ -52,7 +52,7 @@ impl Pages {
     }
 }
 
-impl Drop for Pages {
+impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: mapped by `new` with this length; nobody uses it any more.
         unsafe { libc::munmap(self.start.as_ptr().cast(), self.length) };

@@ -8,12 +8,12 @@ use pyo3::prelude::*;
 use crate::values::text;
 
 /// A resolver of Python's; with `numeric` it is not asked for what is a number already.
-pub struct Asking<'py> {
+pub struct PyResolver<'py> {
     pub resolver: Bound<'py, PyAny>,
     pub numeric: bool,
 }
 
-impl Resolver for Asking<'_> {
+impl Resolver for PyResolver<'_> {
     type Error = PyErr;
 
     fn port(&mut self, service: &[u8]) -> PyResult<u16> {

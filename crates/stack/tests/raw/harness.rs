@@ -85,14 +85,14 @@ impl Segment {
 }
 
 /// The stack and what is around it.
-pub struct Side {
+pub struct Harness {
     pub engine: Engine,
     pub now: i64,
     shared: Arc<Shared>,
     tun: Tun,
 }
 
-impl Side {
+impl Harness {
     pub fn new() -> Self {
         let (tun, endpoint) = Tun::to_stack("inner").expect("a pair");
         let shared = Arc::new(Shared {
@@ -122,13 +122,13 @@ impl Side {
 
     /// One that listens, and the listener.
     pub fn listening() -> (Self, Id) {
-        let mut side = Self::new();
-        side.ask(Request::Listen(1_000_000, (US, PORT).into(), 16));
+        let mut harness = Self::new();
+        harness.ask(Request::Listen(1_000_000, (US, PORT).into(), 16));
         assert!(matches!(
-            side.event(),
+            harness.event(),
             Some(Event::Opened(1_000_000, None, _))
         ));
-        (side, 1_000_000)
+        (harness, 1_000_000)
     }
 
     pub fn ask(&mut self, request: Request) {
