@@ -1,6 +1,8 @@
-# Every target sets up what it needs by itself; a second run takes seconds.
+# Every target installs what it needs; a second run takes seconds.
 #   make demo    two hosts, a tunnel, explained (as root; else two programs and a tunnel)
-#   make test    all checks and tests (as root; others are told what is left out)
+#   make quick   the checks, the tests of the pure Rust crates and of pure Python: minutes
+#   make test    all checks and tests (as root; otherwise it names the tests that it skips)
+#   make thorough   the same tests with many more examples each: hours (as root)
 #   make check   formatting, lints, types, import rules
 #   make guest   our tools beside the kernel's own WireGuard, in a virtual machine (as root)
 #   make bench   side by side with other implementations (as root; BENCH=--quick for a glance)
@@ -9,7 +11,7 @@
 #   make bench-configuration   wg with 10,000 peers beside the original on wireguard-go (as root)
 #   make profile   where a device's time goes, by perf, while traffic runs (as root)
 #   make transfer    GB gigabytes both ways at once: equal hashes, nothing out of order (as root)
-#   make transfers   10,000 random transfers through a network over a bad road, unchanged (as root)
+#   make transfers   10,000 random transfers through a network over a lossy link, unchanged (as root)
 #   make soak    traffic both ways for SOAK_SECONDS, and streams over renewed sessions (as root)
 #   make format  put the code in its form
 #   make fuzz    each fuzz target for FUZZ_SECONDS (nightly Rust)
@@ -23,16 +25,22 @@ BENCH ?=
 SOAK_SECONDS ?= 600
 TRANSFERS ?= 10000
 GB ?= 10
+# Many tests wait more than they work, so there are more workers than processors.
+WORKERS ?= $(shell echo $$(($$(nproc) + 2)))
+PYTEST := $(BIN)/pytest -n $(WORKERS) --durations 20
+PURE_CRATES := -p holloway-aead -p holloway-text -p holloway-plane
 LAUNCHER := src/holloway/net/holloway-namespace
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: demo test check guest bench bench-embedded report profile bench-configuration transfer transfers soak format fuzz miri loom build clean
+.PHONY: demo quick test thorough test-rust test-python check guest bench bench-embedded report profile bench-configuration transfer transfers soak format fuzz miri loom build release clean
 .DELETE_ON_ERROR:
 
 demo: build
 	@$(BIN)/holloway demo
 
 build: $(VENV)/.built
+
+release: $(VENV)/.released
 
 $(VENV)/.installed: requirements-dev.txt
 	@test $$(id -u) != 0 || scripts/debian-packages iproute2 nftables iputils-ping  # root's alone
@@ -42,11 +50,13 @@ $(VENV)/.installed: requirements-dev.txt
 	@$(BIN)/pip install -q --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-# A launcher that runs cannot be written over, only replaced.
-$(VENV)/.built: $(VENV)/.installed $(RUST_SOURCES) pyproject.toml
+# The extension is there once: built for development and tests, or, as in wheels, for speed.
+$(VENV)/.built: PROFILE := dev
+$(VENV)/.released: PROFILE := release
+$(VENV)/.built $(VENV)/.released: $(VENV)/.installed $(RUST_SOURCES) pyproject.toml
 	@echo "Building the extension (a minute, the first time)"
-	@rm -f $(LAUNCHER)
-	@. $(BIN)/activate && maturin develop --release --quiet
+	@rm -f $(LAUNCHER) $(VENV)/.built $(VENV)/.released  # a running launcher can only be replaced
+	@. $(BIN)/activate && maturin develop --profile $(PROFILE) --quiet
 	@$(BIN)/python -c 'import holloway._native'
 	@touch $@
 
@@ -57,11 +67,25 @@ test: check
 	@scripts/debian-packages qemu-system-x86 curl openssh-client apparmor
 	@scripts/guest-kernel
 	@scripts/peers
-	cargo test --quiet
+	@$(MAKE) --no-print-directory test-rust
+	@$(MAKE) --no-print-directory test-python
+
+thorough: export HYPOTHESIS_PROFILE := thorough
+thorough: export PROPTEST_CASES := 4096
+thorough: test
+
+quick: check
+	cargo test --quiet $(PURE_CRATES)
+	$(PYTEST) tests/unit tests/sim tests/vectors
+
+test-rust:
+	cargo test --quiet --workspace --exclude holloway-native
 	@$(MAKE) --no-print-directory loom
 	@scripts/nightly miri slice
 	@scripts/nightly fuzz 1
-	$(BIN)/pytest
+
+test-python: build
+	$(PYTEST)
 
 check: build
 	$(BIN)/ruff format --check
@@ -77,48 +101,47 @@ guest: build
 	@scripts/guest-kernel
 	$(BIN)/pytest tests/guest
 
-bench: build
+bench: release
 	@scripts/debian-packages wireguard-tools iperf3
 	@scripts/peers
 	$(BIN)/python bench/compare.py $(BENCH)
 	@$(MAKE) --no-print-directory bench-embedded
 
-bench-embedded: build
+bench-embedded: release
 	@scripts/debian-packages wireguard-tools nginx-light curl
 	@scripts/peers
 	@scripts/peers-without-root
 	$(BIN)/python bench/embedded.py $(filter --quick,$(BENCH))
 
-profile: build
+profile: release
 	@scripts/debian-packages wireguard-tools iperf3 linux-perf
 	$(BIN)/python bench/samples.py
 
 report: build
 	$(BIN)/python bench/report.py
 
-bench-configuration: build
+bench-configuration: release
 	@scripts/debian-packages wireguard-tools
 	@scripts/peers
 	$(BIN)/python bench/configuration.py $(BENCH)
 
-transfer: build
+transfer: release
 	@scripts/debian-packages wireguard-tools
 	$(BIN)/python bench/transfer.py --gigabytes $(GB)
 
-transfers: build
+transfers: release
 	@scripts/debian-packages wireguard-tools dnsmasq-base
 	@scripts/peers
 	TRANSFERS=$(TRANSFERS) $(BIN)/pytest tests/net/test_transfers.py
 
-soak: build
+soak: release
 	@scripts/debian-packages wireguard-tools iperf3 dnsmasq-base
 	@scripts/peers
 	$(BIN)/python bench/soak.py --seconds $(SOAK_SECONDS)
 	SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/pytest -s tests/net/test_renewals.py
 
 loom:
-	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 CARGO_TARGET_DIR=target/loom \
-	    cargo test --release --quiet -p holloway-plane --lib debts
+	LOOM_MAX_PREEMPTIONS=3 cargo test --quiet -p holloway-plane --features loom --lib debts
 
 fuzz:
 	@scripts/nightly fuzz $(FUZZ_SECONDS)

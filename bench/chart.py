@@ -1,4 +1,4 @@
-"""One picture of a run as SVG: small panels of bars, one bar a contestant, with spread and ratio.
+"""One picture of a run as SVG: panels of bars, one bar per implementation, with spread and ratio.
 
 Drawn by hand, for it is rectangles and words; its colours follow the reader's light or dark scheme.
 `report` calls it; knows of a run only what `results` tells.
@@ -82,7 +82,7 @@ def draw(report: Report) -> str:
     """Return the picture."""
     run = report.run
     shown = [panel for panel in PANELS if (panel.measure, panel.figure) in run.figures()]
-    panel_height = HEAD + len(run.contestants) * (BAR + GAP) + 14
+    panel_height = HEAD + len(run.implementations) * (BAR + GAP) + 14
     width = 2 * MARGIN + COLUMNS * PANEL_WIDTH
     height = TOP + -(-len(shown) // COLUMNS) * panel_height + MARGIN
     pieces = [
@@ -119,7 +119,7 @@ def _colours(colours: dict[str, str]) -> str:
 
 
 def _title(report: Report) -> str:
-    return ", ".join(report.run.contestants)
+    return ", ".join(report.run.implementations)
 
 
 def _head(report: Report) -> Iterator[str]:
@@ -128,7 +128,7 @@ def _head(report: Report) -> Iterator[str]:
     lines = (
         f"{report.machine()}, shared by both tunnel ends and the load. {report.about['date']}.",
         f"{of_one}; the thin line is the spread. CPU is that of both ends."
-        f" Bold: how many times better {report.run.contestants[0]} is (under 1: worse).",
+        f" Bold: how many times better {report.run.implementations[0]} is (under 1: worse).",
     )
     yield f'<text class="title" x="{MARGIN}" y="34">{escape(_title(report))}</text>'
     for number, line in enumerate(lines):
@@ -137,7 +137,7 @@ def _head(report: Report) -> Iterator[str]:
 
 def _panel(report: Report, panel: Panel) -> Iterator[str]:
     run = report.run
-    found = {name: run.summary(name, panel.measure, panel.figure) for name in run.contestants}
+    found = {name: run.summary(name, panel.measure, panel.figure) for name in run.implementations}
     longest = max((summary.greatest for summary in found.values() if summary), default=0) or 1
     room = PANEL_WIDTH - NAMES - VALUES - 12
     better = "longer" if panel.longer_is_better else "shorter"

@@ -23,7 +23,7 @@ from pathlib import Path
 from measures import MEASURES, Figures
 from progress import Progress
 from results import Report, Run, machine
-from tunnel import CONTESTANTS, Tunnel
+from tunnel import IMPLEMENTATIONS, Tunnel
 
 from hosts import DEVICES, REPOSITORY
 
@@ -54,13 +54,13 @@ def all_rounds(devices: list[str], rounds: int, seconds: int, measures: list[str
         for device in devices[turn:] + devices[:turn]:
             results = one_round(device, seconds, measures, progress)
             run.rounds.append({"device": device, "results": results})
-            progress.tell(f"round {number + 1} of {rounds}, {device}")
+            progress.log(f"round {number + 1} of {rounds}, {device}")
     return run
 
 
 def versions(devices: list[str]) -> dict[str, str]:
     """What exactly was measured."""
-    found = {device: version(CONTESTANTS[device].implementation) for device in devices}
+    found = {device: version(IMPLEMENTATIONS[device].device) for device in devices}
     found["iperf3"] = output("iperf3", "--version").split("\n")[0].split(" (")[0]
     return found
 

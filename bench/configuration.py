@@ -68,11 +68,11 @@ def main() -> int:
     sections = configuration(options.peers)
     for number in range(options.rounds):
         turn = number % len(PAIRS)
-        for name in run.contestants[turn:] + run.contestants[:turn]:
+        for name in run.implementations[turn:] + run.implementations[:turn]:
             progress.begin(name, "all")
             run.rounds.append({"device": name, "results": one_round(*PAIRS[name], sections)})
             progress.end()
-            progress.tell(f"round {number + 1} of {options.rounds}, {name}")
+            progress.log(f"round {number + 1} of {options.rounds}, {name}")
     print(run.table())
     if options.out is not None:
         Report(run, {"machine": machine(), "peers": options.peers}).write(options.out)

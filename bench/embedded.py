@@ -1,8 +1,8 @@
 """Peers without root, side by side: our `Network` and `holloway proxy` beside the kernel's TCP over
 wireguard-go's TUN (as root), wireproxy, onetun and wireguard-requests.
 
-    python bench/embedded.py [--quick] [--rounds 3] [--seconds 4] [--contestants "Network;onetun"]
-                             [--measures "bulk;cold start"] [--out FILE.json]
+    python bench/embedded.py [--quick] [--rounds 3] [--seconds 4] [--measures "bulk;cold start"]
+                             [--implementations "Network;onetun"] [--out FILE.json]
 
 The far peer, the same for all, is wireguard-go on a TUN with nginx behind it; `bulk, ours far` is
 `bulk` again with our device there. One interleaved run. What is not built here is told and left
@@ -24,8 +24,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compare import module_version, output, version
-from embedded_contestants import CONTESTANTS, PYTHON, REFERENCE, Died, Peer, running
-from embedded_place import ENDPOINT, FAR, SINK, Place
+from embedded_implementations import (
+    IMPLEMENTATIONS,
+    PYTHON,
+    REFERENCE,
+    ImplementationFailed,
+    Peer,
+    running,
+)
+from embedded_testbed import ENDPOINT, FAR, SINK, Testbed
 from processes import cpu_seconds
 from progress import Progress
 from results import Report, Run, machine
@@ -41,84 +48,85 @@ OURS_FAR = "bulk, ours far"
 CONGESTION_CONTROL = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 
 
-def bulk(place: Place, name: str, seconds: int, endpoint: str = ENDPOINT) -> Figures:
+def bulk(testbed: Testbed, name: str, seconds: int, endpoint: str = ENDPOINT) -> Figures:
     """One connection, each way."""
     found: Figures = {}
-    for way, one in (("down", down), ("up", up)):
-        with suppress(Died), running(name, place, endpoint) as peer:
-            before = cpu_seconds(place.far)
+    for direction, one in (("down", down), ("up", up)):
+        with suppress(ImplementationFailed), running(name, testbed, endpoint) as peer:
+            before = cpu_seconds(testbed.far)
             count, took, cpu = one(peer, seconds)
-            far = cpu_seconds(place.far) - before
-            found |= {f"{way} MB/s": count / took / 1e6, f"{way} CPU s/GB": cpu / count * 1e9,
-                      f"{way} far CPU s/GB": far / count * 1e9}  # fmt: skip
+            far = cpu_seconds(testbed.far) - before
+            found |= {f"{direction} MB/s": count / took / 1e6,
+                      f"{direction} CPU s/GB": cpu / count * 1e9,
+                      f"{direction} far CPU s/GB": far / count * 1e9}  # fmt: skip
     return found
 
 
 def down(peer: Peer, seconds: float) -> tuple[float, float, float]:
     """Bytes, seconds and CPU seconds of a download."""
     before = peer.cpu()
-    if peer.contestant.curl is None:
+    if peer.implementation.curl is None:
         found = peer.load("down", seconds)
         return found["bytes"], found["seconds"], found["cpu"]
-    told, used = peer.curl("-m", str(seconds), "-o", "/dev/null", "-w",
+    text, used = peer.curl("-m", str(seconds), "-o", "/dev/null", "-w",
                            "%{size_download} %{time_total} %{time_starttransfer}",
                            f"{WEB}/big")  # fmt: skip
-    count, total, first = map(float, told.split())
+    count, total, first = map(float, text.split())
     return count or 1, total - first, used + peer.cpu() - before
 
 
 def up(peer: Peer, seconds: float) -> tuple[float, float, float]:
     """Bytes, seconds and CPU seconds of an upload, as the far end counts."""
     before = peer.cpu()
-    if peer.contestant.curl is None:
+    if peer.implementation.curl is None:
         used = peer.load("up", seconds)["cpu"]
     else:
         _, used = peer.curl("-m", str(seconds), "-H", "Expect:", "-T", "/dev/zero",
                             f"{WEB}:{SINK}/")  # fmt: skip
         used += peer.cpu() - before
-    count, took = peer.place.uploaded()
+    count, took = peer.testbed.uploaded()
     return count, took, used
 
 
-def connections(place: Place, name: str, seconds: int) -> Figures:
+def connections(testbed: Testbed, name: str, seconds: int) -> Figures:
     """New connections a second, each asked once."""
     found: Figures = {}
     for at_once in (1, 50):
-        with suppress(Died), running(name, place) as peer:
+        with suppress(ImplementationFailed), running(name, testbed) as peer:
             found[f"{at_once} at a time"] = rate(peer, at_once, seconds)
     return found
 
 
 def rate(peer: Peer, at_once: int, seconds: float) -> float:
     """How many connections a second are made so."""
-    if peer.contestant.curl is None or at_once > 1:
+    if peer.implementation.curl is None or at_once > 1:
         return peer.load(f"connections {at_once}", seconds)["a second"]
     number = 4
     while True:
         began = time.monotonic()
-        told, _ = peer.curl("-m", "15", "-H", "Connection: close", "-w", "%{http_code}\n",
+        text, _ = peer.curl("-m", "15", "-H", "Connection: close", "-w", "%{http_code}\n",
                             "-o", "/dev/null", f"{WEB}/ok?[1-{number}]", timeout=300)  # fmt: skip
         took = time.monotonic() - began
         if took > seconds / 3:
-            return told.count("200") / took
+            return text.count("200") / took
         number = min(int(number * seconds / took), number * 20)
 
 
-def many(number: int) -> Callable[[Place, str, int], Figures]:
+def idle_connections(number: int) -> Callable[[Testbed, str, int], Figures]:
     """So many connections that are open and idle."""
 
-    def measure(place: Place, name: str, seconds: int) -> Figures:
+    def measure(testbed: Testbed, name: str, seconds: int) -> Figures:
         del seconds
-        with running(name, place) as peer:
-            before = peer.memory() if peer.contestant.curl is not None else 0
-            with peer.begun("idle", number) as load:
+        with running(name, testbed) as peer:
+            before = peer.memory() if peer.implementation.curl is not None else 0
+            with peer.started("idle", number) as load:
                 assert load.stdout is not None
                 line = load.stdout.readline()
                 if not line:
-                    raise Died("no connection")
+                    raise ImplementationFailed("no connection")
                 found = json.loads(line)
                 in_load = found["after"] - found["before"], found["after"]
-                if peer.contestant.curl is None:
+                if peer.implementation.curl is None:
                     grown, total = in_load
                 else:
                     # Less the load, which is in the same host.
@@ -130,25 +138,25 @@ def many(number: int) -> Callable[[Place, str, int], Figures]:
     return measure
 
 
-def far_away(delay: float, lost: int) -> Callable[[Place, str, int], Figures]:
-    """One connection over a long or lossy road."""
+def over_lossy_link(delay: float, loss: int) -> Callable[[Testbed, str, int], Figures]:
+    """One connection over a long or lossy link."""
 
-    def measure(place: Place, name: str, seconds: int) -> Figures:
-        with place.road(delay, lost) as endpoint:
-            found = bulk(place, name, 2 * seconds, endpoint)
+    def measure(testbed: Testbed, name: str, seconds: int) -> Figures:
+        with testbed.lossy_link(delay, loss) as endpoint:
+            found = bulk(testbed, name, 2 * seconds, endpoint)
         return {figure: value for figure, value in found.items() if "CPU" not in figure}
 
     return measure
 
 
-def cold_start(place: Place, name: str, seconds: int) -> Figures:
+def cold_start(testbed: Testbed, name: str, seconds: int) -> Figures:
     """From nothing to the first byte, with a Python interpreter where one is needed."""
     del seconds
-    peer = Peer(name, place, ENDPOINT)
+    peer = Peer(name, testbed, ENDPOINT)
     try:
         began = time.monotonic()
         peer.start()
-        if peer.contestant.curl is None:
+        if peer.implementation.curl is None:
             return {"ms": (peer.load("first byte", 0)["at"] - began) * 1000}
         peer.wait()
         return {"ms": (time.monotonic() - began) * 1000}
@@ -156,15 +164,15 @@ def cold_start(place: Place, name: str, seconds: int) -> Figures:
         peer.stop()
 
 
-def events(silent: int) -> Callable[[Place, str, int], Figures]:
+def events(silent: int) -> Callable[[Testbed, str, int], Figures]:
     """What a connection survives: the far end's new port, and silence."""
 
-    def measure(place: Place, name: str, seconds: int) -> Figures:
+    def measure(testbed: Testbed, name: str, seconds: int) -> Figures:
         del seconds
         found: Figures = {"the far port changes": 0, f"{silent} s of silence": 0}
-        with suppress(Died), running(name, place) as peer:
+        with suppress(ImplementationFailed), running(name, testbed) as peer:
             found["the far port changes"] = roams(peer)
-        with suppress(Died), running(name, place) as peer:
+        with suppress(ImplementationFailed), running(name, testbed) as peer:
             found[f"{silent} s of silence"] = peer.load("silence", silent)["survives"]
         return found
 
@@ -173,36 +181,36 @@ def events(silent: int) -> Callable[[Place, str, int], Figures]:
 
 def roams(peer: Peer) -> float:
     """Whether a slow download goes on after it."""
-    with peer.begun("roam", 12) as load:
+    with peer.started("roam", 12) as load:
         assert load.stdout is not None
         if load.stdout.readline() != "flowing\n":
             return 0.0
-        peer.place.wg("listen-port", "51999")
+        peer.testbed.wg("listen-port", "51999")
         line = load.stdout.readline()
-        peer.place.wg("listen-port", "51820")
+        peer.testbed.wg("listen-port", "51820")
     return float(json.loads(line)["survives"]) if line else 0.0
 
 
-def measures(quick: bool) -> dict[str, Callable[[Place, str, int], Figures]]:
+def measures(quick: bool) -> dict[str, Callable[[Testbed, str, int], Figures]]:
     """All, in the order in which they are taken."""
     number, silent = (1000, 5) if quick else (10_000, 30)
     return {
         "bulk": bulk,
         OURS_FAR: bulk,
         "connections a second": connections,
-        f"{number} idle connections": many(number),
-        "50 ms": far_away(25, 0),
-        "1 % loss": far_away(0, 10),
+        f"{number} idle connections": idle_connections(number),
+        "50 ms": over_lossy_link(25, 0),
+        "1 % loss": over_lossy_link(0, 10),
         "cold start": cold_start,
         "survives": events(silent),
     }
 
 
-def present(names: list[str]) -> list[str]:
+def available(names: list[str]) -> list[str]:
     """Tell who is not here, and leave them out."""
     found = []
     for name in names:
-        missing = CONTESTANTS[name].missing()
+        missing = IMPLEMENTATIONS[name].missing()
         if missing:
             print(f"{name} is left out: there is no {missing}", file=sys.stderr)
         else:
@@ -211,7 +219,7 @@ def present(names: list[str]) -> list[str]:
 
 
 def all_rounds(names: list[str], options: argparse.Namespace) -> Run:
-    """Every contestant in every round, each measure by all before the next."""
+    """Every implementation in every round, each measure by all before the next."""
     known = measures(options.quick)
     chosen = [name for name in known if not options.measures or name in options.measures.split(";")]
     run = Run(names, [])
@@ -221,32 +229,36 @@ def all_rounds(names: list[str], options: argparse.Namespace) -> Run:
         results: dict[str, dict[str, Figures]] = {name: {} for name in names}
         turn = number % len(names)
         with ExitStack() as stack:
-            theirs = Place(stack, "wireguard-go")
-            ours = Place(stack, "holloway") if OURS_FAR in chosen else theirs
+            theirs = Testbed(stack, "wireguard-go")
+            ours = Testbed(stack, "holloway") if OURS_FAR in chosen else theirs
             for measure in chosen:
-                place = ours if measure == OURS_FAR else theirs
+                testbed = ours if measure == OURS_FAR else theirs
                 for name in names[turn:] + names[:turn]:
                     progress.begin(name, measure)
                     try:
-                        results[name][measure] = known[measure](place, name, options.seconds)
-                    except (Died, AssertionError, subprocess.SubprocessError) as error:
+                        results[name][measure] = known[measure](testbed, name, options.seconds)
+                    except (
+                        ImplementationFailed,
+                        AssertionError,
+                        subprocess.SubprocessError,
+                    ) as error:
                         print(f"{name}, {measure}: {error}", file=sys.stderr)
         progress.end()
         run.rounds.extend({"device": name, "results": results[name]} for name in names)
-        progress.tell(f"round {number + 1} of {options.rounds}")
+        progress.log(f"round {number + 1} of {options.rounds}")
     return run
 
 
 def versions(names: list[str]) -> dict[str, str]:
     """What exactly was measured."""
-    rival = "wireguard-requests"
-    packages = metadata.distributions(name=rival, path=[str(PYTHON)])
+    wireguard_requests = "wireguard-requests"
+    packages = metadata.distributions(name=wireguard_requests, path=[str(PYTHON)])
     found = {
         "holloway": version("holloway"),
         "wireguard-go": version("wireguard-go"),
         "wireproxy": module_version(str(PEERS / "wireproxy")),
         "onetun": output(str(PEERS / "onetun"), "--version").removeprefix("onetun "),
-        rival: next((package.version for package in packages), "unknown"),
+        wireguard_requests: next((package.version for package in packages), "unknown"),
     }
     return {name: found[name] for name in found if name in {"holloway", "wireguard-go", *names}}
 
@@ -259,12 +271,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one round, a second each")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=int)
-    parser.add_argument("--contestants", default=";".join(CONTESTANTS), help="names, `;' between")
+    parser.add_argument(
+        "--implementations", default=";".join(IMPLEMENTATIONS), help="names, `;' between"
+    )
     parser.add_argument("--measures", default="", help="names, with `;' between")
     parser.add_argument("--out", type=Path, help="write everything there as JSON, and a page")
     options = parser.parse_args()
-    known = {*CONTESTANTS, *measures(options.quick), ""}
-    for name in [*options.contestants.split(";"), *options.measures.split(";")]:
+    known = {*IMPLEMENTATIONS, *measures(options.quick), ""}
+    for name in [*options.implementations.split(";"), *options.measures.split(";")]:
         if name not in known:
             parser.error(f"there is no {name!r}; there are {', '.join(sorted(known - {''}))}")
     options.rounds = options.rounds or (1 if options.quick else 3)
@@ -275,7 +289,7 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """Measure; returns the exit status."""
     options = arguments()
-    names = present(options.contestants.split(";"))
+    names = available(options.implementations.split(";"))
     about = {
         "machine": machine(),
         "date": datetime.now(UTC).date().isoformat(),

@@ -1,10 +1,10 @@
 """The load, as a program of its own: it runs in a host and prints what it found as JSON.
 
     python embedded_load.py sink
-    python embedded_load.py WAY LOAD SECONDS-OR-NUMBER [CONFIG]
+    python embedded_load.py CONNECTOR LOAD SECONDS-OR-NUMBER [CONFIG]
 
-WAY is how connections are made: `kernel` and `userspace` (our `Network` with that stack), `rival`
-(wireguard-requests), `direct`, `forward` (ports of this machine) or `socks`. LOAD is one of LOADS.
+CONNECTOR is how connections are made: `kernel` and `userspace` (our `Network` with that stack),
+`wireguard-requests`, `direct`, `forward` (ports of this machine) or `socks`. LOAD is one of LOADS.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FAR, WEB, SINK = "10.98.0.2", 80, 9000
 LOCAL = {WEB: 8080, SINK: 9090}
 SOCKS = ("127.0.0.1", 1080)
 BUFFER = 1 << 20
-PATIENCE = 15.0
+TIMEOUT = 15.0
 STATUS = os.open("/proc/self/status", os.O_RDONLY)  # later there may be no descriptor left
 
 
@@ -39,21 +39,21 @@ OK = get("/ok")
 CLOSE = get("/ok", "Connection: close\r\n")
 
 
-class Way(Protocol):
-    """How one comes to the far host."""
+class Connector(Protocol):
+    """How the load connects to the far host."""
 
     async def connect(self, port: int) -> socket.socket:
         """Return a connected, non-blocking socket."""
 
 
-class Holloway:
+class HollowayConnector:
     """Our `Network`."""
 
     def __init__(self, stack: str) -> None:
         self._stack = stack
 
     @contextlib.asynccontextmanager
-    async def open(self, config: str) -> AsyncIterator[Holloway]:
+    async def open(self, config: str) -> AsyncIterator[HollowayConnector]:
         import holloway
 
         async with holloway.Network.from_config(config, stack=self._stack) as self._network:
@@ -63,14 +63,14 @@ class Holloway:
         return await self._network.connect(FAR, port)
 
 
-class Kernel:
+class SocketConnector:
     """Ordinary sockets: to the far host, to a port that leads there, or to a proxy."""
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
 
     @contextlib.asynccontextmanager
-    async def open(self, _: str) -> AsyncIterator[Kernel]:
+    async def open(self, _: str) -> AsyncIterator[SocketConnector]:
         yield self
 
     async def connect(self, port: int) -> socket.socket:
@@ -121,9 +121,9 @@ class Counter(asyncio.BufferedProtocol):
         self.lost.set_result(error)
 
 
-async def down(way: Way, seconds: float) -> dict[str, float]:
+async def down(connector: Connector, seconds: float) -> dict[str, float]:
     """Fetch for so many seconds."""
-    made = await way.connect(WEB)
+    made = await connector.connect(WEB)
     transport, counter = await asyncio.get_running_loop().create_connection(Counter, sock=made)
     transport.write(get("/big"))
     began, used = time.monotonic(), sum(os.times()[:2])
@@ -135,20 +135,20 @@ async def down(way: Way, seconds: float) -> dict[str, float]:
     return {"bytes": counter.count, "seconds": took, "cpu": cpu}
 
 
-async def up(way: Way, seconds: float) -> dict[str, float]:
+async def up(connector: Connector, seconds: float) -> dict[str, float]:
     """Send for so many seconds; how much came, the sink knows."""
     loop = asyncio.get_running_loop()
     data = bytes(BUFFER)
-    with await way.connect(SINK) as made:
+    with await connector.connect(SINK) as made:
         began, used = time.monotonic(), sum(os.times()[:2])
         end = began + seconds
-        async with asyncio.timeout(seconds + PATIENCE):
+        async with asyncio.timeout(seconds + TIMEOUT):
             while time.monotonic() < end:
                 await loop.sock_sendall(made, data)
         return {"cpu": sum(os.times()[:2]) - used}
 
 
-async def connections(way: Way, seconds: float, at_once: int) -> dict[str, float]:
+async def connections(connector: Connector, seconds: float, at_once: int) -> dict[str, float]:
     """Connect, ask, read to the end, close; `at_once` do so side by side."""
     began = time.monotonic()
     end = began + seconds
@@ -158,18 +158,18 @@ async def connections(way: Way, seconds: float, at_once: int) -> dict[str, float
         nonlocal done
         loop = asyncio.get_running_loop()
         while time.monotonic() < end:
-            with await way.connect(WEB) as made:
+            with await connector.connect(WEB) as made:
                 await loop.sock_sendall(made, CLOSE)
                 while await loop.sock_recv(made, 4096):
                     pass
             done += 1
 
-    async with asyncio.timeout(seconds + PATIENCE):
+    async with asyncio.timeout(seconds + TIMEOUT):
         await asyncio.gather(*(one() for _ in range(at_once)))
     return {"a second": done / (time.monotonic() - began)}
 
 
-async def idle(way: Way, number: float) -> dict[str, float]:
+async def idle(connector: Connector, number: float) -> dict[str, float]:
     """Open so many connections that are answered, and hold them until standard input ends."""
     held: list[socket.socket] = []
     left = int(number)
@@ -180,8 +180,8 @@ async def idle(way: Way, number: float) -> dict[str, float]:
         while left > 0:
             left -= 1
             with contextlib.suppress(OSError, TimeoutError):
-                async with asyncio.timeout(PATIENCE):
-                    made = await way.connect(WEB)
+                async with asyncio.timeout(TIMEOUT):
+                    made = await connector.connect(WEB)
                     await loop.sock_sendall(made, OK)
                     if b"200 OK" in await loop.sock_recv(made, 4096):
                         held.append(made)
@@ -193,38 +193,38 @@ async def idle(way: Way, number: float) -> dict[str, float]:
     return {}
 
 
-async def first_byte(way: Way, _: float) -> dict[str, float]:
+async def first_byte(connector: Connector, _: float) -> dict[str, float]:
     """Ask once and tell when the answer came."""
     loop = asyncio.get_running_loop()
-    with await way.connect(WEB) as made:
+    with await connector.connect(WEB) as made:
         await loop.sock_sendall(made, OK)
         assert await loop.sock_recv(made, 4096)
         return {"at": time.monotonic()}
 
 
-async def silence(way: Way, seconds: float) -> dict[str, float]:
+async def silence(connector: Connector, seconds: float) -> dict[str, float]:
     """Ask, say nothing for so long, ask again on the same connection."""
     loop = asyncio.get_running_loop()
-    with await way.connect(WEB) as made:
+    with await connector.connect(WEB) as made:
         for wait in (seconds, 0):
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 await loop.sock_sendall(made, OK)
                 assert await loop.sock_recv(made, 4096)
             await asyncio.sleep(wait)
     return {"survives": 1}
 
 
-async def roam(way: Way, seconds: float) -> dict[str, float]:
+async def roam(connector: Connector, seconds: float) -> dict[str, float]:
     """Fetch slowly; say when it flows, and whether it still does after so many seconds."""
     loop = asyncio.get_running_loop()
 
     async def fetch(seconds: float) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 assert await loop.sock_recv(made, 1 << 14)
 
-    with await way.connect(WEB) as made:
+    with await connector.connect(WEB) as made:
         await loop.sock_sendall(made, get("/slow"))
         await fetch(1)
         print("flowing", flush=True)
@@ -232,11 +232,11 @@ async def roam(way: Way, seconds: float) -> dict[str, float]:
     return {"survives": 1}
 
 
-LOADS: dict[str, Callable[[Way, float], Awaitable[dict[str, float]]]] = {
+LOADS: dict[str, Callable[[Connector, float], Awaitable[dict[str, float]]]] = {
     "down": down,
     "up": up,
-    "connections 1": lambda way, seconds: connections(way, seconds, 1),
-    "connections 50": lambda way, seconds: connections(way, seconds, 50),
+    "connections 1": lambda connector, seconds: connections(connector, seconds, 1),
+    "connections 50": lambda connector, seconds: connections(connector, seconds, 50),
     "idle": idle,
     "first byte": first_byte,
     "silence": silence,
@@ -269,17 +269,17 @@ def sink() -> None:
 
 
 async def main(kind: str, load: str, amount: float, config: str) -> dict[str, float]:
-    """Run one load on one way."""
-    made = Holloway(kind) if kind in {"kernel", "userspace"} else Kernel(kind)
-    async with made.open(config) as way:
-        return await LOADS[load](way, amount)
+    """Run one load with one connector."""
+    made = HollowayConnector(kind) if kind in {"kernel", "userspace"} else SocketConnector(kind)
+    async with made.open(config) as connector:
+        return await LOADS[load](connector, amount)
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "sink":
         sink()
-    elif sys.argv[1] == "rival":
-        from embedded_rival import run
+    elif sys.argv[1] == "wireguard-requests":
+        from embedded_wireguard_requests import run
 
         print(json.dumps(run(sys.argv[2], float(sys.argv[3]), sys.argv[4])), flush=True)
         os._exit(0)  # its threads do not end by themselves

@@ -22,7 +22,7 @@ from holloway.core import noise, tai64n
 from holloway.key import Key
 
 WINDOW = 64
-PATIENCE = 2.0
+TIMEOUT = 2.0
 
 
 def private_key(number: int) -> bytes:
@@ -45,17 +45,17 @@ def call(count: str, public_key: str, host: str) -> None:
         caller.connect((host, 51820))
         caller.setblocking(False)
         sent = answered = 0
-        started = heard = time.monotonic()
-        while answered < len(messages) and time.monotonic() < heard + PATIENCE:
+        started = last_response = time.monotonic()
+        while answered < len(messages) and time.monotonic() < last_response + TIMEOUT:
             while sent < len(messages) and sent - answered < WINDOW:
                 caller.send(messages[sent])
                 sent += 1
-            if not select.select([caller], [], [], PATIENCE)[0]:
+            if not select.select([caller], [], [], TIMEOUT)[0]:
                 break
             answered += caller.recv(256)[0] == 2
-            heard = time.monotonic()
+            last_response = time.monotonic()
     print(json.dumps({
-        "answers/s": answered / (heard - started),
+        "answers/s": answered / (last_response - started),
         "unanswered": len(messages) - answered,
     }))  # fmt: skip
 
@@ -65,9 +65,9 @@ def initiations(count: int, public_key: bytes) -> list[bytes]:
     mac1_key = hashlib.blake2s(b"mac1----" + public_key).digest()
     messages = []
     for number in range(count):
-        pairing = noise.Identity.of(private_key(number)).pair(remote)
-        assert pairing is not None
-        written = noise.initiate(pairing, ephemeral=os.urandom(32), index=number,
+        static_static = noise.Identity.of(private_key(number)).static_static(remote)
+        assert static_static is not None
+        written = noise.initiate(static_static, ephemeral=os.urandom(32), index=number,
                                  timestamp=tai64n.encode(time.time_ns()))  # fmt: skip
         assert isinstance(written, tuple)
         bare = written[0].build()

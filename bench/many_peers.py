@@ -7,7 +7,7 @@ import time
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
-from tunnel import CONTESTANTS, device_memory, start_contestant
+from tunnel import IMPLEMENTATIONS, device_memory, start_implementation
 
 from holloway.lab import Host
 from hosts import WG
@@ -49,7 +49,7 @@ def many_peers(peers: int) -> Callable[[Tunnel, int], dict[str, float]]:
     def measure(tunnel: Tunnel, seconds: int) -> dict[str, float]:
         del seconds
         with Host("many") as host:
-            start_contestant(host, CONTESTANTS[tunnel.device])
+            start_implementation(host, IMPLEMENTATIONS[tunnel.device])
             host.write(PATH, "".join(configuration(peers)))
             taken = milliseconds(host, WG["original"], "setconf", "wg0", PATH)
             host.run("ip", "link", "set", "wg0", "up")

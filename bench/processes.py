@@ -11,19 +11,21 @@ if TYPE_CHECKING:
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def told(host: Host, command: str, *, only: str = "*", but: str = "''") -> list[list[str]]:
+def for_each_process(
+    host: Host, command: str, *, include: str = "*", exclude: str = "''"
+) -> list[list[str]]:
     """Words of each line that a shell command prints for each process, whose directory is $p.
 
     `only` and `but` are patterns of names, with `|` between. One may end meanwhile.
     """
     script = (
-        f"for p in /proc/[0-9]*; do case $(cat $p/comm 2>/dev/null) in {but}) ;;"
-        f" {only}) {command} 2>/dev/null;; esac; done; true"
+        f"for p in /proc/[0-9]*; do case $(cat $p/comm 2>/dev/null) in {exclude}) ;;"
+        f" {include}) {command} 2>/dev/null;; esac; done; true"
     )
     return [line.split() for line in host.run("sh", "-c", script).stdout.splitlines()]
 
 
-def cpu_seconds(host: Host, *, only: str = "*", but: str = "''") -> float:
+def cpu_seconds(host: Host, *, include: str = "*", exclude: str = "''") -> float:
     """CPU seconds that they have used."""
-    lines = told(host, "cut -d')' -f2 $p/stat", only=only, but=but)
+    lines = for_each_process(host, "cut -d')' -f2 $p/stat", include=include, exclude=exclude)
     return sum(int(fields[11]) + int(fields[12]) for fields in lines) / TICKS

@@ -1,6 +1,6 @@
 """Tells on standard error how far a run is and how long the rest will take.
 
-On a terminal one line that changes; elsewhere a line for each contestant of a round.
+On a terminal one line that changes; elsewhere a line for each implementation of a round.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import sys
 import time
 
 Step = tuple[str, str]
-"""A contestant and a measure."""
+"""An implementation and a measure."""
 
 
 class Progress:
@@ -22,13 +22,15 @@ class Progress:
         self.started = self.last = time.monotonic()
         self.current: Step | None = None
 
-    def begin(self, contestant: str, measure: str) -> None:
+    def begin(self, implementation: str, measure: str) -> None:
         """Go on to the next step."""
         self.end()
-        self.current = (contestant, measure)
+        self.current = (implementation, measure)
         self.ahead.remove(self.current)
         if sys.stderr.isatty():
-            print(f"\r\033[K{self}: {contestant}, {measure}", end="", file=sys.stderr, flush=True)
+            print(
+                f"\r\033[K{self}: {implementation}, {measure}", end="", file=sys.stderr, flush=True
+            )
 
     def end(self) -> None:
         """Note what the current step took."""
@@ -37,7 +39,7 @@ class Progress:
             self.taken.setdefault(self.current, []).append(now - self.last)
         self.last, self.current = now, None
 
-    def tell(self, what: str) -> None:
+    def log(self, what: str) -> None:
         """Say a line that stays."""
         clear = "\r\033[K" if sys.stderr.isatty() else ""
         print(f"{clear}{self}: {what} done", file=sys.stderr, flush=True)

@@ -97,7 +97,7 @@ def page(report: Report) -> str:
 
 def quotation(report: Report) -> str:
     """Return the part of the README."""
-    others = report.run.contestants[1:]
+    others = report.run.implementations[1:]
     lines = [
         f"{BEGIN}| holloway's, as a multiple of | {' | '.join(others)} |",
         "|---" * (1 + len(others)) + "|",

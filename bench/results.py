@@ -1,6 +1,6 @@
 """What a run found, and what it says: medians, their spread, ratios, and on which machine.
 
-A run is rounds; a round is one contestant's figures by measure. `compare` and `configuration`
+A run is rounds; a round is one implementation's figures by measure. `compare` and `configuration`
 make runs, `chart` and `report` draw and tell them. Knows nothing of how a figure is measured.
 """
 
@@ -19,7 +19,7 @@ Round = dict[str, Any]
 
 @dataclass(frozen=True)
 class Summary:
-    """One figure of one contestant over all rounds."""
+    """One figure of one implementation over all rounds."""
 
     median: float
     least: float
@@ -31,14 +31,14 @@ class Summary:
 
 @dataclass(frozen=True)
 class Run:
-    """All that one run found; the first contestant is ours."""
+    """All that one run found; the first implementation is ours."""
 
-    contestants: list[str]
+    implementations: list[str]
     rounds: list[Round]
 
     def number(self) -> int:
-        """How many rounds each contestant had."""
-        return len(self.rounds) // len(self.contestants)
+        """How many rounds each implementation had."""
+        return len(self.rounds) // len(self.implementations)
 
     def figures(self) -> list[tuple[str, str]]:
         """Every measure and figure, in their order."""
@@ -48,18 +48,18 @@ class Run:
                 seen |= dict.fromkeys((measure, figure) for figure in found)
         return list(seen)
 
-    def summary(self, contestant: str, measure: str, figure: str) -> Summary | None:
+    def summary(self, implementation: str, measure: str, figure: str) -> Summary | None:
         """None where it was not measured."""
         found = [
             one["results"][measure][figure]
             for one in self.rounds
-            if one["device"] == contestant and figure in one["results"].get(measure, {})
+            if one["device"] == implementation and figure in one["results"].get(measure, {})
         ]
         return Summary(statistics.median(found), min(found), max(found)) if found else None
 
     def ratio(self, other: str, measure: str, figure: str) -> float | None:
         """Our median by another's."""
-        ours = self.summary(self.contestants[0], measure, figure)
+        ours = self.summary(self.implementations[0], measure, figure)
         theirs = self.summary(other, measure, figure)
         if ours is None or theirs is None or theirs.median == 0:
             return None
@@ -67,11 +67,11 @@ class Run:
 
     def table(self) -> str:
         """Rows of medians [least-greatest], and the ratio of ours to each other's."""
-        others = self.contestants[1:]
-        heads = ["", *self.contestants, *(f"to {other}" for other in others)]
+        others = self.implementations[1:]
+        heads = ["", *self.implementations, *(f"to {other}" for other in others)]
         lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
         for measure, figure in self.figures():
-            found = [self.summary(name, measure, figure) for name in self.contestants]
+            found = [self.summary(name, measure, figure) for name in self.implementations]
             ratios = [self.ratio(other, measure, figure) for other in others]
             cells = [str(summary or "-") for summary in found]
             cells += ["-" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
@@ -91,8 +91,8 @@ class Report:
         """Read what `write` wrote."""
         about = json.loads(path.read_text())
         rounds = about.pop("rounds")
-        contestants = list(dict.fromkeys(one["device"] for one in rounds))
-        return cls(Run(contestants, rounds), about)
+        implementations = list(dict.fromkeys(one["device"] for one in rounds))
+        return cls(Run(implementations, rounds), about)
 
     def write(self, path: Path) -> None:
         """One line a round and measure, so that a reader and `git diff` see what is what."""

@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from measures import CUBIC
-from tunnel import CONTESTANTS, PROGRAMS, Tunnel
+from tunnel import IMPLEMENTATIONS, PROGRAMS, Tunnel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +98,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seconds", type=int, default=5)
-    parser.add_argument("--device", choices=CONTESTANTS, default="holloway")
+    parser.add_argument("--device", choices=IMPLEMENTATIONS, default="holloway")
     parser.add_argument("--stacks", action="store_true", help="the commonest innermost frames, too")
     options = parser.parse_args()
     with ExitStack() as stack:

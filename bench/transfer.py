@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tunnel import CONTESTANTS, Tunnel
+from tunnel import IMPLEMENTATIONS, Tunnel
 
 from hosts import program, result
 
@@ -73,7 +73,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--gigabytes", type=float, default=10)
-    parser.add_argument("--device", choices=CONTESTANTS, default="holloway")
+    parser.add_argument("--device", choices=IMPLEMENTATIONS, default="holloway")
     options = parser.parse_args()
     with ExitStack() as stack:
         tunnel = Tunnel(options.device, stack)

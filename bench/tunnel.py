@@ -25,19 +25,19 @@ PROGRAMS = "holloway-devic*|wireguard-go|boringtun-cli"
 
 
 @dataclass(frozen=True)
-class Contestant:
+class Implementation:
     """A device, and the environment that it is started with."""
 
-    implementation: str
+    device: str
     environment: dict[str, str] = field(default_factory=dict)
 
 
-CONTESTANTS = {
-    "holloway": Contestant("holloway"),
-    "wireguard-go": Contestant("wireguard-go"),
-    "boringtun": Contestant("boringtun"),
-    "holloway with ring": Contestant("holloway", {"HOLLOWAY_AEAD": "ring"}),
-    "holloway with avx2": Contestant("holloway", {"HOLLOWAY_AEAD": "avx2"}),
+IMPLEMENTATIONS = {
+    "holloway": Implementation("holloway"),
+    "wireguard-go": Implementation("wireguard-go"),
+    "boringtun": Implementation("boringtun"),
+    "holloway with ring": Implementation("holloway", {"HOLLOWAY_AEAD": "ring"}),
+    "holloway with avx2": Implementation("holloway", {"HOLLOWAY_AEAD": "avx2"}),
 }
 
 
@@ -54,7 +54,7 @@ class Tunnel:
         self.keys = [key_pair(host) for host in self.hosts]
         for number, host in enumerate(self.hosts, 1):
             host.run("ip", "address", "add", f"10.99.0.{number}/24", "dev", "eth0")
-            start_contestant(host, CONTESTANTS[self.devices[number - 1]])
+            start_implementation(host, IMPLEMENTATIONS[self.devices[number - 1]])
             host.write("/run/key", self.keys[number - 1].private)
             self.wg(number, "set", "wg0", "private-key", "/run/key", "listen-port", "51820")
             self.add_peer(number)
@@ -81,7 +81,7 @@ class Tunnel:
 
     def cpu_seconds(self) -> float:
         """CPU seconds that both device processes have used."""
-        return sum(processes.cpu_seconds(host, only=PROGRAMS) for host in self.hosts)
+        return sum(processes.cpu_seconds(host, include=PROGRAMS) for host in self.hosts)
 
     def peak_memory(self) -> float:
         """Peak resident MiB of the larger device process."""
@@ -99,7 +99,9 @@ class Tunnel:
 
     def _of_devices(self, command: str) -> list[list[str]]:
         return [
-            words for host in self.hosts for words in processes.told(host, command, only=PROGRAMS)
+            words
+            for host in self.hosts
+            for words in processes.for_each_process(host, command, include=PROGRAMS)
         ]
 
     def iperf(self, address: str, *options: str) -> dict[str, Any]:
@@ -128,12 +130,12 @@ class Tunnel:
         return sorted(map(float, re.findall(r"time=([\d.]+)", shown)))
 
 
-def start_contestant(host: Host, contestant: Contestant) -> None:
+def start_implementation(host: Host, implementation: Implementation) -> None:
     """Start its device as wg0."""
-    start_device(host, contestant.implementation, "wg0", environment=contestant.environment)
+    start_device(host, implementation.device, "wg0", environment=implementation.environment)
 
 
 def device_memory(host: Host) -> float:
     """Resident MiB of the device process."""
-    (words,) = processes.told(host, "grep VmRSS $p/status", only=PROGRAMS)
+    (words,) = processes.for_each_process(host, "grep VmRSS $p/status", include=PROGRAMS)
     return int(words[1]) / 1024

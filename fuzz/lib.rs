@@ -1,13 +1,13 @@
-//! What the targets check: the same bodies that the crates' tests run on fewer bytes.
+//! What the targets check: the same properties that the crates' tests run on fewer bytes.
 
-#[path = "../crates/plane/tests/pure/bodies.rs"]
-pub mod bodies;
+#[path = "../crates/plane/tests/pure/fuzz_properties.rs"]
+pub mod plane;
 
-#[path = "../crates/text/tests/texts/bodies.rs"]
-pub mod texts;
+#[path = "../crates/codec/tests/codec/fuzz_properties.rs"]
+pub mod codec;
 
-#[path = "../crates/stack/tests/raw/side.rs"]
-pub mod side;
+#[path = "../crates/stack/tests/raw/harness.rs"]
+pub mod harness;
 
-#[path = "../crates/stack/tests/raw/bodies.rs"]
+#[path = "../crates/stack/tests/raw/fuzz_properties.rs"]
 pub mod stack;

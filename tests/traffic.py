@@ -13,10 +13,10 @@ import socket
 import sys
 import time
 
-from bad_road import bad_road
 from datagrams import datagrams_receive, datagrams_send
+from lossy_link import lossy_link
 
-__all__ = ["bad_road", "datagrams_receive", "datagrams_send"]
+__all__ = ["datagrams_receive", "datagrams_send", "lossy_link"]
 
 CHUNK = 1 << 20
 

@@ -1,4 +1,4 @@
-//! See `bodies::allowed_ips`.
+//! See `plane::allowed_ips`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::bodies::allowed_ips(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::plane::allowed_ips(bytes));

@@ -1,4 +1,4 @@
-//! See `texts::answer`.
+//! See `codec::answer`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::texts::answer(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::codec::answer(bytes));

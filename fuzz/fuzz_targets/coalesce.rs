@@ -1,4 +1,4 @@
-//! See `bodies::coalesce`.
+//! See `plane::coalesce`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::bodies::coalesce(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::plane::coalesce(bytes));

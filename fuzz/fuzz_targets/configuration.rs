@@ -1,4 +1,4 @@
-//! See `texts::configuration`.
+//! See `codec::configuration`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::texts::configuration(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::codec::configuration(bytes));

@@ -1,4 +1,4 @@
-//! See `bodies::open`.
+//! See `plane::open`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::bodies::open(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::plane::open(bytes));

@@ -1,4 +1,4 @@
-//! See `texts::request`.
+//! See `codec::request`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::texts::request(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::codec::request(bytes));

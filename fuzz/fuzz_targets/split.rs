@@ -1,4 +1,4 @@
-//! See `bodies::split_any`.
+//! See `plane::split_any`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::bodies::split_any(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::plane::split_any(bytes));

@@ -1,4 +1,4 @@
-//! See `bodies::unreachable`.
+//! See `plane::unreachable`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::bodies::unreachable(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::plane::unreachable(bytes));

@@ -12,9 +12,9 @@ from typing import Protocol, final
 
 __all__ = [
     "Acceptable",
-    "Active",
     "Changes",
     "Confirmed",
+    "DebtBegan",
     "Died",
     "Due",
     "Echoed",
@@ -23,17 +23,17 @@ __all__ = [
     "Event",
     "Failed",
     "Handshake",
-    "Link",
     "Opened",
     "Peer",
     "Plane",
     "Refused",
     "Relay",
+    "RelayPair",
+    "SendFailing",
+    "SessionNeeded",
     "Stack",
     "StackEvent",
-    "Stale",
     "State",
-    "Trouble",
     "Tun",
     "Unreachable",
     "Update",
@@ -97,7 +97,7 @@ class Tun:
 
 @final
 class Handshake:
-    """An initiation or a response that passed the gate: the Noise message, its macs cut."""
+    """A handshake message that passed the cookie checker: the Noise message, its macs cut."""
 
     @property
     def message(self) -> bytes: ...
@@ -109,14 +109,14 @@ class Handshake:
     def remote(self) -> Endpoint: ...
 
 @final
-class Stale:
-    """A peer has traffic and no session, or one to renew. One-shot: `Peer.watch` arms it again."""
+class SessionNeeded:
+    """A peer has traffic and no session, or one to renew. One-shot: `Peer.arm_session_needed`."""
 
     @property
     def peer(self) -> int: ...
 
 @final
-class Active:
+class DebtBegan:
     """A debt began (data unanswered on either side). One-shot: `Peer.due` arms it again."""
 
     @property
@@ -130,7 +130,7 @@ class Confirmed:
     def peer(self) -> int: ...
 
 @final
-class Trouble:
+class SendFailing:
     """Sending UDP began to fail with `errno`, or works again (0). One event a change.
 
     It works again when a packet leaves to the peer that had the trouble, a second or more after
@@ -143,7 +143,8 @@ class Trouble:
 @final
 class Unreachable:
     """A packet for `destination` went nowhere: no peer has the address (`peer` is None), or the
-    peer's endpoint is not known. At most ten at once and two a second, after `Plane.explain`.
+    peer's endpoint is not known. At most ten at once and two a second, after
+    `Plane.report_unreachable`.
     """
 
     @property
@@ -158,11 +159,11 @@ class Died:
     @property
     def errno(self) -> int: ...
 
-Event = Handshake | Stale | Active | Confirmed | Trouble | Unreachable | Died
+Event = Handshake | SessionNeeded | DebtBegan | Confirmed | SendFailing | Unreachable | Died
 
 @final
 class Due:
-    """What `Peer.due` collected. `next` is when to look again, None to wait for `Active`."""
+    """What `Peer.due` collected. `next` is when to look again, None to wait for `DebtBegan`."""
 
     @property
     def keepalive(self) -> bool: ...
@@ -197,13 +198,13 @@ class Plane:
     def unbind(self) -> None:
         """Close the UDP sockets."""
 
-    def identify(self, public_key: bytes | None, /) -> None:
+    def set_identity(self, public_key: bytes | None, /) -> None:
         """Say whose mac1 to accept; None accepts no handshake."""
 
     def set_mtu(self, mtu: int, /) -> None:
         """Say the interface's MTU, which bounds the padding."""
 
-    def answer_by(self, v4: int | None, v6: int | None, conntrack: int | None, /) -> None:
+    def set_icmp_sockets(self, v4: int | None, v6: int | None, conntrack: int | None, /) -> None:
         """Answer packets that have nowhere to go with ICMP host unreachable.
 
         `v4` and `v6` are raw ICMP sockets, `conntrack` a non-blocking netlink socket
@@ -211,21 +212,21 @@ class Plane:
         network namespace. The descriptors stay the caller's. Without a socket: no answers.
         """
 
-    def explain(self, wanted: bool, /) -> None:
+    def report_unreachable(self, wanted: bool, /) -> None:
         """Report `Unreachable` packets, or no longer."""
 
     def peer(self, public_key: bytes, /) -> Peer:
         """Add a peer."""
 
-    def ways(self) -> list[tuple[int, Endpoint]]:
-        """Return the peers that are answered from the address they write to, and by which way.
+    def sticky_sources(self) -> list[tuple[int, Endpoint]]:
+        """Return the peers that are answered from the address they write to, and the path.
 
-        Also those that no longer are, since `settle` said so. Not those whose endpoint has a scope,
-        which is their interface whatever becomes of routes.
+        Also those that no longer are, since `set_source_valid` said so. Not those whose endpoint
+        has a scope, which is their interface whatever becomes of routes.
         """
 
-    def settle(self, peer: int, way: Endpoint, leads_back: bool, /) -> None:
-        """Say whether the route along one of `ways` leads out of the interface where packets came.
+    def set_source_valid(self, peer: int, path: Endpoint, valid: bool, /) -> None:
+        """Say whether the route along a path leads out of the interface where packets came.
 
         If not, the kernel chooses the local address, until it leads there again.
         """
@@ -281,14 +282,14 @@ class Peer:
     def discards(self) -> dict[str, int]:
         """Like `Plane.discards`, of packets known to be this peer's; only reasons that occurred."""
 
-    def heard(self, remote: Endpoint, size: int, now: int, /) -> None:
-        """Account for an authenticated handshake message: roam to `remote`, count, settle."""
+    def handshake_received(self, remote: Endpoint, size: int, now: int, /) -> None:
+        """Account for an authenticated handshake message: roam to `remote`, count, settle debts."""
 
     def send_handshake(self, message: bytes, now: int, /) -> None:
-        """Stamp mac1 and mac2 on a bare Noise message and send it to the endpoint.
+        """Add mac1 and mac2 to a bare Noise message and send it to the endpoint.
 
-        An initiation's sender index becomes the one whose response the gate lets in. A failure to
-        send is counted; the brain's timers retry.
+        An initiation's sender index becomes the one whose response the cookie checker lets in. A
+        failure to send is counted; the brain's timers retry.
         """
 
     def send_keepalive(self) -> None:
@@ -318,11 +319,11 @@ class Peer:
 
         `keepalive`: data came that long ago and nothing went back; `handshake`: data went out that
         long ago and nothing came back; `persistent`: nothing went either way that long (0: off).
-        While no data is unanswered `Active` is armed.
+        While no data is unanswered `DebtBegan` is armed.
         """
 
-    def watch(self) -> None:
-        """Arm `Stale`: the next packet that finds no session, or one to renew, pushes it."""
+    def arm_session_needed(self) -> None:
+        """Arm `SessionNeeded`: the next packet with no session, or one to renew, pushes it."""
 
     def drop_staged(self) -> None: ...
     def erase(self) -> None:
@@ -343,7 +344,7 @@ class Relay:
     def fileno(self) -> int:
         """An eventfd, readable while `ends` has something."""
 
-    def join(self, first: int, second: int, /, limit: int | None = None) -> Link:
+    def join(self, first: int, second: int, /, limit: int | None = None) -> RelayPair:
         """Copy between the sockets of two descriptors; the caller closes its own two.
 
         With `limit`, so many bytes go from the first to the second at most, which is not told of an
@@ -366,7 +367,7 @@ class Relay:
         """Reset all pairs and end the thread; `ends` still tells of them."""
 
 @final
-class Link:
+class RelayPair:
     """A pair that was joined."""
 
     @property

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Sequence
 from typing import TypeVar
 
-from holloway.control.kernel import Link
-from holloway.control.uapi import Socket
+from holloway.control.kernel import KernelDevice
+from holloway.control.uapi import UapiDevice
 from holloway.key import Key
 from holloway.model import AllowedIP, Device, DeviceUpdate, Endpoint, PeerUpdate
 
@@ -28,7 +28,7 @@ ENDPOINTS = [Endpoint("192.0.2.1", 7), Endpoint("192.0.2.2", 65535), Endpoint("2
 
 def main(kernel: str, device: str, count: int) -> None:
     """Change both and compare, again and again."""
-    source, ends = random.Random(7), (Link(kernel), Socket(device))
+    source, ends = random.Random(7), (KernelDevice(kernel), UapiDevice(device))
     for number in range(count):
         update = change(source)
         refusals = [refusal(end, update) for end in ends]
@@ -39,7 +39,7 @@ def main(kernel: str, device: str, count: int) -> None:
     print(count)
 
 
-def refusal(end: Link | Socket, update: DeviceUpdate) -> int | None:
+def refusal(end: KernelDevice | UapiDevice, update: DeviceUpdate) -> int | None:
     """The error's number, None if the change was made."""
     try:
         end.set(update)

@@ -18,7 +18,7 @@ from guest.configurations import PRIVATE, PSK
 from guest.machine import OURS, Done
 from holloway.key import Key
 from holloway.net import namespace
-from holloway.net.remedy import apparmor_profile, literally
+from holloway.net.userns_advice import apparmor_profile, escape_path
 from hosts import BIN, REPOSITORY
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def test_the_profile_s_one_rule_is_what_permits(guest: Machine) -> None:
 def test_the_profile_is_for_one_path_whatever_that_is(
     guest: Machine, path: str, beside: str
 ) -> None:
-    load(guest, apparmor_profile(literally(Path(path))))
+    load(guest, apparmor_profile(escape_path(Path(path))))
     assert profile_of(guest, path) == "holloway-namespace (unconfined)\n"
     assert profile_of(guest, beside) == "refused (enforce)\n"
 

@@ -54,7 +54,7 @@ CONFIGURATIONS = {
 
 
 @dataclass(frozen=True)
-class Life:
+class Lifecycle:
     """What one wg-quick printed and did."""
 
     up: Done
@@ -71,21 +71,21 @@ def host(machine: Machine) -> Iterator[Machine]:
     machine.run("sh", "-c", CLEAN)
 
 
-def live(host: Machine, path: str, configuration: str) -> Life:
+def run_lifecycle(host: Machine, path: str, configuration: str) -> Lifecycle:
     """Bring wg0 up and down again."""
     host.write(CONFIG, f"[Interface]\nPrivateKey = {PRIVATE}\nListenPort = 51000\n{configuration}")
     up = host.run("wg-quick", "up", "wg0", environment={"PATH": path})
     state = host.must("sh", "-c", STATE)
     down = host.run("wg-quick", "down", "wg0", environment={"PATH": path})
-    return Life(up, state, down, host.must("sh", "-c", STATE))
+    return Lifecycle(up, state, down, host.must("sh", "-c", STATE))
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_a_life_of_an_interface_is_the_same(host: Machine, name: str) -> None:
     before = host.must("sh", "-c", STATE)
-    theirs = live(host, ORIGINAL, CONFIGURATIONS[name])
+    theirs = run_lifecycle(host, ORIGINAL, CONFIGURATIONS[name])
     host.must("sysctl", "-qw", "net.ipv4.conf.all.src_valid_mark=0")
-    ours = live(host, OURS, CONFIGURATIONS[name])
+    ours = run_lifecycle(host, OURS, CONFIGURATIONS[name])
     assert ours.state.splitlines() == theirs.state.splitlines()
     assert ours.up.errors.splitlines() == theirs.up.errors.splitlines()
     assert ours == theirs

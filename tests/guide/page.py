@@ -1,6 +1,6 @@
 """What the pages of the guide share: hosts to type commands on, pings, ears on the wire.
 
-The programs in `stand_ins` take the place of systemd's own, which no lab host runs; all else is
+The programs in `fakes` take the place of systemd's own, which no lab host runs; all else is
 real.
 """
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
     from holloway.lab import Topology
 
-STAND_INS = Path(__file__).parent / "stand_ins"
+FAKES = Path(__file__).parent / "fakes"
 HOOK = "PostUp = wg set %i private-key /etc/wireguard/%i.key\n"
 
 
 @contextmanager
-def laid(topology: Topology) -> Iterator[Lab]:
+def built_lab(topology: Topology) -> Iterator[Lab]:
     """Build a topology, with keys and the files of its page; no tunnel is up."""
     with Lab(topology) as lab:
         lab.make_keys()
@@ -53,7 +53,7 @@ def typed(
     lab: Lab, host: str, command: str, *, check: bool = True
 ) -> subprocess.CompletedProcess[str]:
     """Type a command on a host."""
-    done = lab.sh(host, f"PATH={STAND_INS}:$PATH; {command}", check=False)
+    done = lab.sh(host, f"PATH={FAKES}:$PATH; {command}", check=False)
     assert not check or done.returncode == 0, f"{host}$ {command}\n{done.stdout}{done.stderr}"
     return done
 
@@ -65,14 +65,14 @@ def wg_quick_up(lab: Lab, host: str, interface: str) -> list[str]:
     return [line for line in printed if line.startswith("[#]") and "holloway-device" not in line]
 
 
-def answers(lab: Lab, host: str, address: str, options: str = "") -> int:
+def ping_replies(lab: Lab, host: str, address: str, options: str = "") -> int:
     """Ping an address with two packets; returns how many were answered."""
     done = typed(lab, host, f"ping -n -c 2 -i 0.2 -W 1 {options} {address}", check=False)
     return int(re.findall(r"(\d+) received", done.stdout)[0])
 
 
 @contextmanager
-def unbroken(lab: Lab, host: str, address: str) -> Iterator[None]:
+def no_ping_lost(lab: Lab, host: str, address: str) -> Iterator[None]:
     """Ping an address twenty times a second all through the block; no ping may be lost."""
     command = lab[host].argv("ping", "-n", "-i", "0.05", "-c", "60", address)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as pings:
@@ -89,12 +89,12 @@ class Capture:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def having(self, *words: str) -> list[str]:
+    def matching(self, *words: str) -> list[str]:
         return [line for line in self.lines if all(word in line for word in words)]
 
 
 @contextmanager
-def listening(lab: Lab, host: str, interface: str, expression: str = "") -> Iterator[Capture]:
+def capturing(lab: Lab, host: str, interface: str, expression: str = "") -> Iterator[Capture]:
     """Listen on an interface of a host while the block runs."""
     capture = Capture()
     tcpdump = lab[host].popen(
@@ -151,7 +151,7 @@ def server(lab: Lab, host: str, address: str, port: int) -> Iterator[None]:
         yield
 
 
-def connects(lab: Lab, host: str, address: str, port: int) -> str:
+def connection_error(lab: Lab, host: str, address: str, port: int) -> str:
     """Try a TCP connection; returns "" or why there is none."""
     script = f"import socket; socket.create_connection(('{address}', {port}), 3)"
     done = typed(lab, host, f'python3 -c "{script}"', check=False)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from guide.page import answers, laid, listening, typed, up, wg_quick_up
+from guide.page import built_lab, capturing, ping_replies, typed, up, wg_quick_up
 from holloway.lab.topologies import PEER_TO_SITE
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ AllowedIPs = 10.10.11.10
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    with laid(PEER_TO_SITE) as lab:
+    with built_lab(PEER_TO_SITE) as lab:
         lab.sh("laptop", "echo 198.51.100.2 wg.example.com >>/etc/hosts")
         lab.configure("router", OFFICE)
         yield lab
@@ -77,11 +77,11 @@ def test_an_address_alone_needs_a_route_for_its_own_network_too(lab: Lab):
 def test_keys_route_both_ways_and_a_stranger_inside_the_tunnel_is_dropped(lab: Lab):
     lab.configure("laptop", CONFIG.format(address="10.10.11.10/24"), "wg0")
     with up(lab, "router:wg0", "laptop:wg0"):
-        assert answers(lab, "laptop", "10.10.10.230") == 2
-        assert answers(lab, "router", "10.10.11.10") == 2
+        assert ping_replies(lab, "laptop", "10.10.10.230") == 2
+        assert ping_replies(lab, "router", "10.10.11.10") == 2
         typed(lab, "laptop", "ip address add 10.10.11.99/32 dev wg0")
-        with listening(lab, "router", "wg0", "icmp") as heard:
-            assert answers(lab, "laptop", "10.10.11.1", "-I 10.10.11.99") == 0
-            assert answers(lab, "laptop", "10.10.11.1", "-I 10.10.11.10") == 2
-        assert heard.having("10.10.11.10 > 10.10.11.1")
-        assert not heard.having("10.10.11.99")
+        with capturing(lab, "router", "wg0", "icmp") as capture:
+            assert ping_replies(lab, "laptop", "10.10.11.1", "-I 10.10.11.99") == 0
+            assert ping_replies(lab, "laptop", "10.10.11.1", "-I 10.10.11.10") == 2
+        assert capture.matching("10.10.11.10 > 10.10.11.1")
+        assert not capture.matching("10.10.11.99")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from guide.page import answers, laid, listening, shown_peers, typed, up, wg_quick_up
+from guide.page import built_lab, capturing, ping_replies, shown_peers, typed, up, wg_quick_up
 from holloway.lab.topologies import PEER_TO_SITE
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.root
 
 @pytest.fixture
 def lab() -> Iterator[Lab]:
-    with laid(PEER_TO_SITE) as lab:
+    with built_lab(PEER_TO_SITE) as lab:
         yield lab
 
 
@@ -50,12 +50,14 @@ def test_the_page_from_up_to_the_first_handshake(lab: Lab):
              f"peer: {lab.public_key('laptop')}\n" \
              "  allowed ips: 10.10.11.2/32\n"  # fmt: skip
     assert typed(lab, "router", "wg show").stdout == silent
-    with listening(lab, "router", "ppp0") as heard:
+    with capturing(lab, "router", "ppp0") as capture:
         lines = wg_quick_up(lab, "laptop", "home0")
         assert typed(lab, "router", "wg show").stdout == silent
     assert "[#] ip link set mtu 1420 up dev home0" in lines
     assert lines[-1] == "[#] ip -4 route add 10.10.10.0/24 dev home0"
-    assert not heard.having("51000"), "there is nothing to say before somebody has something to say"
+    assert not capture.matching("51000"), (
+        "there is nothing to say before somebody has something to say"
+    )
 
     ping = typed(lab, "laptop", "ping -c 3 -i 0.2 10.10.10.1").stdout
     assert "3 received" in ping
@@ -68,15 +70,15 @@ def test_the_page_from_up_to_the_first_handshake(lab: Lab):
 
 def test_hosts_behind_the_router_answer_by_their_default_gateway(lab: Lab):
     with up(lab, "router:wg0", "laptop:home0"):
-        with listening(lab, "nas", "eth0", "icmp") as heard:
-            assert answers(lab, "laptop", "10.10.10.230") == 2
-            assert answers(lab, "laptop", "10.10.10.10") == 2
-        assert len(heard.having("10.10.11.2 > 10.10.10.230", "echo request")) == 2
-        assert answers(lab, "nas", "10.10.11.2") == 2
+        with capturing(lab, "nas", "eth0", "icmp") as capture:
+            assert ping_replies(lab, "laptop", "10.10.10.230") == 2
+            assert ping_replies(lab, "laptop", "10.10.10.10") == 2
+        assert len(capture.matching("10.10.11.2 > 10.10.10.230", "echo request")) == 2
+        assert ping_replies(lab, "nas", "10.10.11.2") == 2
 
 
 def test_without_the_tunnel_there_is_no_way_in(lab: Lab):
-    assert answers(lab, "laptop", "10.10.10.230") == 0
+    assert ping_replies(lab, "laptop", "10.10.10.230") == 0
     with up(lab, "router:wg0", "laptop:home0"):
-        assert answers(lab, "laptop", "10.10.10.230") == 2
-    assert answers(lab, "laptop", "10.10.10.230") == 0
+        assert ping_replies(lab, "laptop", "10.10.10.230") == 2
+    assert ping_replies(lab, "laptop", "10.10.10.230") == 0

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from guide.page import answers, laid, listening, typed, wg_quick_up
+from guide.page import built_lab, capturing, ping_replies, typed, wg_quick_up
 from holloway.lab.topologies import INTERNAL_SYSTEM
 
 if TYPE_CHECKING:
@@ -20,14 +20,14 @@ pytestmark = pytest.mark.root
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     """The page, all its steps taken."""
-    with laid(INTERNAL_SYSTEM) as lab:
+    with built_lab(INTERNAL_SYSTEM) as lab:
         for step in INTERNAL_SYSTEM.steps:
             if step.command.startswith(("iptables", "printf")):
                 typed(lab, step.host, step.command)
         lines = wg_quick_up(lab, "pi4", "wg0")
         assert lines[-1] == "[#] ip -4 route add 10.10.10.11/32 dev wg0"
         wg_quick_up(lab, "laptop", "home0")
-        assert answers(lab, "laptop", "10.10.10.10") == 2
+        assert ping_replies(lab, "laptop", "10.10.10.10") == 2
         yield lab
 
 
@@ -44,17 +44,17 @@ def test_the_tunnel_comes_in_by_the_forwarded_port(lab: Lab):
 
 
 def test_the_laptop_and_the_nas_reach_each_other_and_nothing_is_masqueraded(lab: Lab):
-    with listening(lab, "nas", "eth0", "icmp") as heard:
-        assert answers(lab, "laptop", "10.10.10.230") == 2
-    assert len(heard.having("10.10.10.11 > 10.10.10.230", "echo request")) == 2
-    with listening(lab, "laptop", "home0", "icmp") as heard:
-        assert answers(lab, "nas", "10.10.10.11") == 2
-    assert len(heard.having("10.10.10.230 > 10.10.10.11", "echo request")) == 2
+    with capturing(lab, "nas", "eth0", "icmp") as capture:
+        assert ping_replies(lab, "laptop", "10.10.10.230") == 2
+    assert len(capture.matching("10.10.10.11 > 10.10.10.230", "echo request")) == 2
+    with capturing(lab, "laptop", "home0", "icmp") as capture:
+        assert ping_replies(lab, "nas", "10.10.10.11") == 2
+    assert len(capture.matching("10.10.10.230 > 10.10.10.11", "echo request")) == 2
 
 
 def test_pi4_answers_on_the_lan_for_the_laptop(lab: Lab):
     typed(lab, "nas", "ip neighbour flush all")
-    assert answers(lab, "nas", "10.10.10.11") == 2
+    assert ping_replies(lab, "nas", "10.10.10.11") == 2
     neighbour = typed(lab, "nas", "ip neighbour show 10.10.10.11").stdout
     hardware = typed(lab, "pi4", "cat /proc/self/net/arp; ip link show eth0").stdout
     assert neighbour.split()[4] in hardware
@@ -64,20 +64,20 @@ def test_without_proxy_arp_the_lan_does_not_find_the_laptop(lab: Lab):
     typed(lab, "pi4", "sysctl -w net.ipv4.conf.all.proxy_arp=0")
     typed(lab, "nas", "ip neighbour flush all")
     try:
-        assert answers(lab, "nas", "10.10.10.11") == 0
+        assert ping_replies(lab, "nas", "10.10.10.11") == 0
     finally:
         typed(lab, "pi4", "sysctl -w net.ipv4.conf.all.proxy_arp=1")
         typed(lab, "nas", "ip neighbour flush all")
-    assert answers(lab, "nas", "10.10.10.11") == 2
+    assert ping_replies(lab, "nas", "10.10.10.11") == 2
 
 
 def test_without_forwarding_only_pi4_itself_is_reached(lab: Lab):
     typed(lab, "pi4", "sysctl -w net.ipv4.ip_forward=0")
     try:
-        assert answers(lab, "laptop", "10.10.10.230") == 0
-        assert answers(lab, "laptop", "10.10.10.10") == 2
+        assert ping_replies(lab, "laptop", "10.10.10.230") == 0
+        assert ping_replies(lab, "laptop", "10.10.10.10") == 2
     finally:
         typed(lab, "pi4", "sysctl -w net.ipv4.ip_forward=1")
     # Forwarding off and on resets what stands in the file; so the page's own command again.
     typed(lab, "pi4", "sysctl -p /etc/sysctl.d/70-wireguard-routing.conf -w")
-    assert answers(lab, "laptop", "10.10.10.230") == 2
+    assert ping_replies(lab, "laptop", "10.10.10.230") == 2

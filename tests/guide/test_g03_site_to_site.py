@@ -8,12 +8,12 @@ import pytest
 
 from guide.page import (
     HOOK,
-    answers,
-    connects,
+    built_lab,
+    capturing,
+    connection_error,
     hops,
     install_units,
-    laid,
-    listening,
+    ping_replies,
     server,
     typed,
     up,
@@ -38,7 +38,7 @@ PreDown = iptables -D FORWARD -i %i -p tcp --dport 22 -j REJECT
 
 @pytest.fixture(scope="module")
 def sites() -> Iterator[Lab]:
-    with laid(SITE_TO_SITE) as lab:
+    with built_lab(SITE_TO_SITE) as lab:
         yield lab
 
 
@@ -75,16 +75,16 @@ def test_up_prints_the_hook_as_its_last_step(lab: Lab):
 )  # fmt: skip
 def test_either_side_may_begin(lab: Lab, first: str, there: str):
     with up(lab, *BOTH):
-        assert answers(lab, first, there) == 2
+        assert ping_replies(lab, first, there) == 2
 
 
 def test_a_trace_shows_both_ends_of_the_tunnel_and_no_address_is_translated(lab: Lab):
     with up(lab, *BOTH):
-        with listening(lab, "nas", "eth0", "icmp") as heard:
+        with capturing(lab, "nas", "eth0", "icmp") as capture:
             report = typed(lab, "laptop", "mtr -n -r -c 2 -i 0.3 -G 1 10.10.10.230").stdout
         assert hops(report) == ["10.10.11.1", "10.10.9.0", "10.10.10.230"]
-        assert heard.having("10.10.11.50 > 10.10.10.230", "echo request")
-        assert not heard.having("10.10.9.1 >")
+        assert capture.matching("10.10.11.50 > 10.10.10.230", "echo request")
+        assert not capture.matching("10.10.9.1 >")
 
 
 def test_a_tunnel_with_addresses_of_a_30_works_as_well(lab: Lab):
@@ -94,17 +94,17 @@ def test_a_tunnel_with_addresses_of_a_30_works_as_well(lab: Lab):
         lab.configure(host, allowed.replace(f"Address = 10.10.{old}", f"Address = 10.10.{new}")
                       .replace("Address = 10.10.9.0/30", "Address = 10.10.9.1/30"))  # fmt: skip
     with up(lab, *BOTH):
-        assert answers(lab, "alpha", "10.10.9.2") == 2
-        assert answers(lab, "laptop", "10.10.10.230") == 2
+        assert ping_replies(lab, "alpha", "10.10.9.2") == 2
+        assert ping_replies(lab, "laptop", "10.10.10.230") == 2
 
 
 def test_until_the_hook_there_is_no_key_and_no_session(lab: Lab):
     lab.configure("alpha", ALPHA.replace(HOOK, ""))
     with up(lab, *BOTH):
         assert typed(lab, "alpha", "wg show wgA private-key").stdout == "(none)\n"
-        assert answers(lab, "nas", "10.10.11.50") == 0
+        assert ping_replies(lab, "nas", "10.10.11.50") == 0
         typed(lab, "alpha", "wg set wgA private-key /etc/wireguard/wgA.key")
-        assert answers(lab, "nas", "10.10.11.50") == 2
+        assert ping_replies(lab, "nas", "10.10.11.50") == 2
 
 
 def test_a_firewall_rejects_ssh_and_lets_pings_pass(lab: Lab):
@@ -114,14 +114,14 @@ def test_a_firewall_rejects_ssh_and_lets_pings_pass(lab: Lab):
     with ssh, web:
         for _ in range(2):
             with up(lab, *BOTH):
-                assert answers(lab, "laptop", "10.10.10.230") == 2
-                assert connects(lab, "laptop", "10.10.10.230", 8000) == ""
-                assert "Connection refused" in connects(lab, "laptop", "10.10.10.230", 22)
+                assert ping_replies(lab, "laptop", "10.10.10.230") == 2
+                assert connection_error(lab, "laptop", "10.10.10.230", 8000) == ""
+                assert "Connection refused" in connection_error(lab, "laptop", "10.10.10.230", 22)
                 assert typed(lab, "alpha", "iptables -S FORWARD").stdout.count("REJECT") == 1
             assert "REJECT" not in typed(lab, "alpha", "iptables -S FORWARD").stdout
         lab.configure("alpha")
         with up(lab, *BOTH):
-            assert connects(lab, "laptop", "10.10.10.230", 22) == ""
+            assert connection_error(lab, "laptop", "10.10.10.230", 22) == ""
 
 
 def test_enabled_units_bring_the_tunnel_back_after_a_reboot(lab: Lab):
@@ -129,14 +129,14 @@ def test_enabled_units_bring_the_tunnel_back_after_a_reboot(lab: Lab):
         install_units(lab, host)
         typed(lab, host, f"systemctl enable --now wg-quick@{tunnel}")
         assert typed(lab, host, f"systemctl is-enabled wg-quick@{tunnel}").stdout == "enabled\n"
-    assert answers(lab, "laptop", "10.10.10.230") == 2
+    assert ping_replies(lab, "laptop", "10.10.10.230") == 2
     # A host that loses power keeps its files and nothing else.
     typed(lab, "alpha", "ip link delete wgA; rm -r /run/systemctl")
-    assert answers(lab, "laptop", "10.10.10.230") == 0
+    assert ping_replies(lab, "laptop", "10.10.10.230") == 0
     typed(lab, "alpha", "systemctl default")
     # Beta holds on to its old session for 15 s yet; alpha, which has none, begins at once.
-    assert answers(lab, "nas", "10.10.11.50") == 2
-    assert answers(lab, "laptop", "10.10.10.230") == 2
+    assert ping_replies(lab, "nas", "10.10.11.50") == 2
+    assert ping_replies(lab, "laptop", "10.10.10.230") == 2
     for host, tunnel in (("alpha", "wgA"), ("beta", "wgB")):
         typed(lab, host, f"systemctl disable --now wg-quick@{tunnel}")
         assert tunnel not in typed(lab, host, "ip -br link").stdout

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from guide.page import answers, hops, laid, listening, network, typed, up, wg_quick_up
+from guide.page import built_lab, capturing, hops, network, ping_replies, typed, up, wg_quick_up
 from holloway.lab.topologies import DEFAULT_GATEWAY
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ table inet count {
 
 @pytest.fixture(scope="module")
 def network_of_page() -> Iterator[Lab]:
-    with laid(DEFAULT_GATEWAY) as lab:
+    with built_lab(DEFAULT_GATEWAY) as lab:
         for step in DEFAULT_GATEWAY.steps:
             if "iptables" in step.command:
                 typed(lab, step.host, step.command)
@@ -86,26 +86,26 @@ def test_the_first_hop_is_the_gateway_and_the_main_table_keeps_its_route(lab: La
 
 def test_nothing_leaves_in_the_clear_and_the_lan_stays_direct(lab: Lab):
     with up(lab, *BOTH):
-        with listening(lab, "cafe", "lan0") as heard:
-            assert answers(lab, "laptop", "1.1.1.1") == 2
-            assert answers(lab, "laptop", "192.168.7.1") == 2
-        assert heard.having("192.168.7.2.51000 > 198.51.100.2.51000: UDP")
-        assert len(heard.having("192.168.7.2 > 192.168.7.1", "echo request")) == 2
-        assert not heard.having("1.1.1.1")
+        with capturing(lab, "cafe", "lan0") as capture:
+            assert ping_replies(lab, "laptop", "1.1.1.1") == 2
+            assert ping_replies(lab, "laptop", "192.168.7.1") == 2
+        assert capture.matching("192.168.7.2.51000 > 198.51.100.2.51000: UDP")
+        assert len(capture.matching("192.168.7.2 > 192.168.7.1", "echo request")) == 2
+        assert not capture.matching("1.1.1.1")
 
 
 def test_the_internet_sees_the_gateway(lab: Lab):
-    with listening(lab, "one", "eth0", "icmp") as heard, up(lab, *BOTH):
-        assert answers(lab, "laptop", "1.1.1.1") == 2
-    assert heard.having("198.51.100.2 > 1.1.1.1", "echo request")
-    assert not heard.having("203.0.113.2 >")
+    with capturing(lab, "one", "eth0", "icmp") as capture, up(lab, *BOTH):
+        assert ping_replies(lab, "laptop", "1.1.1.1") == 2
+    assert capture.matching("198.51.100.2 > 1.1.1.1", "echo request")
+    assert not capture.matching("203.0.113.2 >")
 
 
 def test_the_tunnels_own_packets_carry_the_mark(lab: Lab):
     lab["laptop"].run("nft", "-f", "-", stdin=COUNTER)
     try:
         with up(lab, *BOTH):
-            assert answers(lab, "laptop", "1.1.1.1") == 2
+            assert ping_replies(lab, "laptop", "1.1.1.1") == 2
             counted = typed(lab, "laptop", "nft list counters table inet count").stdout
     finally:
         typed(lab, "laptop", "nft delete table inet count")
@@ -119,29 +119,29 @@ def test_down_removes_rules_table_firewall_and_link(lab: Lab):
     before = network(lab, "laptop")
     with up(lab, *BOTH):
         assert "wg-quick-wg0" in typed(lab, "laptop", "nft list tables").stdout
-        assert answers(lab, "laptop", "1.1.1.1") == 2
+        assert ping_replies(lab, "laptop", "1.1.1.1") == 2
     assert network(lab, "laptop") == before
-    with listening(lab, "cafe", "lan0", "icmp") as heard:
-        assert answers(lab, "laptop", "1.1.1.1") == 2
-    assert heard.having("192.168.7.2 > 1.1.1.1", "echo request")
+    with capturing(lab, "cafe", "lan0", "icmp") as capture:
+        assert ping_replies(lab, "laptop", "1.1.1.1") == 2
+    assert capture.matching("192.168.7.2 > 1.1.1.1", "echo request")
 
 
 def test_a_stranger_on_the_lan_cannot_reach_the_tunnels_address(lab: Lab):
     with up(lab, *BOTH):
-        assert answers(lab, "laptop", "1.1.1.1") == 2
+        assert ping_replies(lab, "laptop", "1.1.1.1") == 2
         typed(lab, "cafe", "ip route add 10.90.90.1/32 via 192.168.7.2")
         try:
-            assert answers(lab, "cafe", "10.90.90.1") == 0
+            assert ping_replies(lab, "cafe", "10.90.90.1") == 0
         finally:
             typed(lab, "cafe", "ip route del 10.90.90.1/32")
-        assert answers(lab, "gateway", "10.90.90.1") == 2
+        assert ping_replies(lab, "gateway", "10.90.90.1") == 2
 
 
 def test_as_on_the_page_ipv6_passes_the_tunnel_by(lab: Lab):
     """The page is IPv4 only; who wants IPv6 covered says so, as in the next test."""
-    with up(lab, *BOTH), listening(lab, "cafe", "lan0", "icmp6") as heard:
-        assert answers(lab, "laptop", "2606:4700::1") == 2
-    assert heard.having("fd07::2 > 2606:4700::1", "echo request")
+    with up(lab, *BOTH), capturing(lab, "cafe", "lan0", "icmp6") as capture:
+        assert ping_replies(lab, "laptop", "2606:4700::1") == 2
+    assert capture.matching("fd07::2 > 2606:4700::1", "echo request")
 
 
 def test_with_both_families_nothing_of_either_leaks(lab: Lab):
@@ -151,13 +151,13 @@ def test_with_both_families_nothing_of_either_leaks(lab: Lab):
                   .replace("0.0.0.0/0", "0.0.0.0/0, ::/0"))  # fmt: skip
     typed(lab, "gateway", "sysctl -w net.ipv6.conf.all.forwarding=1")
     typed(lab, "gateway", "ip6tables -t nat -A POSTROUTING -s fd90::/64 -o eth0 -j MASQUERADE")
-    with up(lab, *BOTH), listening(lab, "cafe", "lan0") as heard:
-        assert answers(lab, "laptop", "2606:4700::1") == 2
-        assert answers(lab, "laptop", "1.1.1.1") == 2
-        assert answers(lab, "laptop", "fd07::1") == 2
-    assert not heard.having("2606:4700::1")
-    assert not heard.having("1.1.1.1")
-    assert heard.having("fd07::2 > fd07::1", "echo request")
+    with up(lab, *BOTH), capturing(lab, "cafe", "lan0") as capture:
+        assert ping_replies(lab, "laptop", "2606:4700::1") == 2
+        assert ping_replies(lab, "laptop", "1.1.1.1") == 2
+        assert ping_replies(lab, "laptop", "fd07::1") == 2
+    assert not capture.matching("2606:4700::1")
+    assert not capture.matching("1.1.1.1")
+    assert capture.matching("fd07::2 > fd07::1", "echo request")
 
 
 def test_an_endpoint_without_port_is_refused_as_the_page_has_it(lab: Lab):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from guide.page import laid, listening, typed, up, wg_quick_up
+from guide.page import built_lab, capturing, typed, up, wg_quick_up
 from guide.resolver import asked, name_server, stub_resolver
 from holloway.lab.topologies import DEFAULT_GATEWAY
 
@@ -26,7 +26,7 @@ NAME = "wg.example.com"
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     """The cafe's resolver lies; the laptop asks it unless told otherwise."""
-    with laid(DEFAULT_GATEWAY) as lab, ExitStack() as stack:
+    with built_lab(DEFAULT_GATEWAY) as lab, ExitStack() as stack:
         for step in DEFAULT_GATEWAY.steps:
             if "iptables" in step.command:
                 typed(lab, step.host, step.command)
@@ -61,12 +61,12 @@ def test_every_question_goes_to_the_tunnels_server(lab: Lab, server: str, answer
             "[#] wg set wg0 private-key /etc/wireguard/wg0.key",
             f"[#] {hook}",
         ]
-        with (listening(lab, "cafe", "lan0", "port 53") as cafe,
-              listening(lab, "laptop", "wg0", "port 53") as tunnel):  # fmt: skip
+        with (capturing(lab, "cafe", "lan0", "port 53") as cafe,
+              capturing(lab, "laptop", "wg0", "port 53") as tunnel):  # fmt: skip
             assert asked(lab, "laptop", NAME) == answer
         assert cafe.lines == []
-        assert tunnel.having(f"> {server}.53")
-        assert len(tunnel.having(".53:")) == len(tunnel.having(f"> {server}.53"))
+        assert tunnel.matching(f"> {server}.53")
+        assert len(tunnel.matching(".53:")) == len(tunnel.matching(f"> {server}.53"))
         shown = typed(lab, "laptop", "resolvectl status wg0").stdout
         assert f"DNS Servers: {server}" in shown
         assert "DNS Domain: ~." in shown

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from guide.page import HOOK, answers, install_units, laid, typed, unbroken, up
+from guide.page import HOOK, built_lab, install_units, no_ping_lost, ping_replies, typed, up
 from holloway.lab.topologies import DEFAULT_GATEWAY, PEER_TO_SITE
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ ROUTER, LAPTOP = (tunnel.config for tunnel in PEER_TO_SITE.tunnels)
 
 @pytest.fixture
 def lab() -> Iterator[Lab]:
-    with laid(PEER_TO_SITE) as lab:
+    with built_lab(PEER_TO_SITE) as lab:
         install_units(lab, "router")
         yield lab
 
@@ -43,9 +43,9 @@ def test_status_start_stop_and_restart(lab: Lab):
 def test_reload_keeps_the_session_and_loses_no_ping(lab: Lab):
     typed(lab, "router", "systemctl start wg-quick@wg0")
     with up(lab, "laptop:home0"):
-        assert answers(lab, "laptop", "10.10.10.230") == 2
+        assert ping_replies(lab, "laptop", "10.10.10.230") == 2
         before = typed(lab, "router", "wg show wg0 latest-handshakes; wg show wg0 endpoints").stdout
-        with unbroken(lab, "laptop", "10.10.10.230"):
+        with no_ping_lost(lab, "laptop", "10.10.10.230"):
             for _ in range(2):
                 typed(lab, "router", "systemctl reload wg-quick@wg0")
         after = typed(lab, "router", "wg show wg0 latest-handshakes; wg show wg0 endpoints").stdout
@@ -67,22 +67,22 @@ def test_reload_keeps_a_key_that_a_hook_has_set(lab: Lab):
     lab.configure("router", ROUTER.replace("PrivateKey = <private key of router>\n", HOOK))
     typed(lab, "router", "systemctl start wg-quick@wg0")
     with up(lab, "laptop:home0"):
-        assert answers(lab, "laptop", "10.10.10.230") == 2
+        assert ping_replies(lab, "laptop", "10.10.10.230") == 2
         key = typed(lab, "router", "wg show wg0 private-key").stdout
         typed(lab, "router", "systemctl reload wg-quick@wg0")
         assert typed(lab, "router", "wg show wg0 private-key").stdout == key != "(none)\n"
-        assert answers(lab, "laptop", "10.10.10.230") == 2
+        assert ping_replies(lab, "laptop", "10.10.10.230") == 2
 
 
 def test_reload_keeps_the_mark_of_a_default_gateway():
-    with laid(DEFAULT_GATEWAY) as lab:
+    with built_lab(DEFAULT_GATEWAY) as lab:
         for step in DEFAULT_GATEWAY.steps:
             if "iptables" in step.command:
                 typed(lab, step.host, step.command)
         install_units(lab, "laptop")
         typed(lab, "gateway", "wg-quick up gateway0")
         typed(lab, "laptop", "systemctl start wg-quick@wg0")
-        assert answers(lab, "laptop", "1.1.1.1") == 2
+        assert ping_replies(lab, "laptop", "1.1.1.1") == 2
         typed(lab, "laptop", "systemctl reload wg-quick@wg0")
         assert typed(lab, "laptop", "wg show wg0 fwmark").stdout == "0xca6c\n"
-        assert answers(lab, "laptop", "1.1.1.1") == 2
+        assert ping_replies(lab, "laptop", "1.1.1.1") == 2

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from guide.page import laid, listening, typed, wg_quick_up
+from guide.page import built_lab, capturing, typed, wg_quick_up
 from guide.resolver import asked, name_server, stub_resolver
 from holloway.lab.topologies import PEER_TO_SITE
 
@@ -24,7 +24,7 @@ HOOK = r"PostUp = resolvectl dns %i 10.10.10.1; resolvectl domain %i \~home"
 
 @pytest.fixture
 def lab() -> Iterator[Lab]:
-    with laid(PEER_TO_SITE) as lab, ExitStack() as stack:
+    with built_lab(PEER_TO_SITE) as lab, ExitStack() as stack:
         home = {"nas.home": "10.10.10.230", "pi4.home": "10.10.10.10"}
         stack.enter_context(name_server(lab, "router", "10.10.10.1", home))
         stack.enter_context(name_server(lab, "internet", "203.0.113.1", {"example.com": "1.1.1.1"}))
@@ -42,14 +42,14 @@ def test_names_of_home_are_asked_at_home_and_others_are_not(lab: Lab):
     shown = typed(lab, "laptop", "resolvectl status home0").stdout
     assert "DNS Servers: 10.10.10.1" in shown
     assert "DNS Domain: ~home" in shown
-    with (listening(lab, "internet", "to-laptop", "port 53") as outside,
-          listening(lab, "laptop", "home0", "port 53") as inside):  # fmt: skip
+    with (capturing(lab, "internet", "to-laptop", "port 53") as outside,
+          capturing(lab, "laptop", "home0", "port 53") as inside):  # fmt: skip
         assert asked(lab, "laptop", "nas.home") == "10.10.10.230"
         assert asked(lab, "laptop", "example.com") == "1.1.1.1"
-    assert not outside.having("nas.home")
-    assert outside.having("example.com")
-    assert inside.having("nas.home")
-    assert not inside.having("example.com")
+    assert not outside.matching("nas.home")
+    assert outside.matching("example.com")
+    assert inside.matching("nas.home")
+    assert not inside.matching("example.com")
     assert "0% packet loss" in typed(lab, "laptop", "ping -c 1 pi4.home").stdout
 
 

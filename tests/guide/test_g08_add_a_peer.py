@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from guide.page import answers, install_units, laid, typed, unbroken, up
+from guide.page import built_lab, install_units, no_ping_lost, ping_replies, typed, up
 from holloway.lab.topologies import HUB, PEER_TO_SITE
 from hosts import eventually
 
@@ -23,31 +23,31 @@ ONE_PEER = PEER_TO_SITE.tunnels[0].config
 @pytest.fixture
 def lab() -> Iterator[Lab]:
     """The laptop is connected; the router knows of no other peer."""
-    with laid(HUB) as lab:
+    with built_lab(HUB) as lab:
         install_units(lab, "router")
         lab.configure("router", ONE_PEER)
         typed(lab, "router", "systemctl enable --now wg-quick@wg0")
         with up(lab, "laptop:home0", "ontheroad:wg0"):
-            assert answers(lab, "laptop", "10.10.10.1") == 2
+            assert ping_replies(lab, "laptop", "10.10.10.1") == 2
             yield lab
 
 
 def test_a_peer_is_added_while_another_talks_and_they_meet_at_the_router(lab: Lab):
-    assert answers(lab, "ontheroad", "10.10.10.230") == 0
-    with unbroken(lab, "laptop", "10.10.10.230"):
+    assert ping_replies(lab, "ontheroad", "10.10.10.230") == 0
+    with no_ping_lost(lab, "laptop", "10.10.10.230"):
         lab.configure("router")
         typed(lab, "router", "systemctl reload wg-quick@wg0")
     # Its calls until now were not answered; it calls again every 5 s.
-    assert eventually(lambda: answers(lab, "ontheroad", "10.10.10.230") == 2, seconds=20)
-    assert answers(lab, "ontheroad", "10.10.11.2") == 2
-    assert answers(lab, "laptop", "10.10.11.3") == 2
+    assert eventually(lambda: ping_replies(lab, "ontheroad", "10.10.10.230") == 2, seconds=20)
+    assert ping_replies(lab, "ontheroad", "10.10.11.2") == 2
+    assert ping_replies(lab, "laptop", "10.10.11.3") == 2
 
 
 def test_a_hub_sends_its_peers_no_redirects(lab: Lab):
     """There is no shorter way than the hub, so the kernel's device never names one."""
     lab.configure("router")
     typed(lab, "router", "systemctl reload wg-quick@wg0")
-    assert answers(lab, "ontheroad", "10.10.10.1") == 2
+    assert ping_replies(lab, "ontheroad", "10.10.10.1") == 2
     shown = typed(lab, "ontheroad", "ping -n -c 2 -i 0.2 10.10.11.2").stdout
     assert "2 received" in shown
     assert "Redirect" not in shown

@@ -31,9 +31,9 @@ Endpoint = 198.51.100.2:51000
 HALVES = {"█": "11", "▀": "10", "▄": "01", " ": "00"}
 
 
-def decoded(drawn: str, directory: Path) -> bytes:
+def decoded(screen_until: str, directory: Path) -> bytes:
     """Look at a QR code as it stands on a terminal, and read it with another program."""
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", drawn).strip("\n").split("\n")
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", screen_until).strip("\n").split("\n")
     rows = [[HALVES[c][half] for c in line] for line in lines for half in (0, 1)]
     scale = 4
     bitmap = "".join(
@@ -69,8 +69,8 @@ def test_a_key_that_only_a_hook_sets_is_refused(phone: Path, capsys: pytest.Capt
     hook = "PostUp = wg set %i private-key /etc/wireguard/%i.key"
     phone.write_text(CONFIG.replace(f"PrivateKey = {PRIVATE_KEY}", hook))
     assert main(["qr", str(phone)]) == 1
-    drawn, errors = capsys.readouterr()
-    assert drawn == ""
+    screen_until, errors = capsys.readouterr()
+    assert screen_until == ""
     assert "no PrivateKey in [Interface]. A hook sets it, and phones run no hooks." in errors
 
 

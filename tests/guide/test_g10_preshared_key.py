@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from guide.page import answers, laid, shown_peers, typed, up
+from guide.page import built_lab, ping_replies, shown_peers, typed, up
 from holloway.lab.topologies import PEER_TO_SITE
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ BOTH = ("router:wg0", "laptop:home0")
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    with laid(PEER_TO_SITE) as lab:
+    with built_lab(PEER_TO_SITE) as lab:
         yield lab
 
 
@@ -37,7 +37,7 @@ def test_a_key_on_both_sides_works_and_is_not_shown(lab: Lab, preshared: str, na
     lab.configure("router", ROUTER + f"PresharedKey = {preshared}\n")
     lab.configure("laptop", LAPTOP + f"{name} = {preshared}\n")
     with up(lab, *BOTH):
-        assert answers(lab, "laptop", "10.10.10.230") == 2
+        assert ping_replies(lab, "laptop", "10.10.10.230") == 2
         for host in ("router", "laptop"):
             shown = typed(lab, host, "wg show").stdout
             assert "  preshared key: (hidden)\n" in shown
@@ -50,7 +50,7 @@ def test_a_key_on_one_side_only_makes_no_session(lab: Lab, preshared: str, side:
     lab.configure("router", ROUTER + line * (side == "router"))
     lab.configure("laptop", LAPTOP + line * (side == "laptop"))
     with up(lab, *BOTH):
-        assert answers(lab, "laptop", "10.10.10.230") == 0
+        assert ping_replies(lab, "laptop", "10.10.10.230") == 0
         assert "latest handshake" not in shown_peers(lab, "laptop")[0]
 
 
@@ -59,4 +59,4 @@ def test_two_different_keys_make_no_session(lab: Lab, preshared: str):
     lab.configure("router", ROUTER + f"PresharedKey = {preshared}\n")
     lab.configure("laptop", LAPTOP + f"PresharedKey = {other}")
     with up(lab, *BOTH):
-        assert answers(lab, "laptop", "10.10.10.230") == 0
+        assert ping_replies(lab, "laptop", "10.10.10.230") == 0

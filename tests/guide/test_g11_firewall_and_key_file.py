@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from guide.page import HOOK, answers, connects, laid, server, typed, up, wg_quick_up
+from guide.page import (
+    HOOK,
+    built_lab,
+    connection_error,
+    ping_replies,
+    server,
+    typed,
+    up,
+    wg_quick_up,
+)
 from holloway.lab.topologies import PEER_TO_SITE
 
 if TYPE_CHECKING:
@@ -22,26 +31,26 @@ BOTH = ("router:wg0", "laptop:home0")
 
 @pytest.fixture
 def lab() -> Iterator[Lab]:
-    with laid(PEER_TO_SITE) as lab:
+    with built_lab(PEER_TO_SITE) as lab:
         yield lab
 
 
 def test_the_network_reaches_the_laptop_unless_the_laptop_filters(lab: Lab):
     with up(lab, *BOTH), server(lab, "laptop", "10.10.11.2", 8000):
-        assert answers(lab, "laptop", "10.10.10.230") == 2
-        assert connects(lab, "nas", "10.10.11.2", 8000) == ""
+        assert ping_replies(lab, "laptop", "10.10.10.230") == 2
+        assert connection_error(lab, "nas", "10.10.11.2", 8000) == ""
         typed(lab, "laptop", "iptables -A INPUT -i home0 -m conntrack"
                              " --ctstate ESTABLISHED,RELATED -j ACCEPT;"
                              " iptables -A INPUT -i home0 -j REJECT")  # fmt: skip
-        assert "refused" in connects(lab, "nas", "10.10.11.2", 8000)
-        assert answers(lab, "laptop", "10.10.10.230") == 2
+        assert "refused" in connection_error(lab, "nas", "10.10.11.2", 8000)
+        assert ping_replies(lab, "laptop", "10.10.10.230") == 2
 
 
 def test_a_router_may_filter_what_leaves_the_tunnel(lab: Lab):
     with up(lab, *BOTH):
         typed(lab, "router", "iptables -A FORWARD -i wg0 ! -d 10.10.10.10 -j DROP")
-        assert answers(lab, "laptop", "10.10.10.230") == 0
-        assert answers(lab, "laptop", "10.10.10.10") == 2
+        assert ping_replies(lab, "laptop", "10.10.10.230") == 0
+        assert ping_replies(lab, "laptop", "10.10.10.10") == 2
 
 
 def test_the_key_may_stay_in_a_file_of_its_own(lab: Lab):
@@ -50,7 +59,7 @@ def test_the_key_may_stay_in_a_file_of_its_own(lab: Lab):
     typed(lab, "router", "wg-quick up wg0")
     lines = wg_quick_up(lab, "laptop", "home0")
     assert lines[-1] == "[#] wg set home0 private-key /etc/wireguard/home0.key"
-    assert answers(lab, "laptop", "10.10.10.230") == 2
+    assert ping_replies(lab, "laptop", "10.10.10.230") == 2
     key = typed(lab, "laptop", "cat home0.key").stdout.strip()
     assert key not in typed(lab, "laptop", "cat home0.conf; wg show").stdout
 

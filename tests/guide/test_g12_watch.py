@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from guide.page import answers, laid, shown_peers, typed, up
+from guide.page import built_lab, ping_replies, shown_peers, typed, up
 from holloway.lab.topologies import HUB
 from hosts import BIN
 
@@ -21,14 +21,14 @@ pytestmark = pytest.mark.root
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    with laid(HUB) as lab:
+    with built_lab(HUB) as lab:
         yield lab
 
 
 def test_the_connected_peer_comes_first_and_the_other_has_its_addresses_only(lab: Lab):
     with up(lab, "router:wg0", "ontheroad:wg0"):
         # The file has the laptop first.
-        assert answers(lab, "ontheroad", "10.10.11.1") == 2
+        assert ping_replies(lab, "ontheroad", "10.10.11.1") == 2
         assert shown_peers(lab, "router") == [
             ["peer", "endpoint", "allowed ips", "latest handshake", "transfer"],
             ["peer", "allowed ips"],
@@ -39,13 +39,13 @@ def test_the_connected_peer_comes_first_and_the_other_has_its_addresses_only(lab
 
 def test_watch_wg_draws_it_on_a_terminal(lab: Lab):
     with up(lab, "router:wg0"):
-        screen = drawn(lab, "router", "watch -n 0.5 wg", until=lab.public_key("laptop"))
+        screen = screen_until(lab, "router", "watch -n 0.5 wg", until=lab.public_key("laptop"))
         assert "interface: wg0" in screen
         assert "private key: (hidden)" in screen
         assert f"peer: {lab.public_key('laptop')}" in screen
 
 
-def drawn(lab: Lab, host: str, command: str, *, until: str) -> str:
+def screen_until(lab: Lab, host: str, command: str, *, until: str) -> str:
     """Run a command on a terminal until it has drawn something, or for half a minute.
 
     It gets no chance to tidy up: `watch` can lock up when a signal meets it while it starts.

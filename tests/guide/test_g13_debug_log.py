@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from guide.page import answers, laid, log_of, typed, up
+from guide.page import built_lab, log_of, ping_replies, typed, up
 from holloway.lab.topologies import PEER_TO_SITE
 
 if TYPE_CHECKING:
@@ -19,14 +19,14 @@ pytestmark = pytest.mark.root
 
 @pytest.fixture
 def lab() -> Iterator[Lab]:
-    with laid(PEER_TO_SITE) as lab:
+    with built_lab(PEER_TO_SITE) as lab:
         yield lab
 
 
 def test_a_handshake_is_told_in_the_kernels_words_once_switched_on(lab: Lab):
     with up(lab, "router:wg0", "laptop:home0"), log_of(lab, "laptop", "home0") as followed:
         assert typed(lab, "laptop", "holloway log home0").stdout == "verbose\n"
-        assert answers(lab, "laptop", "10.10.10.230") == 2
+        assert ping_replies(lab, "laptop", "10.10.10.230") == 2
         assert followed.stdout is not None
         said = ""
         while "created for peer" not in said:

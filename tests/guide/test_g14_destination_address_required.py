@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from guide.page import answers, laid, log_of, typed, up
+from guide.page import built_lab, log_of, ping_replies, typed, up
 from holloway.lab.topologies import PEER_TO_SITE
 from hosts import eventually
 
@@ -23,7 +23,7 @@ BOTH = ("router:wg0", "laptop:home0")
 
 @pytest.fixture
 def lab() -> Iterator[Lab]:
-    with laid(PEER_TO_SITE) as lab:
+    with built_lab(PEER_TO_SITE) as lab:
         yield lab
 
 
@@ -32,12 +32,12 @@ def test_a_silent_laptop_is_unreachable_until_it_sends_one_packet(lab: Lab):
         shown = typed(lab, "router", "ping -n -c 1 10.10.11.2", check=False).stdout
         assert "From 10.10.11.1 icmp_seq=1 Destination Host Unreachable" in shown
         typed(lab, "laptop", "ping -n -c 1 10.10.11.1")
-        assert answers(lab, "router", "10.10.11.2") == 2
+        assert ping_replies(lab, "router", "10.10.11.2") == 2
 
 
 def test_the_log_says_that_no_endpoint_is_known(lab: Lab):
     with up(lab, *BOTH), log_of(lab, "router", "wg0") as followed:
-        assert answers(lab, "router", "10.10.11.2") == 0
+        assert ping_replies(lab, "router", "10.10.11.2") == 0
         assert followed.stdout is not None
         while "No valid endpoint" not in (line := followed.stdout.readline()):
             assert line
@@ -46,13 +46,13 @@ def test_the_log_says_that_no_endpoint_is_known(lab: Lab):
 
 def test_after_a_restart_of_the_router_the_laptop_finds_it_again_by_itself(lab: Lab):
     with up(lab, *BOTH):
-        assert answers(lab, "laptop", "10.10.11.1") == 2
+        assert ping_replies(lab, "laptop", "10.10.11.1") == 2
         typed(lab, "router", "wg-quick down wg0; wg-quick up wg0")
         shown = typed(lab, "router", "ping -n -c 1 10.10.11.2", check=False).stdout
         assert "Destination Host Unreachable" in shown
         # The laptop's session is good for nothing now; after 15 s without answer it makes another.
-        assert eventually(lambda: answers(lab, "laptop", "10.10.11.1") == 2, seconds=30)
-        assert answers(lab, "router", "10.10.11.2") == 2
+        assert eventually(lambda: ping_replies(lab, "laptop", "10.10.11.1") == 2, seconds=30)
+        assert ping_replies(lab, "router", "10.10.11.2") == 2
 
 
 @pytest.mark.parametrize("keepalive", [False, True])
@@ -60,13 +60,13 @@ def test_a_nat_that_forgets_hides_the_laptop_unless_it_keeps_alive(lab: Lab, kee
     lab.configure("laptop", LAPTOP + "PersistentKeepalive = 1\n" * keepalive)
     typed(lab, "internet", "iptables -t nat -A POSTROUTING -o to-router -j MASQUERADE")
     with up(lab, *BOTH):
-        assert answers(lab, "laptop", "10.10.11.1") == 2
-        assert answers(lab, "router", "10.10.11.2") == 2
+        assert ping_replies(lab, "laptop", "10.10.11.1") == 2
+        assert ping_replies(lab, "router", "10.10.11.2") == 2
         # What a NAT does after half a minute of silence.
         typed(lab, "internet", "conntrack -D -p udp")
         if keepalive:
-            assert eventually(lambda: answers(lab, "router", "10.10.11.2") == 2, seconds=10)
+            assert eventually(lambda: ping_replies(lab, "router", "10.10.11.2") == 2, seconds=10)
         else:
-            assert answers(lab, "router", "10.10.11.2") == 0
+            assert ping_replies(lab, "router", "10.10.11.2") == 0
             typed(lab, "laptop", "ping -n -c 1 10.10.11.1")
-            assert answers(lab, "router", "10.10.11.2") == 2
+            assert ping_replies(lab, "router", "10.10.11.2") == 2

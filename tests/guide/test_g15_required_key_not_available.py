@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from guide.page import answers, laid, log_of, typed, up
+from guide.page import built_lab, log_of, ping_replies, typed, up
 from holloway.lab.topologies import PEER_TO_SITE
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ LAPTOP = PEER_TO_SITE.tunnels[1].config
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     """As on the page, the laptop has the network at home in AllowedIPs, and not the tunnel's."""
-    with laid(PEER_TO_SITE) as lab:
+    with built_lab(PEER_TO_SITE) as lab:
         lab.configure("laptop", LAPTOP.replace("10.10.11.0/24,", ""))
         with up(lab, "router:wg0", "laptop:home0"):
             yield lab
@@ -35,7 +35,7 @@ def test_an_address_that_no_peer_has_is_unreachable_and_the_others_are_not(lab: 
 
 def test_the_log_names_the_address_that_no_peer_has(lab: Lab):
     with log_of(lab, "laptop", "home0") as followed:
-        assert answers(lab, "laptop", "10.10.11.1") == 0
+        assert ping_replies(lab, "laptop", "10.10.11.1") == 0
         assert followed.stdout is not None
         while "No peer has allowed IPs" not in (line := followed.stdout.readline()):
             assert line
@@ -45,4 +45,4 @@ def test_the_log_names_the_address_that_no_peer_has(lab: Lab):
 def test_the_address_added_to_allowed_ips_is_reached(lab: Lab):
     router = lab.public_key("router")
     typed(lab, "laptop", f"wg set home0 peer {router} allowed-ips 10.10.10.0/24,10.10.11.0/24")
-    assert answers(lab, "laptop", "10.10.11.1") == 2
+    assert ping_replies(lab, "laptop", "10.10.11.1") == 2

@@ -45,7 +45,7 @@ class End:
         self.tun = tun or Tun(f"hnt{number}-{os.getpid() % 100000}", 1420)
         self.plane = Plane(self.tun)
         self.port = self.plane.bind(0, 0)
-        self.plane.identify(PUBLIC_KEYS[number - 1])
+        self.plane.set_identity(PUBLIC_KEYS[number - 1])
         self.peer: Peer = self.plane.peer(PUBLIC_KEYS[2 - number])
         for network in (f"10.77.0.{3 - number}/32", f"fd77::{3 - number}/128"):
             allow(self.peer, network)

@@ -81,7 +81,7 @@ class Far:
         return False
 
 
-def stamped(message: bytes) -> bytes:
+def with_macs(message: bytes) -> bytes:
     """A handshake message with the mac1 that end 1 expects, and no mac2."""
     key = hashlib.blake2s(b"mac1----" + PUBLIC_KEYS[0]).digest()
     return message + hashlib.blake2s(message, key=key, digest_size=16).digest() + bytes(16)

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from holloway._native import Active, Confirmed, Handshake, Stale, Trouble
+from holloway._native import Confirmed, DebtBegan, Handshake, SendFailing, SessionNeeded
 from holloway.core.constants import SECOND
 from holloway.model import AllowedIP
 from native.ends import allow, boottime, loopback_address, routes, until
-from native.far import Far, initiation, response, stamped, udp_packet
+from native.far import Far, initiation, response, udp_packet, with_macs
 
 if TYPE_CHECKING:
     from holloway._native import Peer
@@ -104,7 +104,7 @@ def test_congestion_is_passed_on_both_ways(near: End, far: Far) -> None:
 
 def test_a_keepalive_is_an_empty_message_and_needs_a_session(near: End, far: Far) -> None:
     near.peer.send_keepalive()
-    near.expect(Stale)
+    near.expect(SessionNeeded)
     assert far.silent()
     near.install()
     assert far.open() == (0, b"")
@@ -182,7 +182,7 @@ def test_garbage_of_every_length_harms_nothing(near: End, far: Far) -> None:
             assert until(lambda: near.peer.traffic()[0] == 32 * far.counter), length
     assert sum(near.plane.discards().values()) > len(lengths)
     assert received_inside(near, far, udp_packet(b"still"))[0][0] == "still"
-    assert all(isinstance(event, Active) for event in near.plane.events())
+    assert all(isinstance(event, DebtBegan) for event in near.plane.events())
 
 
 def test_an_inner_packet_must_be_whole_and_come_from_where_it_may(near: End, far: Far) -> None:
@@ -207,7 +207,7 @@ def test_an_expired_session_neither_takes_nor_sends(near: End, far: Far) -> None
     far.send(far.seal(b""))
     counted(near, "expired", 1)
     inside(near, "send", "late")
-    near.expect(Stale)
+    near.expect(SessionNeeded)
     assert far.silent()
 
 
@@ -227,7 +227,7 @@ def test_staged_packets_leave_in_order_and_only_the_newest_128(near: End, far: F
 def test_staged_packets_can_be_given_up(near: End, far: Far) -> None:
     quiet(near)
     inside(near, "send", "one", "two")
-    near.expect(Stale)
+    near.expect(SessionNeeded)
     assert until(lambda: near.peer.discards() == {} and bool(near.plane.discards()))
     near.peer.drop_staged()
     counted(near, "staged_dropped", 2)
@@ -239,12 +239,12 @@ def test_staged_packets_can_be_given_up(near: End, far: Far) -> None:
 def test_stale_is_told_once_until_watched_again(near: End, far: Far) -> None:
     quiet(near)
     inside(near, "send", "one", "two")
-    assert near.expect(Stale)
+    assert near.expect(SessionNeeded)
     inside(near, "send", "three")
     assert near.events(0.2) == []
-    near.peer.watch()
+    near.peer.arm_session_needed()
     inside(near, "send", "four")
-    assert [type(event) for event in near.expect(Stale)] == [Stale]
+    assert [type(event) for event in near.expect(SessionNeeded)] == [SessionNeeded]
     assert far.silent()
 
 
@@ -252,7 +252,7 @@ def test_a_session_to_be_renewed_is_told_on_sending_and_still_used(near: End, fa
     quiet(near)
     near.install(renew_on_send=boottime())
     inside(near, "send", "one")
-    near.expect(Stale)
+    near.expect(SessionNeeded)
     assert far.open()[0] == 0
 
 
@@ -260,8 +260,8 @@ def test_a_session_to_be_renewed_is_told_on_receiving_only_once(near: End, far: 
     near.install(renew_on_receive=boottime())
     for _ in range(3):
         far.send(far.seal(b""))
-    near.expect(Stale)
-    near.peer.watch()
+    near.expect(SessionNeeded)
+    near.peer.arm_session_needed()
     far.send(far.seal(b""))
     assert until(lambda: near.peer.traffic()[0] == 4 * 32)
     assert near.plane.events() == []
@@ -271,7 +271,7 @@ def test_a_responders_session_is_confirmed_once_and_only_then_used(near: End, fa
     quiet(near)
     near.install(confirmed=False)
     inside(near, "send", "waits")
-    near.expect(Stale)
+    near.expect(SessionNeeded)
     assert far.silent()
     for _ in range(3):
         far.send(far.seal(b""))
@@ -329,10 +329,10 @@ def test_answers_leave_from_the_address_that_was_written_to(near: End, far: Far)
     assert far.socket.recvfrom(64)[1][0] == "127.0.0.1"
 
 
-def test_an_address_whose_road_leads_back_no_more_is_used_no_more(near: End, far: Far) -> None:
-    """Not even where the peer still writes to it, until the road leads back again."""
+def test_an_address_whose_route_leads_back_no_more_is_used_no_more(near: End, far: Far) -> None:
+    """Not even where the peer still writes to it, until the route leads back again."""
     establish(near, far)
-    assert near.plane.ways() == []
+    assert near.plane.sticky_sources() == []
 
     def answered_from() -> str:
         heard = near.peer.traffic()[0] + 32
@@ -342,13 +342,14 @@ def test_an_address_whose_road_leads_back_no_more_is_used_no_more(near: End, far
         return str(far.socket.recvfrom(64)[1][0])
 
     far.send(far.seal(b""), "127.0.0.9")
-    assert until(lambda: near.plane.ways() != [])
-    [(number, way)] = near.plane.ways()
-    assert (number, way.local, way.interface) == (near.peer.id, "127.0.0.9", 1)
-    near.plane.settle(number, way, False)
+    assert until(lambda: near.plane.sticky_sources() != [])
+    [(number, path)] = near.plane.sticky_sources()
+    assert (number, path.local, path.interface) == (near.peer.id, "127.0.0.9", 1)
+    near.plane.set_source_valid(number, path, False)
     assert answered_from() == "127.0.0.1"
-    assert [(number, way.local) for number, way in near.plane.ways()] == [(number, "127.0.0.9")]
-    near.plane.settle(number, way, True)
+    [(number, path)] = near.plane.sticky_sources()
+    assert (number, path.local) == (near.peer.id, "127.0.0.9")
+    near.plane.set_source_valid(number, path, True)
     assert answered_from() == "127.0.0.9"
 
 
@@ -369,7 +370,7 @@ def test_a_source_address_that_is_gone_is_forgotten(near: End, far: Far) -> None
 def test_a_handshake_with_the_right_mac1_reaches_the_brain_without_its_macs(
     near: End, far: Far
 ) -> None:
-    far.send(stamped(initiation()))
+    far.send(with_macs(initiation()))
     (event,) = near.expect(Handshake)
     assert isinstance(event, Handshake)
     assert (event.message, event.size) == (initiation(), 148)
@@ -380,23 +381,23 @@ def test_a_handshake_with_the_right_mac1_reaches_the_brain_without_its_macs(
 def test_handshakes_without_it_are_counted(near: End, far: Far) -> None:
     far.send(initiation() + bytes(32))
     counted(near, "bad_mac1", 1)
-    near.plane.identify(None)
-    far.send(stamped(initiation()))
+    near.plane.set_identity(None)
+    far.send(with_macs(initiation()))
     counted(near, "no_identity", 1)
     assert near.plane.events() == []
 
 
 def test_only_an_awaited_response_reaches_the_brain(near: End, far: Far) -> None:
-    far.send(stamped(response(77)))
+    far.send(with_macs(response(77)))
     counted(near, "unexpected_response", 1)
     near.peer.send_handshake(initiation(sender=77), boottime())
     assert far.receive()[:116] == initiation(sender=77)
-    far.send(stamped(response(77)))
+    far.send(with_macs(response(77)))
     (event,) = near.expect(Handshake)
     assert isinstance(event, Handshake)
     assert event.message == response(77)
     near.install(indices=(77, 20))
-    far.send(stamped(response(77)))
+    far.send(with_macs(response(77)))
     counted(near, "unexpected_response", 2)
     far.send(far.seal(b"", index=77))
     assert until(lambda: near.peer.traffic()[0] == 32)
@@ -405,10 +406,10 @@ def test_only_an_awaited_response_reaches_the_brain(near: End, far: Far) -> None
 def test_a_newer_initiation_and_erasure_end_the_wait(near: End, far: Far) -> None:
     for sender in (77, 78):
         near.peer.send_handshake(initiation(sender=sender), boottime())
-    far.send(stamped(response(77)))
+    far.send(with_macs(response(77)))
     counted(near, "unexpected_response", 1)
     near.peer.erase()
-    far.send(stamped(response(78)))
+    far.send(with_macs(response(78)))
     counted(near, "unexpected_response", 2)
 
 
@@ -422,7 +423,7 @@ def test_handshakes_leave_with_their_own_traffic_class(near: End, far: Far) -> N
 
 def test_a_flood_is_answered_with_cookies_and_bounded(near: End, far: Far) -> None:
     for _ in range(600):
-        far.send(stamped(initiation()))
+        far.send(with_macs(initiation()))
     assert until(lambda: near.plane.discards()["cookie_required"] > 0)
     reply = far.receive()
     assert (len(reply), reply[:8]) == (64, struct.pack("<II", 3, 5))
@@ -476,7 +477,7 @@ def test_trouble_is_told_once_and_its_end_too(near: End, far: Far) -> None:
     def over() -> bool:
         near.peer.send_keepalive()
         events = near.plane.events()
-        troubles.extend(event.errno for event in events if isinstance(event, Trouble))
+        troubles.extend(event.errno for event in events if isinstance(event, SendFailing))
         return 0 in troubles
 
     assert until(over)
@@ -487,7 +488,7 @@ def test_trouble_with_a_peer_that_is_removed_is_over(near: End, far: Far) -> Non
     near.peer.set_endpoint(near.plane.endpoint("255.255.255.255", 9))
     near.peer.send_handshake(initiation(), boottime())
     near.peer.remove()
-    troubles = [event.errno for event in near.plane.events() if isinstance(event, Trouble)]
+    troubles = [event.errno for event in near.plane.events() if isinstance(event, SendFailing)]
     assert troubles == [errno.EACCES, 0]
     assert far.silent()
 
@@ -496,13 +497,13 @@ def test_debts_become_due_and_are_settled(near: End, far: Far) -> None:
     quiet(near)
     establish(near, far)
     inside(near, "send", "question")
-    assert near.expect(Active)
+    assert near.expect(DebtBegan)
     far.receive()
     now = boottime()
     due = near.peer.due(now + 16 * SECOND, 10 * SECOND, 15 * SECOND, 0)
     assert (due.handshake, due.keepalive, due.persistent, due.next) == (True, False, False, None)
     far.send(far.seal(udp_packet(b"nobody here will answer this", length=200)))
-    assert near.expect(Active)
+    assert near.expect(DebtBegan)
     due = near.peer.due(boottime() + 11 * SECOND, 10 * SECOND, 15 * SECOND, 0)
     assert (due.handshake, due.keepalive) == (False, True)
 

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from holloway._native import Unreachable
-from holloway.link import AnswerSockets, LinkWatch
+from holloway.device.link import IcmpSockets, LinkWatch
 from native.ends import End, until
 
 pytestmark = pytest.mark.root
@@ -25,8 +25,8 @@ def answer(end: End) -> None:
     """Open the answer sockets where the end's interface is, as the daemon does."""
 
     def arrived() -> None:
-        sockets = AnswerSockets()
-        end.plane.answer_by(*sockets.filenos())
+        sockets = IcmpSockets()
+        end.plane.set_icmp_sockets(*sockets.filenos())
         sockets.close()
 
     LinkWatch(end.tun.fileno(), arrived).close()
@@ -54,14 +54,14 @@ def test_with_sockets_the_sender_is_told_and_packets_are_counted_as_before(near:
 def test_the_answers_stop_with_the_sockets(near: End) -> None:
     answer(near)
     assert ANSWER in ping(near, "10.77.0.9")
-    near.plane.answer_by(None, None, None)
+    near.plane.set_icmp_sockets(None, None, None)
     assert ANSWER not in ping(near, "10.77.0.9")
 
 
 def test_a_descriptor_that_is_none_is_refused_and_what_was_before_stays(near: End) -> None:
     answer(near)
     with pytest.raises(OSError, match="descriptor") as caught:
-        near.plane.answer_by(-1, None, None)
+        near.plane.set_icmp_sockets(-1, None, None)
     assert caught.value.errno == errno.EBADF
     assert ANSWER in ping(near, "10.77.0.9")
 
@@ -75,13 +75,13 @@ def test_new_sockets_leak_nothing(near: End) -> None:
 
 
 def test_a_brain_that_asked_is_told_where_to_and_which_peer(near: End) -> None:
-    near.plane.explain(True)
+    near.plane.report_unreachable(True)
     for address, peer in (("10.77.0.9", None), ("fd77::2", near.peer.id)):
         ping(near, address)
         told = near.expect(Unreachable)[-1]
         assert isinstance(told, Unreachable)
         assert (told.destination, told.peer) == (address, peer)
-    near.plane.explain(False)
+    near.plane.report_unreachable(False)
     ping(near, "10.77.0.2")
     assert until(lambda: near.plane.discards()["no_endpoint"] == 2)
     near.plane.events()

@@ -89,11 +89,11 @@ def descriptors() -> int:
     Less those of what nobody refers to, and of sockets that are made and not yet asked for.
     """
     gc.collect()
-    ahead = sum(each.ahead for each in gc.get_objects() if type(each) is Namespace)
-    return len(os.listdir("/proc/self/fd")) - ahead
+    pooled = sum(each.pooled for each in gc.get_objects() if type(each) is Namespace)
+    return len(os.listdir("/proc/self/fd")) - pooled
 
 
-async def becomes(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
+async def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
     """Ask again until it is true; False if it never is."""
     end = time.monotonic() + seconds
     while not condition():

@@ -18,8 +18,8 @@ import time
 
 from holloway import Network
 
-FAR = ("10.10.10.1", "fd10::1")
-NEAR = ("10.10.10.2", "fd10::2")
+REMOTE = ("10.10.10.1", "fd10::1")
+LOCAL = ("10.10.10.2", "fd10::2")
 PORT = 5000
 CHUNK = 1 << 16
 STOP = "/run/stop"
@@ -47,7 +47,7 @@ async def echo() -> None:
     """Echo TCP and UDP on every address, for ever."""
     loop = asyncio.get_running_loop()
     await asyncio.start_server(send_back, ["0.0.0.0", "::"], PORT)
-    for address in FAR:
+    for address in REMOTE:
         await loop.create_datagram_endpoint(UdpEcho, local_addr=(address, PORT))
     print("ready", flush=True)
     await asyncio.Event().wait()
@@ -67,7 +67,7 @@ async def exchange(stack: str) -> None:
     loop = asyncio.get_running_loop()
     found: dict[str, object] = {"uid": os.getuid()}
     async with Network.from_config("/run/peer.conf", stack=stack) as net:
-        for address in FAR:
+        for address in REMOTE:
             found[f"tcp {address}"] = await transfer(
                 *await net.open_connection(address, PORT), 20_000_000
             )
@@ -84,7 +84,7 @@ async def serve(stack: str) -> None:
     """Echo inside the tunnel until /run/stop is there."""
     async with Network.from_config("/run/peer.conf", stack=stack) as net:
         await net.start_server(send_back, port=PORT)
-        await net.ping(FAR[0])
+        await net.ping(REMOTE[0])
         print("ready", flush=True)
         await stopped()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from net.pair import FIRST, becomes, descriptors, echo, network, new_key, pair
+from net.pair import FIRST, descriptors, echo, network, new_key, pair, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -58,7 +58,7 @@ def test_a_cancelled_operation_leaks_no_descriptor(stack: str, what: str) -> Non
             before = descriptors()
             for moment in MOMENTS:
                 await cancel(OPERATIONS[what](both.second), moment)
-            assert await becomes(lambda: descriptors() == before), (before, descriptors())
+            assert await wait_until(lambda: descriptors() == before), (before, descriptors())
 
     asyncio.run(run())
 

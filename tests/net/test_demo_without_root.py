@@ -14,9 +14,9 @@ import pytest
 
 from holloway.lab import Host
 from hosts import eventually
-from net.nobody import as_nobody, open_the_way
 from net.run_pair import HOLLOWAY
 from net.test_run_forbidden import LIMIT, WITHOUT_RIGHTS
+from net.unprivileged import grant_access, unprivileged
 
 if TYPE_CHECKING:
     import subprocess
@@ -34,7 +34,7 @@ STEPS = ["1  Keys", "2  A peer that serves", "office$ python3", "3  A peer that 
 @pytest.fixture(scope="module")
 def machine() -> Iterator[Host]:
     with Host("machine") as host:
-        open_the_way(host)
+        grant_access(host)
         host.run("mkdir", "--mode", "1777", TEMPORARY)
         yield host
 
@@ -55,7 +55,7 @@ def assert_left_nothing(machine: Host, before: str) -> None:
 
 def test_it_shows_every_step_and_leaves_nothing(machine: Host) -> None:
     before = state(machine)
-    done = machine.run(*as_nobody(*DEMO), check=False)
+    done = machine.run(*unprivileged(*DEMO), check=False)
     assert (done.returncode, done.stderr) == (0, "")
     shown = done.stdout
     assert all(step in shown for step in STEPS)
@@ -70,7 +70,7 @@ def test_it_shows_every_step_and_leaves_nothing(machine: Host) -> None:
 
 def test_where_user_namespaces_are_forbidden_it_shows_what_can_be_had(machine: Host) -> None:
     before = state(machine)
-    done = machine.run(*as_nobody(*LIMIT, *WITHOUT_RIGHTS, *DEMO, "--without-root"), check=False)
+    done = machine.run(*unprivileged(*LIMIT, *WITHOUT_RIGHTS, *DEMO, "--without-root"), check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "TCP/IP is the userspace stack" in done.stdout
     assert f"the page: {PAGE}" in done.stdout
@@ -81,7 +81,7 @@ def test_where_user_namespaces_are_forbidden_it_shows_what_can_be_had(machine: H
 def test_where_the_tun_device_is_root_s_it_says_how_to_open_it(machine: Host) -> None:
     machine.run("chmod", "600", "/dev/net/tun")
     try:
-        done = machine.run(*as_nobody(*DEMO), check=False)
+        done = machine.run(*unprivileged(*DEMO), check=False)
     finally:
         machine.run("chmod", "666", "/dev/net/tun")
     assert (done.returncode, done.stderr) == (0, "")
@@ -115,7 +115,7 @@ def test_a_killed_demo_leaves_no_program(machine: Host) -> None:
 
 def start_until(machine: Host, line: str) -> subprocess.Popen[str]:
     """Start the demo and read it until it prints a line."""
-    demo = machine.popen(*as_nobody(*DEMO), environment={"PYTHONUNBUFFERED": "1"})
+    demo = machine.popen(*unprivileged(*DEMO), environment={"PYTHONUNBUFFERED": "1"})
     assert demo.stdout is not None
     for shown in demo.stdout:
         if line in shown:

@@ -14,8 +14,8 @@ import pytest
 
 from holloway.lab import Host, join
 from hosts import WG, key_pair, start_device
-from net.nobody import as_nobody, open_the_way
-from net.programs import FAR, NEAR
+from net.programs import LOCAL, REMOTE
+from net.unprivileged import grant_access, unprivileged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,120 +37,120 @@ AllowedIPs = 10.10.10.0/24, fd10::/64
 
 
 @dataclass(frozen=True)
-class Road:
+class Link:
     """`near` has only a program; `far` has a device, an echo server, and no endpoint of `near`."""
 
-    near: Host
-    far: Host
-    near_key: str
+    local: Host
+    remote: Host
+    local_key: str
 
     @contextlib.contextmanager
     def running(self, name: str, *arguments: str) -> Iterator[IO[str]]:
         """Run a program in the near host, without rights; what it prints. It must end well."""
         self.wg("listen-port", "51820")
-        command = as_nobody(sys.executable, SCRIPT, name, *arguments)
-        program = self.near.popen("sh", "-c", 'echo $$ >/run/pid && exec "$@"', "sh", *command)
+        command = unprivileged(sys.executable, SCRIPT, name, *arguments)
+        program = self.local.popen("sh", "-c", 'echo $$ >/run/pid && exec "$@"', "sh", *command)
         assert program.stdout is not None
         try:
             yield program.stdout
-            self.near.run("touch", "/run/stop")
+            self.local.run("touch", "/run/stop")
             _, errors = program.communicate(timeout=30)
             assert program.returncode == 0, errors
         finally:
-            self.near.run("rm", "-f", "/run/stop")
-            self.near.run("sh", "-c", "kill -9 $(cat /run/pid)", check=False)
+            self.local.run("rm", "-f", "/run/stop")
+            self.local.run("sh", "-c", "kill -9 $(cat /run/pid)", check=False)
             program.communicate()
 
     def address(self) -> str:
         """Where the near host is now."""
-        shown = self.near.run("ip", "-4", "-br", "address", "show", "eth0").stdout
+        shown = self.local.run("ip", "-4", "-br", "address", "show", "eth0").stdout
         return shown.split()[2].partition("/")[0]
 
     def wg(self, *arguments: str) -> None:
-        self.far.run(WG["holloway"], "set", "wg0", *arguments)
+        self.remote.run(WG["holloway"], "set", "wg0", *arguments)
 
     def allow(self, *settings: str) -> None:
         """Make the program a peer; the keepalive has it hear soon of what has changed here."""
-        self.wg("peer", self.near_key, "allowed-ips", f"{NEAR[0]}/32,{NEAR[1]}/128",
+        self.wg("peer", self.local_key, "allowed-ips", f"{LOCAL[0]}/32,{LOCAL[1]}/128",
                 "persistent-keepalive", "1", *settings)  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=["holloway", "wireguard-go"])
-def road(request: pytest.FixtureRequest) -> Iterator[Road]:
-    with Host("near") as near, Host("far") as far:
-        open_the_way(near)
-        join(near, far)
+def link(request: pytest.FixtureRequest) -> Iterator[Link]:
+    with Host("near") as local, Host("far") as remote:
+        grant_access(local)
+        join(local, remote)
         keys = []
-        for number, host in enumerate((near, far), 1):
+        for number, host in enumerate((local, remote), 1):
             host.run("ip", "address", "add", f"10.99.0.{number}/24", "dev", "eth0")
             keys.append(key_pair(host, WG["holloway"]))
         ours, theirs = keys
         config = CONFIG.format(private=ours.private, public=theirs.public)
-        near.write("/run/peer.conf", config, 0o644)
-        start_device(far, request.param, "wg0")
-        far.write("/run/key", theirs.private)
-        road = Road(near, far, ours.public)
-        road.wg("private-key", "/run/key", "listen-port", "51820")
-        road.allow()
-        for address in (f"{FAR[0]}/24", f"{FAR[1]}/64"):
-            far.run("ip", "address", "add", address, "dev", "wg0")
-        far.run("ip", "link", "set", "wg0", "up")
-        echo = far.popen(sys.executable, SCRIPT, "echo")
+        local.write("/run/peer.conf", config, 0o644)
+        start_device(remote, request.param, "wg0")
+        remote.write("/run/key", theirs.private)
+        link = Link(local, remote, ours.public)
+        link.wg("private-key", "/run/key", "listen-port", "51820")
+        link.allow()
+        for address in (f"{REMOTE[0]}/24", f"{REMOTE[1]}/64"):
+            remote.run("ip", "address", "add", address, "dev", "wg0")
+        remote.run("ip", "link", "set", "wg0", "up")
+        echo = remote.popen(sys.executable, SCRIPT, "echo")
         assert echo.stdout is not None
         assert echo.stdout.readline() == "ready\n"
-        yield road
+        yield link
     echo.communicate()  # it has ended with its host
 
 
-def test_a_program_reaches_what_is_behind_a_device(road: Road, stack: str) -> None:
-    with road.running("exchange", stack) as output:
+def test_a_program_reaches_what_is_behind_a_device(link: Link, stack: str) -> None:
+    with link.running("exchange", stack) as output:
         found = json.loads(output.readline())
     assert found.pop("uid") == 65534
     assert found.pop("stack") == stack
-    assert found == {f"{what} {at}": True for at in FAR for what in ("tcp", "udp", "ping")}
+    assert found == {f"{what} {at}": True for at in REMOTE for what in ("tcp", "udp", "ping")}
 
 
-def test_a_device_reaches_a_server_in_a_program(road: Road, stack: str) -> None:
-    with road.running("serve", stack) as output:
+def test_a_device_reaches_a_server_in_a_program(link: Link, stack: str) -> None:
+    with link.running("serve", stack) as output:
         assert output.readline() == "ready\n"
-        for address in NEAR:
-            found = json.loads(road.far.run(sys.executable, SCRIPT, "connect", address).stdout)
+        for address in LOCAL:
+            found = json.loads(link.remote.run(sys.executable, SCRIPT, "connect", address).stdout)
             assert found == {"whole": True}
 
 
-def roam_far(road: Road) -> None:
-    road.wg("listen-port", "51999")
+def roam_remote(link: Link) -> None:
+    link.wg("listen-port", "51999")
 
 
-def roam_near(road: Road) -> None:
+def roam_local(link: Link) -> None:
     """Another address, as after a change of the network."""
-    other = "10.99.0.3" if road.address() == "10.99.0.1" else "10.99.0.1"
-    road.near.run("ip", "address", "flush", "dev", "eth0")
-    road.near.run("ip", "address", "add", f"{other}/24", "dev", "eth0")
+    other = "10.99.0.3" if link.address() == "10.99.0.1" else "10.99.0.1"
+    link.local.run("ip", "address", "flush", "dev", "eth0")
+    link.local.run("ip", "address", "add", f"{other}/24", "dev", "eth0")
 
 
-def pull_cable(road: Road) -> None:
-    road.far.run("ip", "link", "set", "eth0", "down")
+def pull_cable(link: Link) -> None:
+    link.remote.run("ip", "link", "set", "eth0", "down")
     time.sleep(2)
-    road.far.run("ip", "link", "set", "eth0", "up")
+    link.remote.run("ip", "link", "set", "eth0", "up")
 
 
-def forget_session(road: Road) -> None:
+def forget_session(link: Link) -> None:
     """The device makes a new one, for the stream has something to send."""
-    road.wg("peer", road.near_key, "remove")
-    road.allow("endpoint", f"{road.address()}:51821")
+    link.wg("peer", link.local_key, "remove")
+    link.allow("endpoint", f"{link.address()}:51821")
 
 
-EVENTS = {each.__name__: each for each in (roam_far, roam_near, pull_cable, forget_session)}
+EVENTS = {each.__name__: each for each in (roam_remote, roam_local, pull_cable, forget_session)}
 
 
 @pytest.mark.parametrize(
-    ("address", "event"), [*((FAR[0], event) for event in EVENTS), (FAR[1], "roam_far")]
+    ("address", "event"), [*((REMOTE[0], event) for event in EVENTS), (REMOTE[1], "roam_remote")]
 )
-def test_a_stream_survives(road: Road, stack: str, address: str, event: str) -> None:
-    with road.running("stream", stack, address) as output:
+def test_a_stream_survives(link: Link, stack: str, address: str, event: str) -> None:
+    with link.running("stream", stack, address) as output:
         assert float(output.readline())
-        EVENTS[event](road)
+        EVENTS[event](link)
         happened = time.monotonic()
         while float(output.readline()) < happened + 0.3:
             pass

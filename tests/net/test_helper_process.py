@@ -202,24 +202,24 @@ async def namespace() -> Namespace:
 def test_no_more_sockets_are_made_ahead_than_were_asked_for() -> None:
     before = descriptors()
     made = asyncio.run(namespace())
-    ahead = []
+    pooled = []
     for _ in range(40):
         made.socket(socket.AF_INET, socket.SOCK_STREAM, 0).close()
-        ahead.append(made.ahead)
-    assert ahead[:7] == [0, 1, 0, 3, 2, 1, 0]
-    assert max(ahead) == helper.MOST_AHEAD - 1
+        pooled.append(made.pooled)
+    assert pooled[:7] == [0, 1, 0, 3, 2, 1, 0]
+    assert max(pooled) == helper.MAX_BATCH - 1
     made.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP).close()
     made.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP).close()
-    assert made.ahead == ahead[-1]
+    assert made.pooled == pooled[-1]
     made.close()
-    assert made.ahead == 0
+    assert made.pooled == 0
     assert descriptors() == before
 
 
 def test_near_the_limit_there_are_as_many_sockets_as_there_is_room() -> None:
     made = asyncio.run(namespace())
     held = [made.socket(socket.AF_INET6, socket.SOCK_STREAM, 0) for _ in range(31)]
-    assert made.ahead == 0
+    assert made.pooled == 0
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     spare = [os.dup(0) for _ in range(3)]
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(spare) + 1, hard))

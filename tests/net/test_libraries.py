@@ -23,7 +23,7 @@ from holloway.net.blocking import BlockingNetwork
 from holloway.proxy.forwarded import Forwarded
 from hosts import eventually
 from net.certificate import certificate
-from net.pair import FIRST, SECOND, becomes, network, new_key, pair, peer
+from net.pair import FIRST, SECOND, network, new_key, pair, peer, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +69,7 @@ def test_httpx_keeps_connections_and_tells_what_went_wrong(stack: str) -> None:
             transport = AsyncTransport(both.second)
             async with httpx.AsyncClient(transport=transport, timeout=20) as client:
                 first = (await client.get(f"{HERE}/last")).text
-                assert await becomes(lambda: ended(transport))
+                assert await wait_until(lambda: ended(transport))
                 second = (await client.get(f"{HERE}/")).text
                 assert first != second  # the ended one was not used again
                 assert (await client.get(f"{HERE}/")).text == second

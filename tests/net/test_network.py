@@ -16,7 +16,7 @@ from typing import cast
 import pytest
 
 from holloway import DeviceUpdate, Endpoint, PeerUpdate
-from net.pair import FIRST, SECOND, becomes, echo, network, new_key, pair, peer
+from net.pair import FIRST, SECOND, echo, network, new_key, pair, peer, wait_until
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -163,7 +163,7 @@ def test_what_a_peer_may_not_send_from_does_not_arrive(stack: str) -> None:
             async with second:
                 with pytest.raises(TimeoutError):
                     await second.ping(FIRST[0], timeout=0.5)
-                assert await becomes(lambda: second.device.peers[0].latest_handshake > 0)
+                assert await wait_until(lambda: second.device.peers[0].latest_handshake > 0)
                 with pytest.raises(TimeoutError):
                     await second.ping(FIRST[0], timeout=0.5)
 

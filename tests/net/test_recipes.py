@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hosts import REPOSITORY
-from net.home import Home, home
+from net.home_lab import HomeLab, home_lab
 from net.recipes import Recipe, recipes
 
 if TYPE_CHECKING:
@@ -29,16 +29,16 @@ KERNEL_ONLY = {"The standard library's servers": "the userspace stack has connec
     scope="module",
     params=["holloway", pytest.param("wireguard-go", marks=pytest.mark.interop)],
 )
-def place(request: pytest.FixtureRequest) -> Iterator[Home]:
-    with home(request.param) as built:
+def lab(request: pytest.FixtureRequest) -> Iterator[HomeLab]:
+    with home_lab(request.param) as built:
         built.serve_postgresql()
         yield built
 
 
 @pytest.mark.parametrize("stack", ["kernel", "userspace"])
 @pytest.mark.parametrize("recipe", RECIPES, ids=NAMES)
-def test_a_recipe_prints_what_its_page_says(place: Home, recipe: Recipe, stack: str) -> None:
-    run = place.sh if recipe.language == "sh" else place.run
+def test_a_recipe_prints_what_its_page_says(lab: HomeLab, recipe: Recipe, stack: str) -> None:
+    run = lab.sh if recipe.language == "sh" else lab.run
     done = run(recipe.with_stack(stack))
     if stack == "userspace" and recipe.heading in KERNEL_ONLY:
         assert KERNEL_ONLY[recipe.heading] in done.stderr

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hosts import WG, eventually
-from net.home import DIRECTORY, home
-from net.nobody import as_nobody
+from net.home_lab import DIRECTORY, home_lab
+from net.unprivileged import unprivileged
 
 if TYPE_CHECKING:
-    from net.home import Home
+    from net.home_lab import HomeLab
 
-PROGRAM = str(Path(__file__).with_name("flow.py"))
+PROGRAM = str(Path(__file__).with_name("echo_stream.py"))
 SOAK_SECONDS = int(os.environ.get("SOAK_SECONDS", "0"))
 RENEWAL = 119 if SOAK_SECONDS else 1
 """Seconds from one handshake to the next, as wg shows them: at least 120 less one (paper, 6.1)."""
@@ -34,15 +34,15 @@ LIMIT = RENEWALS * RENEWAL + 60
 pytestmark = [pytest.mark.root, pytest.mark.interop, pytest.mark.timeout(LIMIT + 120)]
 
 
-class Flow:
+class EchoStream:
     """A stream from a laptop to its home, and what the home knows of its session."""
 
-    def __init__(self, place: Home, stack: str, around: ExitStack) -> None:
-        self._place = place
-        program = [sys.executable, PROGRAM, stack, *([] if SOAK_SECONDS else ["hasty"])]
-        inside = as_nobody("sh", "-c", f'cd {DIRECTORY} && exec "$@"', "flow", *program)
-        self._program = around.enter_context(subprocess.Popen(
-            place.laptop.argv(*inside), text=True,
+    def __init__(self, lab: HomeLab, stack: str, exit_stack: ExitStack) -> None:
+        self._lab = lab
+        program = [sys.executable, PROGRAM, stack, *([] if SOAK_SECONDS else ["fast-rekey"])]
+        inside = unprivileged("sh", "-c", f'cd {DIRECTORY} && exec "$@"', "echo_stream", *program)
+        self._program = exit_stack.enter_context(subprocess.Popen(
+            lab.laptop.argv(*inside), text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         ))  # fmt: skip
 
@@ -57,7 +57,7 @@ class Flow:
         return self._latest_handshake() >= self._first + RENEWALS * RENEWAL
 
     def _latest_handshake(self) -> int:
-        shown = self._place.home.run(WG["original"], "show", "wg0", "latest-handshakes").stdout
+        shown = self._lab.server.run(WG["original"], "show", "wg0", "latest-handshakes").stdout
         return int(shown.split()[1])
 
     def end(self) -> int:
@@ -70,14 +70,16 @@ class Flow:
 
 def test_streams_go_on_unchanged_over_renewals() -> None:
     pairs = list(itertools.product(("kernel", "userspace"), ("holloway", "wireguard-go")))
-    with ExitStack() as around:
-        homes = [around.enter_context(home(device)) for _, device in pairs]
-        flows = [Flow(place, stack, around) for place, (stack, _) in zip(homes, pairs, strict=True)]
-        for flow in flows:
-            flow.begin()
-        eventually(lambda: all(flow.is_renewed() for flow in flows), LIMIT)
-        moved = [flow.end() for flow in flows]
-        renewed = [flow.is_renewed() for flow in flows]
+    with ExitStack() as exit_stack:
+        labs = [exit_stack.enter_context(home_lab(device)) for _, device in pairs]
+        streams = [
+            EchoStream(lab, stack, exit_stack) for lab, (stack, _) in zip(labs, pairs, strict=True)
+        ]
+        for stream in streams:
+            stream.begin()
+        eventually(lambda: all(stream.is_renewed() for stream in streams), LIMIT)
+        moved = [stream.end() for stream in streams]
+        renewed = [stream.is_renewed() for stream in streams]
     for pair, size in zip(pairs, moved, strict=True):
         print(f"{' to '.join(pair)}: {size >> 20} MiB came back unchanged")
     assert all(renewed), renewed

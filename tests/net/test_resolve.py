@@ -21,20 +21,20 @@ NAME_ERROR = 3
 SERVER_FAILURE = 2
 
 
-def answer(message: bytes, most: int) -> bytes:
+def answer(message: bytes, max_size: int) -> bytes:
     """What a server with that zone says, at most so long."""
-    labels, place = [], 12
-    while size := message[place]:
-        labels.append(message[place + 1 : place + 1 + size].decode())
-        place += 1 + size
-    (kind,) = struct.unpack_from(">H", message, place + 1)
+    labels, offset = [], 12
+    while size := message[offset]:
+        labels.append(message[offset + 1 : offset + 1 + size].decode())
+        offset += 1 + size
+    (kind,) = struct.unpack_from(">H", message, offset + 1)
     name = ".".join(labels).lower()
     addresses = [ip_address(text) for text in ZONE.get(name, ())]
     wanted = [each.packed for each in addresses if each.version == {1: 4, 28: 6}[kind]]
     records = [b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, 60, len(w)) + w for w in wanted]
-    body = message[12 : place + 5]
+    body = message[12 : offset + 5]
     code = SERVER_FAILURE if name.startswith("broken") else 0 if name in ZONE else NAME_ERROR
-    if 12 + len(body) + sum(map(len, records)) > most:
+    if 12 + len(body) + sum(map(len, records)) > max_size:
         return message[:2] + struct.pack(">HHHHH", 0x8380, 1, 0, 0, 0) + body
     header = struct.pack(">HHHHH", 0x8180 | code, 1, len(records), 0, 0)
     return message[:2] + header + body + b"".join(records)
@@ -55,11 +55,11 @@ class OverUdp(asyncio.DatagramProtocol):
 
 async def over_tcp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     size = int.from_bytes(await reader.readexactly(2), "big")
-    said = answer(await reader.readexactly(size), 65535)
-    writer.write(len(said).to_bytes(2, "big"))
+    response = answer(await reader.readexactly(size), 65535)
+    writer.write(len(response).to_bytes(2, "big"))
     await writer.drain()
     await asyncio.sleep(0.01)
-    writer.write(said)
+    writer.write(response)
     writer.close()
 
 

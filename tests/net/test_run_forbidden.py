@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from holloway.net import namespace
-from holloway.net.remedy import apparmor_profile
+from holloway.net.userns_advice import apparmor_profile
 from hosts import REPOSITORY
 from net.run_pair import HOLLOWAY, PYTHON, write_files
 

@@ -29,13 +29,13 @@ class Terminal:
     """A terminal with a shell on it; it remembers how far it has been read."""
 
     def __init__(self, directory: Path) -> None:
-        self._side, end = pty.openpty()
+        self._parent, child = pty.openpty()
         environment = {**os.environ, "PS1": "at your service$ ", "SHELL": "/bin/bash"}
         self._shell = subprocess.Popen(
             ["setsid", "--ctty", "bash", "--norc", "--noediting", "-i"], cwd=directory,
-            env=environment, stdin=end, stdout=end, stderr=end,
+            env=environment, stdin=child, stdout=child, stderr=child,
         )  # fmt: skip
-        os.close(end)
+        os.close(child)
         self._rest = ""
         self.expect("at your service")
 
@@ -45,19 +45,19 @@ class Terminal:
     def __exit__(self, *_: object) -> None:
         self._shell.kill()
         self._shell.wait()
-        os.close(self._side)
+        os.close(self._parent)
 
     def type(self, text: str) -> None:
-        os.write(self._side, text.encode())
+        os.write(self._parent, text.encode())
 
     def expect(self, pattern: str, seconds: float = 20) -> re.Match[str]:
         """Read until the pattern is there, and forget what came up to its end."""
         until = time.monotonic() + seconds
         while not (found := re.search(pattern, self._rest)):
             left = until - time.monotonic()
-            if left < 0 or not select.select([self._side], [], [], left)[0]:
+            if left < 0 or not select.select([self._parent], [], [], left)[0]:
                 raise AssertionError(f"no {pattern!r} in {self._rest!r}")
-            self._rest += os.read(self._side, 4096).decode().replace("\r", "")
+            self._rest += os.read(self._parent, 4096).decode().replace("\r", "")
         self._rest = self._rest[found.end() :]
         return found
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from net.nobody import as_nobody, nobodys_host, pass_without_rights
 from net.pair import FIRST
 from net.run_pair import HOLLOWAY, PYTHON, Files, write_files
+from net.unprivileged import run_tests_unprivileged, unprivileged, unprivileged_host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +51,7 @@ UPSTREAM = "nameserver 192.0.2.53\n"
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[Host]:
-    with nobodys_host() as host:
+    with unprivileged_host() as host:
         yield host
 
 
@@ -68,16 +68,16 @@ def files(host: Host, tmp_path: Path) -> Files:
 
 @pytest.mark.parametrize("name", ["test_run.py", "test_run_terminal.py", "test_run_forbidden.py"])
 def test_it_needs_no_rights(host: Host, name: str) -> None:
-    pass_without_rights(host, Path(__file__).with_name(name))
+    run_tests_unprivileged(host, Path(__file__).with_name(name))
 
 
 def test_who_looks_names_up_for_others_is_out_of_reach(host: Host, files: Files) -> None:
     started = '"$@" >/run/listening 2>&1 & until grep -q ready /run/listening; do sleep 0.05; done'
     host.run("sh", "-c", started, "sh", PYTHON, "-c", LISTENING, *MASKED, timeout=10)
     connecting = [PYTHON, "-c", CONNECTING, *MASKED]
-    outside = host.run(*as_nobody(*connecting)).stdout
+    outside = host.run(*unprivileged(*connecting)).stdout
     assert outside == "answered\n" * len(MASKED)
-    inside = host.run(*as_nobody(*HOLLOWAY, "run", str(files.laptop), "--", *connecting)).stdout
+    inside = host.run(*unprivileged(*HOLLOWAY, "run", str(files.laptop), "--", *connecting)).stdout
     assert inside == "Connection refused\n" * len(MASKED)
 
 
@@ -88,17 +88,17 @@ def test_a_link_to_a_resolver_s_file_is_replaced_inside_alone(host: Host, files:
     host.write("/run/systemd/resolve/resolv.conf", UPSTREAM, 0o644)
     host.run("ln", "-sf", stub, "/etc/resolv.conf")
     run = [*HOLLOWAY, "run"]
-    shown = host.run(*as_nobody(*run, str(files.laptop), "cat", "/etc/resolv.conf"))
+    shown = host.run(*unprivileged(*run, str(files.laptop), "cat", "/etc/resolv.conf"))
     assert f"nameserver {FIRST[0]}\n" in shown.stdout
     assert host.run("cat", stub).stdout == "nameserver 127.0.0.53\n"
-    copied = host.run(*as_nobody(*run, str(files.office), "cat", "/etc/resolv.conf"))
+    copied = host.run(*unprivileged(*run, str(files.office), "cat", "/etc/resolv.conf"))
     assert copied.stdout == UPSTREAM
     assert "192.0.2.53, which no peer has in AllowedIPs: names will not be found" in copied.stderr
 
 
 def test_a_system_without_name_servers_is_no_hindrance(host: Host, files: Files) -> None:
     host.run("rm", "-f", "/etc/resolv.conf")
-    done = host.run(*as_nobody(*HOLLOWAY, "run", str(files.office), "echo", "on"))
+    done = host.run(*unprivileged(*HOLLOWAY, "run", str(files.office), "echo", "on"))
     assert done.stdout == "on\n"
     assert "nor has the system a name server" in done.stderr
 
@@ -106,5 +106,5 @@ def test_a_system_without_name_servers_is_no_hindrance(host: Host, files: Files)
 def test_one_tunnel_runs_within_another(host: Host, files: Files) -> None:
     script = "import socket; print([name for _, name in socket.if_nameindex()])"
     inner = [*HOLLOWAY, "run", "-q", str(files.office), "--", PYTHON, "-c", script]
-    done = host.run(*as_nobody(*HOLLOWAY, "run", str(files.laptop), "--", *inner))
+    done = host.run(*unprivileged(*HOLLOWAY, "run", str(files.laptop), "--", *inner))
     assert done.stdout == "['lo', 'office']\n"

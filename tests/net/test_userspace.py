@@ -9,7 +9,7 @@ import socket
 
 import pytest
 
-from net.pair import FIRST, SECOND, becomes, descriptors, echo, network, new_key, pair
+from net.pair import FIRST, SECOND, descriptors, echo, network, new_key, pair, wait_until
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -58,7 +58,7 @@ def test_hundreds_of_connections_leave_nothing_behind() -> None:
 
             for _ in range(10):
                 await asyncio.gather(*(once() for _ in range(50)))
-            assert await becomes(lambda: descriptors() <= before)
+            assert await wait_until(lambda: descriptors() <= before)
 
     asyncio.run(run())
 

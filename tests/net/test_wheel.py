@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Cargo names what it makes after where the crates lie: always here, so that nothing piles up.
-PLACE = REPOSITORY / "target" / "wheel"
-QUICKLY = {
-    "CARGO_TARGET_DIR": str(PLACE / "target"),
+BUILD_DIRECTORY = REPOSITORY / "target" / "wheel"
+FAST_BUILD = {
+    "CARGO_TARGET_DIR": str(BUILD_DIRECTORY / "target"),
     "CARGO_PROFILE_RELEASE_OPT_LEVEL": "0",
     "CARGO_PROFILE_RELEASE_LTO": "off",
     "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "256",
     "CARGO_PROFILE_RELEASE_DEBUG": "0",
 }
 # Root may test another user's clone.
-ANYBODYS = {
+ANY_OWNER = {
     "GIT_CONFIG_COUNT": "1",
     "GIT_CONFIG_KEY_0": "safe.directory",
     "GIT_CONFIG_VALUE_0": "*",
@@ -61,15 +61,15 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("made")
     installed = tmp_path_factory.mktemp("installed")
     crate = REPOSITORY / "crates/native/Cargo.toml"
-    run("maturin", "sdist", "--manifest-path", crate, "-o", made, **ANYBODYS)
+    run("maturin", "sdist", "--manifest-path", crate, "-o", made, **ANY_OWNER)
     (distribution,) = made.iterdir()
-    source = PLACE / "source"
+    source = BUILD_DIRECTORY / "source"
     run("rm", "-rf", source)
     source.mkdir(parents=True)
     # Every file is new, for cargo goes by the time, and those in a distribution are all of one.
     run("tar", "-xzmf", distribution, "-C", source, "--strip-components", "1")
     run("pip", "wheel", "--no-deps", "--no-build-isolation", "--check-build-dependencies",
-        "-w", made, source, **QUICKLY)  # fmt: skip
+        "-w", made, source, **FAST_BUILD)  # fmt: skip
     (wheel,) = made.glob("*.whl")
     run("pip", "install", "--no-deps", "--target", installed, wheel)
     return installed

@@ -1,6 +1,6 @@
-"""Random transfers over a bad road, as a program of its own, run in a host.
+"""Random transfers over a lossy link, as a program of its own, run in a host.
 
-    python transfers.py STACK NUMBER SEED        in the laptop: a network, and a road to the home
+    python transfers.py STACK NUMBER SEED        in the laptop: a network, a lossy link to the home
     python transfers.py direct NUMBER SEED       in the home, with the system's own sockets
 
 Each sends random bytes in random pieces to an echo on the other side, ends its direction and
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import holloway
-from bad_road import Lane
+from lossy_link import Impairment
 from net.pair import echo
 
 if TYPE_CHECKING:
@@ -34,34 +34,34 @@ if TYPE_CHECKING:
 
 HOME, LAPTOP = ("10.10.10.5", "fd10::5"), ("10.10.10.2", "fd10::2")
 REMOTE = ("10.99.0.2", 51820)
-ROAD_PORT = 40000
+RELAY_PORT = 40000
 AT_ONCE = 12
 
 
-class Road:
+class LossyRelay:
     """A relay before the home that loses, doubles, damages and reorders, in a thread of its own."""
 
     def __init__(self, seed: int) -> None:
-        self._near, self._far = (socket.socket(type=socket.SOCK_DGRAM) for _ in range(2))
-        self._near.bind(("127.0.0.1", ROAD_PORT))
-        self._far.connect(REMOTE)
-        self._lanes = {self._near: Lane(seed), self._far: Lane(seed + 1)}
-        self._thread = threading.Thread(target=self._carry, daemon=True)
+        self._local, self._remote = (socket.socket(type=socket.SOCK_DGRAM) for _ in range(2))
+        self._local.bind(("127.0.0.1", RELAY_PORT))
+        self._remote.connect(REMOTE)
+        self._impairments = {self._local: Impairment(seed), self._remote: Impairment(seed + 1)}
+        self._thread = threading.Thread(target=self._forward, daemon=True)
         self._thread.start()
 
-    def _carry(self) -> None:
+    def _forward(self) -> None:
         sender = None
         while True:
-            for one in select.select([self._near, self._far], [], [])[0]:
+            for one in select.select([self._local, self._remote], [], [])[0]:
                 data, address = one.recvfrom(1 << 16)
-                if one is self._near:
+                if one is self._local:
                     sender = address
-                for piece in self._lanes[one].passes(data):
+                for piece in self._impairments[one].apply(data):
                     with contextlib.suppress(OSError):
-                        if one is self._near:
-                            self._far.send(piece)
+                        if one is self._local:
+                            self._remote.send(piece)
                         elif sender is not None:
-                            self._near.sendto(piece, sender)
+                            self._local.sendto(piece, sender)
 
 
 def size(source: random.Random) -> int:
@@ -86,14 +86,14 @@ async def transfer(seed: int, connect: Connect, targets: tuple[str, str], port: 
                 rest = rest[piece:]
             writer.write_eof()
 
-        _, came = await asyncio.gather(send(), reader.read())
+        _, received = await asyncio.gather(send(), reader.read())
         writer.close()
         await writer.wait_closed()
-    assert came == sent, f"transfer {seed} came back otherwise"
+    assert received == sent, f"transfer {seed} came back otherwise"
     return len(sent)
 
 
-async def all_of(
+async def run_transfers(
     number: int, seed: int, connect: Connect, targets: tuple[str, str], port: int
 ) -> dict[str, int]:
     """Make so many, some at once."""
@@ -109,29 +109,29 @@ async def all_of(
 
 
 def config() -> str:
-    """The laptop's, with its home at the end of the road."""
-    return Path("laptop.conf").read_text().replace("10.99.0.2:51820", f"127.0.0.1:{ROAD_PORT}")
+    """The laptop's, with its home at the end of the lossy link."""
+    return Path("laptop.conf").read_text().replace("10.99.0.2:51820", f"127.0.0.1:{RELAY_PORT}")
 
 
 async def laptop(stack: str, number: int, seed: int) -> None:
     """Make transfers to the home, and serve those that come from there."""
-    Road(seed)
+    LossyRelay(seed)
     async with holloway.Network.from_config(config(), stack=stack) as net:
         await net.start_server(echo, port=7)
         await net.ping(HOME[0], timeout=30)
         print("ready", flush=True)
-        found = await all_of(number, seed, net.open_connection, HOME, 7)
+        found = await run_transfers(number, seed, net.open_connection, HOME, 7)
         print(json.dumps(found), flush=True)
         await asyncio.to_thread(sys.stdin.read)
 
 
-async def home(number: int, seed: int) -> None:
+async def direct(number: int, seed: int) -> None:
     """Make transfers to the laptop."""
-    print(json.dumps(await all_of(number, seed, asyncio.open_connection, LAPTOP, 7)))
+    print(json.dumps(await run_transfers(number, seed, asyncio.open_connection, LAPTOP, 7)))
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "direct":
-        asyncio.run(home(int(sys.argv[2]), int(sys.argv[3])))
+        asyncio.run(direct(int(sys.argv[2]), int(sys.argv[3])))
     else:
         asyncio.run(laptop(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))

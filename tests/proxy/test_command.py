@@ -19,8 +19,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from net.pair import FIRST
-from proxy.far import PAGE, SSH_PORT, children, descriptors, far
-from proxy.proxied import all_of, becomes, say
+from proxy.proxy_harness import exchange, read_all, wait_until
+from proxy.remote_peer import PAGE, SSH_PORT, children, descriptors, remote_peer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,8 +33,8 @@ HOLLOWAY = (sys.executable, "-m", "holloway")
 def test_curl_fetches_a_page_through_each_proxy(tmp_path: Path, host: str) -> None:
     async def run() -> None:
         async with (
-            far(tmp_path) as there,
-            there.proxy("--socks5", "0", "--http", "127.0.0.1:0", lines=4) as proxy,
+            remote_peer(tmp_path) as remote,
+            remote.proxy("--socks5", "0", "--http", "127.0.0.1:0", lines=4) as proxy,
         ):
             socks = f"127.0.0.1:{proxy.port('SOCKS5 on ')}"
             web = f"http://127.0.0.1:{proxy.port('HTTP proxy on ')}"
@@ -44,21 +44,25 @@ def test_curl_fetches_a_page_through_each_proxy(tmp_path: Path, host: str) -> No
                 ["--proxy", web],
                 ["--proxytunnel", "--proxy", web],
             ):
-                done = await there.command(*CURL, *options, f"http://{host}/")
+                done = await remote.command(*CURL, *options, f"http://{host}/")
                 assert done == (0, PAGE, "")
-            lines = [line for line in proxy.said if ": done, " in line]
-            assert await becomes(lambda: sum(": done, " in line for line in proxy.said) == 4), lines
-            assert f"> {host}:80: done, " in proxy.said[-1]
+            lines = [line for line in proxy.lines if ": done, " in line]
+            assert await wait_until(lambda: sum(": done, " in line for line in proxy.lines) == 4), (
+                lines
+            )
+            assert f"> {host}:80: done, " in proxy.lines[-1]
 
     asyncio.run(run())
 
 
 def test_curl_uploads_a_body_of_unknown_length(tmp_path: Path) -> None:
     async def run() -> None:
-        async with far(tmp_path) as there, there.proxy("--http", "0", lines=3) as proxy:
+        async with remote_peer(tmp_path) as remote, remote.proxy("--http", "0", lines=3) as proxy:
             web = f"http://127.0.0.1:{proxy.port('HTTP proxy on ')}"
             options = ("--proxy", web, "--upload-file", "-")
-            done = await there.command(*CURL, *options, f"http://{FIRST[0]}/", stdin=bytes(1 << 20))
+            done = await remote.command(
+                *CURL, *options, f"http://{FIRST[0]}/", stdin=bytes(1 << 20)
+            )
             assert done == (0, b"1048576 bytes", "")
 
     asyncio.run(run())
@@ -69,19 +73,19 @@ def test_passwords_are_asked_for_and_not_shown(tmp_path: Path) -> None:
         os.environ["HOLLOWAY_PROXY_PASSWORD"] = "geheim"
         try:
             async with (
-                far(tmp_path) as there,
-                there.proxy("--socks5", "0", "--http", "0", "--user", "me", lines=4) as proxy,
+                remote_peer(tmp_path) as remote,
+                remote.proxy("--socks5", "0", "--http", "0", "--user", "me", lines=4) as proxy,
             ):
                 socks = f"127.0.0.1:{proxy.port('SOCKS5 on ')}"
                 web = f"127.0.0.1:{proxy.port('HTTP proxy on ')}"
                 url = f"http://{FIRST[0]}/"
                 for kind, address in (("socks5h", socks), ("http", web)):
                     right = f"{kind}://me:geheim@{address}"
-                    assert await there.command(*CURL, "--proxy", right, url) == (0, PAGE, "")
+                    assert await remote.command(*CURL, "--proxy", right, url) == (0, PAGE, "")
                     wrong = f"{kind}://me:falsch@{address}"
-                    _, output, _ = await there.command(*CURL, "--proxy", wrong, url)
+                    _, output, _ = await remote.command(*CURL, "--proxy", wrong, url)
                     assert output != PAGE
-                assert not any("geheim" in line or "falsch" in line for line in proxy.said)
+                assert not any("geheim" in line or "falsch" in line for line in proxy.lines)
         finally:
             del os.environ["HOLLOWAY_PROXY_PASSWORD"]
 
@@ -98,7 +102,7 @@ def test_http_client_works_through_the_proxy(tmp_path: Path) -> None:
         return body
 
     async def run() -> None:
-        async with far(tmp_path) as there, there.proxy("--http", "0", lines=3) as proxy:
+        async with remote_peer(tmp_path) as remote, remote.proxy("--http", "0", lines=3) as proxy:
             assert await asyncio.to_thread(fetch, proxy.port("HTTP proxy on ")) == PAGE
 
     asyncio.run(run())
@@ -117,22 +121,22 @@ def test_ssh_logs_in_through_standard_input_and_output(tmp_path: Path) -> None:
             process.stdout.write(f"you said {process.command}\n")
             process.exit(7)
 
-        async with far(tmp_path) as there:
-            inside = there.network.socket(socket.AF_INET, socket.SOCK_STREAM)
+        async with remote_peer(tmp_path) as remote:
+            inside = remote.network.socket(socket.AF_INET, socket.SOCK_STREAM)
             inside.bind((FIRST[0], SSH_PORT))
             inside.listen()
             server = await asyncssh.listen(
                 sock=inside, server_host_keys=[host_key], process_factory=shout,
                 authorized_client_keys=asyncssh.import_authorized_keys(public),
             )  # fmt: skip
-            through = " ".join((*HOLLOWAY, "proxy", str(there.config), "--stdio %h:%p"))
+            through = " ".join((*HOLLOWAY, "proxy", str(remote.config), "--stdio %h:%p"))
             options = {
                 "ProxyCommand": through, "UserKnownHostsFile": tmp_path / "hosts",
                 "StrictHostKeyChecking": "accept-new", "IdentityFile": path,
                 "IdentitiesOnly": "yes", "BatchMode": "yes", "LogLevel": "ERROR",
             }  # fmt: skip
             words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-            done = await there.command(
+            done = await remote.command(
                 "ssh", "-F", "none", *words, "-p", str(SSH_PORT), f"me@{FIRST[0]}", "hello"
             )
             assert done == (7, b"you said hello\n", "")
@@ -145,10 +149,10 @@ def test_ssh_logs_in_through_standard_input_and_output(tmp_path: Path) -> None:
 
 def test_standard_input_of_megabytes_comes_back_whole(tmp_path: Path) -> None:
     async def run() -> None:
-        async with far(tmp_path) as there:
+        async with remote_peer(tmp_path) as remote:
             sent = os.urandom(8 << 20)
-            done = await there.command(
-                *HOLLOWAY, "proxy", str(there.config), "--stdio", f"{FIRST[0]}:7", stdin=sent
+            done = await remote.command(
+                *HOLLOWAY, "proxy", str(remote.config), "--stdio", f"{FIRST[0]}:7", stdin=sent
             )
             assert done == (0, sent, "")
 
@@ -165,14 +169,14 @@ def test_a_configuration_of_wireproxy_is_served(tmp_path: Path) -> None:
     )
 
     async def run() -> None:
-        async with far(tmp_path, services) as there, there.proxy(lines=6) as proxy:
+        async with remote_peer(tmp_path, services) as remote, remote.proxy(lines=6) as proxy:
             socks = f"127.0.0.1:{proxy.port('SOCKS5 on ')}"
-            done = await there.command(*CURL, "--socks5-hostname", socks, f"http://{FIRST[0]}/")
+            done = await remote.command(*CURL, "--socks5-hostname", socks, f"http://{FIRST[0]}/")
             assert done == (0, PAGE, "")
             streams = await asyncio.open_connection("127.0.0.1", forwarded)
-            assert await say(streams, b"hello", 5) == b"hello"
+            assert await exchange(streams, b"hello", 5) == b"hello"
             streams[1].close()
-            assert any("the tunnel's 0.0.0.0:3422 leads to localhost" in x for x in proxy.said)
+            assert any("the tunnel's 0.0.0.0:3422 leads to localhost" in x for x in proxy.lines)
 
     asyncio.run(run())
 
@@ -182,8 +186,8 @@ def test_the_health_page_tells_how_it_is(tmp_path: Path) -> None:
 
     async def run() -> None:
         async with (
-            far(tmp_path, alive) as there,
-            there.proxy("--http", "0", "--health", "0", lines=4) as proxy,
+            remote_peer(tmp_path, alive) as remote,
+            remote.proxy("--http", "0", "--health", "0", lines=4) as proxy,
         ):
             port = proxy.port("Health on http://")
 
@@ -192,12 +196,12 @@ def test_the_health_page_tells_how_it_is(tmp_path: Path) -> None:
             ) -> tuple[bytes, bytes]:
                 lines = f"{method} {path} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\n\r\n"
                 request = lines.encode()
-                answer = await all_of(await asyncio.open_connection("127.0.0.1", port), request)
+                answer = await read_all(await asyncio.open_connection("127.0.0.1", port), request)
                 head, _, body = answer.partition(b"\r\n\r\n")
                 return head, body
 
             web = f"http://127.0.0.1:{proxy.port('HTTP proxy on ')}"
-            await there.command(*CURL, "--proxy", web, f"http://{FIRST[0]}/")
+            await remote.command(*CURL, "--proxy", web, f"http://{FIRST[0]}/")
             head, body = await page("/healthz")
             assert body == b"ok\n"
             assert await page("/healthz", method="HEAD") == (head, b"")
@@ -230,7 +234,7 @@ def test_the_health_page_tells_how_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_when_asked_to(tmp_path: Path, number: signal.Signals) -> None:
     async def run() -> None:
-        async with far(tmp_path) as there, there.proxy("--socks5", "0", lines=3) as proxy:
+        async with remote_peer(tmp_path) as remote, remote.proxy("--socks5", "0", lines=3) as proxy:
             proxy.process.send_signal(number)
             async with asyncio.timeout(10):
                 assert await proxy.process.wait() == 0
@@ -240,10 +244,10 @@ def test_it_ends_when_asked_to(tmp_path: Path, number: signal.Signals) -> None:
 
 def test_it_ends_when_asked_to_while_it_still_connects(tmp_path: Path) -> None:
     async def run() -> None:
-        async with far(tmp_path) as there:
-            await there.network.close()
+        async with remote_peer(tmp_path) as remote:
+            await remote.network.close()
             process = await asyncio.create_subprocess_exec(
-                *HOLLOWAY, "proxy", str(there.config), "--stdio", f"{FIRST[0]}:7", "--verbose",
+                *HOLLOWAY, "proxy", str(remote.config), "--stdio", f"{FIRST[0]}:7", "--verbose",
                 stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
             )  # fmt: skip
             assert process.stderr is not None
@@ -261,15 +265,15 @@ def test_it_ends_when_asked_to_while_it_still_connects(tmp_path: Path) -> None:
 def test_it_ends_with_the_reason_when_its_helper_is_killed(tmp_path: Path) -> None:
     async def run() -> None:
         async with (
-            far(tmp_path) as there,
-            there.proxy("--socks5", "0", "--stack", "kernel", lines=3) as proxy,
+            remote_peer(tmp_path) as remote,
+            remote.proxy("--socks5", "0", "--stack", "kernel", lines=3) as proxy,
         ):
             for child in children(proxy.process.pid):
                 os.kill(child, signal.SIGKILL)
             async with asyncio.timeout(10):
                 assert await proxy.process.wait() == 1
             await proxy.reading
-            assert proxy.said[-1].startswith("holloway proxy: ")
+            assert proxy.lines[-1].startswith("holloway proxy: ")
 
     asyncio.run(run())
 
@@ -277,21 +281,21 @@ def test_it_ends_with_the_reason_when_its_helper_is_killed(tmp_path: Path) -> No
 def test_hundreds_of_connections_leave_no_descriptor_behind(tmp_path: Path) -> None:
     async def run() -> None:
         async with (
-            far(tmp_path) as there,
-            there.proxy("--forward", f"0:{FIRST[0]}:7", lines=3) as proxy,
+            remote_peer(tmp_path) as remote,
+            remote.proxy("--forward", f"0:{FIRST[0]}:7", lines=3) as proxy,
         ):
             port = proxy.port("TCP ")
             before = descriptors(proxy.process.pid)
 
-            async def visit() -> None:
+            async def run_client() -> None:
                 streams = await asyncio.open_connection("127.0.0.1", port)
-                assert await say(streams, b"hello", 5) == b"hello"
+                assert await exchange(streams, b"hello", 5) == b"hello"
                 streams[1].close()
 
             # Of 1 + 2 + 4 + 8 sockets made ahead, and 18 times 16, none is left.
             for number in (50, 50, 50, 50, 50, 53):
-                await asyncio.gather(*(visit() for _ in range(number)))
-            assert await becomes(lambda: descriptors(proxy.process.pid) == before)
+                await asyncio.gather(*(run_client() for _ in range(number)))
+            assert await wait_until(lambda: descriptors(proxy.process.pid) == before)
 
     asyncio.run(run())
 
@@ -312,14 +316,14 @@ def test_what_is_wrong_is_said_and_the_status_tells(
     tmp_path: Path, services: str, options: list[str], words: str
 ) -> None:
     async def run() -> None:
-        async with far(tmp_path, services) as there:
-            status, output, errors = await there.command(
-                *HOLLOWAY, "proxy", str(there.config), *options
+        async with remote_peer(tmp_path, services) as remote:
+            status, output, errors = await remote.command(
+                *HOLLOWAY, "proxy", str(remote.config), *options
             )
             assert (status, output) == (1, b"")
             assert errors.splitlines()[-1].startswith("holloway proxy: ")
             assert words in errors.splitlines()[-1]
-            assert (str(there.config) in errors) == bool(services)
+            assert (str(remote.config) in errors) == bool(services)
 
     asyncio.run(run())
 
@@ -328,9 +332,9 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     async def run() -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = str(taken.getsockname()[1])
-            async with far(tmp_path) as there:
-                status, _, errors = await there.command(
-                    *HOLLOWAY, "proxy", str(there.config), "--socks5", port
+            async with remote_peer(tmp_path) as remote:
+                status, _, errors = await remote.command(
+                    *HOLLOWAY, "proxy", str(remote.config), "--socks5", port
                 )
         assert status == 1
         assert f"holloway proxy: 127.0.0.1:{port}: Address already in use" in errors
@@ -340,9 +344,9 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
 
 def test_check_reads_the_configuration_and_serves_nothing(tmp_path: Path) -> None:
     async def run() -> None:
-        async with far(tmp_path) as there:
-            status, output, _ = await there.command(
-                *HOLLOWAY, "proxy", str(there.config), "--socks5", "1080", "--check"
+        async with remote_peer(tmp_path) as remote:
+            status, output, _ = await remote.command(
+                *HOLLOWAY, "proxy", str(remote.config), "--socks5", "1080", "--check"
             )
         assert status == 0
         assert b"PostUp is not run" in output

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from net.pair import FIRST
-from proxy.far import PAGE, far
-from proxy.proxied import becomes
+from proxy.proxy_harness import wait_until
+from proxy.remote_peer import PAGE, remote_peer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from proxy.far import Far
+    from proxy.remote_peer import RemotePeer
 
 COMMAND = re.compile(rb"\x1b\[[?\d;]*[A-Za-z]")
 HIDE_CURSOR, SHOW_CURSOR = b"\x1b[?25l", b"\x1b[?25h"
@@ -29,17 +29,17 @@ class Terminal:
     """A terminal that shows what a proxy says."""
 
     def __init__(self) -> None:
-        self.near, self.far = os.openpty()
-        os.set_blocking(self.near, False)
+        self.parent, self.child = os.openpty()
+        os.set_blocking(self.parent, False)
         self.shown = b""
 
-    async def start(self, there: Far, **environment: str) -> asyncio.subprocess.Process:
+    async def start(self, remote: RemotePeer, **environment: str) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "holloway", "proxy", str(there.config), "--http", "0",
-            stdin=asyncio.subprocess.DEVNULL, stderr=self.far,
+            sys.executable, "-m", "holloway", "proxy", str(remote.config), "--http", "0",
+            stdin=asyncio.subprocess.DEVNULL, stderr=self.child,
             env=os.environ | {"TERM": "xterm", "COLUMNS": "99"} | environment,
         )  # fmt: skip
-        os.close(self.far)
+        os.close(self.child)
         return process
 
     async def until(self, text: bytes, count: int = 1) -> None:
@@ -47,15 +47,15 @@ class Terminal:
 
         def shows() -> bool:
             with contextlib.suppress(OSError):
-                self.shown += os.read(self.near, 1 << 16)
+                self.shown += os.read(self.parent, 1 << 16)
             return self.shown.count(text) >= count
 
-        assert await becomes(shows), self.shown
+        assert await wait_until(shows), self.shown
 
-    async def fetch_a_page(self, there: Far) -> None:
+    async def fetch_a_page(self, remote: RemotePeer) -> None:
         """Go through the proxy once."""
         web = self.shown.partition(b"HTTP proxy on ")[2].split()[0].decode()
-        fetched = await there.command("curl", "-sS", "--proxy", web, f"http://{FIRST[0]}/")
+        fetched = await remote.command("curl", "-sS", "--proxy", web, f"http://{FIRST[0]}/")
         assert fetched == (0, PAGE, "")
 
 
@@ -63,15 +63,15 @@ class Terminal:
 def terminal() -> Iterator[Terminal]:
     terminal = Terminal()
     yield terminal
-    os.close(terminal.near)
+    os.close(terminal.parent)
 
 
 def test_in_a_terminal_the_counters_stay_below_the_log(tmp_path: Path, terminal: Terminal) -> None:
     async def run() -> None:
-        async with far(tmp_path) as there:
-            process = await terminal.start(there)
+        async with remote_peer(tmp_path) as remote:
+            process = await terminal.start(remote)
             await terminal.until(b"0 open, 0 done, 0 failed")
-            await terminal.fetch_a_page(there)
+            await terminal.fetch_a_page(remote)
             await terminal.until(b"0 open, 1 done, 0 failed")
             # The line of the log takes the place of the counters.
             log = terminal.shown.partition(b": done, ")[0].rpartition(b"\x1b[2K")[2]
@@ -89,8 +89,8 @@ def test_the_counters_fit_and_have_no_colour(
     tmp_path: Path, terminal: Terminal, columns: str
 ) -> None:
     async def run() -> None:
-        async with far(tmp_path) as there:
-            process = await terminal.start(there, COLUMNS=columns, NO_COLOR="1")
+        async with remote_peer(tmp_path) as remote:
+            process = await terminal.start(remote, COLUMNS=columns, NO_COLOR="1")
             await terminal.until(b"\x1b[1A", 2)
             process.terminate()
             await terminal.until(SHOW_CURSOR, 2)
@@ -106,8 +106,8 @@ def test_the_counters_fit_and_have_no_colour(
 
 def test_a_program_killed_at_once_leaves_the_cursor(tmp_path: Path, terminal: Terminal) -> None:
     async def run() -> None:
-        async with far(tmp_path) as there:
-            process = await terminal.start(there)
+        async with remote_peer(tmp_path) as remote:
+            process = await terminal.start(remote)
             await terminal.until(b"0 open, 0 done, 0 failed")
             process.kill()
             await process.wait()
@@ -120,10 +120,10 @@ def test_a_terminal_that_knows_no_commands_shows_the_log_alone(
     tmp_path: Path, terminal: Terminal
 ) -> None:
     async def run() -> None:
-        async with far(tmp_path) as there:
-            process = await terminal.start(there, TERM="dumb")
+        async with remote_peer(tmp_path) as remote:
+            process = await terminal.start(remote, TERM="dumb")
             await terminal.until(b"HTTP proxy on ")
-            await terminal.fetch_a_page(there)
+            await terminal.fetch_a_page(remote)
             await terminal.until(b": done, ")
             process.terminate()
             assert await process.wait() == 0

@@ -9,10 +9,10 @@ import contextlib
 import pytest
 
 from holloway.proxy.settings import HttpPort, Login
-from proxy.proxied import HERE, all_of, proxied, say, serving
+from proxy.proxy_harness import LOOPBACK, exchange, read_all, run_proxy, serving
 
-OPEN = HttpPort(HERE)
-CLOSED = HttpPort(HERE, Login("me", "geheim"))
+OPEN = HttpPort(LOOPBACK)
+CLOSED = HttpPort(LOOPBACK, Login("me", "geheim"))
 PASSWORD = base64.b64encode(b"me:geheim").decode()
 
 
@@ -43,16 +43,16 @@ class Server:
 
 def test_connect_makes_a_tunnel() -> None:
     async def run() -> None:
-        async with serving() as port, proxied(OPEN) as there:
-            streams = await there.open()
+        async with serving() as port, run_proxy(OPEN) as harness:
+            streams = await harness.open()
             request = f"CONNECT localhost:{port} HTTP/1.1\r\nHost: x\r\n\r\nearly".encode()
             established = b"HTTP/1.1 200 Connection established\r\n\r\n"
             size = len(established) + 5
-            assert await say(streams, request, size) == established + b"early"
-            assert await say(streams, b"later", 5) == b"later"
+            assert await exchange(streams, request, size) == established + b"early"
+            assert await exchange(streams, b"later", 5) == b"later"
             streams[1].write_eof()
-            assert await all_of(streams) == b""
-            assert await there.ends(1) == {("http", "done"): 1}
+            assert await read_all(streams) == b""
+            assert await harness.wait_ended(1) == {("http", "done"): 1}
 
     asyncio.run(run())
 
@@ -60,11 +60,11 @@ def test_connect_makes_a_tunnel() -> None:
 def test_a_whole_url_is_fetched_in_origin_form() -> None:
     async def run() -> None:
         server = Server()
-        async with serving(server) as port, proxied(OPEN) as there:
+        async with serving(server) as port, run_proxy(OPEN) as harness:
             request = (
                 f"GET http://127.0.0.1:{port}/a?b HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\n".encode()
             )
-            answer = await all_of(await there.open(), request)
+            answer = await read_all(await harness.open(), request)
             assert answer.endswith(b"\r\n\r\nok")
         assert (
             server.got
@@ -88,8 +88,8 @@ def test_a_next_request_never_reaches_the_first_ones_server(fields_and_body: byt
     async def run() -> None:
         server = Server()
         server.closes = False
-        async with serving(server) as port, proxied(OPEN) as there:
-            reader, writer = await there.open()
+        async with serving(server) as port, run_proxy(OPEN) as harness:
+            reader, writer = await harness.open()
             line = f"POST http://127.0.0.1:{port}/ HTTP/1.1\r\n".encode()
             writer.write(line + fields_and_body)
             writer.write(b"GET http://elsewhere/ HTTP/1.1\r\nCookie: secret\r\n\r\n")
@@ -107,19 +107,19 @@ def test_a_next_request_never_reaches_the_first_ones_server(fields_and_body: byt
 def test_a_large_chunked_upload_arrives_whole() -> None:
     async def run() -> None:
         server = Server()
-        async with serving(server) as port, proxied(OPEN) as there:
+        async with serving(server) as port, run_proxy(OPEN) as harness:
             head = (
                 f"PUT http://127.0.0.1:{port}/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
                 "Expect: 100-continue\r\n\r\n"
             ).encode()
-            streams = await there.open()
+            streams = await harness.open()
             goes_on = b"HTTP/1.1 100 Continue\r\n\r\n"
-            assert await say(streams, head, len(goes_on)) == goes_on
+            assert await exchange(streams, head, len(goes_on)) == goes_on
             body = (
                 b"".join(b"4000\r\n%s\r\n" % (bytes((n,)) * 0x4000) for n in range(3))
                 + b"0\r\n\r\n"
             )
-            assert (await all_of(streams, body)).startswith(b"HTTP/1.1 200 OK")
+            assert (await read_all(streams, body)).startswith(b"HTTP/1.1 200 OK")
             assert server.got.endswith(body)
             assert b"Expect" not in server.got
 
@@ -134,11 +134,11 @@ def test_an_upgraded_connection_goes_both_ways() -> None:
         writer.close()
 
     async def run() -> None:
-        async with serving(upgrade) as port, proxied(OPEN) as there:
-            streams = await there.open()
+        async with serving(upgrade) as port, run_proxy(OPEN) as harness:
+            streams = await harness.open()
             request = f"GET http://127.0.0.1:{port}/ HTTP/1.1\r\nConnection: Upgrade\r\n"
-            await say(streams, request.encode() + b"Upgrade: own\r\n\r\n", 36)
-            assert await all_of(streams, b"hello") == b"HELLO"
+            await exchange(streams, request.encode() + b"Upgrade: own\r\n\r\n", 36)
+            assert await read_all(streams, b"hello") == b"HELLO"
 
     asyncio.run(run())
 
@@ -148,12 +148,12 @@ def test_an_upgraded_connection_goes_both_ways() -> None:
 )
 def test_without_the_password_a_client_is_asked_for_it(field: str) -> None:
     async def run() -> None:
-        async with proxied(CLOSED) as there:
+        async with run_proxy(CLOSED) as harness:
             request = f"CONNECT localhost:1 HTTP/1.1\r\n{field}\r\n".encode()
-            answer = await all_of(await there.open(), request)
+            answer = await read_all(await harness.open(), request)
             assert answer.startswith(b"HTTP/1.1 407 ")
             assert b'\r\nProxy-Authenticate: Basic realm="holloway"' in answer
-            assert await there.ends(1) == {("http", "refused"): 1}
+            assert await harness.wait_ended(1) == {("http", "refused"): 1}
 
     asyncio.run(run())
 
@@ -161,12 +161,12 @@ def test_without_the_password_a_client_is_asked_for_it(field: str) -> None:
 def test_with_the_password_it_is_served_and_the_server_does_not_learn_it() -> None:
     async def run() -> None:
         server = Server()
-        async with serving(server) as port, proxied(CLOSED) as there:
+        async with serving(server) as port, run_proxy(CLOSED) as harness:
             request = (
                 f"GET http://127.0.0.1:{port}/ HTTP/1.1\r\n"
                 f"Proxy-Authorization: Basic {PASSWORD}\r\n\r\n"
             ).encode()
-            assert (await all_of(await there.open(), request)).startswith(b"HTTP/1.1 200 OK")
+            assert (await read_all(await harness.open(), request)).startswith(b"HTTP/1.1 200 OK")
             assert PASSWORD.encode() not in server.got
 
     asyncio.run(run())
@@ -183,21 +183,21 @@ def test_with_the_password_it_is_served_and_the_server_does_not_learn_it() -> No
 )
 def test_a_client_is_told_why_not(request_: bytes, status: int) -> None:
     async def run() -> None:
-        async with proxied(OPEN) as there:
-            answer = await all_of(await there.open(), request_)
+        async with run_proxy(OPEN) as harness:
+            answer = await read_all(await harness.open(), request_)
             assert answer.startswith(f"HTTP/1.1 {status} ".encode())
             assert b"\r\n\r\nholloway proxy: " in answer
-            await there.ends(1)
+            await harness.wait_ended(1)
 
     asyncio.run(run())
 
 
 def test_a_refusal_is_heard_by_a_client_that_is_still_sending() -> None:
     async def run() -> None:
-        async with proxied(CLOSED) as there:
+        async with run_proxy(CLOSED) as harness:
             body = bytes(1 << 20)
             request = b"POST http://127.0.0.1:1/ HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body)
-            answer = await all_of(await there.open(), request + body)
+            answer = await read_all(await harness.open(), request + body)
             assert answer.startswith(b"HTTP/1.1 407 ")
 
     asyncio.run(run())

@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from holloway import Key
 from holloway.errors import BadMessage
 from holloway.model import SECOND, Device, Peer
+from holloway.proxy.connection_log import HEALTH, ConnectionLog
 from holloway.proxy.health import Request, read_request_untrusted
-from holloway.proxy.journal import HEALTH, Journal
 from holloway.proxy.metrics import Metrics
 
 PRIVATE, SHARED = Key(b"\x06" * 32), Key(b"\x07" * 32)
@@ -35,13 +35,13 @@ class Tunnel:
 
 
 def metrics(peers: tuple[Peer, ...] = PEERS) -> Metrics:
-    journal = Journal(lambda: (10, 20))
+    connection_log = ConnectionLog(lambda: (10, 20))
     for service in ("socks5", HEALTH):
-        journal.begin(service, CLIENT)
+        connection_log.begin(service, CLIENT)
     for outcome in ("gone", "gone", "refused"):
-        journal.fail(journal.begin("http", CLIENT), outcome, "a reason")
-    journal.datagrams["sent"] += 3
-    return Metrics(Tunnel(Device("hw0", PRIVATE, peers=peers)), journal)
+        connection_log.fail(connection_log.begin("http", CLIENT), outcome, "a reason")
+    connection_log.datagrams["sent"] += 3
+    return Metrics(Tunnel(Device("hw0", PRIVATE, peers=peers)), connection_log)
 
 
 def samples(text: str) -> dict[tuple[str, ...], float]:

@@ -20,7 +20,7 @@ from holloway.proxy.settings import (
 )
 
 if TYPE_CHECKING:
-    from holloway.proxy.side import Address
+    from holloway.proxy.networks import Address
 
 WG = """\
 [Interface]

@@ -11,21 +11,21 @@ import pytest
 from holloway.proxy import socks5
 from holloway.proxy.settings import Login, Socks5Port
 from holloway.proxy.socks5 import Datagram, Reply
-from proxy.proxied import (
-    HERE,
+from proxy.proxy_harness import (
+    LOOPBACK,
     EchoDatagrams,
     Inbox,
-    all_of,
-    becomes,
     connect_request,
-    proxied,
-    say,
+    exchange,
+    read_all,
+    run_proxy,
     serving,
     socks5_connect,
+    wait_until,
 )
 
-OPEN = Socks5Port(HERE)
-CLOSED = Socks5Port(HERE, Login("me", "geheim"))
+OPEN = Socks5Port(LOOPBACK)
+CLOSED = Socks5Port(LOOPBACK, Login("me", "geheim"))
 
 
 @pytest.mark.parametrize(
@@ -33,41 +33,41 @@ CLOSED = Socks5Port(HERE, Login("me", "geheim"))
 )
 def test_a_target_is_reached_by_name_and_by_number(server: str, host: str) -> None:
     async def run() -> None:
-        async with serving(host=server) as port, proxied(OPEN) as there:
-            streams = await there.open()
+        async with serving(host=server) as port, run_proxy(OPEN) as harness:
+            streams = await harness.open()
             assert await socks5_connect(streams, host, port) == Reply.SUCCEEDED
-            assert await say(streams, b"hello", 5) == b"hello"
+            assert await exchange(streams, b"hello", 5) == b"hello"
             streams[1].write_eof()
-            assert await all_of(streams) == b""
-            assert await there.ends(1) == {("socks5", "done"): 1}
-            assert there.proxy.journal.moved() == (5, 5)
+            assert await read_all(streams) == b""
+            assert await harness.wait_ended(1) == {("socks5", "done"): 1}
+            assert harness.proxy.connection_log.moved() == (5, 5)
 
     asyncio.run(run())
 
 
 def test_a_client_that_sends_all_at_once_loses_nothing() -> None:
     async def run() -> None:
-        async with serving() as port, proxied(OPEN) as there:
-            reader, writer = await there.open()
+        async with serving() as port, run_proxy(OPEN) as harness:
+            reader, writer = await harness.open()
             writer.write(b"\x05\x01\x00" + connect_request("127.0.0.1", port) + b"early")
             writer.write_eof()
-            assert (await all_of((reader, writer)))[2 + 10 :] == b"early"
-            await there.ends(1)
+            assert (await read_all((reader, writer)))[2 + 10 :] == b"early"
+            await harness.wait_ended(1)
 
     asyncio.run(run())
 
 
 def test_a_client_that_sends_byte_by_byte_is_understood() -> None:
     async def run() -> None:
-        async with serving() as port, proxied(CLOSED) as there:
-            reader, writer = await there.open()
+        async with serving() as port, run_proxy(CLOSED) as harness:
+            reader, writer = await harness.open()
             request = connect_request("localhost", port)
             for byte in b"\x05\x02\x00\x02\x01\x02me\x06geheim" + request + b"x":
                 writer.write(bytes((byte,)))
                 await writer.drain()
                 await asyncio.sleep(0)
             writer.write_eof()
-            answer = await all_of((reader, writer))
+            answer = await read_all((reader, writer))
             assert (answer[:6], answer[-1:]) == (b"\x05\x02\x01\x00\x05\x00", b"x")
 
     asyncio.run(run())
@@ -83,9 +83,9 @@ def test_a_client_that_sends_byte_by_byte_is_understood() -> None:
 )
 def test_without_the_password_there_is_no_way(sent: bytes, answer: bytes) -> None:
     async def run() -> None:
-        async with proxied(CLOSED) as there:
-            assert await all_of(await there.open(), sent) == answer
-            assert await there.ends(1) == {("socks5", "refused"): 1}
+        async with run_proxy(CLOSED) as harness:
+            assert await read_all(await harness.open(), sent) == answer
+            assert await harness.wait_ended(1) == {("socks5", "refused"): 1}
 
     asyncio.run(run())
 
@@ -101,10 +101,10 @@ def test_without_the_password_there_is_no_way(sent: bytes, answer: bytes) -> Non
 )
 def test_a_client_is_told_why_not(request_: bytes, reply: Reply) -> None:
     async def run() -> None:
-        async with proxied(OPEN) as there:
-            answer = await all_of(await there.open(), b"\x05\x01\x00" + request_)
+        async with run_proxy(OPEN) as harness:
+            answer = await read_all(await harness.open(), b"\x05\x01\x00" + request_)
             assert answer == b"\x05\x00" + socks5.write_reply(reply)
-            await there.ends(1)
+            await harness.wait_ended(1)
 
     asyncio.run(run())
 
@@ -114,13 +114,13 @@ def test_a_client_is_told_why_not(request_: bytes, reply: Reply) -> None:
 )
 def test_other_protocols_and_halves_of_requests_are_left_alone(sent: bytes) -> None:
     async def run() -> None:
-        async with proxied(OPEN) as there:
-            reader, writer = await there.open()
+        async with run_proxy(OPEN) as harness:
+            reader, writer = await harness.open()
             writer.write(sent)
             writer.write_eof()
             with contextlib.suppress(ConnectionError):
-                assert await all_of((reader, writer)) == b""
-            assert await there.ends(1) == {("socks5", "misunderstood"): 1}
+                assert await read_all((reader, writer)) == b""
+            assert await harness.wait_ended(1) == {("socks5", "misunderstood"): 1}
 
     asyncio.run(run())
 
@@ -138,7 +138,9 @@ class Associated:
 
 
 async def associate(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Associated:
-    answer = await say((reader, writer), b"\x05\x01\x00" + connect_request("0.0.0.0", 0, 3), 12)
+    answer = await exchange(
+        (reader, writer), b"\x05\x01\x00" + connect_request("0.0.0.0", 0, 3), 12
+    )
     assert answer[2:6] == b"\x05\x00\x00\x01"
     address = (socket.inet_ntoa(answer[6:10]), int.from_bytes(answer[10:12], "big"))
     transport, inbox = await asyncio.get_running_loop().create_datagram_endpoint(
@@ -149,15 +151,15 @@ async def associate(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
 
 async def datagram_server() -> tuple[asyncio.DatagramTransport, EchoDatagrams, int]:
     transport, server = await asyncio.get_running_loop().create_datagram_endpoint(
-        EchoDatagrams, local_addr=HERE
+        EchoDatagrams, local_addr=LOOPBACK
     )
     return transport, server, transport.get_extra_info("sockname")[1]
 
 
 def test_datagrams_go_to_many_targets_and_back() -> None:
     async def run() -> None:
-        async with proxied(OPEN) as there:
-            reader, writer = await there.open()
+        async with run_proxy(OPEN) as harness:
+            reader, writer = await harness.open()
             client = await associate(reader, writer)
             for host in ("127.0.0.1", "localhost"):
                 transport, server, port = await datagram_server()
@@ -168,16 +170,16 @@ def test_datagrams_go_to_many_targets_and_back() -> None:
                 transport.close()
             writer.close()
             client.transport.close()
-            assert await there.ends(1) == {("socks5", "done"): 1}
-            assert there.proxy.journal.datagrams == {"sent": 4, "received": 4}
+            assert await harness.wait_ended(1) == {("socks5", "done"): 1}
+            assert harness.proxy.connection_log.datagrams == {"sent": 4, "received": 4}
 
     asyncio.run(run())
 
 
 def test_datagrams_of_strangers_and_nonsense_go_nowhere() -> None:
     async def run() -> None:
-        async with proxied(OPEN) as there:
-            reader, writer = await there.open()
+        async with run_proxy(OPEN) as harness:
+            reader, writer = await harness.open()
             client = await associate(reader, writer)
             transport, server, port = await datagram_server()
             client.transport.sendto(b"nonsense")
@@ -188,7 +190,7 @@ def test_datagrams_of_strangers_and_nonsense_go_nowhere() -> None:
                 stranger.sendto(data, address)
             await client.ask("127.0.0.1", port, b"mine again")
             assert len(server.clients) == 2
-            assert there.proxy.journal.datagrams["misunderstood"] == 1
+            assert harness.proxy.connection_log.datagrams["misunderstood"] == 1
             for each in (transport, client.transport, writer):
                 each.close()
 
@@ -197,13 +199,13 @@ def test_datagrams_of_strangers_and_nonsense_go_nowhere() -> None:
 
 def test_an_association_ends_with_its_connection() -> None:
     async def run() -> None:
-        async with proxied(OPEN) as there:
-            reader, writer = await there.open()
+        async with run_proxy(OPEN) as harness:
+            reader, writer = await harness.open()
             client = await associate(reader, writer)
             port = client.transport.get_extra_info("peername")[1]
             writer.close()
-            await there.ends(1)
-            assert await becomes(lambda: _is_free(port))
+            await harness.wait_ended(1)
+            assert await wait_until(lambda: _is_free(port))
             client.transport.close()
 
     asyncio.run(run())

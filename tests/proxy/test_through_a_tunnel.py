@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from holloway.proxy import socks5
+from holloway.proxy.networks import HostNetwork
 from holloway.proxy.proxy import Proxy
 from holloway.proxy.settings import ForwardPort, HttpPort, Socks5Port
-from holloway.proxy.side import HostSide
 from holloway.proxy.socks5 import Datagram, Reply
-from holloway.proxy.tunnel_side import TunnelSide
+from holloway.proxy.tunnel_network import TunnelNetwork
 from net.pair import FIRST, SECOND, pair
-from proxy.proxied import (
-    HERE,
+from proxy.proxy_harness import (
+    LOOPBACK,
     EchoDatagrams,
     Inbox,
-    Proxied,
-    all_of,
+    ProxyHarness,
     connect_request,
     echo,
-    say,
+    exchange,
+    read_all,
     serving,
     socks5_connect,
 )
@@ -38,30 +38,30 @@ if TYPE_CHECKING:
 
 
 @contextlib.asynccontextmanager
-async def between(stack: str, *ports: Port) -> AsyncIterator[tuple[Proxied, Network]]:
+async def between(stack: str, *ports: Port) -> AsyncIterator[tuple[ProxyHarness, Network]]:
     """A proxy into a tunnel, and the network at its other end."""
     async with pair(stack) as both:
         await both.second.ping(FIRST[0])  # else the first knows no endpoint yet
-        there = Proxied(Proxy(HostSide(), TunnelSide(both.second)))
+        harness = ProxyHarness(Proxy(HostNetwork(), TunnelNetwork(both.second)))
         try:
-            await there.proxy.open(ports)
-            yield there, both.first
+            await harness.proxy.open(ports)
+            yield harness, both.first
         finally:
-            await there.close()
+            await harness.close()
 
 
 @pytest.mark.parametrize("host", FIRST)
 def test_socks5_reaches_the_other_end(stack: str, host: str) -> None:
     async def run() -> None:
-        async with between(stack, Socks5Port(HERE)) as (there, far):
-            await far.start_server(echo, port=5000)
-            streams = await there.open()
+        async with between(stack, Socks5Port(LOOPBACK)) as (harness, remote):
+            await remote.start_server(echo, port=5000)
+            streams = await harness.open()
             assert await socks5_connect(streams, host, 5000) == Reply.SUCCEEDED
             sent = os.urandom(4 << 20)
-            assert await say(streams, sent, len(sent)) == sent
+            assert await exchange(streams, sent, len(sent)) == sent
             streams[1].write_eof()
-            assert await all_of(streams) == b""
-            assert await there.ends(1) == {("socks5", "done"): 1}
+            assert await read_all(streams) == b""
+            assert await harness.wait_ended(1) == {("socks5", "done"): 1}
 
     asyncio.run(run())
 
@@ -69,13 +69,13 @@ def test_socks5_reaches_the_other_end(stack: str, host: str) -> None:
 @pytest.mark.parametrize("host", FIRST)
 def test_the_http_proxy_reaches_the_other_end(stack: str, host: str) -> None:
     async def run() -> None:
-        async with between(stack, HttpPort(HERE)) as (there, far):
-            await far.start_server(echo, port=5000)
+        async with between(stack, HttpPort(LOOPBACK)) as (harness, remote):
+            await remote.start_server(echo, port=5000)
             name = f"[{host}]" if ":" in host else host
-            streams = await there.open()
-            answer = await say(streams, f"CONNECT {name}:5000 HTTP/1.1\r\n\r\n".encode(), 39)
+            streams = await harness.open()
+            answer = await exchange(streams, f"CONNECT {name}:5000 HTTP/1.1\r\n\r\n".encode(), 39)
             assert answer == b"HTTP/1.1 200 Connection established\r\n\r\n"
-            assert await say(streams, b"hello", 5) == b"hello"
+            assert await exchange(streams, b"hello", 5) == b"hello"
             streams[1].close()
 
     asyncio.run(run())
@@ -83,12 +83,12 @@ def test_the_http_proxy_reaches_the_other_end(stack: str, host: str) -> None:
 
 def test_what_no_peer_has_is_told_in_the_words_of_the_system(stack: str) -> None:
     async def run() -> None:
-        async with between(stack, Socks5Port(HERE), HttpPort(HERE)) as (there, _):
-            assert await socks5_connect(await there.open(), "10.99.0.1", 80) == (
+        async with between(stack, Socks5Port(LOOPBACK), HttpPort(LOOPBACK)) as (harness, _):
+            assert await socks5_connect(await harness.open(), "10.99.0.1", 80) == (
                 Reply.NETWORK_UNREACHABLE
             )
-            streams = await there.open(door=1)
-            answer = await all_of(streams, b"GET http://10.99.0.1/ HTTP/1.1\r\n\r\n")
+            streams = await harness.open(acceptor=1)
+            answer = await read_all(streams, b"GET http://10.99.0.1/ HTTP/1.1\r\n\r\n")
             assert answer.startswith(b"HTTP/1.1 502 ")
             reason = f"10.99.0.1:80: {os.strerror(errno.ENOKEY)} (no peer has this address"
             assert reason.encode() in answer
@@ -98,8 +98,8 @@ def test_what_no_peer_has_is_told_in_the_words_of_the_system(stack: str) -> None
 
 def test_a_refused_connection_is_refused(stack: str) -> None:
     async def run() -> None:
-        async with between(stack, Socks5Port(HERE)) as (there, _):
-            assert await socks5_connect(await there.open(), FIRST[0], 5001) == Reply.REFUSED
+        async with between(stack, Socks5Port(LOOPBACK)) as (harness, _):
+            assert await socks5_connect(await harness.open(), FIRST[0], 5001) == Reply.REFUSED
 
     asyncio.run(run())
 
@@ -110,32 +110,32 @@ def test_forwards_lead_in_and_out(stack: str) -> None:
             serving() as port,
             between(
                 stack,
-                ForwardPort(HERE, (FIRST[0], 5000)),
+                ForwardPort(LOOPBACK, (FIRST[0], 5000)),
                 ForwardPort(("", 6000), ("localhost", port), is_reverse=True),
-            ) as (there, far),
+            ) as (harness, remote),
         ):
-            await far.start_server(echo, port=5000)
-            streams = await there.open()
-            assert await say(streams, b"in", 2) == b"in"
+            await remote.start_server(echo, port=5000)
+            streams = await harness.open()
+            assert await exchange(streams, b"in", 2) == b"in"
             streams[1].close()
             for host in SECOND:
-                streams = await far.open_connection(host, 6000)
-                assert await say(streams, b"out", 3) == b"out"
+                streams = await remote.open_connection(host, 6000)
+                assert await exchange(streams, b"out", 3) == b"out"
                 streams[1].close()
-            assert await there.ends(3) == {("forward", "done"): 1, ("reverse", "done"): 2}
+            assert await harness.wait_ended(3) == {("forward", "done"): 1, ("reverse", "done"): 2}
 
     asyncio.run(run())
 
 
 def test_datagrams_of_socks5_reach_the_other_end(stack: str) -> None:
     async def run() -> None:
-        async with between(stack, Socks5Port(HERE)) as (there, far):
-            server, _ = await far.create_datagram_endpoint(
+        async with between(stack, Socks5Port(LOOPBACK)) as (harness, remote):
+            server, _ = await remote.create_datagram_endpoint(
                 EchoDatagrams, local_addr=(FIRST[0], 5353)
             )
-            reader, writer = await there.open()
+            reader, writer = await harness.open()
             request = b"\x05\x01\x00" + connect_request("0.0.0.0", 0, 3)
-            answer = await say((reader, writer), request, 12)
+            answer = await exchange((reader, writer), request, 12)
             loop = asyncio.get_running_loop()
             transport, inbox = await loop.create_datagram_endpoint(
                 Inbox, remote_addr=("127.0.0.1", int.from_bytes(answer[10:], "big"))
@@ -154,19 +154,19 @@ def test_datagrams_of_socks5_reach_the_other_end(stack: str) -> None:
 @pytest.mark.parametrize("is_reverse", [False, True])
 def test_datagrams_are_forwarded_in_and_out(stack: str, is_reverse: bool) -> None:
     async def run() -> None:
-        async with between(stack) as (there, far):
+        async with between(stack) as (harness, remote):
             loop = asyncio.get_running_loop()
-            server_side = HostSide() if is_reverse else far
+            server_side = HostNetwork() if is_reverse else remote
             host = "127.0.0.1" if is_reverse else FIRST[0]
             server, _ = await server_side.create_datagram_endpoint(
                 EchoDatagrams, local_addr=(host, 0)
             )
             target = server.get_extra_info("sockname")[:2]
-            bind = (SECOND[0], 5454) if is_reverse else HERE
+            bind = (SECOND[0], 5454) if is_reverse else LOOPBACK
             forward = ForwardPort(bind, target, is_reverse, is_udp=True, idle=60.0)
-            [line] = await there.proxy.open([forward])
+            [line] = await harness.proxy.open([forward])
             if is_reverse:
-                client, inbox = await far.create_datagram_endpoint(Inbox, remote_addr=bind)
+                client, inbox = await remote.create_datagram_endpoint(Inbox, remote_addr=bind)
             else:
                 port = int(line.partition(" leads")[0].rpartition(":")[2])
                 client, inbox = await loop.create_datagram_endpoint(
@@ -185,13 +185,13 @@ def test_a_port_in_a_tunnel_that_ended_is_told_in_the_log(
 ) -> None:
     async def run() -> None:
         async with pair(stack) as both:
-            there = Proxied(Proxy(HostSide(), TunnelSide(both.second)))
+            harness = ProxyHarness(Proxy(HostNetwork(), TunnelNetwork(both.second)))
             reverse = ForwardPort((SECOND[0], 6000), ("localhost", 1), is_reverse=True)
-            await there.proxy.open([reverse])
+            await harness.proxy.open([reverse])
             await both.second.close()
             with pytest.raises(OSError, match=r"closed|Invalid argument"):
-                await there.proxy.doors[0].closed
-            await there.close()
+                await harness.proxy.acceptors[0].closed
+            await harness.close()
 
     asyncio.run(run())
     assert "10.7.0.2:6000 is served no more: " in caplog.text
@@ -200,17 +200,17 @@ def test_a_port_in_a_tunnel_that_ended_is_told_in_the_log(
 def test_when_the_tunnel_ends_so_do_its_connections(stack: str) -> None:
     async def run() -> None:
         async with pair(stack) as both:
-            there = Proxied(Proxy(HostSide(), TunnelSide(both.second)))
-            await there.proxy.open([Socks5Port(HERE)])
+            harness = ProxyHarness(Proxy(HostNetwork(), TunnelNetwork(both.second)))
+            await harness.proxy.open([Socks5Port(LOOPBACK)])
             await both.first.start_server(echo, port=5000)
-            streams = await there.open()
+            streams = await harness.open()
             assert await socks5_connect(streams, FIRST[0], 5000) == Reply.SUCCEEDED
-            assert await say(streams, b"hello", 5) == b"hello"
+            assert await exchange(streams, b"hello", 5) == b"hello"
             await both.second.close()
             with contextlib.suppress(ConnectionResetError):
-                assert await all_of(streams) == b""
-            assert await there.ends(1) == {("socks5", "failed"): 1}
-            assert await socks5_connect(await there.open(), FIRST[0], 5000) == Reply.FAILURE
-            await there.close()
+                assert await read_all(streams) == b""
+            assert await harness.wait_ended(1) == {("socks5", "failed"): 1}
+            assert await socks5_connect(await harness.open(), FIRST[0], 5000) == Reply.FAILURE
+            await harness.close()
 
     asyncio.run(run())

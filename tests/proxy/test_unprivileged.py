@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from net.nobody import nobodys_host, pass_without_rights
+from net.unprivileged import run_tests_unprivileged, unprivileged_host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.root
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[Host]:
-    with nobodys_host() as host:
+    with unprivileged_host() as host:
         yield host
 
 
@@ -27,4 +27,4 @@ def host() -> Iterator[Host]:
     "name", ["test_command.py", "test_counters.py", "test_through_a_tunnel.py"]
 )
 def test_the_proxy_needs_no_rights(host: Host, name: str) -> None:
-    pass_without_rights(host, Path(__file__).with_name(name))
+    run_tests_unprivileged(host, Path(__file__).with_name(name))

@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from holloway.cli import wg_quick
-from holloway.quick import changes, dns, firewall, network, resolv_conf, steps
+from holloway.quick import changes, dns, firewall, network_steps, resolv_conf, steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from holloway.quick.steps import Host
 
 NOT_REACHED = 9
-NOT_CHANGES = {"Reversible", "Restorable", "Together"}
+NOT_CHANGES = {"Reversible", "Restorable", "Reordered"}
 count = 0
 
 
@@ -34,15 +34,15 @@ def inject(kind: type, how: str, number: int) -> None:
         count += 1
         here = count == number
         if here and how.endswith("before"):
-            strike(how)
+            inject_failure(how)
         apply(step, host)
         if here and how.endswith("after"):
-            strike(how)
+            inject_failure(how)
 
     kind.apply = counted  # type: ignore[attr-defined]
 
 
-def strike(how: str) -> None:
+def inject_failure(how: str) -> None:
     if how.startswith("fail"):
         raise OSError(errno.EIO, "injected")
     os.kill(os.getpid(), signal.SIGTERM)
@@ -53,7 +53,7 @@ def main() -> int:
     modules = [dns, firewall, resolv_conf, steps]
     if how != "fail-after":
         # What the kernel refuses it has not done, so these cannot fail and take effect.
-        modules += [changes, network]
+        modules += [changes, network_steps]
     for module in modules:
         for kind in vars(module).values():
             own = isinstance(kind, type) and kind.__module__ == module.__name__

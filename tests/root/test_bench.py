@@ -33,12 +33,12 @@ def test_a_run_finds_every_figure_and_names_what_it_ran(
     shown = capsys.readouterr()
     assert "about 0:00 to go: round 1 of 1, holloway with ring done" in shown.err
     report = Report.read(out)
-    assert report.run.contestants == ["holloway", "holloway with ring"]
+    assert report.run.implementations == ["holloway", "holloway with ring"]
     assert report.about["versions"]["holloway"]
     found = report.run.figures()
     assert found
     for measure, figure in found:
-        assert all(report.run.summary(name, measure, figure) for name in report.run.contestants)
+        assert all(report.run.summary(name, measure, figure) for name in report.run.implementations)
         assert f"| {measure}: {figure} |" in shown.out
     drawn = {(panel.measure, panel.figure) for panel in PANELS if panel.measure in MEASURES}
     assert drawn <= set(found)

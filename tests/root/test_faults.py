@@ -1,5 +1,5 @@
-"""Whatever happens to the link, the cable or the road while traffic runs: packets may be lost, none
-is ever changed, and nothing stops.
+"""Whatever happens to the link, the cable or the underlay while traffic runs: packets may be lost,
+none is ever changed, and nothing stops.
 
 Ours on one host, ours or wireguard-go on the other, TCP and UDP in both directions and both IP
 versions at once; UDP of all sizes, up to the largest there is, singly and in segmented trains.
@@ -166,16 +166,16 @@ def test_packets_are_lost_but_never_changed_and_nothing_stops(tunnel: Tunnel, fa
     everything_goes(tunnel)
 
 
-def test_a_road_that_loses_doubles_damages_and_delays_changes_nothing(tunnel: Tunnel) -> None:
+def test_a_link_that_loses_doubles_damages_and_delays_changes_nothing(tunnel: Tunnel) -> None:
     """A relay on the second host carries between the first one's device and the second one's."""
-    road = program(tunnel.hosts[1], "bad_road", "10.99.0.2", "51821", "51822", "51820")
+    link = program(tunnel.hosts[1], "lossy_link", "10.99.0.2", "51821", "51822", "51820")
     assert eventually(lambda: led(tunnel, "10.99.0.2:51821", "10.99.0.2:51822"))
     for came in Traffic(tunnel, SECONDS).arrives():
         assert int(str(came["right"])) > 0
     assert eventually(lambda: led(tunnel, "10.99.0.2:51820", "10.99.0.1:51820"))
     everything_goes(tunnel)
     result(program(tunnel.hosts[1], "udp_send", "10.99.0.2", "51821", ""))
-    assert int(str(result(road)["damaged"])) > 0
+    assert int(str(result(link)["damaged"])) > 0
 
 
 def led(tunnel: Tunnel, *endpoints: str) -> bool:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from holloway.device.link import gso_max_size
 from holloway.lab import Host, join
-from holloway.link import gso_max_size
 from hosts import WG, eventually, key_pair, program, result, start_device
 
 if TYPE_CHECKING:

@@ -110,7 +110,7 @@ def test_a_link_that_goes_down_and_up_makes_a_new_session(sides: tuple[Side, Sid
     assert eventually(lambda: first.ping() == 1, seconds=8)
 
 
-def test_another_road_is_taken_when_the_first_one_ends(sides: tuple[Side, Side]) -> None:
+def test_another_underlay_is_taken_when_the_first_one_ends(sides: tuple[Side, Side]) -> None:
     """The old address stays, so that no send is refused: that the route moves has to tell."""
     first, second = sides
     join(first.host, second.host, first_name="eth1", second_name="eth1")

@@ -43,9 +43,9 @@ def dispatch(now: Nanoseconds, plane: SimPlane, device: Device[SimEndpoint]) -> 
                 case HandshakeEvent(message, size, remote):
                     device.handle_handshake(now, message, size, remote)
                 case StaleEvent(peer):
-                    device.handle_stale(now, peer)
+                    device.handle_session_needed(now, peer)
                 case ActiveEvent(peer):
-                    device.handle_active(now, peer)
+                    device.handle_debt_began(now, peer)
                 case ConfirmedEvent(peer):
                     device.handle_confirmed(now, peer)
     return taken

@@ -111,7 +111,7 @@ class SimPeer:
     def traffic(self) -> tuple[int, int]:
         return self._rx, self._tx
 
-    def heard(self, remote: SimEndpoint, size: int, now: int, /) -> None:
+    def handshake_received(self, remote: SimEndpoint, size: int, now: int, /) -> None:
         self._endpoint = remote
         self._rx += size
         self._received(data=False)
@@ -184,7 +184,7 @@ class SimPeer:
             self._armed = True
         return SimDue(owed, awaited, silent, min(looks) if looks else None)
 
-    def watch(self) -> None:
+    def arm_session_needed(self) -> None:
         self._watched = True
 
     def drop_staged(self) -> None:
@@ -323,7 +323,7 @@ class SimPlane:
     def unbind(self) -> None:
         self.bound = None
 
-    def identify(self, public_key: bytes | None, /) -> None:
+    def set_identity(self, public_key: bytes | None, /) -> None:
         self.identity = public_key
 
     def peer(self, public_key: bytes, /) -> SimPeer:

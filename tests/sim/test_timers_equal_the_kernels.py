@@ -36,9 +36,9 @@ class Brain:
         self._draws = count(1)
         self._stamps = count(1)
         self._identity = noise.Identity.of(THEM.raw)
-        pairing = self._identity.pair(noise.Remote.of(US.public().raw))
-        assert pairing is not None
-        self._pairing = pairing
+        static_static = self._identity.static_static(noise.Remote.of(US.public().raw))
+        assert static_static is not None
+        self._static_static = static_static
         self._heard: list[HandshakeDatagram] = []
         self._sessions: dict[int, noise.SessionKeys] = {}
         self._counter = count()
@@ -75,9 +75,9 @@ class Brain:
         if message is None:
             return
         assert isinstance(message, Initiation)
-        claim = noise.open_claim_untrusted(self._identity, message)
-        assert isinstance(claim, noise.Claim)
-        proven = noise.prove_claim_untrusted(self._pairing, claim)
+        unproven = noise.decrypt_static_untrusted(self._identity, message)
+        assert isinstance(unproven, noise.UnprovenInitiation)
+        proven = noise.decrypt_timestamp_untrusted(self._static_static, unproven)
         assert isinstance(proven, noise.ResponderState)
         written = noise.respond(
             proven, noise.NO_PRESHARED_KEY, ephemeral=self._random(32), index=session
@@ -89,7 +89,7 @@ class Brain:
     def consume_initiation(self, session: int) -> None:
         """Have the other side initiate, and take our answer if there is one."""
         written = noise.initiate(
-            self._pairing,
+            self._static_static,
             ephemeral=self._random(32),
             index=session,
             timestamp=tai64n.encode(next(self._stamps) * tai64n.STEP),

@@ -27,12 +27,12 @@ def test_the_readme_quotes_no_ratio_but_of_the_committed_run() -> None:
 
 def test_the_committed_run_names_machine_and_versions_and_has_five_rounds() -> None:
     report = Report.read(benchmarks.RESULTS)
-    for contestant in report.run.contestants:
-        of_one = [one for one in report.run.rounds if one["device"] == contestant]
+    for implementation in report.run.implementations:
+        of_one = [one for one in report.run.rounds if one["device"] == implementation]
         assert len(of_one) >= FIVE_ROUNDS
-        assert report.about["versions"][contestant]
+        assert report.about["versions"][implementation]
     assert report.about["machine"]["processor"] in benchmarks.PAGE.read_text()
-    assert "wireguard-go" in report.run.contestants
+    assert "wireguard-go" in report.run.implementations
 
 
 def rounds(device: str, *figures: float) -> list[dict[str, object]]:
@@ -58,7 +58,7 @@ def test_a_report_is_read_as_it_was_written(tmp_path) -> None:
     assert Report.read(tmp_path / "run.json") == report
 
 
-def test_the_picture_has_a_bar_a_spread_and_a_ratio_of_each_other_contestant() -> None:
+def test_the_picture_has_a_bar_a_spread_and_a_ratio_of_each_other_implementation() -> None:
     machine = {"processor": "P", "processors": 3, "kernel": "K"}
     run = Run(["a", "<b>"], rounds("a", 4, 6, 8) + rounds("<b>", 3, 2, 90))
     picture = draw(Report(run, {"machine": machine, "date": "today"}))

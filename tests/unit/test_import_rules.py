@@ -12,8 +12,14 @@ import pytest
 import holloway
 
 SOURCES = Path(holloway.__file__).parent
-EVENT_LOOP = {"tunnel.py", "daemon.py", "uapi_server.py"}
-EXTENSION = {"tunnel.py", "daemon.py", "cli/device.py", "text/codec.py", "key.py"}
+EVENT_LOOP = {"device/tunnel.py", "device/daemon.py", "device/uapi_server.py"}
+EXTENSION = {
+    "device/tunnel.py",
+    "device/daemon.py",
+    "cli/device.py",
+    "text/native.py",
+    "key.py",
+}
 PEER_WITHIN_A_PROGRAM = ("net/", "proxy/", "cli/proxy", "cli/run.py", "cli/job.py")
 """It is a shell of its own, with an event loop and a plane."""
 

@@ -98,17 +98,17 @@ def respond(ours: socket.socket, preshared_key: Key | None) -> dict[str, str]:
     message = parse_handshake_untrusted(datagram[:-32])
     assert isinstance(message, Initiation)
     identity = noise.Identity.of(OURS.raw)
-    pairing = identity.pair(noise.Remote.of(THEIRS.public().raw))
-    assert pairing is not None
-    claim = noise.open_claim_untrusted(identity, message)
-    assert isinstance(claim, noise.Claim)
-    proven = noise.prove_claim_untrusted(pairing, claim)
+    static_static = identity.static_static(noise.Remote.of(THEIRS.public().raw))
+    assert static_static is not None
+    unproven = noise.decrypt_static_untrusted(identity, message)
+    assert isinstance(unproven, noise.UnprovenInitiation)
+    proven = noise.decrypt_timestamp_untrusted(static_static, unproven)
     assert isinstance(proven, noise.ResponderState)
     psk = (preshared_key or Key.ZERO).raw
     written = noise.respond(proven, psk, ephemeral=EPHEMERAL, index=INDEX)
     assert not isinstance(written, Discard)
     response, _ = written
-    ours.sendto(stamped(response.build()), ("127.0.0.1", THEIR_PORT))
+    ours.sendto(with_macs(response.build()), ("127.0.0.1", THEIR_PORT))
     return {
         "initiation": datagram[:-32].hex(),
         "response": response.build().hex(),
@@ -119,14 +119,14 @@ def respond(ours: socket.socket, preshared_key: Key | None) -> dict[str, str]:
 
 def initiate(ours: socket.socket, preshared_key: Key | None) -> dict[str, str]:
     identity = noise.Identity.of(OURS.raw)
-    pairing = identity.pair(noise.Remote.of(THEIRS.public().raw))
-    assert pairing is not None
+    static_static = identity.static_static(noise.Remote.of(THEIRS.public().raw))
+    assert static_static is not None
     timestamp = tai64n.encode(tai64n.whiten(time.time_ns()))
-    written = noise.initiate(pairing, ephemeral=EPHEMERAL, index=INDEX, timestamp=timestamp)
+    written = noise.initiate(static_static, ephemeral=EPHEMERAL, index=INDEX, timestamp=timestamp)
     assert not isinstance(written, Discard)
     initiation, state = written
     there = ("127.0.0.1", THEIR_PORT)
-    ours.sendto(stamped(initiation.build()), there)
+    ours.sendto(with_macs(initiation.build()), there)
     datagram = ours.recv(2000)
     message = parse_handshake_untrusted(datagram[:-32])
     assert isinstance(message, Response)
@@ -154,7 +154,7 @@ def keepalive(keys: noise.SessionKeys) -> bytes:
     return header + ChaCha20Poly1305(keys.send).encrypt(bytes(12), b"", b"")
 
 
-def stamped(message: bytes) -> bytes:
+def with_macs(message: bytes) -> bytes:
     """Add mac1, and zeros for mac2 (paper, 5.4.4)."""
     key = blake2s(MAC1_LABEL + THEIRS.public().raw).digest()
     return message + blake2s(message, key=key, digest_size=16).digest() + bytes(16)

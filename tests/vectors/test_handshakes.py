@@ -23,21 +23,21 @@ WE_INITIATE = [vector for vector in RECORDED if vector["initiator"] == "us"]
 
 @pytest.mark.parametrize("vector", THEY_INITIATE)
 def test_their_initiation_tells_who_they_are_and_when(vector: Vector) -> None:
-    identity, pairing = _us(vector)
-    claim = noise.open_claim_untrusted(identity, _initiation(vector))
-    assert isinstance(claim, noise.Claim)
-    assert claim.static == Key.from_hex(vector["their_private_key"]).public().raw
-    proven = noise.prove_claim_untrusted(pairing, claim)
+    identity, static_static = _us(vector)
+    unproven = noise.decrypt_static_untrusted(identity, _initiation(vector))
+    assert isinstance(unproven, noise.UnprovenInitiation)
+    assert unproven.static == Key.from_hex(vector["their_private_key"]).public().raw
+    proven = noise.decrypt_timestamp_untrusted(static_static, unproven)
     assert isinstance(proven, noise.ResponderState)
     assert proven.timestamp.hex() == vector["timestamp"]
 
 
 @pytest.mark.parametrize("vector", THEY_INITIATE)
 def test_our_response_to_them_has_these_bytes_and_gives_their_keys(vector: Vector) -> None:
-    identity, pairing = _us(vector)
-    claim = noise.open_claim_untrusted(identity, _initiation(vector))
-    assert isinstance(claim, noise.Claim)
-    proven = noise.prove_claim_untrusted(pairing, claim)
+    identity, static_static = _us(vector)
+    unproven = noise.decrypt_static_untrusted(identity, _initiation(vector))
+    assert isinstance(unproven, noise.UnprovenInitiation)
+    proven = noise.decrypt_timestamp_untrusted(static_static, unproven)
     assert isinstance(proven, noise.ResponderState)
     written = noise.respond(
         proven,
@@ -72,18 +72,18 @@ def test_their_response_does_not_open_under_another_preshared_key(vector: Vector
     assert keys is Discard.UNDECRYPTABLE
 
 
-def _us(vector: Vector) -> tuple[noise.Identity, noise.Pairing]:
+def _us(vector: Vector) -> tuple[noise.Identity, noise.StaticStatic]:
     identity = noise.Identity.of(bytes.fromhex(vector["our_private_key"]))
     them = noise.Remote.of(Key.from_hex(vector["their_private_key"]).public().raw)
-    pairing = identity.pair(them)
-    assert pairing is not None
-    return identity, pairing
+    static_static = identity.static_static(them)
+    assert static_static is not None
+    return identity, static_static
 
 
 def _our_initiation(vector: Vector) -> tuple[Initiation, noise.InitiatorState]:
-    _, pairing = _us(vector)
+    _, static_static = _us(vector)
     written = noise.initiate(
-        pairing,
+        static_static,
         ephemeral=bytes.fromhex(vector["our_ephemeral"]),
         index=int(vector["our_index"], 16),
         timestamp=bytes.fromhex(vector["timestamp"]),

@@ -39,7 +39,7 @@ def test_x25519_products(vector: dict[str, str]) -> None:
 @pytest.mark.parametrize("point", VECTORS["x25519"]["low_order"])
 def test_a_point_of_low_order_has_nothing_to_share(point: str) -> None:
     identity = Identity.of(bytes(range(32)))
-    assert identity.pair(Remote.of(bytes.fromhex(point))) is None
+    assert identity.static_static(Remote.of(bytes.fromhex(point))) is None
 
 
 def test_chacha20_poly1305() -> None:

@@ -136,7 +136,7 @@ impl Key {
 
     /// Decrypt a group in place, ciphertexts and their tags, and empty it; tells in their order which
     /// were authentic. What is left of the others means nothing.
-    pub fn open(&self, group: &mut Group<'_>, mut tell: impl FnMut(bool)) {
+    pub fn open(&self, group: &mut Group<'_>, mut report: impl FnMut(bool)) {
         #[cfg(target_arch = "x86_64")]
         if group.is_worth_it(self.variant) {
             let tags = group.crypt::<false>(self.variant, &self.words);
@@ -146,12 +146,12 @@ impl Key {
                     .first_chunk()
                     .map(|tag| u128::from_le_bytes(*tag));
                 // One comparison of 128 bits: constant in time.
-                tell(given.is_some_and(|given| given ^ tag == 0));
+                report(given.is_some_and(|given| given ^ tag == 0));
             }
             return;
         }
         for (nonce, packet) in group.drain() {
-            tell(self.ring.open(nonce, packet));
+            report(self.ring.open(nonce, packet));
         }
     }
 

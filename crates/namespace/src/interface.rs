@@ -30,7 +30,7 @@ pub fn create(start: &Start) -> Result<OwnedFd, Failure> {
     let netlink = Netlink::open().step("netlink")?;
     netlink.up(LOOPBACK).step("loopback up")?;
     netlink.set(link, IFLA_MTU, start.mtu).step("set the mtu")?;
-    shape(&netlink, link, start.gso);
+    configure(&netlink, link, start.gso);
     netlink.up(link).step("interface up")?;
     for &(address, length) in &start.addresses {
         netlink
@@ -57,13 +57,13 @@ pub fn create(start: &Start) -> Result<OwnedFd, Failure> {
         }
     }
     for &(address, _) in &start.addresses {
-        settle(&netlink, address).step("wait for an address")?;
+        wait_for_address(&netlink, address).step("wait for an address")?;
     }
     Ok(device)
 }
 
 /// Wait until an address receives: what is answered before would be lost.
-fn settle(netlink: &Netlink, address: IpAddr) -> io::Result<()> {
+fn wait_for_address(netlink: &Netlink, address: IpAddr) -> io::Result<()> {
     let began = Instant::now();
     while !netlink.receives(address)? {
         if began.elapsed() > LONGEST_WAIT {
@@ -77,7 +77,7 @@ fn settle(netlink: &Netlink, address: IpAddr) -> io::Result<()> {
 /// Make it like WireGuard's interface. What an older kernel refuses changes nothing that passes.
 ///
 /// A TUN never stops its queue (tun.c, tun_net_xmit): a queueing discipline would be one more lock.
-fn shape(netlink: &Netlink, link: u32, gso: u32) {
+fn configure(netlink: &Netlink, link: u32, gso: u32) {
     let _ = netlink.set(link, IFLA_TXQLEN, 1000);
     let _ = netlink.clear(link, IFF_MULTICAST);
     let _ = netlink.without_link_local(link);

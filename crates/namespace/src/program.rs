@@ -17,7 +17,7 @@ use crate::failure::{Failure, Step};
 use crate::system;
 
 /// What is to be run, and where.
-struct Order {
+struct Invocation {
     /// A process in the namespace.
     helper: u32,
     /// Who starts us; when it ends, the program gets `signal`.
@@ -30,18 +30,18 @@ struct Order {
 
 /// Run the command that the arguments after `run` name. Returns only if that fails.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let Some(order) = order(arguments) else {
+    let Some(invocation) = invocation(arguments) else {
         return crate::usage();
     };
-    let name = order.command[0].to_string_lossy().into_owned();
-    match prepare(&order) {
+    let name = invocation.command[0].to_string_lossy().into_owned();
+    match prepare(&invocation) {
         Err(Failure { step, errno }) => {
             let reason = io::Error::from_raw_os_error(errno);
             eprintln!("holloway run: {step}: {}", words(&reason));
             ExitCode::from(OWN_FAILURE)
         }
         Ok(()) => {
-            let Err(error) = become_command(&order.command);
+            let Err(error) = become_command(&invocation.command);
             eprintln!("holloway run: {name}: {}", words(&error));
             ExitCode::from(if error.kind() == ErrorKind::NotFound {
                 NOT_FOUND
@@ -52,28 +52,28 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn order(mut arguments: impl Iterator<Item = OsString>) -> Option<Order> {
+fn invocation(mut arguments: impl Iterator<Item = OsString>) -> Option<Invocation> {
     let mut next = || arguments.next()?.into_string().ok();
-    let order = Order {
+    let invocation = Invocation {
         helper: next()?.parse().ok()?,
         parent: next()?.parse().ok()?,
         signal: next()?.parse().ok()?,
         resolv_conf: next()?.parse().ok()?,
         command: arguments.collect(),
     };
-    (!order.command.is_empty()).then_some(order)
+    (!invocation.command.is_empty()).then_some(invocation)
 }
 
-fn prepare(order: &Order) -> Result<(), Failure> {
+fn prepare(invocation: &Invocation) -> Result<(), Failure> {
     let mut resolv_conf = Vec::new();
-    File::from(system::own(order.resolv_conf).step("name servers")?)
+    File::from(system::own(invocation.resolv_conf).step("name servers")?)
         .read_to_end(&mut resolv_conf)
         .step("name servers")?;
-    join(order.helper)?;
+    join(invocation.helper)?;
     system::unshare(libc::CLONE_NEWNS).step("mount namespace")?;
     look_up_names_here(&resolv_conf)?;
     system::drop_capabilities(&OF_PROGRAMS).step("drop capabilities")?;
-    system::die_with_parent(order.parent, order.signal).step("watch the parent")
+    system::die_with_parent(invocation.parent, invocation.signal).step("watch the parent")
 }
 
 /// Enter the user and the network namespace of a helper process.
@@ -153,20 +153,20 @@ const NOT_FOUND: u8 = 127;
 mod tests {
     use super::*;
 
-    fn parsed(words: &[&str]) -> Option<Order> {
-        order(words.iter().map(OsString::from))
+    fn parsed(words: &[&str]) -> Option<Invocation> {
+        invocation(words.iter().map(OsString::from))
     }
 
     #[test]
-    fn an_order_has_four_numbers_and_a_command() {
-        let order = parsed(&["12", "34", "15", "5", "curl", "-s"]).expect("well formed");
-        assert_eq!((order.helper, order.parent), (12, 34));
-        assert_eq!((order.signal, order.resolv_conf), (15, 5));
-        assert_eq!(order.command, ["curl", "-s"]);
+    fn an_invocation_has_four_numbers_and_a_command() {
+        let invocation = parsed(&["12", "34", "15", "5", "curl", "-s"]).expect("well formed");
+        assert_eq!((invocation.helper, invocation.parent), (12, 34));
+        assert_eq!((invocation.signal, invocation.resolv_conf), (15, 5));
+        assert_eq!(invocation.command, ["curl", "-s"]);
     }
 
     #[test]
-    fn less_is_no_order() {
+    fn less_is_no_invocation() {
         for words in [
             &[][..],
             &["12", "34", "15", "5"],

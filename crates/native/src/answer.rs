@@ -1,11 +1,11 @@
 //! A device's whole answer to `get=1`: what the brain knows of each peer, and what the plane does.
 
+use holloway_codec::address::{Endpoint as Written, Host, Network};
+use holloway_codec::device::Peer;
+use holloway_codec::key::Key;
+use holloway_codec::uapi::get::{write_device, write_peer};
 use holloway_plane::endpoint::Endpoint;
 use holloway_plane::plane::Plane;
-use holloway_text::address::{Endpoint as Written, Host, Network};
-use holloway_text::device::Peer;
-use holloway_text::key::Key;
-use holloway_text::uapi::get::{write_device, write_peer};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 

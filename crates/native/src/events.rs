@@ -47,10 +47,10 @@ macro_rules! event {
     };
 }
 
-event!(Stale, peer: u32);
-event!(Active, peer: u32);
+event!(SessionNeeded, peer: u32);
+event!(DebtBegan, peer: u32);
 event!(Confirmed, peer: u32);
-event!(Trouble, errno: i32);
+event!(SendFailing, errno: i32);
 event!(Died, errno: i32);
 
 #[pyclass(frozen, module = "holloway._native")]
@@ -72,10 +72,10 @@ impl Unreachable {
 #[derive(IntoPyObject)]
 pub enum Event {
     Handshake(Handshake),
-    Stale(Stale),
-    Active(Active),
+    SessionNeeded(SessionNeeded),
+    DebtBegan(DebtBegan),
     Confirmed(Confirmed),
-    Trouble(Trouble),
+    SendFailing(SendFailing),
     Unreachable(Unreachable),
     Died(Died),
 }
@@ -84,10 +84,10 @@ impl From<plane::Event> for Event {
     fn from(event: plane::Event) -> Self {
         match event {
             plane::Event::Handshake(handshake) => Self::Handshake(Handshake(handshake)),
-            plane::Event::Stale(peer) => Self::Stale(Stale { peer }),
-            plane::Event::Active(peer) => Self::Active(Active { peer }),
+            plane::Event::SessionNeeded(peer) => Self::SessionNeeded(SessionNeeded { peer }),
+            plane::Event::DebtBegan(peer) => Self::DebtBegan(DebtBegan { peer }),
             plane::Event::Confirmed(peer) => Self::Confirmed(Confirmed { peer }),
-            plane::Event::Trouble(errno) => Self::Trouble(Trouble { errno }),
+            plane::Event::SendFailing(errno) => Self::SendFailing(SendFailing { errno }),
             plane::Event::Unreachable { to, peer } => Self::Unreachable(Unreachable { to, peer }),
             plane::Event::Died(errno) => Self::Died(Died { errno }),
         }

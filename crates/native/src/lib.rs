@@ -1,8 +1,7 @@
-//! Python bindings of `holloway-plane` and `holloway-text`: conversions, no logic. `_native.pyi`
+//! Python bindings of `holloway-plane` and `holloway-codec`: conversions, no logic. `_native.pyi`
 //! documents them.
 
 mod answer;
-mod asking;
 mod endpoint;
 mod error;
 mod events;
@@ -10,6 +9,7 @@ mod orders;
 mod peer;
 mod plane;
 mod relay;
+mod resolver;
 mod setting;
 mod stack;
 mod state;
@@ -26,13 +26,15 @@ mod _native {
     #[pymodule_export]
     use crate::endpoint::Endpoint;
     #[pymodule_export]
-    use crate::events::{Active, Confirmed, Died, Handshake, Stale, Trouble, Unreachable};
+    use crate::events::{
+        Confirmed, DebtBegan, Died, Handshake, SendFailing, SessionNeeded, Unreachable,
+    };
     #[pymodule_export]
     use crate::peer::{Due, Peer};
     #[pymodule_export]
     use crate::plane::Plane;
     #[pymodule_export]
-    use crate::relay::{Link, Relay};
+    use crate::relay::{Relay, RelayPair};
     #[pymodule_export]
     use crate::setting::{Changes, read_endpoint, read_fwmark, read_keepalive, read_port};
     #[pymodule_export]
@@ -52,10 +54,10 @@ mod _native {
         let py = module.py();
         let mut event = py.get_type::<Handshake>().into_any();
         for kind in [
-            py.get_type::<Stale>(),
-            py.get_type::<Active>(),
+            py.get_type::<SessionNeeded>(),
+            py.get_type::<DebtBegan>(),
             py.get_type::<Confirmed>(),
-            py.get_type::<Trouble>(),
+            py.get_type::<SendFailing>(),
             py.get_type::<Unreachable>(),
             py.get_type::<Died>(),
         ] {

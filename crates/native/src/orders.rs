@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
+use holloway_codec::address::{Endpoint as Written, Host, Network};
+use holloway_codec::refusal::{Kind, Refusal};
+use holloway_codec::update::{PeerUpdate, Update};
 use holloway_plane::allowed_ips::Prefix;
 use holloway_plane::endpoint as plane;
-use holloway_text::address::{Endpoint as Written, Host, Network};
-use holloway_text::refusal::{Kind, Refusal};
-use holloway_text::update::{PeerUpdate, Update};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;

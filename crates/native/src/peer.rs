@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use holloway_plane::handle::{Agreed, Handle};
+use holloway_plane::handle::{Handle, SessionParameters};
 use holloway_plane::session::Deadlines;
-use holloway_plane::{debts, gate};
+use holloway_plane::{cookie, debts};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -61,16 +61,16 @@ impl Peer {
     }
 
     #[pyo3(signature = (remote, size, now, /))]
-    fn heard(&self, remote: &Endpoint, size: usize, now: u64) {
-        self.0.heard(remote.0, size, now);
+    fn handshake_received(&self, remote: &Endpoint, size: usize, now: u64) {
+        self.0.handshake_received(remote.0, size, now);
     }
 
     #[pyo3(signature = (message, now, /))]
     fn send_handshake(&self, py: Python<'_>, message: &[u8], now: u64) -> PyResult<()> {
-        const INITIATION: usize = gate::INITIATION_SIZE - gate::MACS;
-        const RESPONSE: usize = gate::RESPONSE_SIZE - gate::MACS;
+        const INITIATION: usize = cookie::INITIATION_SIZE - cookie::MACS;
+        const RESPONSE: usize = cookie::RESPONSE_SIZE - cookie::MACS;
         match (message.first(), message.len()) {
-            (Some(&gate::INITIATION), INITIATION) | (Some(&gate::RESPONSE), RESPONSE) => {}
+            (Some(&cookie::INITIATION), INITIATION) | (Some(&cookie::RESPONSE), RESPONSE) => {}
             _ => return Err(PyValueError::new_err("not a Noise message")),
         }
         py.detach(|| self.0.send_handshake(message, now));
@@ -97,7 +97,7 @@ impl Peer {
         renew_on_receive: u64,
         reject: u64,
     ) -> PyResult<()> {
-        let agreed = Agreed {
+        let parameters = SessionParameters {
             local_index,
             remote_index,
             send_key: key(send_key)?,
@@ -108,7 +108,7 @@ impl Peer {
                 reject,
             },
         };
-        self.0.install(&agreed, confirmed);
+        self.0.install(&parameters, confirmed);
         Ok(())
     }
 
@@ -117,8 +117,8 @@ impl Peer {
         Due(self.0.due(now, keepalive, handshake, persistent))
     }
 
-    fn watch(&self) {
-        self.0.watch();
+    fn arm_session_needed(&self) {
+        self.0.arm_session_needed();
     }
 
     fn drop_staged(&self) {

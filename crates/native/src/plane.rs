@@ -2,10 +2,10 @@
 
 use std::os::fd::{AsRawFd, RawFd};
 
-use holloway_plane::answers::Ways;
 use holloway_plane::discard::Discard;
 use holloway_plane::peer::PeerId;
 use holloway_plane::plane;
+use holloway_plane::unreachable::IcmpSockets;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -53,8 +53,8 @@ impl Plane {
     }
 
     #[pyo3(signature = (public_key, /))]
-    fn identify(&self, public_key: Option<&[u8]>) -> PyResult<()> {
-        self.0.identify(public_key.map(key).transpose()?);
+    fn set_identity(&self, public_key: Option<&[u8]>) -> PyResult<()> {
+        self.0.set_identity(public_key.map(key).transpose()?);
         Ok(())
     }
 
@@ -64,20 +64,20 @@ impl Plane {
     }
 
     #[pyo3(signature = (v4, v6, conntrack, /))]
-    fn answer_by(
+    fn set_icmp_sockets(
         &self,
         v4: Option<RawFd>,
         v6: Option<RawFd>,
         conntrack: Option<RawFd>,
     ) -> PyResult<()> {
-        let ways = Ways::new(v4, v6, conntrack).map_err(os_error)?;
-        self.0.answer_by(ways);
+        let sockets = IcmpSockets::new(v4, v6, conntrack).map_err(os_error)?;
+        self.0.set_icmp_sockets(sockets);
         Ok(())
     }
 
     #[pyo3(signature = (wanted, /))]
-    fn explain(&self, wanted: bool) {
-        self.0.explain(wanted);
+    fn report_unreachable(&self, wanted: bool) {
+        self.0.report_unreachable(wanted);
     }
 
     #[pyo3(signature = (public_key, /))]
@@ -85,15 +85,15 @@ impl Plane {
         Ok(Peer(self.0.peer(key(public_key)?)))
     }
 
-    fn ways(&self) -> Vec<(PeerId, Endpoint)> {
-        let ways = self.0.ways().into_iter();
-        ways.map(|(peer, way)| (peer, Endpoint(way))).collect()
+    fn sticky_sources(&self) -> Vec<(PeerId, Endpoint)> {
+        let paths = self.0.sticky_sources().into_iter();
+        paths.map(|(peer, path)| (peer, Endpoint(path))).collect()
     }
 
-    #[pyo3(signature = (peer, way, leads_back, /))]
-    fn settle(&self, peer: PeerId, way: &Endpoint, leads_back: bool) {
+    #[pyo3(signature = (peer, path, valid, /))]
+    fn set_source_valid(&self, peer: PeerId, path: &Endpoint, valid: bool) {
         if let Some(peer) = self.0.known(peer) {
-            peer.settle(way.0, leads_back);
+            peer.set_source_valid(path.0, valid);
         }
     }
 

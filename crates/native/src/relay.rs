@@ -1,4 +1,4 @@
-//! `Relay` and `Link`.
+//! `Relay` and `RelayPair`.
 
 use std::os::fd::{AsRawFd, RawFd};
 
@@ -23,12 +23,12 @@ impl Relay {
     }
 
     #[pyo3(signature = (first, second, /, limit = None))]
-    fn join(&self, first: RawFd, second: RawFd, limit: Option<u64>) -> PyResult<Link> {
+    fn join(&self, first: RawFd, second: RawFd, limit: Option<u64>) -> PyResult<RelayPair> {
         let first = duplicate(first).map_err(os_error)?;
         let second = duplicate(second).map_err(os_error)?;
         self.0
             .join(first, second, limit)
-            .map(Link)
+            .map(RelayPair)
             .map_err(os_error)
     }
 
@@ -38,12 +38,12 @@ impl Relay {
     }
 
     fn ends(&self) -> Vec<(u64, Option<usize>, i32)> {
-        let told = |end: relay::End| {
+        let parts = |end: relay::End| {
             end.failure.map_or((end.id, None, 0), |failure| {
                 (end.id, failure.side, failure.errno)
             })
         };
-        self.0.ends().into_iter().map(told).collect()
+        self.0.ends().into_iter().map(parts).collect()
     }
 
     fn moved(&self) -> (u64, u64) {
@@ -56,10 +56,10 @@ impl Relay {
 }
 
 #[pyclass(frozen, module = "holloway._native")]
-pub struct Link(relay::Link);
+pub struct RelayPair(relay::PairHandle);
 
 #[pymethods]
-impl Link {
+impl RelayPair {
     #[getter]
     fn id(&self) -> u64 {
         self.0.id()

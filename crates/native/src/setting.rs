@@ -2,40 +2,40 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use holloway_text::changes;
-use holloway_text::refusal::{Kind, Reason, Refusal};
-use holloway_text::setting::{self, Bad};
+use holloway_codec::changes;
+use holloway_codec::refusal::{Kind, Reason, Refusal};
+use holloway_codec::setting::{self, SettingError};
 use pyo3::prelude::*;
 
-use crate::asking::Asking;
+use crate::resolver::PyResolver;
 use crate::values::{EndpointParts, NetworkParts, endpoint_parts, network_parts, refused};
 
 #[pyfunction]
 #[pyo3(signature = (text, /))]
 pub fn read_fwmark(py: Python<'_>, text: &[u8]) -> PyResult<u32> {
-    setting::fwmark(text).map_err(|reason| bad(py, reason))
+    setting::fwmark(text).map_err(|reason| value_error(py, reason))
 }
 
 #[pyfunction]
 #[pyo3(signature = (text, /))]
 pub fn read_keepalive(py: Python<'_>, text: &[u8]) -> PyResult<u16> {
-    setting::keepalive(text).map_err(|reason| bad(py, reason))
+    setting::keepalive(text).map_err(|reason| value_error(py, reason))
 }
 
 #[pyfunction]
 #[pyo3(signature = (text, resolver, /))]
 pub fn read_port(text: &[u8], resolver: Bound<'_, PyAny>) -> PyResult<u16> {
     let py = resolver.py();
-    setting::port(text, &mut asking(resolver)).map_err(|why| told(py, why))
+    setting::port(text, &mut py_resolver(resolver)).map_err(|why| py_err(py, why))
 }
 
 #[pyfunction]
 #[pyo3(signature = (text, resolver, /))]
 pub fn read_endpoint(text: &[u8], resolver: Bound<'_, PyAny>) -> PyResult<EndpointParts> {
     let py = resolver.py();
-    let read = setting::endpoint(text, &mut asking(resolver));
+    let read = setting::endpoint(text, &mut py_resolver(resolver));
     read.map(|endpoint| endpoint_parts(&endpoint))
-        .map_err(|why| told(py, why))
+        .map_err(|why| py_err(py, why))
 }
 
 #[pyclass(frozen, module = "holloway._native")]
@@ -54,12 +54,12 @@ impl Changes {
     #[pyo3(signature = (text, resolver, /))]
     fn read(&self, text: &[u8], resolver: Bound<'_, PyAny>) -> PyResult<()> {
         let py = resolver.py();
-        let mut asking = asking(resolver);
+        let mut resolver = py_resolver(resolver);
         // Not held while the resolver is told something.
         let mut changes = self.take();
-        let read = setting::allowed_ips(&mut changes, text, &mut asking);
+        let read = setting::allowed_ips(&mut changes, text, &mut resolver);
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = changes;
-        read.map_err(|why| told(py, why))
+        read.map_err(|why| py_err(py, why))
     }
 
     fn result<'py>(&self, py: Python<'py>) -> Parts<'py> {
@@ -81,21 +81,21 @@ impl Changes {
 }
 
 /// A resolver that is asked about numbers too: it may have a say before it looks.
-const fn asking(resolver: Bound<'_, PyAny>) -> Asking<'_> {
-    Asking {
+const fn py_resolver(resolver: Bound<'_, PyAny>) -> PyResolver<'_> {
+    PyResolver {
         resolver,
         numeric: false,
     }
 }
 
-fn told(py: Python<'_>, why: Bad<PyErr>) -> PyErr {
+fn py_err(py: Python<'_>, why: SettingError<PyErr>) -> PyErr {
     match why {
-        Bad::Value(reason) => bad(py, reason),
-        Bad::Resolver(error) => error,
+        SettingError::Value(reason) => value_error(py, reason),
+        SettingError::Resolver(error) => error,
     }
 }
 
-fn bad(py: Python<'_>, reason: Reason) -> PyErr {
+fn value_error(py: Python<'_>, reason: Reason) -> PyErr {
     let refusal = Refusal {
         kind: Kind::Value,
         line: None,

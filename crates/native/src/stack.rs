@@ -54,8 +54,8 @@ impl Stack {
             mtu,
             buffer,
         };
-        let (tun, port) = Tun::to_stack(name)?;
-        let stack = stack::Stack::new(port, &settings).map_err(os_error)?;
+        let (tun, endpoint) = Tun::to_stack(name)?;
+        let stack = stack::Stack::new(endpoint, &settings).map_err(os_error)?;
         Ok(Self {
             stack: Mutex::new(Some(Arc::new(stack))),
             tun: Py::new(py, tun)?,
@@ -80,10 +80,10 @@ impl Stack {
     #[pyo3(signature = (local, remote, timeout, /))]
     fn connect(&self, local: Option<Address>, remote: Address, timeout: f64) -> PyResult<u64> {
         let local = local.map(socket_address).transpose()?;
-        let patience = (timeout.clamp(0.0, 1e9) * 1e6) as i64;
+        let microseconds = (timeout.clamp(0.0, 1e9) * 1e6) as i64;
         Ok(self
             .open()?
-            .connect(local, socket_address(remote)?, patience))
+            .connect(local, socket_address(remote)?, microseconds))
     }
 
     #[pyo3(signature = (local, backlog, /))]

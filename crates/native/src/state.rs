@@ -1,8 +1,8 @@
 //! `State`: a device as it shows itself, read from its answer or made of Python's values.
 
-use holloway_text::device::{Device, Peer};
-use holloway_text::dump::dump;
-use holloway_text::uapi::get;
+use holloway_codec::device::{Device, Peer};
+use holloway_codec::dump::dump;
+use holloway_codec::uapi::get;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 

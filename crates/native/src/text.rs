@@ -1,6 +1,6 @@
 //! Functions of texts that need no value between.
 
-use holloway_text::{dump, uapi};
+use holloway_codec::{dump, uapi};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 

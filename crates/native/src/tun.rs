@@ -3,7 +3,7 @@
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use holloway_plane::port::Port;
+use holloway_plane::channel_tun::LinkEndpoint;
 use holloway_plane::tun as plane;
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
@@ -21,9 +21,9 @@ impl Tun {
     }
 
     /// An interface to a stack within the program, and the stack's end of it.
-    pub fn to_stack(name: &str) -> PyResult<(Self, Port)> {
-        let (tun, port) = plane::Tun::to_stack(name).map_err(os_error)?;
-        Ok((Self::own(tun), port))
+    pub fn to_stack(name: &str) -> PyResult<(Self, LinkEndpoint)> {
+        let (tun, endpoint) = plane::Tun::to_stack(name).map_err(os_error)?;
+        Ok((Self::own(tun), endpoint))
     }
 
     fn own(tun: plane::Tun) -> Self {

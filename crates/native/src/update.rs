@@ -1,15 +1,15 @@
 //! `Update`: what to change of a device, read from a text or made of Python's values.
 
-use holloway_text::conf::{self, Trouble};
-use holloway_text::difference::difference;
-use holloway_text::uapi::set;
-use holloway_text::update::{PeerUpdate, Update as Values};
+use holloway_codec::conf::{self, ConfError};
+use holloway_codec::difference::difference;
+use holloway_codec::uapi::set;
+use holloway_codec::update::{PeerUpdate, Update as Values};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
-use crate::asking::Asking;
 use crate::orders::{Orders, orders};
+use crate::resolver::PyResolver;
 use crate::state::State;
 use crate::values::{
     EndpointParts, NetworkParts, endpoint_of, endpoint_parts, key_of, key_parts, network_of,
@@ -76,15 +76,15 @@ impl Update {
         append: bool,
         numeric: bool,
     ) -> PyResult<Self> {
-        let mut asking = Asking { resolver, numeric };
+        let mut resolver = PyResolver { resolver, numeric };
         let read = if let Ok(whole) = source.cast::<PyBytes>() {
-            conf::parse(conf::numbered(whole.as_bytes()), &mut asking, append)
+            conf::parse(conf::numbered(whole.as_bytes()), &mut resolver, append)
         } else {
             let lines: Vec<(usize, PyBackedBytes)> = source.extract()?;
             let lines = lines.iter().map(|(number, line)| (*number, &line[..]));
-            conf::parse(lines, &mut asking, append)
+            conf::parse(lines, &mut resolver, append)
         };
-        read.map(Self).map_err(|trouble| told(source.py(), trouble))
+        read.map(Self).map_err(|error| py_err(source.py(), error))
     }
 
     fn parts<'py>(&self, py: Python<'py>) -> Parts<'py> {
@@ -154,10 +154,10 @@ fn peer_parts<'py>(py: Python<'py>, peer: &PeerUpdate) -> PeerParts<'py> {
 }
 
 /// What the resolver raised learns for which line it did.
-fn told(py: Python<'_>, trouble: Trouble<PyErr>) -> PyErr {
-    match trouble {
-        Trouble::Refused(refusal) => refused(py, &refusal),
-        Trouble::Resolver(error, line, key) => {
+fn py_err(py: Python<'_>, error: ConfError<PyErr>) -> PyErr {
+    match error {
+        ConfError::Refused(refusal) => refused(py, &refusal),
+        ConfError::Resolver(error, line, key) => {
             let value = error.value(py);
             let place = || -> PyResult<()> {
                 if value.hasattr("line")? {

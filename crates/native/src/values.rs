@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use holloway_text::address::{Endpoint, Host, Network, width};
-use holloway_text::key::Key;
-use holloway_text::refusal::{Kind, Refusal};
+use holloway_codec::address::{Endpoint, Host, Network, width};
+use holloway_codec::key::Key;
+use holloway_codec::refusal::{Kind, Refusal};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use crate::clock::Nanos;
 use crate::endpoint::Endpoint;
-use crate::mmsg::MOST;
+use crate::mmsg::MAX_TRAINS;
 use crate::offload::padded;
 use crate::peer::Peer;
 use crate::session::{HEADER, OVERHEAD, Session};
 use crate::shared::Shared;
-use crate::split::{SPLIT_ROOM, Segments};
+use crate::split::{SPLIT_CAPACITY, Segments};
 use crate::transmit::{Queued, full_train, transmit_all};
 use crate::tun::Tun;
 use crate::udp::Sockets;
@@ -21,7 +21,7 @@ use holloway_aead::TAG;
 const LIMIT: usize = 512 * 1024;
 /// So many sealed bytes leave in one call: a few full trains of large packets, many of small ones. The
 /// call, and the wake-up at the far end, cost the same for one. A turn's end sends what is left.
-const ENOUGH: usize = 256 * 1024;
+const FLUSH_THRESHOLD: usize = 256 * 1024;
 
 /// What one turn of the shard works with.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +40,7 @@ pub struct Turn<'a> {
 
 /// Where to and under which session, looked up once a turn.
 #[derive(Clone, Debug)]
-pub struct Lane {
+pub struct Destination {
     /// To whom.
     pub peer: Arc<Peer>,
     /// Under which keys.
@@ -49,7 +49,7 @@ pub struct Lane {
     pub endpoint: Endpoint,
 }
 
-/// Datagrams of one lane, one length and one traffic class; only the last may be shorter.
+/// Datagrams to one destination, of one length and one traffic class; only the last may be shorter.
 #[derive(Debug)]
 pub struct Batch {
     buffer: Box<[u8]>,
@@ -57,7 +57,7 @@ pub struct Batch {
     queue: Vec<Queued>,
     start: usize,
     end: usize,
-    lane: Option<Lane>,
+    destination: Option<Destination>,
     segment: usize,
     class: u8,
     closed: bool,
@@ -68,11 +68,11 @@ impl Batch {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            buffer: vec![0; LIMIT + SPLIT_ROOM].into_boxed_slice(),
-            queue: Vec::with_capacity(MOST),
+            buffer: vec![0; LIMIT + SPLIT_CAPACITY].into_boxed_slice(),
+            queue: Vec::with_capacity(MAX_TRAINS),
             start: 0,
             end: 0,
-            lane: None,
+            destination: None,
             segment: 0,
             class: 0,
             closed: false,
@@ -81,12 +81,18 @@ impl Batch {
 
     /// Where the next packets are to be put, as `split` does.
     #[must_use]
-    pub fn room(&mut self) -> &mut [u8] {
+    pub fn spare_capacity_mut(&mut self) -> &mut [u8] {
         &mut self.buffer[self.end..]
     }
 
-    /// Pad the packets that were put into `room`, and send what can wait no longer.
-    pub fn add(&mut self, turn: &Turn<'_>, lane: &Lane, segments: &Segments, class: u8) {
+    /// Pad the packets that were put into `spare_capacity_mut`, and send what can wait no longer.
+    pub fn add(
+        &mut self,
+        turn: &Turn<'_>,
+        destination: &Destination,
+        segments: &Segments,
+        class: u8,
+    ) {
         let last = OVERHEAD + padded(segments.last, turn.mtu);
         let segment = if segments.count > 1 {
             segments.stride
@@ -98,9 +104,9 @@ impl Batch {
         } else {
             segment <= self.segment
         };
-        if !(fits && self.continues(lane, class)) {
-            self.depart(turn);
-            self.lane = Some(lane.clone());
+        if !(fits && self.continues(destination, class)) {
+            self.seal_all(turn);
+            self.destination = Some(destination.clone());
             self.segment = segment;
             self.class = class;
         }
@@ -111,12 +117,12 @@ impl Batch {
         self.send_full(turn);
     }
 
-    fn continues(&self, lane: &Lane, class: u8) -> bool {
-        let same = |before: &Lane| Arc::ptr_eq(&before.session, &lane.session);
+    fn continues(&self, destination: &Destination, class: u8) -> bool {
+        let same = |before: &Destination| Arc::ptr_eq(&before.session, &destination.session);
         !self.closed
             && self.end > self.start
             && class == self.class
-            && self.lane.as_ref().is_some_and(same)
+            && self.destination.as_ref().is_some_and(same)
     }
 
     fn pad(&mut self, from: usize, segments: &Segments) {
@@ -143,7 +149,10 @@ impl Batch {
             self.seal(turn, self.start + ready);
         }
         let first = self.queue.first().map_or(self.start, |one| one.range.start);
-        if self.queue.len() >= MOST || self.start - first > ENOUGH || self.end > LIMIT {
+        if self.queue.len() >= MAX_TRAINS
+            || self.start - first > FLUSH_THRESHOLD
+            || self.end > LIMIT
+        {
             self.flush(turn);
         }
         if self.queue.is_empty() && self.start == self.end {
@@ -152,15 +161,15 @@ impl Batch {
         }
     }
 
-    /// Seal all that waits. What lies in `room` stays where it is.
-    fn depart(&mut self, turn: &Turn<'_>) {
+    /// Seal all that waits. What lies behind it stays where it is.
+    fn seal_all(&mut self, turn: &Turn<'_>) {
         self.seal(turn, self.end);
-        self.lane = None;
+        self.destination = None;
     }
 
     /// Send all that waits; the turn ends.
     pub fn finish(&mut self, turn: &Turn<'_>) {
-        self.depart(turn);
+        self.seal_all(turn);
         self.flush(turn);
         self.start = 0;
         self.end = 0;
@@ -171,21 +180,24 @@ impl Batch {
     fn seal(&mut self, turn: &Turn<'_>, end: usize) {
         let start = std::mem::replace(&mut self.start, end);
         let data = &mut self.buffer[start..end];
-        let Some(lane) = self.lane.as_ref().filter(|_| !data.is_empty()) else {
+        let Some(destination) = self.destination.as_ref().filter(|_| !data.is_empty()) else {
             return;
         };
         let packets = data.len().div_ceil(self.segment);
-        match lane.session.reserve(turn.now, packets as u64) {
-            Ok(first) => lane.session.seal(first, data.chunks_mut(self.segment)),
+        match destination.session.reserve(turn.now, packets as u64) {
+            Ok(first) => destination
+                .session
+                .seal(first, data.chunks_mut(self.segment)),
             Err(reason) => {
-                turn.shared.discard(reason, packets, Some(&lane.peer));
+                turn.shared
+                    .discard(reason, packets, Some(&destination.peer));
                 return;
             }
         }
         let train = full_train(self.segment);
         for from in (start..end).step_by(train) {
             self.queue.push(Queued {
-                lane: lane.clone(),
+                destination: destination.clone(),
                 range: from..end.min(from + train),
                 segment: self.segment,
                 class: self.class,

@@ -7,9 +7,9 @@
 use std::ops::Range;
 
 use crate::checksum;
-use crate::flow::Segment;
-use crate::inner::IPV6_HEADER;
+use crate::ip::IPV6_HEADER;
 use crate::offload::{GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, NEEDS_CSUM, TCP, VnetHeader};
+use crate::segment::Segment;
 
 /// The most packets in one write: what all kernels take as one UDP packet (UDP_MAX_SEGMENTS), and
 /// more than a full packet has TCP segments of the usual size.

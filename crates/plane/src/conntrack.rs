@@ -2,12 +2,12 @@
 //! was translated (SNAT, masquerading).
 //!
 //! Messages of nfnetlink (linux/netfilter/nfnetlink_conntrack.h), written and read as bytes; the
-//! socket is `answers`'.
+//! socket is `unreachable`'s.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::icmp::{ICMP, ICMPV6, Sender, transport};
-use crate::inner;
+use crate::ip;
 
 /// Room for a query, and more than the part of an answer that is read.
 pub const MAX_MESSAGE: usize = 512;
@@ -35,14 +35,14 @@ const ECHO: u8 = 8;
 const ECHO_V6: u8 = 128;
 const ECHO_REPLY_V6: u8 = 129;
 
-/// The question whose connection's answers would look like answers to `packet`, and its length. None
+/// The query whose connection's answers would look like answers to `packet`, and its length. None
 /// where nobody would know: neither TCP, UDP nor a ping.
 #[must_use]
-pub fn question(packet: &[u8], message: &mut [u8; MAX_MESSAGE]) -> Option<usize> {
+pub fn query(packet: &[u8], message: &mut [u8; MAX_MESSAGE]) -> Option<usize> {
     let transport = transport(packet)?;
     let head = packet.get(transport.at..transport.at + 8)?;
-    let from = inner::source(packet).ok()?;
-    let to = inner::destination(packet).ok()?;
+    let from = ip::source(packet).ok()?;
+    let to = ip::destination(packet).ok()?;
     let mut writer = Writer { message, length: 0 };
     writer.bytes(&[0; NETLINK_HEADER]);
     let family = if from.is_ipv4() {
@@ -86,7 +86,7 @@ pub fn sender(packet: &[u8], answer: &[u8]) -> Option<Sender> {
     let addresses = find(original, ADDRESSES)?;
     let protocol = find(original, PROTOCOL)?;
     let address = match (
-        inner::source(packet).ok()?,
+        ip::source(packet).ok()?,
         find(addresses, 1),
         find(addresses, 3),
     ) {
@@ -102,8 +102,8 @@ pub fn sender(packet: &[u8], answer: &[u8]) -> Option<Sender> {
         port: port.map(u16::from_be_bytes),
     };
     // An answer within a connection that the other side began: not the sender is the original.
-    let is_answer = inner::destination(packet) == Ok(address);
-    (!is_answer && inner::source(packet) != Ok(address)).then_some(sender)
+    let is_answer = ip::destination(packet) == Ok(address);
+    (!is_answer && ip::source(packet) != Ok(address)).then_some(sender)
 }
 
 /// The content of the first attribute of a kind.

@@ -1,20 +1,20 @@
 //! The two debts of a peer: since when we owe an answer, and since when we await one.
 //!
 //! They replace the kernel's per-packet timers (timers.c): the shard writes them when they flip, the
-//! brain collects what is due (`due`) and is otherwise woken once, by an `Active` event, when a debt
+//! brain collects what is due (`due`) and is otherwise woken once, by a `DebtBegan` event, when a debt
 //! begins while armed. Times are the caller's; 0 means none. Knows no peer and no clock.
 //!
 //! The kernel's `need_another_keepalive` has no word here: the keepalive that its timer has just
 //! queued settles the packets it stands for too, so what it adds is undone at once.
 
-#[cfg(loom)]
+#[cfg(feature = "loom")]
 use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
-#[cfg(not(loom))]
+#[cfg(not(feature = "loom"))]
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 use crate::clock::Nanos;
 
-/// What `Debts::due` collected, and when to look again (`None`: wait for `Active`).
+/// What `Debts::due` collected, and when to look again (`None`: wait for `DebtBegan`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Due {
     /// Data came and nothing went back for long enough: send a keepalive.
@@ -37,7 +37,7 @@ pub struct Debts {
 }
 
 impl Debts {
-    /// No debts; the first one to begin pushes `Active`.
+    /// No debts; the first one to begin pushes `DebtBegan`.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -49,7 +49,7 @@ impl Debts {
     }
 
     /// An authenticated packet was sent; `data` if it was no keepalive and no handshake. True asks
-    /// the caller to push `Active`.
+    /// the caller to push `DebtBegan`.
     #[must_use]
     pub fn sent(&self, now: Nanos, data: bool) -> bool {
         self.touch(now);
@@ -65,7 +65,7 @@ impl Debts {
         data && self.begin(&self.owed_since, now)
     }
 
-    /// Collect and clear what is due, and say when to look again. If no debt stays open, `Active` is
+    /// Collect and clear what is due, and say when to look again. If no debt stays open, `DebtBegan` is
     /// armed within the call, so none that begins meanwhile is missed. The last three are spans;
     /// `persistent` 0 is off.
     #[must_use]
@@ -112,7 +112,7 @@ impl Debts {
         self.armed.load(Ordering::Relaxed) && self.armed.swap(false, Ordering::AcqRel)
     }
 
-    /// Arm `Active`, then look again: a debt that began before it was armed pushed nothing.
+    /// Arm `DebtBegan`, then look again: a debt that began before it was armed pushed nothing.
     fn arm(&self, keepalive: Nanos, handshake: Nanos) -> Option<Nanos> {
         self.armed.store(true, Ordering::Release);
         fence(Ordering::SeqCst);
@@ -165,7 +165,7 @@ fn collect(debt: &AtomicU64, now: Nanos, span: Nanos) -> bool {
             .is_ok()
 }
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, feature = "loom"))]
 mod tests {
     use loom::sync::Arc;
     use loom::thread;
@@ -175,8 +175,8 @@ mod tests {
     const KEEPALIVE: Nanos = 10;
     const HANDSHAKE: Nanos = 15;
 
-    /// Debts of which `Active` has told, all settled since, with `Active` not armed.
-    fn told() -> Arc<Debts> {
+    /// Debts of which `DebtBegan` was pushed, all settled since, with `DebtBegan` not armed.
+    fn all_settled() -> Arc<Debts> {
         let debts = Debts::new();
         assert!(debts.received(1, true));
         assert!(!debts.sent(2, false));
@@ -188,23 +188,23 @@ mod tests {
     }
 
     #[test]
-    fn debts_that_begin_while_active_is_armed_are_told_or_seen() {
+    fn debts_that_begin_while_debt_began_is_armed_are_pushed_or_seen() {
         loom::model(|| {
-            let debts = told();
+            let debts = all_settled();
             let shard = thread::spawn({
                 let debts = Arc::clone(&debts);
                 move || debts.received(3, true)
             });
             let seen = due(&debts, 3).next.is_some();
-            let told = shard.join().expect("the shard");
-            assert!(seen || told, "a debt began and nobody will look");
+            let pushed = shard.join().expect("the shard");
+            assert!(seen || pushed, "a debt began and nobody will look");
         });
     }
 
     #[test]
-    fn debts_of_two_shards_are_told_or_seen() {
+    fn debts_of_two_shards_are_pushed_or_seen() {
         loom::model(|| {
-            let debts = told();
+            let debts = all_settled();
             let shards = [true, false].map(|receives| {
                 let debts = Arc::clone(&debts);
                 thread::spawn(move || {
@@ -216,10 +216,10 @@ mod tests {
                 })
             });
             let seen = due(&debts, 3).next.is_some();
-            let told = shards.map(|shard| shard.join().expect("a shard"));
+            let pushed = shards.map(|shard| shard.join().expect("a shard"));
             let open = due(&debts, 3).next.is_some();
             assert!(
-                !open || seen || told.contains(&true),
+                !open || seen || pushed.contains(&true),
                 "a debt is open and nobody will look"
             );
         });
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn debts_settled_while_they_are_collected_are_collected_at_most_once() {
         loom::model(|| {
-            let debts = told();
+            let debts = all_settled();
             assert!(!debts.received(3, true));
             let shard = thread::spawn({
                 let debts = Arc::clone(&debts);
@@ -238,12 +238,12 @@ mod tests {
                 }
             });
             let first = due(&debts, 13);
-            let told = shard.join().expect("the shard");
+            let pushed = shard.join().expect("the shard");
             let second = due(&debts, 13);
             assert!(!second.keepalive, "what began at 13 is not due at 13");
             assert!(second.next.is_some(), "and what began is not lost");
             assert!(
-                first.next.is_some() || told,
+                first.next.is_some() || pushed,
                 "a debt began and nobody will look"
             );
         });

@@ -26,15 +26,15 @@ const CROWDED: usize = MAX_HANDSHAKES / 8;
 #[allow(missing_docs)]
 pub enum Event {
     Handshake(Handshake),
-    Stale(PeerId),
-    Active(PeerId),
+    SessionNeeded(PeerId),
+    DebtBegan(PeerId),
     Confirmed(PeerId),
-    Trouble(i32),
+    SendFailing(i32),
     Unreachable { to: IpAddr, peer: Option<PeerId> },
     Died(i32),
 }
 
-/// A handshake message that passed the gate.
+/// A handshake message that passed the cookie checker.
 #[derive(Debug)]
 pub struct Handshake {
     /// The Noise message, its macs cut.
@@ -136,9 +136,12 @@ mod tests {
     #[test]
     fn events_come_out_in_order_and_no_more_than_asked_for() {
         let events = Events::new().expect("an eventfd");
-        (0..5).for_each(|peer| events.push(Event::Stale(peer)));
+        (0..5).for_each(|peer| events.push(Event::SessionNeeded(peer)));
         let first = events.take(2);
-        assert!(matches!(first[..], [Event::Stale(0), Event::Stale(1)]));
+        assert!(matches!(
+            first[..],
+            [Event::SessionNeeded(0), Event::SessionNeeded(1)]
+        ));
         assert_eq!(events.take(64).len(), 3);
         assert!(events.take(64).is_empty());
     }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use crate::allowed_ips::Prefix;
 use crate::clock::Nanos;
+use crate::cookie::{INITIATION, INITIATION_SIZE, MACS};
 use crate::debts::Due;
 use crate::discard::{Discard, REASONS};
 use crate::endpoint::Endpoint;
-use crate::gate::{INITIATION, INITIATION_SIZE, MACS};
 use crate::peer::{Peer, PeerId};
 use crate::session::{Deadlines, Session};
 use crate::shared::Shared;
-use crate::transmit::{Cargo, transmit};
+use crate::transmit::{Datagrams, transmit};
 
 /// The traffic class of handshake messages: DSCP AF41 (kernel, messages.h: HANDSHAKE_DSCP).
 const HANDSHAKE_CLASS: u8 = 0x88;
@@ -26,7 +26,7 @@ pub struct Handle {
 
 /// What a handshake agreed on.
 #[derive(Debug)]
-pub struct Agreed<'a> {
+pub struct SessionParameters<'a> {
     /// The index by which the peer addresses us.
     pub local_index: u32,
     /// The index by which we address the peer.
@@ -68,9 +68,9 @@ impl Handle {
         self.peer.forget_source();
     }
 
-    /// Say whether the route along `way` leads out of the interface where packets came by it.
-    pub fn settle(&self, way: Endpoint, leads_back: bool) {
-        self.peer.settle(way, leads_back);
+    /// Say whether the route along `path` leads out of the interface where packets came by it.
+    pub fn set_source_valid(&self, path: Endpoint, valid: bool) {
+        self.peer.set_source_valid(path, valid);
     }
 
     /// Route nothing there if `replace`; then `removed` there no more, if this peer has them; then
@@ -111,21 +111,21 @@ impl Handle {
     }
 
     /// Account for an authentic handshake message of `size` bytes.
-    pub fn heard(&self, remote: Endpoint, size: usize, now: Nanos) {
+    pub fn handshake_received(&self, remote: Endpoint, size: usize, now: Nanos) {
         self.peer.set_endpoint(remote);
         self.peer.count_received(size);
         self.shared.received(&self.peer, now, false);
     }
 
-    /// Stamp a Noise message and send it to the endpoint.
+    /// Add the macs to a Noise message and send it to the endpoint.
     pub fn send_handshake(&self, message: &[u8], now: Nanos) {
-        let mut room = [0; INITIATION_SIZE];
-        let Some(stamped) = room.get_mut(..message.len() + MACS) else {
+        let mut buffer = [0; INITIATION_SIZE];
+        let Some(datagram) = buffer.get_mut(..message.len() + MACS) else {
             debug_assert!(false, "no handshake message is longer than an initiation");
             return;
         };
         let mut handshake = self.peer.handshake.lock();
-        handshake.stamp.stamp(now, message, stamped);
+        handshake.cookie_generator.add_macs(now, message, datagram);
         let before = match message {
             [INITIATION, _, _, _, a, b, c, d, ..] => {
                 let sender = u32::from_le_bytes([*a, *b, *c, *d]);
@@ -142,14 +142,20 @@ impl Handle {
                 .discard(Discard::NoEndpoint, 1, Some(&self.peer));
             return;
         };
-        let cargo = Cargo {
-            data: stamped,
-            segment: stamped.len(),
+        let datagrams = Datagrams {
+            data: datagram,
+            segment: datagram.len(),
             class: HANDSHAKE_CLASS,
             now,
         };
         let sockets = self.shared.sockets.read();
-        transmit(&self.shared, sockets.as_ref(), &self.peer, &mut to, cargo);
+        transmit(
+            &self.shared,
+            sockets.as_ref(),
+            &self.peer,
+            &mut to,
+            datagrams,
+        );
         self.shared.sent(&self.peer, now, false);
     }
 
@@ -169,23 +175,23 @@ impl Handle {
 
     /// Put a new session in place: current if `confirmed`, else next. A confirmed one sends what is
     /// staged, or an empty packet that tells the responder.
-    pub fn install(&self, agreed: &Agreed<'_>, confirmed: bool) {
+    pub fn install(&self, parameters: &SessionParameters<'_>, confirmed: bool) {
         let session = Arc::new(Session::new(
-            agreed.local_index,
-            agreed.remote_index,
-            agreed.send_key,
-            agreed.receive_key,
-            agreed.deadlines,
+            parameters.local_index,
+            parameters.remote_index,
+            parameters.send_key,
+            parameters.receive_key,
+            parameters.deadlines,
         ));
         let mut handshake = self.peer.handshake.lock();
         handshake
             .awaiting
-            .take_if(|index| *index == agreed.local_index);
+            .take_if(|index| *index == parameters.local_index);
         drop(handshake);
         // The table stays locked until the session is in its place, so that no packet finds the one
         // without the other.
         let mut index = self.shared.index.write();
-        index.insert_session(agreed.local_index, self.peer.clone(), session.clone());
+        index.insert_session(parameters.local_index, self.peer.clone(), session.clone());
         let dropped = {
             let mut keypairs = self.peer.keypairs.lock();
             if confirmed {
@@ -209,9 +215,9 @@ impl Handle {
         self.peer.debts.due(now, keepalive, handshake, persistent)
     }
 
-    /// Arm `Stale`.
-    pub fn watch(&self) {
-        self.peer.watch();
+    /// Arm `SessionNeeded`.
+    pub fn arm_session_needed(&self) {
+        self.peer.arm_session_needed();
     }
 
     /// Give up the packets that wait for a session.
@@ -232,8 +238,8 @@ impl Handle {
         self.shared.routes.write().remove_owner(self.id());
         self.erase();
         let _ = self.peer.take_staged();
-        let _ = self.peer.unwatch();
+        let _ = self.peer.disarm_session_needed();
         self.shared.peers.lock().remove(&self.id());
-        self.shared.forget_trouble(&self.peer);
+        self.shared.clear_send_failing(&self.peer);
     }
 }

@@ -1,4 +1,4 @@
-//! Handshake messages and cookie replies as they come in: through the gate, to the brain.
+//! Handshake messages and cookie replies as they come in: through the cookie checker, to the brain.
 //!
 //! Floods end here, before anything dear is done for them (kernel, receive.c,
 //! wg_receive_handshake_packet). Called by the shard for what is no transport message.
@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use crate::batch::Turn;
 use crate::clock::{Nanos, SECOND};
+use crate::cookie::Verdict;
+use crate::cookie::{COOKIE_REPLY, COOKIE_REPLY_SIZE, INITIATION, MACS, RESPONSE, RESPONSE_SIZE};
 use crate::discard::Discard;
 use crate::events::Handshake;
-use crate::gate::Verdict;
-use crate::gate::{COOKIE_REPLY, COOKIE_REPLY_SIZE, INITIATION, MACS, RESPONSE, RESPONSE_SIZE};
 use crate::index::{Entry, IndexTable};
 use crate::peer::Peer;
 use crate::udp::{Train, Udp};
@@ -25,7 +25,7 @@ pub struct Handshakes {
 }
 
 impl Handshakes {
-    /// Judge a datagram that is no transport message; it is counted if it goes no further.
+    /// Check a datagram that is no transport message; it is counted if it goes no further.
     pub fn receive(
         &mut self,
         turn: &Turn<'_>,
@@ -36,9 +36,9 @@ impl Handshakes {
     ) {
         let result = match message.first() {
             None => Err((Discard::Truncated, None)),
-            Some(&INITIATION) => self.judge(turn, message, train, socket).map_err(unknown),
+            Some(&INITIATION) => self.check(turn, message, train, socket).map_err(unknown),
             Some(&RESPONSE) => expected(index, message)
-                .and_then(|()| self.judge(turn, message, train, socket))
+                .and_then(|()| self.check(turn, message, train, socket))
                 .map_err(unknown),
             Some(&COOKIE_REPLY) => cookie_reply(turn, index, message),
             Some(_) => Err((Discard::UnknownType, None)),
@@ -48,7 +48,7 @@ impl Handshakes {
         }
     }
 
-    fn judge(
+    fn check(
         &mut self,
         turn: &Turn<'_>,
         message: &[u8],
@@ -59,9 +59,9 @@ impl Handshakes {
             self.loaded_until = turn.now + LOAD_LASTS;
         }
         let loaded = turn.now < self.loaded_until;
-        let mut gate = turn.shared.gate.lock();
-        let verdict = gate.check(turn.now, message, &train.from.remote, loaded);
-        drop(gate);
+        let mut checker = turn.shared.cookie_checker.lock();
+        let verdict = checker.check(turn.now, message, &train.from.remote, loaded);
+        drop(checker);
         match verdict {
             Verdict::Pass => turn.shared.events.push_handshake(Handshake {
                 message: message[..message.len() - MACS].to_vec(),
@@ -104,7 +104,7 @@ fn cookie_reply<'a>(
         return Err(unknown(Discard::BadCookieReply));
     };
     let mut handshake = peer.handshake.lock();
-    let result = handshake.stamp.cookie_reply(turn.now, message);
+    let result = handshake.cookie_generator.consume_reply(turn.now, message);
     result.map_err(|reason| (reason, Some(peer)))
 }
 

@@ -2,12 +2,12 @@
 //!
 //! The kernel's device answers host unreachable (device.c, wg_xmit); which packets are never
 //! answered is RFC 1122, 3.2.2, and RFC 4443, 2.4 (kernel: net/ipv4/icmp.c, net/ipv6/icmp.c). Reads
-//! untrusted bytes; never panics. Called by `answers`.
+//! untrusted bytes; never panics. Called by `unreachable`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::checksum;
-use crate::inner::{self, IPV4_HEADER, IPV6_HEADER};
+use crate::ip::{self, IPV4_HEADER, IPV6_HEADER};
 
 /// The longest message: an ICMPv6 error fills the least MTU of IPv6 (RFC 4443, 2.4 (c)).
 pub const MAX_MESSAGE: usize = 1280 - IPV6_HEADER;
@@ -48,8 +48,8 @@ pub struct Transport {
 /// Who is to be told that `packet` has nowhere to go; None if nobody may be.
 #[must_use]
 pub fn answerable(packet: &[u8]) -> Option<IpAddr> {
-    let source = inner::source(packet).ok()?;
-    let destination = inner::destination(packet).ok()?;
+    let source = ip::source(packet).ok()?;
+    let destination = ip::destination(packet).ok()?;
     let transport = transport(packet)?;
     let kind = packet.get(transport.at).copied();
     let may = is_host(source)

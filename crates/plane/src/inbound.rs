@@ -17,7 +17,7 @@ use crate::endpoint::Endpoint;
 use crate::events::Event;
 use crate::handshakes::Handshakes;
 use crate::index::{Entry, IndexTable};
-use crate::inner;
+use crate::ip;
 use crate::mmsg::{SLOTS, STRIDE, Slots};
 use crate::outbound::gone;
 use crate::peer::Peer;
@@ -86,9 +86,9 @@ impl Inbound {
         self.receive(turn, socket);
         self.open(turn, socket);
         for number in 0..self.runs.len() {
-            self.settle(turn, number);
+            self.accept_run(turn, number);
         }
-        self.sort(turn);
+        self.check_sources(turn);
         let result = self.write(turn);
         self.coalescer.clear();
         self.opened.clear();
@@ -131,7 +131,7 @@ impl Inbound {
 
     fn open(&mut self, turn: &Turn<'_>, socket: &Udp) {
         let index = turn.shared.index.read();
-        let mut opening = Opening {
+        let mut decryption = Decryption {
             turn,
             index: &index,
             opened: &mut self.opened,
@@ -146,18 +146,18 @@ impl Inbound {
             (rest, passed) = (after, start + train.length);
             for (number, datagram) in datagrams.chunks_mut(train.segment).enumerate() {
                 if datagram.first_chunk() == Some(&[TRANSPORT, 0, 0, 0]) {
-                    opening.take(datagram, start + number * train.segment, train);
+                    decryption.take(datagram, start + number * train.segment, train);
                 } else {
                     self.handshakes
                         .receive(turn, &index, datagram, train, socket);
                 }
             }
         }
-        opening.finish();
+        decryption.finish();
     }
 
     /// Replay check and what the session, the peer and the brain learn from a run.
-    fn settle(&mut self, turn: &Turn<'_>, number: usize) {
+    fn accept_run(&mut self, turn: &Turn<'_>, number: usize) {
         let run = &self.runs[number];
         let packets = &mut self.opened[run.packets.clone()];
         let (mut replayed, mut keepalives, mut data) = (0, 0, 0);
@@ -196,14 +196,14 @@ impl Inbound {
             self.confirmed.push(peer.clone());
         }
         if run.session.needs_renewal_on_receive(turn.now) {
-            turn.shared.stale(peer);
+            turn.shared.session_needed(peer);
         }
         peer.count_received(keepalives * OVERHEAD);
         turn.shared.received(peer, turn.now, data > 0);
     }
 
     /// Cut the padding, check the source, and hand on what is good.
-    fn sort(&mut self, turn: &Turn<'_>) {
+    fn check_sources(&mut self, turn: &Turn<'_>) {
         if self.opened.is_empty() {
             return;
         }
@@ -258,8 +258,8 @@ impl Inbound {
     }
 }
 
-/// The way of a batch through decryption: packets of one session and one length go together.
-struct Opening<'a> {
+/// The decryption of a batch: packets of one session and one length go together.
+struct Decryption<'a> {
     turn: &'a Turn<'a>,
     index: &'a IndexTable<Arc<Peer>>,
     opened: &'a mut Vec<Opened>,
@@ -268,7 +268,7 @@ struct Opening<'a> {
     group: Group<'a>,
 }
 
-impl<'a> Opening<'a> {
+impl<'a> Decryption<'a> {
     /// Take a transport message, which begins at `at` in the buffer. It is counted if it goes no
     /// further.
     fn take(&mut self, packet: &'a mut [u8], at: usize, train: &Train) {
@@ -351,8 +351,8 @@ fn check(
     peer: &Arc<Peer>,
     packet: &[u8],
 ) -> Result<usize, Discard> {
-    let length = inner::total_length(packet)?;
-    match routes.lookup(inner::source(packet)?) {
+    let length = ip::total_length(packet)?;
+    match routes.lookup(ip::source(packet)?) {
         Some(owner) if Arc::ptr_eq(owner, peer) => Ok(length),
         _ => Err(Discard::SourceNotAllowed),
     }

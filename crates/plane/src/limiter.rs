@@ -2,12 +2,12 @@
 //! ratelimiter.c: 20 a second, 5 at once, per IPv4 /32 or IPv6 /64).
 //!
 //! The table never grows: a network hashes to a set of four buckets, and one without a bucket takes
-//! that which was idle longest, which is most likely full again. Called by the gate.
+//! that which was idle longest, which is most likely full again. Called by the cookie checker.
 
 use std::net::IpAddr;
 
 use crate::clock::{Nanos, SECOND};
-use crate::gate::mac;
+use crate::cookie::mac;
 
 const SETS: usize = 1024;
 const WAYS: usize = 4;

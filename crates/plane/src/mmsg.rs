@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 
 use libc::{c_int, c_uint, socklen_t};
 
-use crate::control::Control;
+use crate::cmsg::CmsgBuffer;
 use crate::endpoint::Endpoint;
 use crate::udp::{RECEIVE_SIZE, Train, Udp, encode, message};
 
@@ -18,17 +18,17 @@ pub const SLOTS: usize = 32;
 /// sets of the cache; but of cache lines, for decryption is a little faster where packets begin so.
 pub const STRIDE: usize = RECEIVE_SIZE + 17 * 64;
 /// The most trains of one send.
-pub const MOST: usize = 16;
+pub const MAX_TRAINS: usize = 16;
 
 /// What a receive fills in beside the data, kept from one to the next.
 pub struct Slots {
     names: Box<[libc::sockaddr_storage]>,
-    controls: Box<[Control]>,
+    cmsgs: Box<[CmsgBuffer]>,
 }
 
 /// A train to be sent.
 #[derive(Clone, Copy, Debug)]
-pub struct Departing<'a> {
+pub struct OutgoingTrain<'a> {
     /// Where to, and from where.
     pub to: Endpoint,
     /// The traffic class of its IP headers.
@@ -47,7 +47,7 @@ impl Slots {
         let name: libc::sockaddr_storage = unsafe { zeroed() };
         Self {
             names: vec![name; SLOTS].into_boxed_slice(),
-            controls: (0..SLOTS).map(|_| Control::new()).collect(),
+            cmsgs: (0..SLOTS).map(|_| CmsgBuffer::new()).collect(),
         }
     }
 
@@ -57,7 +57,7 @@ impl Slots {
         &mut self,
         socket: &Udp,
         buffer: &mut [u8],
-        mut tell: impl FnMut(usize, Option<Train>),
+        mut report: impl FnMut(usize, Option<Train>),
     ) -> io::Result<usize> {
         // SAFETY: zeros are valid for both.
         let (mut parts, mut messages): ([libc::iovec; SLOTS], [libc::mmsghdr; SLOTS]) =
@@ -67,26 +67,26 @@ impl Slots {
         for (number, slot) in slots[..most].iter_mut().enumerate() {
             parts[number].iov_base = slot.as_mut_ptr().cast();
             parts[number].iov_len = RECEIVE_SIZE;
-            let (name, control) = (&mut self.names[number], &mut self.controls[number]);
-            control.reserve();
+            let (name, cmsg) = (&mut self.names[number], &mut self.cmsgs[number]);
+            cmsg.reserve();
             let length = size_of_val(name) as socklen_t;
-            messages[number].msg_hdr = message(name, length, &mut parts[number], control);
+            messages[number].msg_hdr = message(name, length, &mut parts[number], cmsg);
         }
         let (fd, at) = (socket.as_raw_fd(), messages.as_mut_ptr());
         let never = std::ptr::null_mut();
-        // SAFETY: the first `most` messages point to names, parts, controls and slots of their own,
+        // SAFETY: the first `most` messages point to names, parts, cmsgs and slots of their own,
         // which outlive the call, with their sizes.
         let count = unsafe { libc::recvmmsg(fd, at, most as c_uint, 0, never) };
         let count = check(count)?;
         for (number, message) in messages[..count].iter().enumerate() {
-            let control = &mut self.controls[number];
+            let cmsg = &mut self.cmsgs[number];
             #[allow(clippy::unnecessary_cast)] // musl has an u32
-            control.written(message.msg_hdr.msg_controllen as usize);
+            cmsg.written(message.msg_hdr.msg_controllen as usize);
             let length = message.msg_len as usize;
             let flags = message.msg_hdr.msg_flags;
-            tell(
+            report(
                 number * STRIDE,
-                Train::of(&self.names[number], control, length, flags),
+                Train::of(&self.names[number], cmsg, length, flags),
             );
         }
         Ok(count)
@@ -105,28 +105,28 @@ impl std::fmt::Debug for Slots {
     }
 }
 
-/// Send trains in their order, at most `MOST` of them, until one is refused. Gives how many left; why
+/// Send trains in their order, at most `MAX_TRAINS` of them, until one is refused. Gives how many left; why
 /// the next did not is for the next send to say. An error says why the first did not.
-pub fn send(socket: &Udp, trains: &[Departing<'_>]) -> io::Result<usize> {
+pub fn send(socket: &Udp, trains: &[OutgoingTrain<'_>]) -> io::Result<usize> {
     // SAFETY: zeros are valid for all three.
     let (mut names, mut parts, mut messages): (
-        [libc::sockaddr_storage; MOST],
-        [libc::iovec; MOST],
-        [libc::mmsghdr; MOST],
+        [libc::sockaddr_storage; MAX_TRAINS],
+        [libc::iovec; MAX_TRAINS],
+        [libc::mmsghdr; MAX_TRAINS],
     ) = unsafe { zeroed() };
-    let mut controls = [const { Control::new() }; MOST];
-    let most = trains.len().min(MOST);
+    let mut cmsgs = [const { CmsgBuffer::new() }; MAX_TRAINS];
+    let most = trains.len().min(MAX_TRAINS);
     for (number, train) in trains[..most].iter().enumerate() {
         let (name, length) = encode(&train.to.remote);
         names[number] = name;
-        controls[number] = socket.control(&train.to, train.class, train.data, train.segment);
+        cmsgs[number] = socket.cmsg(&train.to, train.class, train.data, train.segment);
         parts[number].iov_base = train.data.as_ptr().cast_mut().cast();
         parts[number].iov_len = train.data.len();
-        let (name, control) = (&mut names[number], &mut controls[number]);
-        messages[number].msg_hdr = message(name, length, &mut parts[number], control);
+        let (name, cmsg) = (&mut names[number], &mut cmsgs[number]);
+        messages[number].msg_hdr = message(name, length, &mut parts[number], cmsg);
     }
     let (fd, at) = (socket.as_raw_fd(), messages.as_mut_ptr());
-    // SAFETY: the first `most` messages point to names, parts and controls of their own and to the
+    // SAFETY: the first `most` messages point to names, parts and cmsgs of their own and to the
     // trains, all of which outlive the call; sendmmsg only reads the trains.
     check(unsafe { libc::sendmmsg(fd, at, most as c_uint, 0) })
 }

@@ -8,16 +8,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::allowed_ips::AllowedIps;
-use crate::answers::Answers;
-use crate::batch::{Batch, Lane, Turn};
+use crate::batch::{Batch, Destination, Turn};
 use crate::discard::Discard;
 use crate::ecn;
-use crate::inner;
+use crate::ip;
 use crate::offload::{VnetHeader, padded};
 use crate::peer::Peer;
 use crate::session::{HEADER, OVERHEAD};
 use crate::split::{Segments, split};
 use crate::tun::{READ_SIZE, VNET_HEADER};
+use crate::unreachable::UnreachableHandler;
 use holloway_aead::TAG;
 
 /// A turn reads at most so many packets, and begins no read beyond so many bytes, so that the other
@@ -31,13 +31,13 @@ pub struct Outbound {
     packet: Box<[u8]>,
     batch: Batch,
     route: Option<Route>,
-    answers: Answers,
+    unreachable: UnreachableHandler,
 }
 
 /// Where packets of one peer go in this turn.
 #[derive(Debug)]
 enum Route {
-    Open(Lane),
+    Open(Destination),
     Waiting(Arc<Peer>),
 }
 
@@ -49,7 +49,7 @@ impl Outbound {
             packet: vec![0; READ_SIZE].into_boxed_slice(),
             batch: Batch::new(),
             route: None,
-            answers: Answers::new(),
+            unreachable: UnreachableHandler::new(),
         }
     }
 
@@ -85,15 +85,15 @@ impl Outbound {
         }
         let endpoint = peer.endpoint();
         let Some((session, endpoint)) = peer.session(turn.now).zip(endpoint) else {
-            turn.shared.stale(peer);
+            turn.shared.session_needed(peer);
             return;
         };
-        let lane = Lane {
+        let destination = Destination {
             peer: peer.clone(),
             session,
             endpoint,
         };
-        self.send_staged(turn, &lane);
+        self.send_staged(turn, &destination);
     }
 
     /// Send what waits for more; the turn ends.
@@ -112,7 +112,7 @@ impl Outbound {
             Ok(Some(peer)) => peer,
             Ok(None) => {
                 let (shared, now) = (turn.shared, turn.now);
-                self.answers.unreachable(shared, now, packet, None);
+                self.unreachable.handle(shared, now, packet, None);
                 return;
             }
             Err(reason) => {
@@ -125,11 +125,11 @@ impl Outbound {
         let packet = &self.packet[start..length];
         if !known {
             let (shared, now) = (turn.shared, turn.now);
-            self.answers.unreachable(shared, now, packet, Some(peer));
+            self.unreachable.handle(shared, now, packet, Some(peer));
             return;
         }
-        let class = ecn::encapsulate(inner::tos(packet));
-        match split(&header, packet, self.batch.room(), turn.mtu) {
+        let class = ecn::encapsulate(ip::tos(packet));
+        match split(&header, packet, self.batch.spare_capacity_mut(), turn.mtu) {
             Ok(segments) => self.dispatch(turn, &segments, class),
             Err(reason) => turn.shared.discard(reason, 1, Some(peer)),
         }
@@ -151,16 +151,16 @@ impl Outbound {
         let peer = peer.clone();
         self.route = Some(match peer.session(turn.now) {
             Some(session) => {
-                let lane = Lane {
+                let destination = Destination {
                     peer,
                     session,
                     endpoint,
                 };
                 // What waits must not be overtaken.
-                if lane.peer.has_staged() {
-                    self.send_staged(turn, &lane);
+                if destination.peer.has_staged() {
+                    self.send_staged(turn, &destination);
                 }
-                Route::Open(lane)
+                Route::Open(destination)
             }
             None => Route::Waiting(peer),
         });
@@ -169,12 +169,12 @@ impl Outbound {
 
     fn dispatch(&mut self, turn: &Turn<'_>, segments: &Segments, class: u8) {
         match &self.route {
-            Some(Route::Open(lane)) => {
-                self.batch.add(turn, lane, segments, class);
-                sent(turn, lane, true);
+            Some(Route::Open(destination)) => {
+                self.batch.add(turn, destination, segments, class);
+                sent(turn, destination, true);
             }
             Some(Route::Waiting(peer)) => {
-                let room = self.batch.room();
+                let packets = self.batch.spare_capacity_mut();
                 for number in 0..segments.count {
                     let is_last = number + 1 == segments.count;
                     let length = if is_last {
@@ -183,18 +183,18 @@ impl Outbound {
                         segments.length
                     };
                     let start = number * segments.stride + HEADER;
-                    if peer.stage(room[start..start + length].to_vec()) {
+                    if peer.stage(packets[start..start + length].to_vec()) {
                         turn.shared.discard(Discard::StagedOverflow, 1, Some(peer));
                     }
                 }
-                turn.shared.stale(peer);
+                turn.shared.session_needed(peer);
             }
             None => {}
         }
     }
 
-    fn send_staged(&mut self, turn: &Turn<'_>, lane: &Lane) {
-        let staged = lane.peer.take_staged();
+    fn send_staged(&mut self, turn: &Turn<'_>, destination: &Destination) {
+        let staged = destination.peer.take_staged();
         for packet in &staged {
             let length = packet.len();
             let segments = Segments {
@@ -204,12 +204,16 @@ impl Outbound {
                 last: length,
             };
             debug_assert!(segments.stride >= HEADER + length + TAG);
-            self.batch.room()[HEADER..HEADER + length].copy_from_slice(packet);
-            let class = ecn::encapsulate(inner::tos(packet));
-            self.batch.add(turn, lane, &segments, class);
+            self.batch.spare_capacity_mut()[HEADER..HEADER + length].copy_from_slice(packet);
+            let class = ecn::encapsulate(ip::tos(packet));
+            self.batch.add(turn, destination, &segments, class);
         }
         if !staged.is_empty() {
-            sent(turn, lane, staged.iter().any(|packet| !packet.is_empty()));
+            sent(
+                turn,
+                destination,
+                staged.iter().any(|packet| !packet.is_empty()),
+            );
         }
     }
 }
@@ -223,7 +227,7 @@ impl Default for Outbound {
 impl Route {
     fn is_to(&self, peer: &Arc<Peer>) -> bool {
         match self {
-            Self::Open(lane) => Arc::ptr_eq(&lane.peer, peer),
+            Self::Open(destination) => Arc::ptr_eq(&destination.peer, peer),
             Self::Waiting(waiting) => Arc::ptr_eq(waiting, peer),
         }
     }
@@ -233,7 +237,7 @@ fn route<'a>(
     routes: &'a AllowedIps<Arc<Peer>>,
     packet: &[u8],
 ) -> Result<Option<&'a Arc<Peer>>, Discard> {
-    Ok(match inner::destination(packet)? {
+    Ok(match ip::destination(packet)? {
         IpAddr::V4(address) => routes.lookup_v4(address.octets()),
         IpAddr::V6(address) => routes.lookup_v6(address.octets()),
     })
@@ -241,10 +245,10 @@ fn route<'a>(
 
 /// Keep the debts, and ask for a new session when this one is old (kernel, send.c,
 /// keep_key_fresh).
-fn sent(turn: &Turn<'_>, lane: &Lane, data: bool) {
-    turn.shared.sent(&lane.peer, turn.now, data);
-    if lane.session.needs_renewal_on_send(turn.now) {
-        turn.shared.stale(&lane.peer);
+fn sent(turn: &Turn<'_>, destination: &Destination, data: bool) {
+    turn.shared.sent(&destination.peer, turn.now, data);
+    if destination.session.needs_renewal_on_send(turn.now) {
+        turn.shared.session_needed(&destination.peer);
     }
 }
 

@@ -9,10 +9,10 @@ use parking_lot::Mutex;
 
 use crate::allowed_ips::Owner;
 use crate::clock::Nanos;
+use crate::cookie::CookieGenerator;
 use crate::debts::Debts;
 use crate::discard::Discards;
 use crate::endpoint::Endpoint;
-use crate::gate::Stamp;
 use crate::keypairs::Keypairs;
 use crate::session::Session;
 
@@ -26,36 +26,36 @@ pub const MAX_STAGED: usize = 128;
 #[derive(Debug)]
 pub struct Peer {
     id: PeerId,
-    whereabouts: Mutex<Whereabouts>,
+    location: Mutex<Location>,
     staged: Mutex<VecDeque<Vec<u8>>>,
     /// Its sessions.
     pub keypairs: Mutex<Keypairs>,
     /// Its handshake in flight.
-    pub handshake: Mutex<Outgoing>,
+    pub handshake: Mutex<PendingHandshake>,
     /// Since when answers are owed and awaited.
     pub debts: Debts,
     /// Packets known to be its, not passed on.
     pub discards: Discards,
     received: AtomicU64,
     sent: AtomicU64,
-    watched: AtomicBool,
+    session_needed_armed: AtomicBool,
     to_flush: AtomicBool,
 }
 
 /// How to reach a peer.
 #[derive(Debug, Default)]
-struct Whereabouts {
+struct Location {
     endpoint: Option<Endpoint>,
-    /// A way it came that is none back: the route to it leads out of another interface.
-    one_way: Option<Endpoint>,
+    /// A path it came by that is none back: the route to it leads out of another interface.
+    asymmetric: Option<Endpoint>,
 }
 
 /// What sending handshakes leaves behind.
 #[derive(Debug)]
-pub struct Outgoing {
-    /// Stamps mac1 and mac2, and takes the cookies for the latter.
-    pub stamp: Stamp,
-    /// The index whose response the gate lets in.
+pub struct PendingHandshake {
+    /// Adds mac1 and mac2, and takes the cookies for the latter.
+    pub cookie_generator: CookieGenerator,
+    /// The index whose response the cookie checker lets in.
     pub awaiting: Option<u32>,
 }
 
@@ -65,18 +65,18 @@ impl Peer {
     pub fn new(id: PeerId, public_key: &[u8; 32]) -> Self {
         Self {
             id,
-            whereabouts: Mutex::default(),
+            location: Mutex::default(),
             staged: Mutex::default(),
             keypairs: Mutex::default(),
-            handshake: Mutex::new(Outgoing {
-                stamp: Stamp::new(public_key),
+            handshake: Mutex::new(PendingHandshake {
+                cookie_generator: CookieGenerator::new(public_key),
                 awaiting: None,
             }),
             debts: Debts::new(),
             discards: Discards::new(),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
-            watched: AtomicBool::new(true),
+            session_needed_armed: AtomicBool::new(true),
             to_flush: AtomicBool::new(false),
         }
     }
@@ -90,49 +90,49 @@ impl Peer {
     /// Where it is, if that is known.
     #[must_use]
     pub fn endpoint(&self) -> Option<Endpoint> {
-        self.whereabouts.lock().endpoint
+        self.location.lock().endpoint
     }
 
     /// It is at `endpoint` now: it was told, or an authentic packet came from there.
     pub fn set_endpoint(&self, mut endpoint: Endpoint) {
-        let mut whereabouts = self.whereabouts.lock();
-        if whereabouts
-            .one_way
-            .is_some_and(|way| way.same_path(&endpoint))
+        let mut location = self.location.lock();
+        if location
+            .asymmetric
+            .is_some_and(|path| path.same_path(&endpoint))
         {
             endpoint.local = None;
         }
-        whereabouts.endpoint = Some(endpoint);
+        location.endpoint = Some(endpoint);
     }
 
     /// Let the kernel choose the local address anew.
     pub fn forget_source(&self) {
-        let mut whereabouts = self.whereabouts.lock();
-        whereabouts.one_way = None;
-        if let Some(endpoint) = &mut whereabouts.endpoint {
+        let mut location = self.location.lock();
+        location.asymmetric = None;
+        if let Some(endpoint) = &mut location.endpoint {
             endpoint.local = None;
         }
     }
 
-    /// The way whose local address the route has to bear out: the one in use, else the one given up.
+    /// The path whose local address the route has to bear out: the one in use, else the one given up.
     #[must_use]
-    pub fn way(&self) -> Option<Endpoint> {
-        let whereabouts = self.whereabouts.lock();
-        let sticky = whereabouts.endpoint.filter(|now| now.local.is_some());
-        sticky.or(whereabouts.one_way)
+    pub fn sticky_path(&self) -> Option<Endpoint> {
+        let location = self.location.lock();
+        let sticky = location.endpoint.filter(|now| now.local.is_some());
+        sticky.or(location.asymmetric)
     }
 
-    /// Whether the route along `way` leads out of the interface where packets came by it. If not, its
+    /// Whether the route along `path` leads out of the interface where packets came by it. If not, its
     /// local address is used no more, even where the peer, unaware, still writes to it.
-    pub fn settle(&self, way: Endpoint, leads_back: bool) {
-        let mut whereabouts = self.whereabouts.lock();
-        if leads_back {
-            whereabouts.one_way = None;
+    pub fn set_source_valid(&self, path: Endpoint, valid: bool) {
+        let mut location = self.location.lock();
+        if valid {
+            location.asymmetric = None;
             return;
         }
-        whereabouts.one_way = Some(way);
-        if let Some(endpoint) = &mut whereabouts.endpoint
-            && endpoint.same_path(&way)
+        location.asymmetric = Some(path);
+        if let Some(endpoint) = &mut location.endpoint
+            && endpoint.same_path(&path)
         {
             endpoint.local = None;
         }
@@ -193,15 +193,16 @@ impl Peer {
         self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Arm `Stale`.
-    pub fn watch(&self) {
-        self.watched.store(true, Ordering::Release);
+    /// Arm `SessionNeeded`.
+    pub fn arm_session_needed(&self) {
+        self.session_needed_armed.store(true, Ordering::Release);
     }
 
-    /// Disarm `Stale`; whether it was armed.
+    /// Disarm `SessionNeeded`; whether it was armed.
     #[must_use]
-    pub fn unwatch(&self) -> bool {
-        self.watched.load(Ordering::Relaxed) && self.watched.swap(false, Ordering::AcqRel)
+    pub fn disarm_session_needed(&self) -> bool {
+        self.session_needed_armed.load(Ordering::Relaxed)
+            && self.session_needed_armed.swap(false, Ordering::AcqRel)
     }
 
     /// Note that it is on the list to be flushed; whether it was already.
@@ -236,28 +237,31 @@ mod tests {
     }
 
     #[test]
-    fn a_way_that_leads_back_no_more_is_not_taken_up_again() {
+    fn a_path_that_leads_back_no_more_is_not_taken_up_again() {
         let peer = Peer::new(1, &[9; 32]);
         peer.set_endpoint(by(1));
-        peer.settle(by(1), false);
+        peer.set_source_valid(by(1), false);
         peer.set_endpoint(by(1));
         assert_eq!((interface(&peer), peer.endpoint()), (None, Some(by(1))));
-        assert!(peer.way().is_some_and(|way| way.same_path(&by(1))));
-        peer.settle(by(1), true);
+        assert!(
+            peer.sticky_path()
+                .is_some_and(|path| path.same_path(&by(1)))
+        );
+        peer.set_source_valid(by(1), true);
         peer.set_endpoint(by(1));
         assert_eq!(interface(&peer), Some(1));
     }
 
     #[test]
-    fn a_verdict_of_one_way_says_nothing_of_the_next() {
+    fn a_verdict_on_one_path_says_nothing_of_the_next() {
         let peer = Peer::new(1, &[9; 32]);
         peer.set_endpoint(by(2));
-        peer.settle(by(1), false);
+        peer.set_source_valid(by(1), false);
         assert_eq!(interface(&peer), Some(2));
         peer.set_endpoint(by(1));
         assert_eq!(interface(&peer), None);
         peer.forget_source();
-        assert!(peer.way().is_none());
+        assert!(peer.sticky_path().is_none());
         peer.set_endpoint(by(1));
         assert_eq!(interface(&peer), Some(1));
     }
@@ -284,11 +288,11 @@ mod tests {
     }
 
     #[test]
-    fn stale_is_told_once_until_watched_again() {
+    fn session_needed_is_pushed_once_until_armed_again() {
         let peer = Peer::new(1, &[9; 32]);
-        assert!(peer.unwatch());
-        assert!(!peer.unwatch());
-        peer.watch();
-        assert!(peer.unwatch());
+        assert!(peer.disarm_session_needed());
+        assert!(!peer.disarm_session_needed());
+        peer.arm_session_needed();
+        assert!(peer.disarm_session_needed());
     }
 }

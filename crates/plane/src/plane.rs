@@ -9,7 +9,6 @@ use std::thread::{self, JoinHandle};
 
 use parking_lot::Mutex;
 
-use crate::answers::Ways;
 use crate::discard::REASONS;
 use crate::endpoint::Endpoint;
 use crate::events::Event;
@@ -19,6 +18,7 @@ use crate::shard::{Shard, Token};
 use crate::shared::Shared;
 use crate::tun::Tun;
 use crate::udp::Sockets;
+use crate::unreachable::IcmpSockets;
 
 /// The MTU until `set_mtu` says another: WireGuard's own default.
 const DEFAULT_MTU: u32 = 1420;
@@ -95,8 +95,8 @@ impl Plane {
     }
 
     /// Say whose mac1 to accept; None accepts no handshake.
-    pub fn identify(&self, public_key: Option<&[u8; 32]>) {
-        self.shared.gate.lock().identify(public_key);
+    pub fn set_identity(&self, public_key: Option<&[u8; 32]>) {
+        self.shared.cookie_checker.lock().set_identity(public_key);
     }
 
     /// Say the interface's MTU.
@@ -104,14 +104,16 @@ impl Plane {
         self.shared.mtu.store(mtu, Ordering::Relaxed);
     }
 
-    /// Answer packets that have nowhere to go, by these ways.
-    pub fn answer_by(&self, ways: Ways) {
-        *self.shared.ways.lock() = ways;
+    /// Answer packets that have nowhere to go, by these sockets.
+    pub fn set_icmp_sockets(&self, sockets: IcmpSockets) {
+        *self.shared.icmp_sockets.lock() = sockets;
     }
 
     /// Report such packets, or do not.
-    pub fn explain(&self, wanted: bool) {
-        self.shared.explains.store(wanted, Ordering::Relaxed);
+    pub fn report_unreachable(&self, wanted: bool) {
+        self.shared
+            .reports_unreachable
+            .store(wanted, Ordering::Relaxed);
     }
 
     /// Add a peer.
@@ -130,15 +132,15 @@ impl Plane {
         Some(Handle::new(self.shared.clone(), peer))
     }
 
-    /// The ways whose local addresses hold as long as the route leads where packets came by them.
+    /// The paths whose local addresses hold as long as the route leads where packets came by them.
     #[must_use]
-    pub fn ways(&self) -> Vec<(PeerId, Endpoint)> {
+    pub fn sticky_sources(&self) -> Vec<(PeerId, Endpoint)> {
         let peers = self.shared.peers.lock();
-        let ways = peers
+        let paths = peers
             .values()
-            .filter_map(|peer| Some((peer.id(), peer.way()?)));
+            .filter_map(|peer| Some((peer.id(), peer.sticky_path()?)));
         // An interface that is part of the peer's address is the route's whatever else changes.
-        ways.filter(|(_, way)| way.scope() == 0).collect()
+        paths.filter(|(_, path)| path.scope() == 0).collect()
     }
 
     /// Packets not passed on, by reason.
@@ -157,7 +159,7 @@ impl Plane {
         // The shard catches its panics, so joining cannot fail.
         let _ = thread.join();
         self.shared.erase_all();
-        self.answer_by(Ways::default());
+        self.set_icmp_sockets(IcmpSockets::default());
         let _ = self.unbind();
     }
 }

@@ -165,8 +165,8 @@ impl Session {
 
     /// Decrypt what follows the headers of transport messages, in place, and tell in their order
     /// which were authentic. Never panics, whatever the bytes.
-    pub fn open(&self, group: &mut Group<'_>, tell: impl FnMut(bool)) {
-        self.receive.open(group, tell);
+    pub fn open(&self, group: &mut Group<'_>, report: impl FnMut(bool)) {
+        self.receive.open(group, report);
     }
 
     /// The replay window, locked: taken once for all packets of a batch, after decryption, so that a

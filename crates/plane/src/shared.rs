@@ -1,7 +1,7 @@
 //! What the shard and the brain's threads share, and the accounts they both keep.
 //!
-//! Order of locks: `sockets`, `routes`, `ways`, `index`, then a peer's. Each is taken once a batch; nobody
-//! takes one of them twice.
+//! Order of locks: `sockets`, `routes`, `icmp_sockets`, `index`, then a peer's. Each is taken once a
+//! batch; nobody takes one of them twice.
 
 use std::collections::HashMap;
 use std::io;
@@ -11,16 +11,16 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 
 use crate::allowed_ips::AllowedIps;
-use crate::answers::Ways;
 use crate::clock::{Nanos, SECOND};
+use crate::cookie::{CookieChecker, system_random};
 use crate::discard::{Discard, Discards};
 use crate::events::{Event, Events};
-use crate::gate::{Gate, system_random};
 use crate::index::IndexTable;
 use crate::peer::{Peer, PeerId};
 use crate::poll::{Epoll, Wake};
 use crate::session::Session;
 use crate::udp::Sockets;
+use crate::unreachable::IcmpSockets;
 
 /// The state of one plane.
 #[derive(Debug)]
@@ -30,13 +30,13 @@ pub struct Shared {
     /// Which peer has which inner addresses.
     pub routes: RwLock<AllowedIps<Arc<Peer>>>,
     /// How ICMP answers leave.
-    pub ways: Mutex<Ways>,
+    pub icmp_sockets: Mutex<IcmpSockets>,
     /// Whether the brain wants to know of packets that have nowhere to go.
-    pub explains: AtomicBool,
+    pub reports_unreachable: AtomicBool,
     /// What local session indices mean.
     pub index: RwLock<IndexTable<Arc<Peer>>>,
     /// Who may hand a handshake to the brain.
-    pub gate: Mutex<Gate>,
+    pub cookie_checker: Mutex<CookieChecker>,
     /// All peers, by number.
     pub peers: Mutex<HashMap<PeerId, Arc<Peer>>>,
     /// What waits for the brain.
@@ -53,8 +53,8 @@ pub struct Shared {
     pub mtu: AtomicU32,
     flush: Mutex<Vec<Arc<Peer>>>,
     /// The peer that cannot be sent to and the errno; 0 if all can.
-    trouble: AtomicU64,
-    trouble_seen: AtomicU64,
+    send_failing: AtomicU64,
+    send_failed_at: AtomicU64,
 }
 
 impl Shared {
@@ -63,10 +63,10 @@ impl Shared {
         Ok(Self {
             sockets: RwLock::new(None),
             routes: RwLock::new(AllowedIps::new()),
-            ways: Mutex::default(),
-            explains: AtomicBool::new(false),
+            icmp_sockets: Mutex::default(),
+            reports_unreachable: AtomicBool::new(false),
             index: RwLock::new(IndexTable::new()),
-            gate: Mutex::new(Gate::new(system_random())),
+            cookie_checker: Mutex::new(CookieChecker::new(system_random())),
             peers: Mutex::default(),
             events: Events::new()?,
             discards: Discards::new(),
@@ -75,8 +75,8 @@ impl Shared {
             stop: AtomicBool::new(false),
             mtu: AtomicU32::new(mtu),
             flush: Mutex::default(),
-            trouble: AtomicU64::new(0),
-            trouble_seen: AtomicU64::new(0),
+            send_failing: AtomicU64::new(0),
+            send_failed_at: AtomicU64::new(0),
         })
     }
 
@@ -89,23 +89,23 @@ impl Shared {
     }
 
     /// Tell the brain that `peer` needs a session, if it asked to be told.
-    pub fn stale(&self, peer: &Peer) {
-        if peer.unwatch() {
-            self.events.push(Event::Stale(peer.id()));
+    pub fn session_needed(&self, peer: &Peer) {
+        if peer.disarm_session_needed() {
+            self.events.push(Event::SessionNeeded(peer.id()));
         }
     }
 
     /// Authentic packets are sent: keep the debts.
     pub fn sent(&self, peer: &Peer, now: Nanos, data: bool) {
         if peer.debts.sent(now, data) {
-            self.events.push(Event::Active(peer.id()));
+            self.events.push(Event::DebtBegan(peer.id()));
         }
     }
 
     /// Authentic packets were received: keep the debts.
     pub fn received(&self, peer: &Peer, now: Nanos, data: bool) {
         if peer.debts.received(now, data) {
-            self.events.push(Event::Active(peer.id()));
+            self.events.push(Event::DebtBegan(peer.id()));
         }
     }
 
@@ -130,8 +130,8 @@ impl Shared {
     /// Sending to `peer` worked (`errno` 0) or did not. One event a change: only the peer whose
     /// sending failed can tell that it works again, and only a second later, or a path that loses
     /// every other packet would say so at each. A full queue is no trouble, only load.
-    pub fn sending(&self, peer: &Peer, errno: i32, now: Nanos) {
-        let before = self.trouble.load(Ordering::Relaxed);
+    pub fn send_result(&self, peer: &Peer, errno: i32, now: Nanos) {
+        let before = self.send_failing.load(Ordering::Relaxed);
         let load = matches!(errno, libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM);
         if load || before == 0 && errno == 0 {
             return;
@@ -141,30 +141,30 @@ impl Shared {
             return;
         }
         let after = if errno == 0 {
-            if now < self.trouble_seen.load(Ordering::Relaxed) + SECOND {
+            if now < self.send_failed_at.load(Ordering::Relaxed) + SECOND {
                 return;
             }
             0
         } else {
-            self.trouble_seen.store(now, Ordering::Relaxed);
+            self.send_failed_at.store(now, Ordering::Relaxed);
             owner | u64::from(errno.cast_unsigned())
         };
-        self.change_trouble(before, after, errno);
+        self.change_send_failing(before, after, errno);
     }
 
     /// A peer that is removed can no longer tell that sending to it works again.
-    pub fn forget_trouble(&self, peer: &Peer) {
-        let before = self.trouble.load(Ordering::Relaxed);
+    pub fn clear_send_failing(&self, peer: &Peer) {
+        let before = self.send_failing.load(Ordering::Relaxed);
         if before >> 32 == u64::from(peer.id()) {
-            self.change_trouble(before, 0, 0);
+            self.change_send_failing(before, 0, 0);
         }
     }
 
-    fn change_trouble(&self, before: u64, after: u64, errno: i32) {
+    fn change_send_failing(&self, before: u64, after: u64, errno: i32) {
         let (set, get) = (Ordering::AcqRel, Ordering::Relaxed);
-        let swapped = self.trouble.compare_exchange(before, after, set, get);
+        let swapped = self.send_failing.compare_exchange(before, after, set, get);
         if before != after && swapped.is_ok() {
-            self.events.push(Event::Trouble(errno));
+            self.events.push(Event::SendFailing(errno));
         }
     }
 

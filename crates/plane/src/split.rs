@@ -6,7 +6,7 @@
 
 use crate::checksum;
 use crate::discard::Discard;
-use crate::inner::{IPV4_HEADER, IPV6_HEADER};
+use crate::ip::{IPV4_HEADER, IPV6_HEADER};
 use crate::offload::{
     GSO_ECN, GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, NEEDS_CSUM, TCP, TCP_CHECKSUM, TCP_HEADER,
     UDP, UDP_CHECKSUM, UDP_HEADER, VnetHeader, padded,
@@ -15,7 +15,7 @@ use crate::session::{HEADER, OVERHEAD};
 
 /// Room enough in `out` for whatever a kernel hands over in one read: 65,535 bytes cut at the least
 /// segment size that Linux uses for TCP (48 bytes, TCP_MIN_SND_MSS).
-pub const SPLIT_ROOM: usize = 256 * 1024;
+pub const SPLIT_CAPACITY: usize = 256 * 1024;
 
 /// The most that an IP header's length field can say.
 const MAX_PACKET: usize = 65_535;

@@ -5,22 +5,22 @@
 use std::io;
 use std::ops::Range;
 
-use crate::batch::Lane;
+use crate::batch::Destination;
 use crate::clock::Nanos;
 use crate::discard::Discard;
 use crate::endpoint::Endpoint;
-use crate::mmsg::{self, Departing, MOST};
+use crate::mmsg::{self, MAX_TRAINS, OutgoingTrain};
 use crate::peer::Peer;
 use crate::poll;
 use crate::shared::Shared;
 use crate::udp::{MAX_PAYLOAD, MAX_SEGMENTS, Sockets, Udp};
 
 /// How long a full socket may hold up the shard; the interface's queue holds the senders meanwhile.
-const PATIENCE: i32 = 10;
+const WRITABLE_TIMEOUT: i32 = 10;
 
 /// Datagrams of one length, but the last, which may be shorter, on their way to one peer.
 #[derive(Clone, Copy, Debug)]
-pub struct Cargo<'a> {
+pub struct Datagrams<'a> {
     /// All of them, one behind the other.
     pub data: &'a [u8],
     /// The length of each.
@@ -31,11 +31,11 @@ pub struct Cargo<'a> {
     pub now: Nanos,
 }
 
-/// A train of one lane, and where in the batch's buffer it is.
+/// A train to one destination, and where in the batch's buffer it is.
 #[derive(Debug)]
 pub struct Queued {
     /// To whom, and where to.
-    pub lane: Lane,
+    pub destination: Destination,
     /// No more than one send may carry.
     pub range: Range<usize>,
     /// The length of each datagram but the last.
@@ -45,34 +45,34 @@ pub struct Queued {
 }
 
 /// A socket, as far as sending needs it; tests have others.
-pub trait Port {
+pub trait DatagramSender {
     /// Send one train.
     fn send(&self, to: &Endpoint, class: u8, data: &[u8], segment: usize) -> io::Result<()>;
     /// Send several in their order, until one is refused; how many left.
-    fn send_many(&self, trains: &[Departing<'_>]) -> io::Result<usize>;
+    fn send_many(&self, trains: &[OutgoingTrain<'_>]) -> io::Result<usize>;
     /// Whether several datagrams may go in one train.
-    fn segments(&self) -> bool;
+    fn gso_enabled(&self) -> bool;
     /// Send datagrams one by one from now on.
-    fn forgo_segments(&self);
+    fn disable_gso(&self);
     /// Wait until there is room, so many milliseconds at most; whether there is.
     fn writable(&self, milliseconds: i32) -> bool;
 }
 
-impl Port for Udp {
+impl DatagramSender for Udp {
     fn send(&self, to: &Endpoint, class: u8, data: &[u8], segment: usize) -> io::Result<()> {
         Self::send(self, to, class, data, segment)
     }
 
-    fn send_many(&self, trains: &[Departing<'_>]) -> io::Result<usize> {
+    fn send_many(&self, trains: &[OutgoingTrain<'_>]) -> io::Result<usize> {
         mmsg::send(self, trains)
     }
 
-    fn segments(&self) -> bool {
-        Self::segments(self)
+    fn gso_enabled(&self) -> bool {
+        Self::gso_enabled(self)
     }
 
-    fn forgo_segments(&self) {
-        Self::forgo_segments(self);
+    fn disable_gso(&self) {
+        Self::disable_gso(self);
     }
 
     fn writable(&self, milliseconds: i32) -> bool {
@@ -90,21 +90,21 @@ enum Refusal {
     Final(i32),
 }
 
-/// Send `cargo` to where `to` says. Counts for `peer` what left and what did not.
+/// Send `datagrams` to where `to` says. Counts for `peer` what left and what did not.
 pub fn transmit(
     shared: &Shared,
     sockets: Option<&Sockets>,
     peer: &Peer,
     to: &mut Endpoint,
-    cargo: Cargo<'_>,
+    datagrams: Datagrams<'_>,
 ) {
     let Some(socket) = sockets.and_then(|sockets| sockets.toward(&to.remote)) else {
-        let packets = cargo.data.len().div_ceil(cargo.segment);
+        let packets = datagrams.data.len().div_ceil(datagrams.segment);
         shared.discard(Discard::NoSocket, packets, Some(peer));
         return;
     };
-    let errno = trains(shared, socket, peer, to, cargo);
-    shared.sending(peer, errno, cargo.now);
+    let errno = send_trains(shared, socket, peer, to, datagrams);
+    shared.send_result(peer, errno, datagrams.now);
 }
 
 /// Send all that is queued of `data`, many in one call where there are many.
@@ -115,21 +115,21 @@ pub fn transmit_all(
     data: &[u8],
     now: Nanos,
 ) {
-    let is_v4 = |one: &Queued| one.lane.endpoint.remote.is_ipv4();
+    let is_v4 = |one: &Queued| one.destination.endpoint.remote.is_ipv4();
     for queue in queue.chunk_by_mut(|one, next| is_v4(one) == is_v4(next)) {
-        let to = &queue[0].lane.endpoint.remote;
+        let to = &queue[0].destination.endpoint.remote;
         match sockets.and_then(|sockets| sockets.toward(to)) {
             Some(socket) => deliver(shared, socket, queue, data, now),
             None => {
                 for Queued {
-                    lane,
+                    destination,
                     range,
                     segment,
                     ..
                 } in queue
                 {
                     let packets = range.len().div_ceil(*segment);
-                    shared.discard(Discard::NoSocket, packets, Some(&lane.peer));
+                    shared.discard(Discard::NoSocket, packets, Some(&destination.peer));
                 }
             }
         }
@@ -139,112 +139,118 @@ pub fn transmit_all(
 /// Send a queue through one socket. A train that is refused is tried again alone, which says why.
 pub fn deliver(
     shared: &Shared,
-    port: &impl Port,
+    sender: &impl DatagramSender,
     mut queue: &mut [Queued],
     data: &[u8],
     now: Nanos,
 ) {
     while !queue.is_empty() {
-        let many = queue.len() > 1 && port.segments();
-        let count = if many { queue.len().min(MOST) } else { 0 };
-        let left = together(port, &queue[..count], data);
+        let many = queue.len() > 1 && sender.gso_enabled();
+        let count = if many { queue.len().min(MAX_TRAINS) } else { 0 };
+        let left = send_batch(sender, &queue[..count], data);
         let (sent, rest) = queue.split_at_mut(left);
         for one in sent {
-            one.lane.peer.count_sent(one.range.len());
-            shared.sending(&one.lane.peer, 0, now);
+            one.destination.peer.count_sent(one.range.len());
+            shared.send_result(&one.destination.peer, 0, now);
         }
         queue = rest;
         if left < count || !many {
             let (one, rest) = queue.split_at_mut(1);
-            alone(shared, port, &mut one[0], data, now);
+            send_one(shared, sender, &mut one[0], data, now);
             queue = rest;
         }
     }
 }
 
 /// How many of a few left in one call.
-fn together(port: &impl Port, queue: &[Queued], data: &[u8]) -> usize {
+fn send_batch(sender: &impl DatagramSender, queue: &[Queued], data: &[u8]) -> usize {
     let Some(first) = queue.first() else {
         return 0;
     };
-    let departing = |one: &Queued| Departing {
-        to: one.lane.endpoint,
+    let outgoing = |one: &Queued| OutgoingTrain {
+        to: one.destination.endpoint,
         class: one.class,
         data: &data[one.range.clone()],
         segment: one.segment,
     };
-    let mut trains = [departing(first); MOST];
+    let mut trains = [outgoing(first); MAX_TRAINS];
     for (train, one) in trains.iter_mut().zip(queue) {
-        *train = departing(one);
+        *train = outgoing(one);
     }
-    let left = port.send_many(&trains[..queue.len()]);
+    let left = sender.send_many(&trains[..queue.len()]);
     left.unwrap_or(0).min(queue.len())
 }
 
-fn alone(shared: &Shared, port: &impl Port, one: &mut Queued, data: &[u8], now: Nanos) {
-    let cargo = Cargo {
+fn send_one(
+    shared: &Shared,
+    sender: &impl DatagramSender,
+    one: &mut Queued,
+    data: &[u8],
+    now: Nanos,
+) {
+    let datagrams = Datagrams {
         data: &data[one.range.clone()],
         segment: one.segment,
         class: one.class,
         now,
     };
-    let Lane { peer, endpoint, .. } = &mut one.lane;
-    let errno = trains(shared, port, peer, endpoint, cargo);
-    shared.sending(peer, errno, now);
+    let Destination { peer, endpoint, .. } = &mut one.destination;
+    let errno = send_trains(shared, sender, peer, endpoint, datagrams);
+    shared.send_result(peer, errno, now);
 }
 
 /// As many at once as may be. The errno of the last failure, or 0.
-fn trains(
+fn send_trains(
     shared: &Shared,
-    socket: &impl Port,
+    sender: &impl DatagramSender,
     peer: &Peer,
     to: &mut Endpoint,
-    cargo: Cargo<'_>,
+    datagrams: Datagrams<'_>,
 ) -> i32 {
     let mut last = 0;
-    let mut rest = cargo.data;
+    let mut rest = datagrams.data;
     while !rest.is_empty() {
-        let most = if socket.segments() {
-            full_train(cargo.segment)
+        let most = if sender.gso_enabled() {
+            full_train(datagrams.segment)
         } else {
-            cargo.segment
+            datagrams.segment
         };
         let (train, after) = rest.split_at(most.min(rest.len()));
-        let train = Cargo {
+        let train = Datagrams {
             data: train,
-            ..cargo
+            ..datagrams
         };
         rest = after;
-        match attempt(socket, to, train) {
+        match try_send(sender, to, train) {
             Ok(()) => peer.count_sent(train.data.len()),
             Err(Refusal::Train(errno)) => {
                 if matches!(errno, libc::EIO | libc::EOPNOTSUPP) {
-                    socket.forgo_segments();
+                    sender.disable_gso();
                 }
-                last = singly(shared, socket, peer, to, train);
+                last = send_each(shared, sender, peer, to, train);
             }
-            Err(refusal) => last = again(shared, socket, peer, to, train, &refusal),
+            Err(refusal) => last = retry(shared, sender, peer, to, train, &refusal),
         }
     }
     last
 }
 
-fn singly(
+fn send_each(
     shared: &Shared,
-    socket: &impl Port,
+    sender: &impl DatagramSender,
     peer: &Peer,
     to: &mut Endpoint,
-    cargo: Cargo<'_>,
+    datagrams: Datagrams<'_>,
 ) -> i32 {
     let mut last = 0;
-    for datagram in cargo.data.chunks(cargo.segment) {
-        let datagram = Cargo {
+    for datagram in datagrams.data.chunks(datagrams.segment) {
+        let datagram = Datagrams {
             data: datagram,
-            ..cargo
+            ..datagrams
         };
-        match attempt(socket, to, datagram) {
+        match try_send(sender, to, datagram) {
             Ok(()) => peer.count_sent(datagram.data.len()),
-            Err(refusal) => last = again(shared, socket, peer, to, datagram, &refusal),
+            Err(refusal) => last = retry(shared, sender, peer, to, datagram, &refusal),
         }
     }
     last
@@ -252,39 +258,43 @@ fn singly(
 
 /// Try once more from whatever address the kernel chooses, if that was the trouble ("sticky, but
 /// not too sticky": kernel, socket.c, send4).
-fn again(
+fn retry(
     shared: &Shared,
-    socket: &impl Port,
+    sender: &impl DatagramSender,
     peer: &Peer,
     to: &mut Endpoint,
-    cargo: Cargo<'_>,
+    datagrams: Datagrams<'_>,
     refusal: &Refusal,
 ) -> i32 {
     let mut errno = refusal.errno();
     if matches!(refusal, Refusal::Source(_)) {
         to.local = None;
         peer.forget_source();
-        match attempt(socket, to, cargo) {
+        match try_send(sender, to, datagrams) {
             Ok(()) => {
-                peer.count_sent(cargo.data.len());
+                peer.count_sent(datagrams.data.len());
                 return 0;
             }
             Err(refusal) => errno = refusal.errno(),
         }
     }
-    let packets = cargo.data.len().div_ceil(cargo.segment);
+    let packets = datagrams.data.len().div_ceil(datagrams.segment);
     shared.discard(Discard::SendFailed, packets, Some(peer));
     errno
 }
 
-fn attempt(socket: &impl Port, to: &Endpoint, cargo: Cargo<'_>) -> Result<(), Refusal> {
-    let send = || socket.send(to, cargo.class, cargo.data, cargo.segment);
+fn try_send(
+    sender: &impl DatagramSender,
+    to: &Endpoint,
+    datagrams: Datagrams<'_>,
+) -> Result<(), Refusal> {
+    let send = || sender.send(to, datagrams.class, datagrams.data, datagrams.segment);
     let result = match send() {
-        Err(error) if waits(&error) && socket.writable(PATIENCE) => send(),
+        Err(error) if is_retryable(&error) && sender.writable(WRITABLE_TIMEOUT) => send(),
         result => result,
     };
     result.map_err(|error| {
-        let several = cargo.data.len() > cargo.segment;
+        let several = datagrams.data.len() > datagrams.segment;
         Refusal::of(error.raw_os_error().unwrap_or(libc::EIO), several, to)
     })
 }
@@ -311,7 +321,7 @@ impl Refusal {
     }
 }
 
-fn waits(error: &io::Error) -> bool {
+fn is_retryable(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted

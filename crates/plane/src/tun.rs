@@ -3,7 +3,7 @@
 //! With a vnet_hdr each packet is preceded by ten bytes (virtio_net_hdr) that say how it is
 //! segmented and whether its checksum is complete; `offload` reads and writes those. Without one
 //! packets come bare. Kernel: drivers/net/tun.c. Where the system allows no TUN, its place is taken
-//! by a `port` to a TCP/IP stack within the program.
+//! by a `ChannelTun` to a TCP/IP stack within the program.
 #![allow(unsafe_code)]
 
 use std::fs::{File, OpenOptions};
@@ -13,7 +13,7 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use libc::{Ioctl, c_int, c_short, c_uint};
 
-use crate::port::{self, Near, Port};
+use crate::channel_tun::{self, ChannelTun, LinkEndpoint};
 
 /// The length of the vnet_hdr we ask for.
 pub const VNET_HEADER: usize = 10;
@@ -28,15 +28,15 @@ const USO: c_uint = 0x20 | 0x40; // USO4, USO6: Linux 6.2
 /// The interface. Reading and writing need no lock of the caller; the descriptor is non-blocking.
 #[derive(Debug)]
 pub struct Tun {
-    inner: Inner,
+    backend: Backend,
     offloads: Offloads,
 }
 
 /// Who is behind the interface.
 #[derive(Debug)]
-enum Inner {
+enum Backend {
     Kernel(File),
-    Program(Near),
+    Channel(ChannelTun),
 }
 
 /// What the kernel granted.
@@ -84,15 +84,15 @@ impl Tun {
     }
 
     /// An interface of this name to a stack within the program, and the stack's end of it.
-    pub fn to_stack(name: &str) -> io::Result<(Self, Port)> {
-        let (near, port) = port::pair(name)?;
+    pub fn to_stack(name: &str) -> io::Result<(Self, LinkEndpoint)> {
+        let (tun, endpoint) = channel_tun::pair(name)?;
         let offloads = Offloads {
             vnet_header: true,
             tso: true,
             uso: false,
         };
-        let inner = Inner::Program(near);
-        Ok((Self { inner, offloads }, port))
+        let backend = Backend::Channel(tun);
+        Ok((Self { backend, offloads }, endpoint))
     }
 
     fn configured(file: File, vnet_header: bool) -> io::Result<Self> {
@@ -112,15 +112,15 @@ impl Tun {
             offloads.tso = granted & TSO != 0;
             offloads.uso = granted & USO != 0;
         }
-        let inner = Inner::Kernel(file);
-        Ok(Self { inner, offloads })
+        let backend = Backend::Kernel(file);
+        Ok(Self { backend, offloads })
     }
 
     /// Its name as the kernel has it now.
     pub fn name(&self) -> io::Result<String> {
-        let file = match &self.inner {
-            Inner::Kernel(file) => file,
-            Inner::Program(near) => return Ok(near.name().into()),
+        let file = match &self.backend {
+            Backend::Kernel(file) => file,
+            Backend::Channel(tun) => return Ok(tun.name().into()),
         };
         let request = attached(file)?;
         let bytes = request.ifr_name.iter().map(|&byte| byte.cast_unsigned());
@@ -136,17 +136,17 @@ impl Tun {
 
     /// Read one packet with its vnet_hdr, if there is one.
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match &self.inner {
-            Inner::Kernel(file) => (&*file).read(buffer),
-            Inner::Program(near) => near.read(buffer),
+        match &self.backend {
+            Backend::Kernel(file) => (&*file).read(buffer),
+            Backend::Channel(tun) => tun.read(buffer),
         }
     }
 
     /// Write one packet from its parts, the vnet_hdr first if there is one.
     pub fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        match &self.inner {
-            Inner::Kernel(file) => (&*file).write_vectored(parts),
-            Inner::Program(near) => near.write(parts),
+        match &self.backend {
+            Backend::Kernel(file) => (&*file).write_vectored(parts),
+            Backend::Channel(tun) => tun.write(parts),
         }
     }
 
@@ -169,9 +169,9 @@ impl Tun {
 
 impl AsRawFd for Tun {
     fn as_raw_fd(&self) -> RawFd {
-        match &self.inner {
-            Inner::Kernel(file) => file.as_raw_fd(),
-            Inner::Program(near) => near.as_raw_fd(),
+        match &self.backend {
+            Backend::Kernel(file) => file.as_raw_fd(),
+            Backend::Channel(tun) => tun.as_raw_fd(),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use libc::{c_int, socklen_t};
 
-use crate::control::Control;
+use crate::cmsg::CmsgBuffer;
 use crate::endpoint::Endpoint;
 
 /// The longest UDP payload over IPv4, and what one send may carry.
@@ -187,24 +187,24 @@ impl Udp {
 
     /// Whether several datagrams may go in one send.
     #[must_use]
-    pub fn segments(&self) -> bool {
+    pub fn gso_enabled(&self) -> bool {
         self.segments.load(Ordering::Relaxed)
     }
 
     /// Send datagrams one by one from now on: the device below cannot.
-    pub fn forgo_segments(&self) {
+    pub fn disable_gso(&self) {
         self.segments.store(false, Ordering::Relaxed);
     }
 
     /// Send `data`, cut into datagrams of `segment` bytes if it is longer than that.
     pub fn send(&self, to: &Endpoint, class: u8, data: &[u8], segment: usize) -> io::Result<()> {
-        let mut control = self.control(to, class, data, segment);
+        let mut cmsg = self.cmsg(to, class, data, segment);
         let (mut name, length) = encode(&to.remote);
         let mut part = libc::iovec {
             iov_base: data.as_ptr().cast_mut().cast(),
             iov_len: data.len(),
         };
-        let message = message(&mut name, length, &mut part, &mut control);
+        let message = message(&mut name, length, &mut part, &mut cmsg);
         // SAFETY: `message` points to `name`, `part` and `control`, which outlive the call;
         // sendmsg only reads `data`.
         check(unsafe { libc::sendmsg(self.fd.as_raw_fd(), &raw const message, 0) } as c_int)?;
@@ -212,18 +212,18 @@ impl Udp {
     }
 
     /// What goes beside the data of a send.
-    pub(crate) fn control(&self, to: &Endpoint, class: u8, data: &[u8], segment: usize) -> Control {
-        let mut control = Control::new();
+    pub(crate) fn cmsg(&self, to: &Endpoint, class: u8, data: &[u8], segment: usize) -> CmsgBuffer {
+        let mut cmsg = CmsgBuffer::new();
         if data.len() > segment {
-            control.push_segment(u16::try_from(segment).unwrap_or(u16::MAX));
+            cmsg.push_segment(u16::try_from(segment).unwrap_or(u16::MAX));
         }
         if class != 0 {
-            control.push_class(self.v4, class);
+            cmsg.push_class(self.v4, class);
         }
         if let Some(local) = to.local {
-            control.push_local(local.address);
+            cmsg.push_local(local.address);
         }
-        control
+        cmsg
     }
 }
 
@@ -231,11 +231,11 @@ impl Train {
     /// What a receive has filled in; None if the kernel named no sender that we know.
     pub(crate) fn of(
         name: &libc::sockaddr_storage,
-        control: &Control,
+        cmsg: &CmsgBuffer,
         length: usize,
         flags: c_int,
     ) -> Option<Self> {
-        let received = control.received();
+        let received = cmsg.received();
         Some(Self {
             length,
             segment: received.segment.filter(|&size| size > 0).unwrap_or(length),
@@ -283,9 +283,9 @@ pub(crate) fn message(
     name: &mut libc::sockaddr_storage,
     length: socklen_t,
     part: &mut libc::iovec,
-    control: &mut Control,
+    cmsg: &mut CmsgBuffer,
 ) -> libc::msghdr {
-    let (messages, size) = control.raw();
+    let (messages, size) = cmsg.raw();
     // SAFETY: zeros are a valid msghdr (musl pads it, so it cannot be written out).
     let mut message: libc::msghdr = unsafe { zeroed() };
     message.msg_name = std::ptr::from_mut(name).cast();

@@ -4,7 +4,7 @@ use std::io;
 use std::net::Ipv4Addr;
 
 use holloway_plane::endpoint::Endpoint;
-use holloway_plane::mmsg::{self, Departing, MOST, SLOTS, STRIDE, Slots};
+use holloway_plane::mmsg::{self, MAX_TRAINS, OutgoingTrain, SLOTS, STRIDE, Slots};
 use holloway_plane::udp::{MAX_PAYLOAD, Sockets, Train, Udp, interface_index};
 
 struct Pair {
@@ -51,8 +51,8 @@ impl Pair {
     }
 }
 
-fn departing(to: Endpoint, data: &[u8], segment: usize) -> Departing<'_> {
-    Departing {
+fn outgoing(to: Endpoint, data: &[u8], segment: usize) -> OutgoingTrain<'_> {
+    OutgoingTrain {
         to,
         class: 1,
         data,
@@ -63,14 +63,14 @@ fn departing(to: Endpoint, data: &[u8], segment: usize) -> Departing<'_> {
 #[test]
 fn trains_of_different_peers_and_lengths_leave_and_arrive_in_order() {
     let mut pair = Pair::new();
-    let data: Vec<Vec<u8>> = (0..MOST as u8)
+    let data: Vec<Vec<u8>> = (0..MAX_TRAINS as u8)
         .map(|number| vec![number; 40 + 10 * usize::from(number)])
         .collect();
     let to = pair.to();
-    let trains: Vec<_> = data.iter().map(|data| departing(to, data, 2000)).collect();
-    assert_eq!(mmsg::send(pair.from(), &trains).expect("sent"), MOST);
+    let trains: Vec<_> = data.iter().map(|data| outgoing(to, data, 2000)).collect();
+    assert_eq!(mmsg::send(pair.from(), &trains).expect("sent"), MAX_TRAINS);
     let arrived = pair.receive(SLOTS).expect("received");
-    assert_eq!(arrived.len(), MOST);
+    assert_eq!(arrived.len(), MAX_TRAINS);
     for ((train, bytes), data) in arrived.iter().zip(&data) {
         assert_eq!(bytes, data);
         assert_eq!(
@@ -89,8 +89,8 @@ fn a_train_arrives_with_the_length_of_its_datagrams() {
     let mut pair = Pair::new();
     let (one, other) = ([vec![1; 1000], vec![2; 900]].concat(), vec![3; 500]);
     let trains = [
-        departing(pair.to(), &one, 1000),
-        departing(pair.to(), &other, 500),
+        outgoing(pair.to(), &one, 1000),
+        outgoing(pair.to(), &other, 500),
     ];
     assert_eq!(mmsg::send(pair.from(), &trains).expect("sent"), 2);
     let arrived = pair.receive(SLOTS).expect("received");
@@ -111,7 +111,7 @@ fn the_longest_datagram_arrives_whole_and_touches_no_other() {
     let to = pair.to();
     let trains: Vec<_> = data
         .iter()
-        .map(|data| departing(to, data, MAX_PAYLOAD))
+        .map(|data| outgoing(to, data, MAX_PAYLOAD))
         .collect();
     assert_eq!(mmsg::send(pair.from(), &trains).expect("sent"), 3);
     let arrived = pair.receive(SLOTS).expect("received");
@@ -126,7 +126,7 @@ fn what_has_no_slot_waits_for_the_next_receive() {
         .map(|number| vec![number; 30 + usize::from(number)])
         .collect();
     let to = pair.to();
-    let trains: Vec<_> = data.iter().map(|data| departing(to, data, 100)).collect();
+    let trains: Vec<_> = data.iter().map(|data| outgoing(to, data, 100)).collect();
     assert_eq!(mmsg::send(pair.from(), &trains).expect("sent"), 9);
     let counts = [4, 4, 1].map(|_| pair.receive(4).expect("received").len());
     assert_eq!(counts, [4, 4, 1]);
@@ -139,8 +139,8 @@ fn a_train_that_is_refused_stops_those_behind_it_and_says_why_when_it_is_the_fir
     let pair = Pair::new();
     let too_long = vec![0; MAX_PAYLOAD + 1];
     let (good, bad) = (
-        departing(pair.to(), &[7; 40], 40),
-        departing(pair.to(), &too_long, too_long.len()),
+        outgoing(pair.to(), &[7; 40], 40),
+        outgoing(pair.to(), &too_long, too_long.len()),
     );
     assert_eq!(
         mmsg::send(pair.from(), &[good, good, bad, good]).expect("sent"),

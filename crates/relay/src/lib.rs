@@ -8,4 +8,4 @@ mod relay;
 mod socket;
 
 pub use pair::{End, Failure};
-pub use relay::{Link, Relay};
+pub use relay::{PairHandle, Relay};

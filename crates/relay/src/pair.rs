@@ -1,4 +1,4 @@
-//! One pair of sockets and the two ways between them.
+//! One pair of sockets and the two directions between them.
 //!
 //! Nothing is kept here: bytes stay in the source's buffer until the sink has taken them, so that
 //! a pair whose reader is slow costs the memory of its two sockets and no more.
@@ -10,10 +10,10 @@ use crate::socket::{Socket, is_idle};
 
 /// So many bytes at once at most: beyond, a relay gets no faster. Below the least, each byte costs
 /// more calls than it saves copies.
-pub const MOST: usize = 512 * 1024;
-const LEAST: usize = 16 * 1024;
+pub const MAX_PEEK: usize = 512 * 1024;
+const MIN_PEEK: usize = 16 * 1024;
 
-/// So many rounds of one way before others have their turn.
+/// So many rounds of one direction before others have their turn.
 const ROUNDS: usize = 4;
 
 /// So many for what a socket holds that broke.
@@ -31,7 +31,7 @@ pub struct Failure {
 /// How a pair ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct End {
-    /// Which pair: its `Link::id`.
+    /// Which pair: its `PairHandle::id`.
     pub id: u64,
     /// None where both sides had said all.
     pub failure: Option<Failure>,
@@ -42,8 +42,8 @@ pub struct End {
 pub struct Moved([AtomicU64; 2]);
 
 impl Moved {
-    pub fn add(&self, way: usize, bytes: usize) {
-        self.0[way].fetch_add(bytes as u64, Ordering::Relaxed);
+    pub fn add(&self, direction: usize, bytes: usize) {
+        self.0[direction].fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     pub fn read(&self) -> [u64; 2] {
@@ -54,36 +54,36 @@ impl Moved {
     }
 }
 
-/// From one side to the other; way 0 goes from side 0 to side 1.
+/// From one side to the other; direction 0 goes from side 0 to side 1.
 #[derive(Debug)]
-struct Way {
-    appetite: usize,
+struct Direction {
+    peek_size: usize,
     left: Option<u64>,
     is_done: bool,
 }
 
-impl Way {
+impl Direction {
     const fn new(left: Option<u64>) -> Self {
         Self {
-            appetite: 4 * LEAST,
+            peek_size: 4 * MIN_PEEK,
             left,
             is_done: false,
         }
     }
 
-    fn room(&self, buffer: usize) -> usize {
+    fn capacity(&self, buffer: usize) -> usize {
         let left = self.left.map_or(usize::MAX, |left| {
             usize::try_from(left).unwrap_or(usize::MAX)
         });
-        self.appetite.min(buffer).min(left)
+        self.peek_size.min(buffer).min(left)
     }
 
     /// Ask for as much as goes away at once: looking at more copies it in vain.
-    fn learn(&mut self, looked: usize, sent: usize) {
-        if sent < looked {
-            self.appetite = sent.saturating_mul(2).clamp(LEAST, MOST);
-        } else if looked == self.appetite {
-            self.appetite = (self.appetite * 2).min(MOST);
+    fn adapt(&mut self, peeked: usize, sent: usize) {
+        if sent < peeked {
+            self.peek_size = sent.saturating_mul(2).clamp(MIN_PEEK, MAX_PEEK);
+        } else if peeked == self.peek_size {
+            self.peek_size = (self.peek_size * 2).min(MAX_PEEK);
         }
     }
 }
@@ -92,18 +92,18 @@ impl Way {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Turn {
     /// Nothing can be done until a socket says so.
-    Waits,
+    Idle,
     /// There is more to do at once.
-    Goes,
+    Continue,
     /// It is over.
-    Over(Option<Failure>),
+    Done(Option<Failure>),
 }
 
-/// Two sockets, what is known of them, and how far each way is.
+/// Two sockets, what is known of them, and how far each direction is.
 #[derive(Debug)]
 pub struct Pair {
     sides: [Socket; 2],
-    ways: [Way; 2],
+    directions: [Direction; 2],
     readable: [bool; 2],
     writable: [bool; 2],
 }
@@ -114,7 +114,7 @@ impl Pair {
     pub const fn new(sides: [Socket; 2], limit: Option<u64>) -> Self {
         Self {
             sides,
-            ways: [Way::new(limit), Way::new(None)],
+            directions: [Direction::new(limit), Direction::new(None)],
             readable: [true; 2],
             writable: [true; 2],
         }
@@ -132,43 +132,43 @@ impl Pair {
 
     /// Move what can be moved, for a while.
     pub fn turn(&mut self, buffer: &mut [u8], moved: &[&Moved]) -> Turn {
-        for way in 0..2 {
+        for direction in 0..2 {
             for _ in 0..ROUNDS {
-                match self.step(way, buffer, moved) {
+                match self.step(direction, buffer, moved) {
                     Ok(true) => {}
                     Ok(false) => break,
-                    Err(failure) => return self.last_words(failure, buffer, moved),
+                    Err(failure) => return self.drain_broken(failure, buffer, moved),
                 }
             }
         }
-        if self.ways[0].is_done && self.ways[1].is_done {
-            return Turn::Over(None);
+        if self.directions[0].is_done && self.directions[1].is_done {
+            return Turn::Done(None);
         }
-        if (0..2).any(|way| self.can_go(way)) {
-            Turn::Goes
+        if (0..2).any(|direction| self.can_move(direction)) {
+            Turn::Continue
         } else {
-            Turn::Waits
+            Turn::Idle
         }
     }
 
     /// What the broken side said before it broke is still passed on: a server that refuses an
     /// upload answers and resets in one breath.
-    fn last_words(&mut self, failure: Failure, buffer: &mut [u8], moved: &[&Moved]) -> Turn {
+    fn drain_broken(&mut self, failure: Failure, buffer: &mut [u8], moved: &[&Moved]) -> Turn {
         if let Some(side) = failure.side {
             let mut rounds = LAST_ROUNDS;
             while rounds > 0
-                && matches!(self.sides[side].look(&mut buffer[..1]), Ok(1))
+                && matches!(self.sides[side].peek(&mut buffer[..1]), Ok(1))
                 && self.step(side, buffer, moved) == Ok(true)
             {
                 rounds -= 1;
             }
         }
-        Turn::Over(Some(failure))
+        Turn::Done(Some(failure))
     }
 
     /// Whether all that a side had to say was heard, so that reading finds no error any more.
-    pub const fn is_heard(&self, side: usize) -> bool {
-        self.ways[side].is_done
+    pub const fn is_finished(&self, side: usize) -> bool {
+        self.directions[side].is_done
     }
 
     /// The error that a side which hung up holds, if that is how it hung up.
@@ -187,95 +187,105 @@ impl Pair {
         }
     }
 
-    fn is_discarding(&self, way: usize) -> bool {
-        self.ways[way].left == Some(0)
+    fn is_discarding(&self, direction: usize) -> bool {
+        self.directions[direction].left == Some(0)
     }
 
-    fn can_go(&self, way: usize) -> bool {
-        let is_open = !self.ways[way].is_done && self.writable[1 - way];
-        self.readable[way] && (is_open || self.is_discarding(way))
+    fn can_move(&self, direction: usize) -> bool {
+        let is_open = !self.directions[direction].is_done && self.writable[1 - direction];
+        self.readable[direction] && (is_open || self.is_discarding(direction))
     }
 
     /// One look at the source; whether another one may help.
-    fn step(&mut self, way: usize, buffer: &mut [u8], moved: &[&Moved]) -> Result<bool, Failure> {
-        if self.is_discarding(way) {
-            return self.discard(way, buffer);
+    fn step(
+        &mut self,
+        direction: usize,
+        buffer: &mut [u8],
+        moved: &[&Moved],
+    ) -> Result<bool, Failure> {
+        if self.is_discarding(direction) {
+            return self.discard(direction, buffer);
         }
-        if !self.can_go(way) {
+        if !self.can_move(direction) {
             return Ok(false);
         }
-        let room = self.ways[way].room(buffer.len());
-        let looked = match self.sides[way].look(&mut buffer[..room]) {
-            Ok(looked) => looked,
+        let capacity = self.directions[direction].capacity(buffer.len());
+        let peeked = match self.sides[direction].peek(&mut buffer[..capacity]) {
+            Ok(peeked) => peeked,
             Err(error) if is_idle(&error) => {
-                self.readable[way] = false;
+                self.readable[direction] = false;
                 return Ok(false);
             }
-            Err(error) => return Err(failed(way, &error)),
+            Err(error) => return Err(failed(direction, &error)),
         };
-        if looked == 0 {
-            self.finish(way)?;
+        if peeked == 0 {
+            self.finish(direction)?;
             return Ok(false);
         }
-        self.pass_on(way, &mut buffer[..looked], moved)
+        self.pass_on(direction, &mut buffer[..peeked], moved)
     }
 
-    fn pass_on(&mut self, way: usize, bytes: &mut [u8], moved: &[&Moved]) -> Result<bool, Failure> {
-        let sent = match self.sides[1 - way].send(bytes) {
+    fn pass_on(
+        &mut self,
+        direction: usize,
+        bytes: &mut [u8],
+        moved: &[&Moved],
+    ) -> Result<bool, Failure> {
+        let sent = match self.sides[1 - direction].send(bytes) {
             Ok(sent) => sent,
             Err(error) if is_idle(&error) => {
-                self.writable[1 - way] = false;
-                self.ways[way].appetite = LEAST;
+                self.writable[1 - direction] = false;
+                self.directions[direction].peek_size = MIN_PEEK;
                 return Ok(false);
             }
-            Err(error) => return Err(failed(1 - way, &error)),
+            Err(error) => return Err(failed(1 - direction, &error)),
         };
-        self.ways[way].learn(bytes.len(), sent);
-        self.take(way, &mut bytes[..sent])?;
+        self.directions[direction].adapt(bytes.len(), sent);
+        self.take(direction, &mut bytes[..sent])?;
         for each in moved {
-            each.add(way, sent);
+            each.add(direction, sent);
         }
-        if let Some(left) = &mut self.ways[way].left {
+        if let Some(left) = &mut self.directions[direction].left {
             *left -= sent as u64;
         }
         Ok(true)
     }
 
     /// Consume what the sink has taken, in as many calls as the family needs.
-    fn take(&self, way: usize, mut bytes: &mut [u8]) -> Result<(), Failure> {
+    fn take(&self, direction: usize, mut bytes: &mut [u8]) -> Result<(), Failure> {
         while !bytes.is_empty() {
-            match self.sides[way].consume(bytes) {
+            match self.sides[direction].consume(bytes) {
                 Ok(0) => break,
                 Ok(taken) => bytes = &mut bytes[taken..],
-                Err(error) => return Err(failed(way, &error)),
+                Err(error) => return Err(failed(direction, &error)),
             }
         }
         Ok(())
     }
 
     /// The source has said all: so shall the sink hear.
-    fn finish(&mut self, way: usize) -> Result<(), Failure> {
-        self.ways[way].is_done = true;
-        match self.sides[1 - way].finish() {
-            // The sink is already gone whole: its own way says how.
+    fn finish(&mut self, direction: usize) -> Result<(), Failure> {
+        self.directions[direction].is_done = true;
+        match self.sides[1 - direction].finish() {
+            // The sink is already gone whole: its own direction says how.
             Err(error) if error.raw_os_error() == Some(libc::ENOTCONN) => Ok(()),
-            Err(error) => Err(failed(1 - way, &error)),
+            Err(error) => Err(failed(1 - direction, &error)),
             Ok(()) => Ok(()),
         }
     }
 
     /// Read on where nothing more is passed on: closing with bytes unread would reset the
-    /// connection, and the other way's last bytes with it.
-    fn discard(&mut self, way: usize, buffer: &mut [u8]) -> Result<bool, Failure> {
-        self.ways[way].is_done = true;
-        if !self.readable[way] {
+    /// connection, and the other direction's last bytes with it.
+    fn discard(&mut self, direction: usize, buffer: &mut [u8]) -> Result<bool, Failure> {
+        self.directions[direction].is_done = true;
+        if !self.readable[direction] {
             return Ok(false);
         }
-        match self.sides[way].consume(buffer) {
-            Ok(0) => self.readable[way] = false,
+        match self.sides[direction].consume(buffer) {
+            Ok(0) => self.readable[direction] = false,
             Ok(_) => return Ok(true),
-            Err(error) if is_idle(&error) => self.readable[way] = false,
-            Err(error) => return Err(failed(way, &error)),
+            Err(error) if is_idle(&error) => self.readable[direction] = false,
+            Err(error) => return Err(failed(direction, &error)),
         }
         Ok(false)
     }

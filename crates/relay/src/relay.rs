@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 
 use holloway_plane::poll::{Epoll, Wake};
 
-use crate::pair::{End, Failure, MOST, Moved, Pair, Turn};
+use crate::pair::{End, Failure, MAX_PEEK, Moved, Pair, Turn};
 use crate::socket::Socket;
 
 /// A running relay. Dropping it ends every pair as a broken connection ends.
@@ -22,12 +22,12 @@ pub struct Relay {
 
 /// A pair that was joined, as whoever joined it sees it.
 #[derive(Debug, Clone)]
-pub struct Link {
+pub struct PairHandle {
     id: u64,
     moved: Arc<Moved>,
 }
 
-impl Link {
+impl PairHandle {
     /// What its `End` will name.
     #[must_use]
     pub const fn id(&self) -> u64 {
@@ -45,7 +45,7 @@ impl Link {
 struct Shared {
     epoll: Epoll,
     wake: Wake,
-    news: Wake,
+    ended: Wake,
     next: AtomicU64,
     total: Moved,
     /// None once nobody obeys them any more.
@@ -82,17 +82,22 @@ impl Relay {
 
     /// Copy between two stream sockets from now on; both are the relay's. With `limit`, only so
     /// many bytes go from the first to the second, which is not told of an end after them.
-    pub fn join(&self, first: OwnedFd, second: OwnedFd, limit: Option<u64>) -> io::Result<Link> {
+    pub fn join(
+        &self,
+        first: OwnedFd,
+        second: OwnedFd,
+        limit: Option<u64>,
+    ) -> io::Result<PairHandle> {
         let sides = [Socket::new(first)?, Socket::new(second)?];
         let id = self.shared.next.fetch_add(1, Ordering::Relaxed);
         let moved = Arc::new(Moved::default());
         let pair = Box::new(Pair::new(sides, limit));
-        let link = Link {
+        let handle = PairHandle {
             id,
             moved: Arc::clone(&moved),
         };
         if self.shared.command(Command::Join(id, moved, pair)) {
-            Ok(link)
+            Ok(handle)
         } else {
             Err(io::Error::from_raw_os_error(libc::ESHUTDOWN))
         }
@@ -105,7 +110,7 @@ impl Relay {
 
     /// What ended since the last call.
     pub fn ends(&self) -> Vec<End> {
-        self.shared.news.clear();
+        self.shared.ended.clear();
         std::mem::take(&mut *lock(&self.shared.ends))
     }
 
@@ -128,7 +133,7 @@ impl Relay {
 impl AsRawFd for Relay {
     /// Readable while there is something in `ends`.
     fn as_raw_fd(&self) -> RawFd {
-        self.shared.news.as_raw_fd()
+        self.shared.ended.as_raw_fd()
     }
 }
 
@@ -143,7 +148,7 @@ impl Shared {
         Ok(Self {
             epoll: Epoll::new()?,
             wake: Wake::new()?,
-            news: Wake::new()?,
+            ended: Wake::new()?,
             next: AtomicU64::new(0),
             total: Moved::default(),
             commands: Mutex::new(Some(Vec::new())),
@@ -154,13 +159,13 @@ impl Shared {
     /// Hand it to the thread; false when that has ended.
     fn command(&self, command: Command) -> bool {
         let mut commands = lock(&self.commands);
-        let is_obeyed = commands
+        let is_running = commands
             .as_mut()
             .map(|commands| commands.push(command))
             .is_some();
         drop(commands);
         self.wake.set();
-        is_obeyed
+        is_running
     }
 }
 
@@ -191,20 +196,20 @@ impl Worker {
             vacant: Vec::new(),
             left: Vec::new(),
             queue: VecDeque::new(),
-            buffer: vec![0; MOST],
+            buffer: vec![0; MAX_PEEK],
         }
     }
 
     fn run(&mut self) -> io::Result<()> {
         let mut ready = [libc::epoll_event { events: 0, u64: 0 }; 256];
         loop {
-            let patience = if self.queue.is_empty() { -1 } else { 0 };
+            let timeout = if self.queue.is_empty() { -1 } else { 0 };
             let shared = Arc::clone(&self.shared);
-            for event in shared.epoll.wait_for(&mut ready, patience)? {
+            for event in shared.epoll.wait_for(&mut ready, timeout)? {
                 let (token, events) = (event.u64, event.events);
                 if token != WAKE {
-                    self.take_note(token, events);
-                } else if !self.obey() {
+                    self.handle_event(token, events);
+                } else if !self.run_commands() {
                     return Ok(());
                 }
             }
@@ -218,7 +223,7 @@ impl Worker {
     }
 
     /// Do what other threads asked for; false when that is to end.
-    fn obey(&mut self) -> bool {
+    fn run_commands(&mut self) -> bool {
         self.shared.wake.clear();
         let commands = lock(&self.shared.commands).replace(Vec::new());
         for command in commands.into_iter().flatten() {
@@ -268,7 +273,7 @@ impl Worker {
         }
     }
 
-    fn take_note(&mut self, token: u64, events: u32) {
+    fn handle_event(&mut self, token: u64, events: u32) {
         let (index, side) = ((token / 2) as usize, (token % 2) as usize);
         let Some(slot) = self.slots.get_mut(index).and_then(Option::as_mut) else {
             return;
@@ -279,7 +284,7 @@ impl Worker {
         slot.pair
             .ready(side, readable, is_broken || has(libc::EPOLLOUT));
         if has(libc::EPOLLERR)
-            && slot.pair.is_heard(side)
+            && slot.pair.is_finished(side)
             && let Some(failure) = slot.pair.failure(side)
         {
             return self.finish(index, Some(failure));
@@ -297,9 +302,9 @@ impl Worker {
             .pair
             .turn(&mut self.buffer, &[&slot.moved, &self.shared.total])
         {
-            Turn::Waits => slot.is_queued = false,
-            Turn::Goes => self.queue.push_back(index),
-            Turn::Over(failure) => self.finish(index, failure),
+            Turn::Idle => slot.is_queued = false,
+            Turn::Continue => self.queue.push_back(index),
+            Turn::Done(failure) => self.finish(index, failure),
         }
     }
 
@@ -317,7 +322,7 @@ impl Worker {
             drop(pair);
         }
         lock(&self.shared.ends).push(End { id, failure });
-        self.shared.news.set();
+        self.shared.ended.set();
     }
 
     fn end_all(&mut self, errno: i32) {

@@ -1,4 +1,4 @@
-//! Stream sockets as the relay uses them: look, send, consume. Wrappers of system calls, no policy.
+//! Stream sockets as the relay uses them: peek, send, consume. Wrappers of system calls, no policy.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -35,11 +35,11 @@ impl Socket {
     }
 
     /// Copy what has come, up to the buffer's size, and leave it there. 0 is the end.
-    pub fn look(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.receive(buffer, libc::MSG_PEEK)
     }
 
-    /// Take away what was looked at. TCP does not copy it again: that is what MSG_TRUNC means
+    /// Take away what was peeked at. TCP does not copy it again: that is what MSG_TRUNC means
     /// there (tcp(7)); other families copy it into the buffer, which has the room.
     pub fn consume(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.receive(buffer, libc::MSG_TRUNC)

@@ -8,26 +8,26 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use holloway_relay::{End, Failure, Link, Relay};
+use holloway_relay::{End, Failure, PairHandle, Relay};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn tcp() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (far, _) = listener.accept().unwrap();
-    near.set_read_timeout(Some(PATIENCE)).unwrap();
+    near.set_read_timeout(Some(TIMEOUT)).unwrap();
     (near, far)
 }
 
 fn unix() -> (UnixStream, UnixStream) {
     let (near, far) = UnixStream::pair().unwrap();
-    near.set_read_timeout(Some(PATIENCE)).unwrap();
+    near.set_read_timeout(Some(TIMEOUT)).unwrap();
     (near, far)
 }
 
 /// A client and a server with a relay between them.
-fn joined(relay: &Relay, limit: Option<u64>) -> (TcpStream, TcpStream, Link) {
+fn joined(relay: &Relay, limit: Option<u64>) -> (TcpStream, TcpStream, PairHandle) {
     let (client, first) = tcp();
     let (server, second) = tcp();
     let link = relay
@@ -42,7 +42,7 @@ fn end(relay: &Relay) -> End {
         if let Some(end) = relay.ends().pop() {
             return end;
         }
-        assert!(start.elapsed() < PATIENCE, "the pair did not end");
+        assert!(start.elapsed() < TIMEOUT, "the pair did not end");
         thread::sleep(Duration::from_millis(1));
     }
 }

@@ -11,12 +11,12 @@ use std::os::fd::AsRawFd;
 use holloway_plane::offload::{UDP_HEADER, VNET_HEADER};
 
 use crate::counts::Reason;
-use crate::end::DatagramEnd;
 use crate::engine::Net;
 use crate::events::{Event, Id};
-use crate::fragments::cut;
+use crate::fragments::fragment;
 use crate::packet::{Flow, complete_udp, ip_header, write_udp};
 use crate::ports::Ports;
+use crate::socket_pair::DatagramEnd;
 
 /// The length of the address before a payload.
 pub const NAME: usize = 18;
@@ -187,7 +187,7 @@ impl Datagrams {
     }
 
     /// Send what the program wrote.
-    pub fn settle(&mut self, net: &mut Net) {
+    pub fn process(&mut self, net: &mut Net) {
         for _ in 0..self.listed.len() {
             let Some(id) = self.listed.pop_front() else {
                 return;
@@ -214,7 +214,7 @@ impl Datagrams {
             }
             match socket.end.read(&mut self.message) {
                 Ok(0) if socket.is_gone => return Sent::Gone,
-                Ok(length) => pass(net, socket, &self.message[..length]),
+                Ok(length) => transmit(net, socket, &self.message[..length]),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Sent::All,
                 Err(_) => return Sent::Gone,
             }
@@ -249,7 +249,7 @@ enum Sent {
 }
 
 /// One message of the program, out.
-fn pass(net: &mut Net, socket: &Socket, message: &[u8]) {
+fn transmit(net: &mut Net, socket: &Socket, message: &[u8]) {
     let addressed = match socket.remote {
         Some(remote) => Some((remote, message)),
         None => named(message),
@@ -270,7 +270,7 @@ fn pass(net: &mut Net, socket: &Socket, message: &[u8]) {
             write_udp(&mut whole, &flow, payload);
             complete_udp(&mut whole);
             let (mtu, id) = (net.link.mtu(), net.next_id() as u32);
-            cut(&whole[VNET_HEADER..], mtu, id, |part| {
+            fragment(&whole[VNET_HEADER..], mtu, id, |part| {
                 net.link
                     .send(part.len(), |out| out.extend_from_slice(&part));
             });

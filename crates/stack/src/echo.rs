@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use holloway_plane::icmp;
-use holloway_plane::inner;
+use holloway_plane::ip;
 use holloway_plane::offload::{TCP, VNET_HEADER};
 
 use crate::counts::Reason;
@@ -17,17 +17,17 @@ use crate::timers::{Micros, SECOND};
 /// The payload of an echo request, as long as that of `ping`.
 const PAYLOAD: usize = 56;
 /// So many messages a second say that a port is nobody's.
-const COMPLAINTS: u32 = 100;
+const MAX_UNREACHABLE: u32 = 100;
 /// What is quoted of a packet that went nowhere.
 const QUOTED: usize = 512;
 
-/// What is awaited, and how much was complained.
+/// What is awaited, and how many unreachables were sent.
 #[derive(Debug)]
 pub struct Echo {
     identifier: u16,
     sequence: u16,
     awaited: HashMap<u16, Awaited>,
-    complaints: u32,
+    unreachable_sent: u32,
     since: Micros,
 }
 
@@ -44,7 +44,7 @@ impl Default for Echo {
             identifier: random() as u16,
             sequence: 0,
             awaited: HashMap::new(),
-            complaints: 0,
+            unreachable_sent: 0,
             since: 0,
         }
     }
@@ -52,7 +52,7 @@ impl Default for Echo {
 
 impl Echo {
     /// Ask for an echo; it comes as an event, or an errno does.
-    pub fn ask(&mut self, net: &mut Net, id: Id, to: IpAddr) {
+    pub fn request(&mut self, net: &mut Net, id: Id, to: IpAddr) {
         let Some(source) = net.link.addresses().toward(to) else {
             net.events.push(Event::Failed(id, libc::ENETUNREACH));
             return;
@@ -120,8 +120,8 @@ impl Echo {
     /// `quoted` is the packet of ours that went nowhere, or its beginning.
     fn unreachable(&mut self, net: &Net, quoted: &[u8], errno: i32) -> Option<(Flow, i32)> {
         let transport = icmp::transport(quoted)?;
-        let local = inner::source(quoted).ok()?;
-        let remote = inner::destination(quoted).ok()?;
+        let local = ip::source(quoted).ok()?;
+        let remote = ip::destination(quoted).ok()?;
         let body = quoted.get(transport.at..)?;
         let (source, destination) = port_pair(body)?;
         match transport.protocol {
@@ -144,13 +144,13 @@ impl Echo {
     }
 
     /// Nobody has the port that a datagram is for: say so, unless that was said often enough.
-    pub fn complain(&mut self, net: &mut Net, arrival: &Arrival<'_>) {
+    pub fn port_unreachable(&mut self, net: &mut Net, arrival: &Arrival<'_>) {
         net.counts.add(Reason::NoPort);
         if net.now >= self.since + SECOND {
-            (self.since, self.complaints) = (net.now, 0);
+            (self.since, self.unreachable_sent) = (net.now, 0);
         }
-        self.complaints += 1;
-        if self.complaints > COMPLAINTS || arrival.destination.is_multicast() {
+        self.unreachable_sent += 1;
+        if self.unreachable_sent > MAX_UNREACHABLE || arrival.destination.is_multicast() {
             return;
         }
         let quoted = &arrival.packet[..arrival.packet.len().min(QUOTED)];

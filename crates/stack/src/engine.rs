@@ -1,7 +1,7 @@
 //! The loop: packets from the plane, readiness of the program's sockets, requests and timers.
 //!
 //! It waits without a timeout unless a timer runs, so a stack at rest wakes nobody. Each turn takes
-//! all that came, then settles the streams that it touched, each once.
+//! all that came, then processes the streams that it touched, each once.
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use holloway_plane::channel_tun::LinkEndpoint;
 use holloway_plane::offload::{TCP, UDP, VNET_HEADER};
 use holloway_plane::poll::Epoll;
-use holloway_plane::port::Port;
 use parking_lot::Mutex;
 use smoltcp::iface::{Config, Interface};
 use smoltcp::wire::HardwareAddress;
@@ -34,8 +34,8 @@ use crate::timers::Micros;
 const PACKETS: usize = 128;
 /// So many sockets a turn.
 const READY: usize = 64;
-/// The port in the epoll set.
-const PORT: Id = 0;
+/// The link endpoint in the epoll set.
+const ENDPOINT: Id = 0;
 
 /// How the stack is to be.
 #[derive(Clone, Debug)]
@@ -69,7 +69,7 @@ pub enum Request {
 #[derive(Debug)]
 pub struct Shared {
     /// To the plane; its wake is the engine's too.
-    pub port: Arc<Port>,
+    pub endpoint: Arc<LinkEndpoint>,
     /// To the owner.
     pub events: Events,
     /// From the owner.
@@ -141,9 +141,9 @@ impl Engine {
     /// Ready to turn.
     pub fn new(shared: Arc<Shared>, settings: &Settings) -> io::Result<Self> {
         let epoll = Epoll::new()?;
-        epoll.add(shared.port.as_raw_fd(), PORT)?;
+        epoll.add(shared.endpoint.as_raw_fd(), ENDPOINT)?;
         let mut link = Link::new(
-            shared.port.clone(),
+            shared.endpoint.clone(),
             shared.counts.clone(),
             settings.addresses.clone(),
             settings.mtu,
@@ -185,7 +185,7 @@ impl Engine {
     /// Take turns until asked to close (Ok), or until the interface is gone: the errno then.
     pub fn run(&mut self) -> Result<(), i32> {
         loop {
-            let wait = self.patience();
+            let wait = self.timeout();
             let going = self.turn(wait);
             if !going.map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))? {
                 return Ok(());
@@ -194,7 +194,7 @@ impl Engine {
     }
 
     /// How long nothing need be done, in milliseconds; -1 for ever.
-    fn patience(&self) -> i32 {
+    fn timeout(&self) -> i32 {
         if self.datagrams.is_busy() || self.net.link.has_looped() {
             return 0;
         }
@@ -235,7 +235,7 @@ impl Engine {
         let mut is_woken = false;
         for event in ready {
             let (id, events) = (event.u64, event.events);
-            is_woken |= id == PORT;
+            is_woken |= id == ENDPOINT;
             if !self.streams.ready(id, events) {
                 self.datagrams.ready(id, events);
             }
@@ -245,14 +245,14 @@ impl Engine {
         }
         self.loop_back();
         self.streams.time_out(self.net.now);
-        self.streams.settle(&mut self.net, usize::MAX);
-        self.datagrams.settle(&mut self.net);
+        self.streams.process(&mut self.net, usize::MAX);
+        self.datagrams.process(&mut self.net);
         Ok(true)
     }
 
     /// Packets, requests, or room.
     fn woken(&mut self) -> io::Result<bool> {
-        let is_open = self.shared.port.receive(&mut self.arrived, PACKETS);
+        let is_open = self.shared.endpoint.receive(&mut self.arrived, PACKETS);
         while let Some(packet) = self.arrived.pop_front() {
             self.receive(packet);
         }
@@ -278,13 +278,13 @@ impl Engine {
     fn take(&mut self, request: Request) -> bool {
         let net = &mut self.net;
         match request {
-            Request::Connect(id, local, remote, patience) => {
-                let give_up = net.now + patience;
-                self.streams.connect(net, id, local, remote, give_up);
+            Request::Connect(id, local, remote, timeout) => {
+                let deadline = net.now + timeout;
+                self.streams.connect(net, id, local, remote, deadline);
             }
             Request::Listen(id, local, backlog) => self.streams.listen(net, id, local, backlog),
             Request::Datagrams(id, local, remote) => self.datagrams.open(net, id, local, remote),
-            Request::Echo(id, to) => self.echo.ask(net, id, to),
+            Request::Echo(id, to) => self.echo.request(net, id, to),
             Request::Cancel(id) => {
                 self.streams.cancel(net, id);
                 self.echo.cancel(id);
@@ -296,7 +296,7 @@ impl Engine {
 
     /// Take a packet from the plane, with its vnet_hdr.
     pub fn receive(&mut self, packet: Vec<u8>) {
-        match self.sort(&packet) {
+        match self.dispatch(&packet) {
             Ok(Some((segment, flow))) => self.streams.receive(&mut self.net, packet, segment, flow),
             Ok(None) => self.net.link.recycle(packet),
             Err(reason) => {
@@ -307,7 +307,7 @@ impl Engine {
     }
 
     /// What is not TCP is done with here.
-    fn sort(&mut self, packet: &[u8]) -> Result<Option<(Segment, Flow)>, Reason> {
+    fn dispatch(&mut self, packet: &[u8]) -> Result<Option<(Segment, Flow)>, Reason> {
         let inner = packet.get(VNET_HEADER..).unwrap_or_default();
         if is_fragment(inner) {
             if let Some(whole) = self.fragments.receive(self.net.now, inner)? {
@@ -332,7 +332,7 @@ impl Engine {
                 let flow = arrival.flow().ok_or(Reason::Malformed)?;
                 let payload = arrival.datagram().ok_or(Reason::Malformed)?;
                 if !self.datagrams.receive(&self.net, flow, payload) {
-                    self.echo.complain(&mut self.net, &arrival);
+                    self.echo.port_unreachable(&mut self.net, &arrival);
                 }
             }
             ICMP | ICMPV6 => {

@@ -6,18 +6,18 @@
 use std::collections::VecDeque;
 
 use holloway_plane::checksum;
-use holloway_plane::inner::{self, IPV4_HEADER, IPV6_HEADER};
+use holloway_plane::ip::{self, IPV4_HEADER, IPV6_HEADER};
 use holloway_plane::offload::{VNET_HEADER, VnetHeader};
 
 use crate::counts::Reason;
 use crate::timers::{Micros, SECOND};
 
 /// So many datagrams may be incomplete.
-const INCOMPLETE: usize = 64;
+const MAX_INCOMPLETE: usize = 64;
 /// So long (Linux: ipfrag_time).
-const PATIENCE: Micros = 30 * SECOND;
+const REASSEMBLY_TIMEOUT: Micros = 30 * SECOND;
 /// So many fragments may one have.
-const PARTS: usize = 256;
+const MAX_PARTS: usize = 256;
 const MAX_PACKET: usize = 65_535;
 
 const MORE: u16 = 0x2000;
@@ -77,12 +77,12 @@ impl Fragments {
     }
 
     fn begin(&mut self, now: Micros, part: &Part<'_>) -> usize {
-        if self.0.len() == INCOMPLETE {
+        if self.0.len() == MAX_INCOMPLETE {
             self.0.pop_front();
         }
         self.0.push_back(Incomplete {
             name: part.name.clone(),
-            until: now + PATIENCE,
+            until: now + REASSEMBLY_TIMEOUT,
             header: None,
             parts: Vec::new(),
             length: None,
@@ -105,7 +105,11 @@ impl Incomplete {
         let after = self.parts.get(at).map_or(usize::MAX, |(offset, _)| *offset);
         let is_beyond = self.length.is_some_and(|length| end > length);
         let is_short = part.is_last && self.parts.last().is_some_and(|(offset, _)| *offset > end);
-        if before > part.offset || after < end || is_beyond || is_short || self.parts.len() == PARTS
+        if before > part.offset
+            || after < end
+            || is_beyond
+            || is_short
+            || self.parts.len() == MAX_PARTS
         {
             return Err(Reason::Fragment);
         }
@@ -143,7 +147,7 @@ impl Incomplete {
 }
 
 fn parse_untrusted(packet: &[u8]) -> Option<Part<'_>> {
-    let packet = packet.get(..inner::total_length(packet).ok()?)?;
+    let packet = packet.get(..ip::total_length(packet).ok()?)?;
     let part = if packet[0] >> 4 == 4 {
         parse_v4(packet)?
     } else {
@@ -193,7 +197,7 @@ fn parse_v6(packet: &[u8]) -> Option<Part<'_>> {
 
 /// Cut an IP packet without options into fragments of at most `mtu` bytes; each is given to `send`
 /// behind an empty vnet_hdr. `id` tells the fragments of one packet from those of another.
-pub fn cut(packet: &[u8], mtu: usize, id: u32, mut send: impl FnMut(Vec<u8>)) {
+pub fn fragment(packet: &[u8], mtu: usize, id: u32, mut send: impl FnMut(Vec<u8>)) {
     let is_v4 = packet[0] >> 4 == 4;
     let (fixed, extra) = if is_v4 {
         (IPV4_HEADER, 0)
@@ -248,7 +252,7 @@ mod tests {
 
     fn pieces(packet: &[u8]) -> Vec<Vec<u8>> {
         let mut pieces = Vec::new();
-        cut(packet, 1280, 7, |piece| pieces.push(piece));
+        fragment(packet, 1280, 7, |piece| pieces.push(piece));
         pieces
     }
 
@@ -303,15 +307,15 @@ mod tests {
         let mut fragments = Fragments::default();
         for id in 0..1000 {
             let whole = packet("[fd00::1]:1", "[fd00::2]:2", 2000);
-            cut(&whole, 1280, id, |piece| {
+            fragment(&whole, 1280, id, |piece| {
                 let is_first = piece[VNET_HEADER + IPV6_HEADER + 3] & 1 == 1;
                 if is_first {
                     let _ = fragments.receive(0, &piece[VNET_HEADER..]);
                 }
             });
         }
-        assert_eq!(fragments.0.len(), INCOMPLETE);
-        fragments.expire(PATIENCE);
+        assert_eq!(fragments.0.len(), MAX_INCOMPLETE);
+        fragments.expire(REASSEMBLY_TIMEOUT);
         assert!(fragments.0.is_empty());
     }
 }

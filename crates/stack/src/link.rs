@@ -9,13 +9,13 @@ use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use holloway_plane::channel_tun::LinkEndpoint;
 use holloway_plane::checksum;
-use holloway_plane::inner::{self, IPV4_HEADER, IPV6_HEADER};
+use holloway_plane::ip::{self, IPV4_HEADER, IPV6_HEADER};
 use holloway_plane::offload::{
     GSO_NONE, GSO_TCPV4, GSO_TCPV6, NEEDS_CSUM, TCP, TCP_CHECKSUM, TCP_HEADER, VNET_HEADER,
     VnetHeader,
 };
-use holloway_plane::port::Port;
 use holloway_plane::session::OVERHEAD;
 use holloway_plane::transmit::full_train;
 use smoltcp::phy::{self, Checksum, ChecksumCapabilities, DeviceCapabilities, Medium};
@@ -32,7 +32,7 @@ const MAX_PACKET: usize = 65_535;
 /// The interface.
 #[derive(Debug)]
 pub struct Link {
-    port: Arc<Port>,
+    endpoint: Arc<LinkEndpoint>,
     counts: Arc<Counts>,
     addresses: Addresses,
     mtu: usize,
@@ -40,20 +40,25 @@ pub struct Link {
     looped: VecDeque<Vec<u8>>,
     /// The largest segment that the receiver of the next ones takes.
     pub segment: usize,
-    /// The plane took no more; the port's wake says when it does.
+    /// The plane took no more; the endpoint's wake says when it does.
     pub is_refused: bool,
     /// Up to where the last segment sent went.
     pub sent: Option<u32>,
     /// Whether the last segment that answered another told of a gap (a SACK option).
-    pub tells_gap: Option<bool>,
+    pub reports_gap: Option<bool>,
 }
 
 impl Link {
-    /// To this port, with these addresses.
+    /// To this endpoint, with these addresses.
     #[must_use]
-    pub fn new(port: Arc<Port>, counts: Arc<Counts>, addresses: Addresses, mtu: usize) -> Self {
+    pub fn new(
+        endpoint: Arc<LinkEndpoint>,
+        counts: Arc<Counts>,
+        addresses: Addresses,
+        mtu: usize,
+    ) -> Self {
         Self {
-            port,
+            endpoint,
             counts,
             addresses,
             mtu,
@@ -62,7 +67,7 @@ impl Link {
             segment: usize::MAX,
             is_refused: false,
             sent: None,
-            tells_gap: None,
+            reports_gap: None,
         }
     }
 
@@ -96,30 +101,30 @@ impl Link {
 
     /// The buffer of a packet is not needed any more.
     pub fn recycle(&self, packet: Vec<u8>) {
-        self.port.recycle(packet);
+        self.endpoint.recycle(packet);
     }
 
     /// Whether a datagram of this length may be sent.
     pub fn has_room(&mut self, length: usize) -> bool {
-        let has_room = self.port.has_room(length);
+        let has_room = self.endpoint.has_room(length);
         self.is_refused |= !has_room;
         has_room
     }
 
     /// Send a packet made by `write`, `length` bytes with its vnet_hdr; counted if there is no room.
     pub fn send(&mut self, length: usize, write: impl FnOnce(&mut Vec<u8>)) {
-        let mut packet = self.port.buffer(length);
+        let mut packet = self.endpoint.buffer(length);
         write(&mut packet);
         self.out().hand_over(packet);
     }
 
     fn out(&mut self) -> Out<'_> {
         Out {
-            port: &self.port,
+            endpoint: &self.endpoint,
             counts: &self.counts,
             addresses: &self.addresses,
             looped: &mut self.looped,
-            tells_gap: &mut self.tells_gap,
+            reports_gap: &mut self.reports_gap,
             sent: &mut self.sent,
             mtu: self.mtu,
             segment: self.segment,
@@ -142,8 +147,8 @@ impl phy::Device for Link {
     fn receive(&mut self, _: Instant) -> Option<(Arrived<'_>, Out<'_>)> {
         let packet = self.arrived.take()?;
         let out = self.out();
-        let port = out.port;
-        Some((Arrived { packet, port }, out))
+        let endpoint = out.endpoint;
+        Some((Arrived { packet, endpoint }, out))
     }
 
     fn transmit(&mut self, _: Instant) -> Option<Out<'_>> {
@@ -168,13 +173,13 @@ impl phy::Device for Link {
 #[derive(Debug)]
 pub struct Arrived<'a> {
     packet: Vec<u8>,
-    port: &'a Port,
+    endpoint: &'a LinkEndpoint,
 }
 
 impl phy::RxToken for Arrived<'_> {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
         let result = f(self.packet.get(VNET_HEADER..).unwrap_or_default());
-        self.port.recycle(self.packet);
+        self.endpoint.recycle(self.packet);
         result
     }
 }
@@ -182,11 +187,11 @@ impl phy::RxToken for Arrived<'_> {
 /// The way out for one packet.
 #[derive(Debug)]
 pub struct Out<'a> {
-    port: &'a Port,
+    endpoint: &'a LinkEndpoint,
     counts: &'a Counts,
     addresses: &'a Addresses,
     looped: &'a mut VecDeque<Vec<u8>>,
-    tells_gap: &'a mut Option<bool>,
+    reports_gap: &'a mut Option<bool>,
     sent: &'a mut Option<u32>,
     mtu: usize,
     segment: usize,
@@ -194,7 +199,7 @@ pub struct Out<'a> {
 
 impl phy::TxToken for Out<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(mut self, length: usize, f: F) -> R {
-        let mut packet = self.port.buffer(VNET_HEADER + length);
+        let mut packet = self.endpoint.buffer(VNET_HEADER + length);
         packet.resize(VNET_HEADER + length, 0);
         let result = f(&mut packet[VNET_HEADER..]);
         let header = self.complete(&mut packet[VNET_HEADER..]);
@@ -247,7 +252,7 @@ impl Out<'_> {
     /// before, acknowledgements too, and both sides could wait for ever: so a unit is held back.
     fn correct(&mut self, header: &mut [u8], most: usize) {
         let (fixed, options) = header.split_at_mut(TCP_HEADER);
-        *self.tells_gap = Some(option(options, SACK).is_some());
+        *self.reports_gap = Some(option(options, SACK).is_some());
         if fixed[13] & SYN == 0 {
             let window = u16::from_be_bytes([fixed[14], fixed[15]]);
             fixed[14..16].copy_from_slice(&window.saturating_sub(1).to_be_bytes());
@@ -257,17 +262,17 @@ impl Out<'_> {
     }
 
     fn hand_over(&mut self, packet: Vec<u8>) {
-        let ours = inner::destination(&packet[VNET_HEADER..])
+        let ours = ip::destination(&packet[VNET_HEADER..])
             .is_ok_and(|destination| self.addresses.contains(destination));
         let fits = if ours {
             self.looped.len() < LOOPED
         } else {
-            self.port.has_room(packet.len())
+            self.endpoint.has_room(packet.len())
         };
         match (fits, ours) {
             (false, _) => self.counts.add(Reason::QueueFull),
             (true, true) => self.looped.push_back(packet),
-            (true, false) => self.port.send(packet),
+            (true, false) => self.endpoint.send(packet),
         }
     }
 }

@@ -68,7 +68,7 @@ impl Listeners {
     }
 
     /// A connection is half open no more.
-    pub fn settled(&mut self, listener: Id, id: Id) {
+    pub fn remove_half_open(&mut self, listener: Id, id: Id) {
         let found = self.0.iter_mut().find(|other| other.id == listener);
         if let Some(listener) = found
             && let Some(at) = listener.half_open.iter().position(|&other| other == id)

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use holloway_plane::checksum;
 use holloway_plane::icmp;
-use holloway_plane::inner::{self, IPV4_HEADER, IPV6_HEADER};
+use holloway_plane::ip::{self, IPV4_HEADER, IPV6_HEADER};
 use holloway_plane::offload::{
     NEEDS_CSUM, TCP, TCP_HEADER, UDP, UDP_HEADER, VNET_HEADER, VnetHeader,
 };
@@ -103,10 +103,10 @@ impl<'a> Arrival<'a> {
             .ok_or(Reason::Malformed)?;
         let header = VnetHeader::parse(header);
         let malformed = |_| Reason::Malformed;
-        let length = inner::total_length(packet).map_err(malformed)?;
+        let length = ip::total_length(packet).map_err(malformed)?;
         let packet = &packet[..length];
-        let source = inner::source(packet).map_err(malformed)?;
-        let destination = inner::destination(packet).map_err(malformed)?;
+        let source = ip::source(packet).map_err(malformed)?;
+        let destination = ip::destination(packet).map_err(malformed)?;
         let transport = icmp::transport(packet).ok_or(Reason::Malformed)?;
         let body = packet.get(transport.at..).ok_or(Reason::Malformed)?;
         if source.is_multicast() || source.is_unspecified() {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use holloway_plane::port::Port;
+use holloway_plane::channel_tun::LinkEndpoint;
 use parking_lot::Mutex;
 
 use crate::counts::{Counts, REASONS, Reason};
@@ -19,9 +19,9 @@ use crate::events::{Accepted, Event, Events, Id};
 use crate::timers::Micros;
 
 /// How long the plane may take to fetch the last resets.
-const FAREWELL: Duration = Duration::from_millis(500);
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// TCP, UDP and ICMP over a `Port`, in a thread of its own.
+/// TCP, UDP and ICMP over a `LinkEndpoint`, in a thread of its own.
 #[derive(Debug)]
 pub struct Stack {
     shared: Arc<Shared>,
@@ -30,9 +30,9 @@ pub struct Stack {
 
 impl Stack {
     /// Start one.
-    pub fn new(port: Port, settings: &Settings) -> io::Result<Self> {
+    pub fn new(endpoint: LinkEndpoint, settings: &Settings) -> io::Result<Self> {
         let shared = Arc::new(Shared {
-            port: Arc::new(port),
+            endpoint: Arc::new(endpoint),
             events: Events::new()?,
             requests: Mutex::new(VecDeque::new()),
             counts: Arc::new(Counts::default()),
@@ -62,14 +62,14 @@ impl Stack {
         self.shared.events.take(limit)
     }
 
-    /// Connect by TCP; `patience` is in microseconds.
-    pub fn connect(&self, local: Option<SocketAddr>, remote: SocketAddr, patience: Micros) -> Id {
-        self.ask(|id| Request::Connect(id, local, remote, patience))
+    /// Connect by TCP; `timeout` is in microseconds.
+    pub fn connect(&self, local: Option<SocketAddr>, remote: SocketAddr, timeout: Micros) -> Id {
+        self.submit(|id| Request::Connect(id, local, remote, timeout))
     }
 
     /// Listen for TCP connections.
     pub fn listen(&self, local: SocketAddr, backlog: usize) -> Id {
-        self.ask(|id| Request::Listen(id, local, backlog.max(1)))
+        self.submit(|id| Request::Listen(id, local, backlog.max(1)))
     }
 
     /// Take a connection of a listener.
@@ -80,12 +80,12 @@ impl Stack {
 
     /// Open a UDP port.
     pub fn datagrams(&self, local: Option<SocketAddr>, remote: Option<SocketAddr>) -> Id {
-        self.ask(|id| Request::Datagrams(id, local, remote))
+        self.submit(|id| Request::Datagrams(id, local, remote))
     }
 
     /// Ask for an ICMP echo.
     pub fn echo(&self, to: IpAddr) -> Id {
-        self.ask(|id| Request::Echo(id, to))
+        self.submit(|id| Request::Echo(id, to))
     }
 
     /// Give up what is not open yet, or a listener.
@@ -99,7 +99,7 @@ impl Stack {
         Reason::ALL.map(|(reason, name)| (name, self.shared.counts.of(reason)))
     }
 
-    fn ask(&self, request: impl FnOnce(Id) -> Request) -> Id {
+    fn submit(&self, request: impl FnOnce(Id) -> Request) -> Id {
         let id = self.shared.last_id.fetch_add(1, Ordering::Relaxed) + 1;
         self.request(request(id));
         id
@@ -112,7 +112,7 @@ impl Stack {
             requests.len() == 1
         };
         if is_first {
-            self.shared.port.wake();
+            self.shared.endpoint.wake();
         }
     }
 
@@ -122,7 +122,7 @@ impl Stack {
             return;
         };
         self.request(Request::Close);
-        self.shared.port.wake();
+        self.shared.endpoint.wake();
         // The thread catches its panics, so joining cannot fail.
         let _ = thread.join();
     }
@@ -142,8 +142,8 @@ impl AsRawFd for Stack {
 
 fn run(engine: &mut Engine, shared: &Shared) -> Result<(), i32> {
     engine.run()?;
-    let until = std::time::Instant::now() + FAREWELL;
-    while !(engine.close() && shared.port.is_drained()) && std::time::Instant::now() < until {
+    let until = std::time::Instant::now() + CLOSE_TIMEOUT;
+    while !(engine.close() && shared.endpoint.is_drained()) && std::time::Instant::now() < until {
         thread::sleep(Duration::from_millis(2));
     }
     Ok(())

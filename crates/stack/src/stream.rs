@@ -1,6 +1,6 @@
 //! One TCP stream: smoltcp's socket in a set of its own, and our end of the program's socket.
 //!
-//! `settle` moves bytes between the two until neither can go on; `verdict` says what became of the
+//! `process` moves bytes between the two until neither can go on; `outcome` says what became of the
 //! stream. Which packets and which readiness belong to it is `streams`' business.
 
 use std::io;
@@ -10,37 +10,37 @@ use smoltcp::socket::tcp::{RecvError, Socket, SocketBuffer, State};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{IpEndpoint, IpListenEndpoint};
 
-use crate::end::StreamEnd;
 use crate::events::Id;
 use crate::link::Link;
+use crate::mapping::Mapping;
 use crate::packet::{Flow, SYN, Segment};
-use crate::pages::Pages;
+use crate::socket_pair::StreamEnd;
 use crate::timers::{Micros, SECOND};
 
 /// How long a connection that the program closed may take to end (Linux: tcp_fin_timeout), counted
 /// anew whenever the other side takes something.
-const ORPHANED: Micros = 60 * SECOND;
+const FIN_TIMEOUT: Micros = 60 * SECOND;
 /// How long the other side may take to finish a handshake that it began.
 const HALF_OPEN: Micros = 30 * SECOND;
 /// How long the other side may be silent while we wait for it (Linux: tcp_retries2, about as long).
 /// smoltcp's own timeout would end streams that merely rest.
 const SILENCE: Micros = 15 * 60 * SECOND;
 /// An acknowledgement may wait so long for data to go with, if it is for a single segment.
-const ACK_DELAY: Duration = Duration::from_micros(10_000 * QUICKER as u64);
+const ACK_DELAY: Duration = Duration::from_micros(10_000 * SPEEDUP as u64);
 /// smoltcp's time goes so much faster: its least retransmission timeout, a second, is then Linux's
 /// (TCP_RTO_MIN), and its greatest 12 s.
-const QUICKER: Micros = 5;
+const SPEEDUP: Micros = 5;
 /// So many segments that came beyond a gap show that it is a loss (RFC 6675, 4), and so many
 /// acknowledgements without news (RFC 5681, 3.2).
 const DUPLICATES: u32 = 3;
 /// A stream that has rested so long gives its memory back if it has used so much.
 const REST: Micros = SECOND;
-const WORTH_RELEASING: usize = 64 * 1024;
+const MIN_RELEASED: usize = 64 * 1024;
 
 /// No smaller segments are made, whatever the other side says (Linux: TCP_MIN_SND_MSS).
 const MIN_SEGMENT: usize = 48;
 
-/// One call of `settle` does so much at most: other streams have their turn too.
+/// One call of `process` does so much at most: other streams have their turn too.
 const ROUNDS: usize = 4;
 const SEGMENTS: usize = 8;
 
@@ -59,7 +59,7 @@ pub enum Phase {
 
 /// What became of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Outcome {
     /// It goes on.
     Lives,
     /// The handshake is done.
@@ -79,7 +79,7 @@ pub struct Stream {
     pub flow: Flow,
     /// How far it has come.
     pub phase: Phase,
-    /// It stands in the list of those to be settled.
+    /// It stands in the list of those to be processed.
     pub is_listed: bool,
     /// When it will be woken.
     pub timer: Option<Micros>,
@@ -106,13 +106,13 @@ pub struct Stream {
     used: usize,
     last_used: Micros,
     /// When the other side was heard, or we began to wait for it.
-    heard: Micros,
+    last_received: Micros,
     /// Nothing more is sent.
     is_quiet: bool,
-    give_up: Option<Micros>,
+    deadline: Option<Micros>,
     // After `set`, which holds slices of them.
-    receive: Pages,
-    send: Pages,
+    receive: Mapping,
+    send: Mapping,
 }
 
 impl Stream {
@@ -121,10 +121,10 @@ impl Stream {
         interface: &mut Interface,
         flow: Flow,
         buffer: usize,
-        give_up: Micros,
+        deadline: Micros,
     ) -> io::Result<Self> {
         let mut stream = Self::new(flow, Phase::Connecting, buffer)?;
-        stream.give_up = Some(give_up);
+        stream.deadline = Some(deadline);
         let remote = IpEndpoint::from(flow.remote);
         let local = IpListenEndpoint::from(flow.local);
         let result = stream.socket().connect(interface.context(), remote, local);
@@ -135,7 +135,7 @@ impl Stream {
     /// Be ready for the first segment of a connection to `listener`.
     pub fn incoming(flow: Flow, listener: Id, buffer: usize, now: Micros) -> io::Result<Self> {
         let mut stream = Self::new(flow, Phase::Incoming(listener), buffer)?;
-        stream.give_up = Some(now + HALF_OPEN);
+        stream.deadline = Some(now + HALF_OPEN);
         let local = IpListenEndpoint::from(flow.local);
         let result = stream.socket().listen(local);
         result.map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
@@ -144,7 +144,7 @@ impl Stream {
 
     #[allow(unsafe_code)]
     fn new(flow: Flow, phase: Phase, buffer: usize) -> io::Result<Self> {
-        let (receive, send) = (Pages::new(buffer)?, Pages::new(buffer)?);
+        let (receive, send) = (Mapping::new(buffer)?, Mapping::new(buffer)?);
         // SAFETY: one slice of each, in a socket that is dropped before them.
         let buffers = unsafe { [receive.as_static(), send.as_static()] };
         let [rx, tx] = buffers.map(SocketBuffer::new);
@@ -171,9 +171,9 @@ impl Stream {
             segment: MIN_SEGMENT,
             used: 0,
             last_used: 0,
-            heard: 0,
+            last_received: 0,
             is_quiet: false,
-            give_up: None,
+            deadline: None,
             receive,
             send,
         })
@@ -200,7 +200,7 @@ impl Stream {
         let is_long = segment.payload > link.mtu();
         let delay = if is_long { Duration::ZERO } else { ACK_DELAY };
         self.socket().set_ack_delay(Some(delay));
-        link.tells_gap = None;
+        link.reports_gap = None;
         link.segment = self.segment;
         if self.shows_loss(segment) {
             // smoltcp does not look at selective acknowledgements; what it knows is repetition.
@@ -211,11 +211,11 @@ impl Stream {
         }
         link.offer(packet);
         interface.poll_ingress_single(instant(now), link, &mut self.set);
-        self.has_gap = link.tells_gap.unwrap_or(self.has_gap);
+        self.has_gap = link.reports_gap.unwrap_or(self.has_gap);
         self.last_used = now;
-        self.heard = now;
+        self.last_received = now;
         if matches!(self.phase, Phase::Orphan) {
-            self.give_up = Some(now + ORPHANED);
+            self.deadline = Some(now + FIN_TIMEOUT);
         }
     }
 
@@ -245,19 +245,19 @@ impl Stream {
     /// The handshake is done: from now on the program has the other end of `end`.
     pub fn open(&mut self, end: StreamEnd) {
         self.phase = Phase::Open(end);
-        self.give_up = None;
+        self.deadline = None;
     }
 
-    /// End it at once: the other side gets a reset with the next `settle`.
+    /// End it at once: the other side gets a reset with the next `process`.
     pub fn abort(&mut self) {
         self.socket().abort();
     }
 
     /// Move what can be moved. True if there is more to do.
-    pub fn settle(&mut self, interface: &mut Interface, link: &mut Link, now: Micros) -> bool {
+    pub fn process(&mut self, interface: &mut Interface, link: &mut Link, now: Micros) -> bool {
         for _ in 0..ROUNDS {
             if self.socket().send_queue() == 0 {
-                self.heard = now;
+                self.last_received = now;
             }
             let moved = self.deliver() + self.collect();
             if moved > 0 {
@@ -339,7 +339,7 @@ impl Stream {
             socket.close();
             if self.is_abandoned {
                 self.phase = Phase::Orphan;
-                self.give_up = Some(self.last_used + ORPHANED);
+                self.deadline = Some(self.last_used + FIN_TIMEOUT);
             }
         }
         moved
@@ -358,13 +358,13 @@ impl Stream {
             if result == PollResult::None {
                 return number > 0;
             }
-            self.note(link.sent);
+            self.record_sent(link.sent);
         }
         true
     }
 
     /// Something was sent up to there, perhaps again.
-    fn note(&mut self, sent: Option<u32>) {
+    fn record_sent(&mut self, sent: Option<u32>) {
         if let Some(sent) = sent
             && self
                 .sent
@@ -376,7 +376,7 @@ impl Stream {
 
     /// Give back the memory of a stream that rests.
     fn rest(&mut self, now: Micros) {
-        if self.used < WORTH_RELEASING || now < self.last_used + REST {
+        if self.used < MIN_RELEASED || now < self.last_used + REST {
             return;
         }
         let is_empty = self.socket().recv_queue() == 0;
@@ -390,28 +390,28 @@ impl Stream {
     }
 
     /// What became of it.
-    pub fn verdict(&mut self, now: Micros) -> Verdict {
-        let is_late = self.give_up.is_some_and(|at| at <= now);
+    pub fn outcome(&mut self, now: Micros) -> Outcome {
+        let is_late = self.deadline.is_some_and(|at| at <= now);
         let socket = self.set.get_mut::<Socket<'static>>(self.handle);
         let state = socket.state();
         let is_over = state == State::TimeWait || socket.remote_endpoint().is_none();
-        let is_silent = socket.send_queue() > 0 && now >= self.heard + SILENCE;
+        let is_silent = socket.send_queue() > 0 && now >= self.last_received + SILENCE;
         match &self.phase {
-            Phase::Connecting | Phase::Incoming(_) if socket.may_send() => Verdict::Established,
-            Phase::Connecting if state == State::Closed => Verdict::Failed(libc::ECONNREFUSED),
-            Phase::Connecting if is_late => Verdict::Failed(libc::ETIMEDOUT),
-            Phase::Incoming(_) if is_over || is_late => Verdict::Broken,
-            Phase::Orphan if state == State::TimeWait => Verdict::Done,
-            Phase::Orphan if is_over || is_late => Verdict::Broken,
-            Phase::Open(_) if is_silent || is_over && self.is_abandoned => Verdict::Broken,
+            Phase::Connecting | Phase::Incoming(_) if socket.may_send() => Outcome::Established,
+            Phase::Connecting if state == State::Closed => Outcome::Failed(libc::ECONNREFUSED),
+            Phase::Connecting if is_late => Outcome::Failed(libc::ETIMEDOUT),
+            Phase::Incoming(_) if is_over || is_late => Outcome::Broken,
+            Phase::Orphan if state == State::TimeWait => Outcome::Done,
+            Phase::Orphan if is_over || is_late => Outcome::Broken,
+            Phase::Open(_) if is_silent || is_over && self.is_abandoned => Outcome::Broken,
             Phase::Open(_) if is_over && !socket.can_recv() => {
                 let is_done = self.is_ended && self.is_finished && socket.send_queue() == 0;
                 match is_done || state == State::TimeWait {
-                    true => Verdict::Done,
-                    false => Verdict::Broken,
+                    true => Outcome::Done,
+                    false => Outcome::Broken,
                 }
             }
-            _ => Verdict::Lives,
+            _ => Outcome::Lives,
         }
     }
 
@@ -423,17 +423,17 @@ impl Stream {
         };
         // It has just been looked at: a stream that can do nothing must not keep us busy.
         let later = |at: Micros| at.max(now + 1000);
-        let polled = polled.map(|at| later(at.total_micros() / QUICKER));
-        let rest = (self.used >= WORTH_RELEASING).then(|| later(self.last_used + REST));
-        let silent = (self.socket().send_queue() > 0).then(|| self.heard + SILENCE);
-        let times = [polled, self.give_up, rest, silent];
+        let polled = polled.map(|at| later(at.total_micros() / SPEEDUP));
+        let rest = (self.used >= MIN_RELEASED).then(|| later(self.last_used + REST));
+        let silent = (self.socket().send_queue() > 0).then(|| self.last_received + SILENCE);
+        let times = [polled, self.deadline, rest, silent];
         times.into_iter().flatten().min()
     }
 }
 
 /// The time as smoltcp has it.
 const fn instant(now: Micros) -> Instant {
-    Instant::from_micros_const(now * QUICKER)
+    Instant::from_micros_const(now * SPEEDUP)
 }
 
 fn is_later(error: &io::Error) -> bool {

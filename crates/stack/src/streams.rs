@@ -1,4 +1,4 @@
-//! All TCP streams: whose a segment is, which must be settled now, and which later.
+//! All TCP streams: whose a segment is, which must be processed now, and which later.
 //!
 //! A stream costs time only when a segment comes for it, when the program's end of it is ready, or
 //! when its timer is due.
@@ -9,18 +9,18 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 
 use crate::counts::Reason;
-use crate::end::StreamEnd;
 use crate::engine::Net;
 use crate::events::{Accepted, Event, Id};
 use crate::listener::Listeners;
 use crate::packet::{ACK, Flow, RST, SYN, Segment};
 use crate::ports::Ports;
-use crate::stream::{Phase, Stream, Verdict};
+use crate::socket_pair::StreamEnd;
+use crate::stream::{Outcome, Phase, Stream};
 use crate::timers::{Micros, SECOND, Timers};
 
 /// How long the ports of a connection that we ended are not used again.
-const RESERVED: Micros = 10 * SECOND;
-const MAX_RESERVED: usize = 16_384;
+const TIME_WAIT: Micros = 10 * SECOND;
+const MAX_TIME_WAIT: usize = 16_384;
 
 /// All streams and listeners.
 #[derive(Debug)]
@@ -31,10 +31,10 @@ pub struct Streams {
     listed: VecDeque<Id>,
     refused: Vec<Id>,
     timers: Timers,
-    reserved: HashMap<Flow, Micros>,
-    reservations: VecDeque<(Micros, Flow)>,
+    time_wait: HashMap<Flow, Micros>,
+    time_wait_queue: VecDeque<(Micros, Flow)>,
     ports: Ports,
-    nobody: smoltcp::iface::SocketSet<'static>,
+    no_sockets: smoltcp::iface::SocketSet<'static>,
     buffer: usize,
 }
 
@@ -49,10 +49,10 @@ impl Streams {
             listed: VecDeque::new(),
             refused: Vec::new(),
             timers: Timers::default(),
-            reserved: HashMap::new(),
-            reservations: VecDeque::new(),
+            time_wait: HashMap::new(),
+            time_wait_queue: VecDeque::new(),
             ports: Ports::default(),
-            nobody: smoltcp::iface::SocketSet::new(Vec::new()),
+            no_sockets: smoltcp::iface::SocketSet::new(Vec::new()),
             buffer,
         }
     }
@@ -76,10 +76,10 @@ impl Streams {
         id: Id,
         local: Option<SocketAddr>,
         remote: SocketAddr,
-        give_up: Micros,
+        deadline: Micros,
     ) {
         let begun = self.flow(net, local, remote).and_then(|flow| {
-            let stream = Stream::connect(&mut net.interface, flow, self.buffer, give_up)?;
+            let stream = Stream::connect(&mut net.interface, flow, self.buffer, deadline)?;
             self.add(id, stream);
             Ok(())
         });
@@ -116,7 +116,7 @@ impl Streams {
                 let is_free = |port| {
                     let flow = flow(port);
                     !self.flows.contains_key(&flow)
-                        && !self.reserved.contains_key(&flow)
+                        && !self.time_wait.contains_key(&flow)
                         && !self.listeners.has(flow.local)
                 };
                 let port = self.ports.choose(is_free);
@@ -173,7 +173,7 @@ impl Streams {
         let all: Vec<_> = self.streams.keys().copied().collect();
         all.into_iter().for_each(|id| self.abort(id));
         net.link.is_refused = false;
-        self.settle(net, usize::MAX);
+        self.process(net, usize::MAX);
         !net.link.is_refused
     }
 
@@ -192,7 +192,7 @@ impl Streams {
             Some((id, stream)) => {
                 stream.receive(&mut net.interface, &mut net.link, packet, segment, now);
                 // At once: it may be reset by the next segment, and yet there was a connection.
-                if stream.verdict(now) == Verdict::Established {
+                if stream.outcome(now) == Outcome::Established {
                     self.established(net, id);
                 } else {
                     self.list(id);
@@ -202,9 +202,9 @@ impl Streams {
             None => {
                 net.link.offer(packet);
                 let now = smoltcp::time::Instant::from_micros(now);
-                let nobody = &mut self.nobody;
+                let no_sockets = &mut self.no_sockets;
                 net.interface
-                    .poll_ingress_single(now, &mut net.link, nobody);
+                    .poll_ingress_single(now, &mut net.link, no_sockets);
             }
         }
     }
@@ -256,7 +256,7 @@ impl Streams {
         true
     }
 
-    /// Have those settled whose time has come.
+    /// Have those processed whose time has come.
     pub fn time_out(&mut self, now: Micros) {
         while let Some((at, id)) = self.timers.due(now) {
             if let Some(stream) = self.streams.get_mut(&id)
@@ -266,15 +266,15 @@ impl Streams {
                 self.list(id);
             }
         }
-        while let Some(&(at, flow)) = self.reservations.front()
-            && (at <= now || self.reservations.len() > MAX_RESERVED)
+        while let Some(&(at, flow)) = self.time_wait_queue.front()
+            && (at <= now || self.time_wait_queue.len() > MAX_TIME_WAIT)
         {
-            self.reservations.pop_front();
-            self.reserved.remove(&flow);
+            self.time_wait_queue.pop_front();
+            self.time_wait.remove(&flow);
         }
     }
 
-    /// When to look again: now if streams wait to be settled.
+    /// When to look again: now if streams wait to be processed.
     #[must_use]
     pub fn next(&self, now: Micros) -> Option<Micros> {
         if !self.listed.is_empty() {
@@ -299,46 +299,46 @@ impl Streams {
         }
     }
 
-    /// Settle those that wait for it, `limit` at most and each once.
-    pub fn settle(&mut self, net: &mut Net, limit: usize) {
+    /// Process those that wait for it, `limit` at most and each once.
+    pub fn process(&mut self, net: &mut Net, limit: usize) {
         for _ in 0..limit.min(self.listed.len()) {
             let Some(id) = self.listed.pop_front() else {
                 return;
             };
-            self.settle_one(net, id);
+            self.process_one(net, id);
         }
     }
 
-    fn settle_one(&mut self, net: &mut Net, id: Id) {
+    fn process_one(&mut self, net: &mut Net, id: Id) {
         let Some(stream) = self.streams.get_mut(&id) else {
             return;
         };
         stream.is_listed = false;
         net.link.is_refused = false;
-        let mut has_more = stream.settle(&mut net.interface, &mut net.link, net.now);
-        let verdict = stream.verdict(net.now);
+        let mut has_more = stream.process(&mut net.interface, &mut net.link, net.now);
+        let outcome = stream.outcome(net.now);
         if net.link.is_refused {
             self.refused.push(id);
             has_more = false;
         }
-        match verdict {
-            Verdict::Lives => {
+        match outcome {
+            Outcome::Lives => {
                 if has_more {
                     self.list(id);
                 } else if let Some(at) = stream.next(&mut net.interface, net.now) {
                     self.timers.set(id, &mut stream.timer, at);
                 }
             }
-            Verdict::Established => self.established(net, id),
-            Verdict::Failed(errno) => {
+            Outcome::Established => self.established(net, id),
+            Outcome::Failed(errno) => {
                 self.remove(id);
                 net.events.push(Event::Failed(id, errno));
             }
-            Verdict::Done => self.done(net, id),
-            Verdict::Broken => {
+            Outcome::Done => self.done(net, id),
+            Outcome::Broken => {
                 // A listener's or an orphan's may be broken by time alone: the other side is told.
                 stream.abort();
-                stream.settle(&mut net.interface, &mut net.link, net.now);
+                stream.process(&mut net.interface, &mut net.link, net.now);
                 self.remove(id);
             }
         }
@@ -361,14 +361,14 @@ impl Streams {
                     net.failed(id, &error);
                 }
                 stream.abort();
-                stream.settle(&mut net.interface, &mut net.link, net.now);
+                stream.process(&mut net.interface, &mut net.link, net.now);
                 self.remove(id);
                 return;
             }
         };
         match stream.phase {
             Phase::Incoming(listener) => {
-                self.listeners.settled(listener, id);
+                self.listeners.remove_half_open(listener, id);
                 let accepted = Accepted {
                     fd: theirs,
                     remote: flow.remote,
@@ -386,9 +386,9 @@ impl Streams {
         let Some(stream) = self.remove(id) else {
             return;
         };
-        let until = net.now + RESERVED;
-        if self.reserved.insert(stream.flow, until).is_none() {
-            self.reservations.push_back((until, stream.flow));
+        let until = net.now + TIME_WAIT;
+        if self.time_wait.insert(stream.flow, until).is_none() {
+            self.time_wait_queue.push_back((until, stream.flow));
         }
         if let Phase::Open(end) = stream.phase {
             end.close();
@@ -399,7 +399,7 @@ impl Streams {
         let stream = self.streams.remove(&id)?;
         self.flows.remove(&stream.flow);
         if let Phase::Incoming(listener) = stream.phase {
-            self.listeners.settled(listener, id);
+            self.listeners.remove_half_open(listener, id);
         }
         Some(stream)
     }

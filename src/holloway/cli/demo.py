@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from typing import NoReturn
 
 from holloway import lab
-from holloway.cli import narration
+from holloway.cli import display
 from holloway.lab import Host
 
 HELP = """Usage: holloway demo [--without-root]
@@ -118,9 +118,9 @@ class Demo:
         self.step = 0
 
     def run(self) -> None:
-        print(narration.bold("Holloway: two hosts, one WireGuard tunnel"))
+        print(display.bold("Holloway: two hosts, one WireGuard tunnel"))
         print(TOPOLOGY)
-        self.lay_the_network()
+        self.set_up_network()
         self.make_keys()
         self.bring_up()
         self.ping()
@@ -129,7 +129,7 @@ class Demo:
         self.roam()
         self.take_down()
 
-    def lay_the_network(self) -> None:
+    def set_up_network(self) -> None:
         lab.join(self.laptop, self.office)
         for host, address in ((self.laptop, LAPTOP), (self.office, OFFICE)):
             host.run("ip", "address", "add", f"{address}/24", "dev", "eth0")
@@ -147,7 +147,7 @@ class Demo:
         for host, name in ((self.laptop, "home0"), (self.office, "wg0")):
             shown = f"umask 077; wg genkey > {name}-private.key; wg pubkey < {name}-private.key"
             in_place = f"cd /etc/wireguard; {shown}"
-            keys[host.name] = self.say(host, shown, "sh", "-c", in_place).strip()
+            keys[host.name] = self.show_command(host, shown, "sh", "-c", in_place).strip()
         for host, name, config, peer in (
             (self.laptop, "home0", LAPTOP_CONFIG, keys["office"]),
             (self.office, "wg0", OFFICE_CONFIG, keys["laptop"]),
@@ -155,23 +155,23 @@ class Demo:
             private = host.run("cat", f"/etc/wireguard/{name}-private.key").stdout.strip()
             host.write(f"/etc/wireguard/{name}.conf", config.format(private=private, peer=peer))
             shown = config.format(private="(hidden)", peer=peer)
-            narration.file(host.name, f"/etc/wireguard/{name}.conf", shown)
+            display.file(host.name, f"/etc/wireguard/{name}.conf", shown)
 
     def bring_up(self) -> None:
         self.title("Up", "wg-quick makes the interface and configures it. The office's peer has no"
                          " Endpoint: the office waits until the laptop calls.")  # fmt: skip
-        self.say(self.office, "wg-quick up wg0", "wg-quick", "up", "wg0")
-        self.say(self.laptop, "wg-quick up home0", "wg-quick", "up", "home0")
+        self.show_command(self.office, "wg-quick up wg0", "wg-quick", "up", "wg0")
+        self.show_command(self.laptop, "wg-quick up home0", "wg-quick", "up", "home0")
         print("\n  Nothing was sent yet: WireGuard is silent until there is something to say.\n")
-        self.say(self.office, "wg show", "wg", "show")
+        self.show_command(self.office, "wg show", "wg", "show")
 
     def ping(self) -> None:
         self.title("First packets", "The first ping finds no session, so it waits for a handshake;"
                                     " the others use it.")  # fmt: skip
-        self.say(self.laptop, "ping -c 3 10.10.10.1",
-                 "ping", "-n", "-c", "3", "-i", "0.3", "10.10.10.1")  # fmt: skip
+        self.show_command(self.laptop, "ping -c 3 10.10.10.1",
+                          "ping", "-n", "-c", "3", "-i", "0.3", "10.10.10.1")  # fmt: skip
         print("  Now the office knows where the laptop is, and when they last shook hands:\n")
-        self.say(self.office, "wg show", "wg", "show")
+        self.show_command(self.office, "wg show", "wg", "show")
 
     def eavesdrop(self) -> None:
         self.title("On the wire", f'The laptop sends, a hundred times: "{SENTENCE.strip()}"'
@@ -185,7 +185,7 @@ class Demo:
         for name, seen in (("wg0, inside the tunnel", inside), ("eth0, on the wire", outside)):
             print(f"  {name}: found in {seen['hits']} of {seen['packets']} packets")
             sample = bytes.fromhex(seen["sample"])
-            print(f"    end of the longest packet: {narration.printable(sample)}")
+            print(f"    end of the longest packet: {display.printable(sample)}")
         if not inside["hits"] or outside["hits"] or not outside["packets"]:
             raise DemoError("the capture does not show an encrypted transfer")
 
@@ -202,20 +202,40 @@ class Demo:
     def roam(self) -> None:
         self.title("Roaming", f"The laptop moves: its address was {LAPTOP} and becomes"
                               f" {LAPTOP_ELSEWHERE}. Nobody tells the office.")  # fmt: skip
-        self.say(self.laptop, f"ip address add {LAPTOP_ELSEWHERE}/24 dev eth0",
-                 "ip", "address", "add", f"{LAPTOP_ELSEWHERE}/24", "dev", "eth0")  # fmt: skip
-        self.say(self.laptop, f"ip address del {LAPTOP}/24 dev eth0",
-                 "ip", "address", "del", f"{LAPTOP}/24", "dev", "eth0")  # fmt: skip
-        self.say(self.laptop, "ping -c 1 10.10.10.1", "ping", "-n", "-c", "1", "10.10.10.1")
+        self.show_command(
+            self.laptop,
+            f"ip address add {LAPTOP_ELSEWHERE}/24 dev eth0",
+            "ip",
+            "address",
+            "add",
+            f"{LAPTOP_ELSEWHERE}/24",
+            "dev",
+            "eth0",
+        )
+        self.show_command(
+            self.laptop,
+            f"ip address del {LAPTOP}/24 dev eth0",
+            "ip",
+            "address",
+            "del",
+            f"{LAPTOP}/24",
+            "dev",
+            "eth0",
+        )
+        self.show_command(
+            self.laptop, "ping -c 1 10.10.10.1", "ping", "-n", "-c", "1", "10.10.10.1"
+        )
         print("  One authenticated packet was enough: the office answers to the new address.\n")
-        endpoint = self.say(self.office, "wg show wg0 endpoints", "wg", "show", "wg0", "endpoints")
+        endpoint = self.show_command(
+            self.office, "wg show wg0 endpoints", "wg", "show", "wg0", "endpoints"
+        )
         if LAPTOP_ELSEWHERE not in endpoint:
             raise DemoError("the office did not follow the laptop")
 
     def take_down(self) -> None:
         self.title("Down", "Down undoes what up did.")
-        self.say(self.laptop, "wg-quick down home0", "wg-quick", "down", "home0")
-        self.say(self.office, "wg-quick down wg0", "wg-quick", "down", "wg0")
+        self.show_command(self.laptop, "wg-quick down home0", "wg-quick", "down", "home0")
+        self.show_command(self.office, "wg-quick down wg0", "wg-quick", "down", "wg0")
         for host in (self.laptop, self.office):
             links = re.findall(r"^\d+: (\w+)", host.run("ip", "-o", "link").stdout, re.MULTILINE)
             if {"home0", "wg0"} & set(links):
@@ -225,14 +245,14 @@ class Demo:
 
     def title(self, name: str, text: str) -> None:
         self.step += 1
-        narration.heading(self.step, name, text)
+        display.heading(self.step, name, text)
 
-    def say(self, host: Host, shown: str, *command: str) -> str:
+    def show_command(self, host: Host, shown: str, *command: str) -> str:
         """Show a command, run it in a host, show what it prints, and return that."""
-        narration.prompt(host.name, shown)
+        display.prompt(host.name, shown)
         done = host.run(*command, environment=lab.environment())
         output = done.stdout + done.stderr
-        narration.output(output)
+        display.output(output)
         return output
 
     def traffic(self, *arguments: str) -> None:

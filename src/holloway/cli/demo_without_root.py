@@ -1,7 +1,7 @@
 """`holloway demo` as any user: two programs that are each other's peers, each step explained.
 
-The peers are small Python programs, shown and run as shown; between them a `road` of our own looks
-into every packet. Whatever fails or is interrupted, programs, road and files go with it.
+The peers are small Python programs, shown and run as shown; between them a link of our own looks
+into every packet. Whatever fails or is interrupted, programs, link and files go with it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from holloway import lab
-from holloway.cli import narration
-from holloway.cli.demo_road import Road
+from holloway.cli import display
+from holloway.cli.demo_link import UdpLink
 from holloway.quick.interrupts import Interrupted, Interrupts
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 TOPOLOGY = """
     laptop.py                                       office.py
-    UDP on 127.0.0.1  ------- a road of ours ------- UDP on 127.0.0.1:{port}
+    UDP on 127.0.0.1  ------- a link of ours ------- UDP on 127.0.0.1:{port}
     10.10.11.2        ======== the tunnel ======== 10.10.11.1, a web server on port 80
 """
 SENTENCE = "Meet me where the holloway leaves the wood."
@@ -91,8 +91,8 @@ def main() -> int:
     try:
         with interrupts.handled(then_ignored=True), contextlib.ExitStack() as stack:
             directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="holloway-"))
-            road = stack.enter_context(Road(SENTENCE))
-            Demo(Path(directory), road, interrupts).run()
+            link = stack.enter_context(UdpLink(SENTENCE))
+            Demo(Path(directory), link, interrupts).run()
     except Interrupted:
         print("\nInterrupted; the programs and their files are gone.")
         return 130
@@ -109,20 +109,20 @@ class DemoError(Exception):
 class Demo:
     """The steps, in order. Each prints what it does before it does it."""
 
-    def __init__(self, directory: Path, road: Road, interrupts: Interrupts) -> None:
+    def __init__(self, directory: Path, link: UdpLink, interrupts: Interrupts) -> None:
         self.directory = directory
-        self.road = road
+        self.link = link
         self.interrupts = interrupts
-        self.office_port = road.office_port
+        self.office_port = link.office_port
         self.step = 0
 
     def run(self) -> None:
-        print(narration.bold("Holloway: two programs, one WireGuard tunnel, no root"))
+        print(display.bold("Holloway: two programs, one WireGuard tunnel, no root"))
         print(TOPOLOGY.format(port=self.office_port))
         self.make_keys()
         with self.office():
             self.fetch()
-            self.look_at_the_road()
+            self.look_at_the_link()
             self.run_a_program()
         self.take_down()
 
@@ -135,16 +135,16 @@ class Demo:
         keys = {}
         for name in ("laptop", "office"):
             shown = f"umask 077; wg genkey > {name}.key; wg pubkey < {name}.key"
-            keys[name] = self.say(name, shown).strip()
+            keys[name] = self.show_command(name, shown).strip()
         for name, config, peer, port in (
-            ("laptop", LAPTOP_CONFIG, keys["office"], self.road.port),
+            ("laptop", LAPTOP_CONFIG, keys["office"], self.link.port),
             ("office", OFFICE_CONFIG, keys["laptop"], self.office_port),
         ):
             private = (self.directory / f"{name}.key").read_text().strip()
             text = config.format(private=private, peer=peer, port=port)
             (self.directory / f"{name}.conf").write_text(text)
             shown = config.format(private="(hidden)", peer=peer, port=port)
-            narration.file(name, f"{name}.conf", shown)
+            display.file(name, f"{name}.conf", shown)
 
     @contextlib.contextmanager
     def office(self) -> Iterator[None]:
@@ -154,16 +154,16 @@ class Demo:
             "the tunnel reaches.",
         )
         self.write("office", OFFICE_PROGRAM)
-        narration.prompt("office", "python3 office.py &")
+        display.prompt("office", "python3 office.py &")
         with self.started(sys.executable, "office.py", stdin=subprocess.PIPE) as office:
             assert office.stdout is not None
-            with self.interrupts.waiting():
-                said = office.stdout.readline()
-            narration.output(said)
-            if not said.startswith("http://"):
+            with self.interrupts.interruptible():
+                line = office.stdout.readline()
+            display.output(line)
+            if not line.startswith("http://"):
                 raise DemoError(office.communicate("")[0])
             yield
-            with self.interrupts.waiting():
+            with self.interrupts.interruptible():
                 office.communicate("", timeout=10)  # the end of its input
 
     def fetch(self) -> None:
@@ -173,17 +173,17 @@ class Demo:
             "can use them.",
         )
         self.write("laptop", LAPTOP_PROGRAM)
-        if SENTENCE not in self.say("laptop", "python3 laptop.py"):
+        if SENTENCE not in self.show_command("laptop", "python3 laptop.py"):
             raise DemoError("the page did not come")
 
-    def look_at_the_road(self) -> None:
+    def look_at_the_link(self) -> None:
         self.title(
             "What an eavesdropper sees",
-            "All packets went over a road of this demo, which looked for the page in them.",
+            "All packets went over a link of this demo, which looked for the page in them.",
         )
-        print(f"  found in {self.road.hits} of {self.road.packets} packets")
-        print(f"  end of the longest packet: {narration.printable(self.road.sample)}")
-        if self.road.hits or not self.road.packets:
+        print(f"  found in {self.link.hits} of {self.link.packets} packets")
+        print(f"  end of the longest packet: {display.printable(self.link.sample)}")
+        if self.link.hits or not self.link.packets:
             raise DemoError("that does not show an encrypted transfer")
 
     def run_a_program(self) -> None:
@@ -192,13 +192,13 @@ class Demo:
             "`holloway run` starts a program, unchanged, with the tunnel as its only network.",
         )
         fetch = "curl -s http://10.10.11.1/" if shutil.which("curl") else f'python3 -c "{FETCH}"'
-        shown = self.try_to_say("laptop", f"holloway run -q laptop.conf -- {fetch}")
+        shown = self.try_command("laptop", f"holloway run -q laptop.conf -- {fetch}")
         if any(missing in shown for missing in ("user namespaces", "TUN device")):
             print("\n  Until then, `holloway proxy` lends programs the tunnel, as SOCKS5 or HTTP.")
         elif SENTENCE not in shown:
             raise DemoError("the page did not come")
         elif shutil.which("ip"):
-            self.say("laptop", "holloway run -q laptop.conf -- ip -brief address")
+            self.show_command("laptop", "holloway run -q laptop.conf -- ip -brief address")
 
     def take_down(self) -> None:
         self.title(
@@ -206,7 +206,7 @@ class Demo:
             "The office's program has ended, and the tunnel with it. The system never got an "
             "interface or an address.",
         )
-        if "laptop" in self.say("machine", "ls /sys/class/net").split():
+        if "laptop" in self.show_command("machine", "ls /sys/class/net").split():
             raise DemoError("the system has an interface of the demo")
         print(
             "\nNothing is left of it. Read on in docs/how-to/run.md; there is more to see as root:"
@@ -215,24 +215,24 @@ class Demo:
 
     def title(self, name: str, text: str) -> None:
         self.step += 1
-        narration.heading(self.step, name, text)
+        display.heading(self.step, name, text)
 
     def write(self, name: str, program: str) -> None:
         """Write a program and show it."""
         (self.directory / f"{name}.py").write_text(program)
-        narration.listing(name, f"{name}.py", program)
+        display.listing(name, f"{name}.py", program)
         print()
 
-    def say(self, name: str, shown: str) -> str:
+    def show_command(self, name: str, shown: str) -> str:
         """Show a command, run it, show what it prints, and return that."""
-        return self.try_to_say(name, shown, check=True)
+        return self.try_command(name, shown, check=True)
 
-    def try_to_say(self, name: str, shown: str, *, check: bool = False) -> str:
-        narration.prompt(name, shown)
+    def try_command(self, name: str, shown: str, *, check: bool = False) -> str:
+        display.prompt(name, shown)
         program = self.started("sh", "-c", shown, stdin=subprocess.DEVNULL)
-        with program as started, self.interrupts.waiting():
+        with program as started, self.interrupts.interruptible():
             output, _ = started.communicate(timeout=30)
-        narration.output(output)
+        display.output(output)
         if check and started.returncode:
             raise DemoError(f"{shown}: exit status {started.returncode}")
         return output

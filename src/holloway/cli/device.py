@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from holloway._native import Tun
-    from holloway.log import DeviceLog
+    from holloway.device.log import DeviceLog
 
 USAGE = "Usage: holloway-device [-f|--foreground] INTERFACE-NAME"
 HELP = f"""{USAGE}
@@ -79,7 +79,8 @@ def start(name: str, *, foreground: bool) -> int:
 
 
 def _prepare(name: str) -> tuple[Tun, socket.socket]:
-    from holloway import _native, daemon, uapi_server
+    from holloway import _native
+    from holloway.device import daemon, uapi_server
 
     tun_fd = os.environ.get("WG_TUN_FD")
     tun = daemon.open_tun(name) if not tun_fd else _native.Tun.from_fd(int(tun_fd))
@@ -101,19 +102,19 @@ def _explain(error: OSError, name: str) -> str:
 
 def _serve_in_background(tun: Tun, listener: socket.socket) -> int:
     """Fork; the parent returns when the child's socket answers, or with its failure."""
-    told, tell = os.pipe()
+    read_end, write_end = os.pipe()
     if os.fork() == 0:
-        os.close(told)
-        _become_daemon(tun, listener, tell)
-    os.close(tell)
-    with os.fdopen(told, "rb") as pipe:
+        os.close(read_end)
+        _become_daemon(tun, listener, write_end)
+    os.close(write_end)
+    with os.fdopen(read_end, "rb") as pipe:
         if pipe.read(1):
             return 0
     print("holloway-device: the device did not start; LOG_LEVEL=debug says more", file=sys.stderr)
     return 1
 
 
-def _become_daemon(tun: Tun, listener: socket.socket, tell: int) -> NoReturn:
+def _become_daemon(tun: Tun, listener: socket.socket, write_end: int) -> NoReturn:
     """Leave the caller's session, directory and, unless logging was asked for, its output."""
     status = 1
     try:
@@ -124,20 +125,20 @@ def _become_daemon(tun: Tun, listener: socket.socket, tell: int) -> NoReturn:
         if os.environ.get("LOG_LEVEL", "silent") == "silent":
             os.dup2(null, 1)
             os.dup2(null, 2)
-        status = _serve(tun, listener, lambda: _say_ready(tell))
+        status = _serve(tun, listener, lambda: _report_ready(write_end))
     except BaseException:
         traceback.print_exc()
     finally:
         os._exit(status)
 
 
-def _say_ready(tell: int) -> None:
-    os.write(tell, b"1")
-    os.close(tell)
+def _report_ready(write_end: int) -> None:
+    os.write(write_end, b"1")
+    os.close(write_end)
 
 
 def _serve(tun: Tun, listener: socket.socket, ready: Callable[[], None]) -> int:
-    from holloway import daemon
+    from holloway.device import daemon
 
     device_log = _make_log(tun.name)
     try:
@@ -149,7 +150,7 @@ def _serve(tun: Tun, listener: socket.socket, ready: Callable[[], None]) -> int:
 
 
 def _make_log(name: str) -> DeviceLog:
-    from holloway.log import LEVELS, DeviceLog
+    from holloway.device.log import LEVELS, DeviceLog
 
     level = os.environ.get("LOG_LEVEL", "error")
     level = "verbose" if level == "debug" else level

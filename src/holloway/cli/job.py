@@ -50,20 +50,20 @@ class Job:
         signals.watch(self._receive)
 
     @property
-    def asked_to_end(self) -> asyncio.Future[int]:
+    def termination_requested(self) -> asyncio.Future[int]:
         """Done, with the signal's number, when we are to end before there is a child."""
         return self._ended
 
-    def end_as_asked(self) -> NoReturn:
+    def end_as_requested(self) -> NoReturn:
         """End by the signal that asked for it."""
-        _die_of(signal.Signals(self._ended.result()))
+        _kill_self(signal.Signals(self._ended.result()))
 
     async def run(
         self, command: Sequence[str], environment: Mapping[str, str], inherited: int
     ) -> int:
         """Start the child with one more descriptor, and wait; returns its wait status."""
         if self._ended.done():
-            self.end_as_asked()
+            self.end_as_requested()
         self._start(command, environment, inherited)
         return await self._ended
 
@@ -86,13 +86,13 @@ class Job:
         Then we end by the same signal, for a shell goes on with a script unless it sees that.
         """
         if self._is_interrupted and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGINT:
-            _die_of(signal.SIGINT)
+            _kill_self(signal.SIGINT)
         return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
 
     def _receive(self, info: signal.struct_siginfo) -> None:
         number = signal.Signals(info.si_signo)
         if number == signal.SIGCHLD:
-            self._look()
+            self._check_child()
         elif not self._child:
             self._receive_alone(number)
         elif info.si_code > SI_USER:  # by the kernel, that is by the terminal
@@ -106,7 +106,7 @@ class Job:
         elif number in ENDS and not self._ended.done():
             self._ended.set_result(int(number))
 
-    def _look(self) -> None:
+    def _check_child(self) -> None:
         """See what became of the child. Its being stopped stops us, and so the whole job."""
         while self._child and not self._ended.done():
             found, status = os.waitpid(self._child, os.WNOHANG | os.WUNTRACED)
@@ -123,7 +123,7 @@ class Job:
             os.kill(self._child, number)
 
 
-def _die_of(number: signal.Signals) -> NoReturn:
+def _kill_self(number: signal.Signals) -> NoReturn:
     signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
     os.kill(os.getpid(), number)

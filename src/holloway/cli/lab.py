@@ -15,7 +15,7 @@ import sys
 from typing import NoReturn
 
 from holloway import lab
-from holloway.cli import narration
+from holloway.cli import display
 from holloway.lab import Lab, Topology, running
 from holloway.lab.topologies import TOPOLOGIES
 
@@ -65,10 +65,10 @@ def main(arguments: list[str]) -> int:
 
 
 def _list() -> int:
-    runs = {found.topology for found in running.running()} if os.geteuid() == 0 else set()
+    runs = {found.topology for found in running.running_labs()} if os.geteuid() == 0 else set()
     for topology in TOPOLOGIES.values():
         mark = "  (running)" if topology.name in runs else ""
-        print(f"{narration.bold(topology.name)}{mark}\n  {topology.summary}\n{topology.picture}")
+        print(f"{display.bold(topology.name)}{mark}\n  {topology.summary}\n{topology.diagram}")
     return 0
 
 
@@ -88,8 +88,8 @@ def _run(topology: Topology, *, with_steps: bool) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
-        with running.claimed(topology.name) as announcement, Lab(topology) as built:
-            announcement.hosts({name: host.pid for name, host in built.hosts.items()})
+        with running.claim(topology.name) as state_file, Lab(topology) as built:
+            state_file.write_hosts({name: host.pid for name, host in built.hosts.items()})
             _present(built)
             if with_steps:
                 _take_steps(built)
@@ -113,29 +113,29 @@ def _interrupt(*_: object) -> NoReturn:
 
 def _present(built: Lab) -> None:
     topology = built.topology
-    print(narration.bold(f"{topology.name}: {topology.summary}"))
-    print(topology.picture)
+    print(display.bold(f"{topology.name}: {topology.summary}"))
+    print(topology.diagram)
     built.make_keys()
-    narration.explain("Each host with a tunnel made its own key pair. Only the public keys travel,"
-                      " into the others' files:")  # fmt: skip
+    display.explain("Each host with a tunnel made its own key pair. Only the public keys travel,"
+                    " into the others' files:")  # fmt: skip
     for tunnel in topology.tunnels:
         built.configure(tunnel.host)
         text = built.with_public_keys(tunnel.config)
         hidden = text.replace(f"<private key of {tunnel.host}>", "(hidden)")
-        narration.file(tunnel.host, f"/etc/wireguard/{tunnel.interface}.conf", hidden)
+        display.file(tunnel.host, f"/etc/wireguard/{tunnel.interface}.conf", hidden)
 
 
 def _take_steps(built: Lab) -> None:
     for step in built.topology.steps:
         print()
-        narration.explain(step.text)
-        narration.prompt(step.host, step.command)
-        narration.output(built.sh(step.host, f"exec 2>&1; {step.command}").stdout)
+        display.explain(step.text)
+        display.prompt(step.host, step.command)
+        display.output(built.sh(step.host, f"exec 2>&1; {step.command}").stdout)
 
 
 def _wait(topology: Topology) -> NoReturn:
     """Keep the lab until a signal ends it."""
-    print(f"\n{narration.bold('The lab is up.')} From another terminal:")
+    print(f"\n{display.bold('The lab is up.')} From another terminal:")
     for host in topology.hosts:
         print(f"  sudo holloway lab shell {host}")
     print("Ctrl-C here, or `sudo holloway lab down` there, takes it down.", flush=True)
@@ -146,19 +146,19 @@ def _wait(topology: Topology) -> NoReturn:
 def _shell(argument: str, command: list[str]) -> int:
     """Run a shell, or another command, on a host."""
     topology, _, host = argument.rpartition("/")
-    labs = [found for found in running.running() if topology in {"", found.topology}]
-    places = [found for found in labs if host in found.hosts]
-    if len(places) != 1:
-        print(_not_one(host, labs, places), file=sys.stderr)
+    labs = [found for found in running.running_labs() if topology in {"", found.topology}]
+    matches = [found for found in labs if host in found.hosts]
+    if len(matches) != 1:
+        print(_not_one(host, labs, matches), file=sys.stderr)
         return 1
     in_place = f'cd {lab.CONFIG_DIRECTORY} && exec "$@"'
-    inside = lab.enter(places[0].hosts[host], "sh", "-c", in_place, "sh", *(command or ["bash"]))
+    inside = lab.enter(matches[0].hosts[host], "sh", "-c", in_place, "sh", *(command or ["bash"]))
     return subprocess.run(inside, check=False, env=os.environ | lab.environment()).returncode
 
 
-def _not_one(host: str, labs: list[running.Running], places: list[running.Running]) -> str:
-    if places:
-        choices = " or ".join(f"{found.topology}/{host}" for found in places)
+def _not_one(host: str, labs: list[running.RunningLab], matches: list[running.RunningLab]) -> str:
+    if matches:
+        choices = " or ".join(f"{found.topology}/{host}" for found in matches)
         return f"More than one lab has a host {host}: say {choices}"
     if labs:
         return f"There is no host {host}: {', '.join(name for run in labs for name in run.hosts)}"
@@ -166,7 +166,7 @@ def _not_one(host: str, labs: list[running.Running], places: list[running.Runnin
 
 
 def _down(names: list[str]) -> int:
-    labs = [found for found in running.running() if not names or found.topology in names]
+    labs = [found for found in running.running_labs() if not names or found.topology in names]
     if not labs:
         print("No such lab runs.", file=sys.stderr)
         return 1

@@ -12,7 +12,7 @@ import sys
 from typing import Final
 
 from holloway.control import kernel, uapi
-from holloway.log import LEVELS
+from holloway.device.log import LEVELS
 
 USAGE: Final = "Usage: holloway log INTERFACE [verbose | error | silent] [--follow]"
 HELP: Final = f"""{USAGE}
@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _run(name: str, level: str = "", *, follow: bool) -> int:
-    device = uapi.Socket(name)
+    device = uapi.UapiDevice(name)
     if level:
         device.log_level(level)
     if not follow:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from holloway.errors import ConfigError, HollowayError
-from holloway.proxy.door import affordable, explain
+from holloway.proxy.acceptor import connection_capacity, explain
 from holloway.proxy.settings import (
     HttpPort,
     Login,
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from holloway.net.network import Network
+    from holloway.proxy.networks import Address, ProxyNetwork
     from holloway.proxy.settings import Port
-    from holloway.proxy.side import Address, Side
 
 log = logging.getLogger("holloway.proxy")
 
@@ -95,9 +95,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--health", metavar="ADDRESS", help="serve /healthz, /readyz, /status and /metrics there")
     add("--stack", choices=("kernel", "userspace"), help="whose TCP/IP it is to be")
     add("--check", action="store_true", help="only read the configuration")
-    loudness = parser.add_mutually_exclusive_group()
-    loudness.add_argument("-q", "--quiet", action="store_true", help="say only what went wrong")
-    loudness.add_argument("-v", "--verbose", action="store_true", help="say what the tunnel does")
+    verbosity = parser.add_mutually_exclusive_group()
+    verbosity.add_argument("-q", "--quiet", action="store_true", help="say only what went wrong")
+    verbosity.add_argument("-v", "--verbose", action="store_true", help="say what the tunnel does")
     return parser
 
 
@@ -174,27 +174,27 @@ async def _run(settings: Settings, options: argparse.Namespace) -> int:
 async def _serve(
     settings: Settings, options: argparse.Namespace, network: Network, stack: AsyncExitStack
 ) -> int:
-    from holloway.proxy.tunnel_side import TunnelSide
+    from holloway.proxy.tunnel_network import TunnelNetwork
 
     stop = _signalled()
     if settings.ports or options.health:
         await _open(settings, options, network, stack)
     if settings.stdio is None:
         return await _until_stopped(network, stop)
-    return await _join(TunnelSide(network), settings.stdio, stop)
+    return await _join(TunnelNetwork(network), settings.stdio, stop)
 
 
 async def _open(
     settings: Settings, options: argparse.Namespace, network: Network, stack: AsyncExitStack
 ) -> None:
     """Open the ports; ssh waits for standard input and output alone, and loads none of this."""
+    from holloway.proxy.networks import HostNetwork, format_address
     from holloway.proxy.proxy import Proxy
-    from holloway.proxy.side import HostSide, show
-    from holloway.proxy.tunnel_side import TunnelSide
+    from holloway.proxy.tunnel_network import TunnelNetwork
 
-    host = HostSide()
-    most = affordable(2 if network.stack == "kernel" else 3)
-    proxy = Proxy(host, TunnelSide(network), most=most)
+    host = HostNetwork()
+    max_connections = connection_capacity(2 if network.stack == "kernel" else 3)
+    proxy = Proxy(host, TunnelNetwork(network), max_connections=max_connections)
     stack.push_async_callback(proxy.close)
     for line in await proxy.open(settings.ports):
         log.log(logging.WARNING if line.startswith("Warning") else logging.INFO, "%s", line)
@@ -204,13 +204,13 @@ async def _open(
 
         alive = AliveCheck(network, settings.check_alive, settings.check_interval)
         stack.callback(alive.close)
-        service = Health(network, proxy.journal, alive)
+        service = Health(network, proxy.connection_log, alive)
         for address in await proxy.serve(host, _here(options.health), service):
-            log.info("Health on http://%s/healthz", show(address))
+            log.info("Health on http://%s/healthz", format_address(address))
     if _is_live(options):
         from holloway.cli.proxy_counters import Counters
 
-        stack.callback(Counters(proxy.journal, network).close)
+        stack.callback(Counters(proxy.connection_log, network).close)
 
 
 def _signalled() -> asyncio.Future[None]:
@@ -229,7 +229,7 @@ async def _until_stopped(network: Network, stop: asyncio.Future[None]) -> int:
     return 0
 
 
-async def _join(tunnel: Side, target: Address, stop: asyncio.Future[None]) -> int:
+async def _join(tunnel: ProxyNetwork, target: Address, stop: asyncio.Future[None]) -> int:
     from holloway.proxy import stdio
 
     async def join() -> None:

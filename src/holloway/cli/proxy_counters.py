@@ -1,7 +1,7 @@
 """The end of a terminal as a proxy's live counters; the log goes on above them.
 
-The busiest connections, a line each, and a line for all. Knows the journal and what of it to show;
-the terminal is Rich's.
+The busiest connections, a line each, and a line for all. Knows the connection log and what of it to
+show; the terminal is Rich's.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from rich.table import Table
 from rich.text import Text
 
 from holloway.model import SECOND
-from holloway.proxy.journal import size
+from holloway.proxy.connection_log import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from holloway.net.network import Network
-    from holloway.proxy.journal import Connection, Journal
+    from holloway.proxy.connection_log import Connection, ConnectionLog
 
 Moved = tuple[int, int]
 """Bytes up and down."""
 
 INTERVAL: Final = 1.0  # seconds
-BUSIEST: Final = 8
-AROUND: Final = 4
+MAX_CONNECTIONS: Final = 8
+RESERVED_LINES: Final = 4
 """Lines that the busiest leave to the heading, the sums, which may need two, and the log."""
 WIDE: Final = 110
-MIDDLING: Final = 80
+MEDIUM: Final = 80
 NARROW: Final = 60
 """Columns of a terminal: the fewer there are, the less is told of a connection."""
 
@@ -42,11 +42,11 @@ NARROW: Final = 60
 class Counters:
     """Draws until closed. Make it inside the event loop, and after the log's handlers."""
 
-    def __init__(self, journal: Journal, network: Network) -> None:
-        self._journal = journal
+    def __init__(self, connection_log: ConnectionLog, network: Network) -> None:
+        self._connection_log = connection_log
         self._network = network
         self._last: dict[Connection, Moved] = {}
-        self._sum = journal.moved()
+        self._sum = connection_log.moved()
         self._console = Console(stderr=True, markup=False, emoji=False, highlight=False)
         self._live = Live(
             console=self._console, auto_refresh=False, transient=True,
@@ -55,7 +55,7 @@ class Counters:
         self._live.start()
         self._console.show_cursor(True)  # whatever ends the program leaves it so
         self._streams = [
-            (handler, handler.setStream(_Above(self._console)))
+            (handler, handler.setStream(_LogStream(self._console)))
             for handler in logging.getLogger().handlers
             if isinstance(handler, logging.StreamHandler)
         ]
@@ -82,8 +82,8 @@ class Counters:
         for name in _fitting([name for name, _ in NUMBERS], width):
             table.add_column(name, justify="right", min_width=9, no_wrap=True)
         table.add_column("connection")
-        for connection, numbers in self._busiest(max(0, height - AROUND)):
-            name = str(connection) if width >= MIDDLING else connection.target
+        for connection, numbers in self._busiest(max(0, height - RESERVED_LINES)):
+            name = str(connection) if width >= MEDIUM else connection.target
             text = Text(name, no_wrap=True, overflow="ellipsis")
             table.add_row(*_fitting(numbers, width), text)
         state = (", " if is_wide else "\n").join(self._state())
@@ -91,29 +91,32 @@ class Counters:
         return table
 
     def _busiest(self, most: int) -> Iterator[tuple[Connection, list[str]]]:
-        now = {each: each.moved() for each in self._journal.open}
+        now = {each: each.moved() for each in self._connection_log.open}
         rates = {each: _rates(moved, self._last.get(each, (0, 0))) for each, moved in now.items()}
         self._last = now
         busy = [each for each in now if any(rates[each])]
         busy.sort(key=lambda each: sum(rates[each]), reverse=True)
-        for each in busy[: min(most, BUSIEST)]:
+        for each in busy[: min(most, MAX_CONNECTIONS)]:
             age = f"{time.monotonic() - each.started:.0f} s"
             yield each, _numbers(now[each], rates[each], age)
 
     def _sums(self) -> list[str]:
-        before, self._sum = self._sum, self._journal.moved()
+        before, self._sum = self._sum, self._connection_log.moved()
         return _numbers(self._sum, _rates(self._sum, before), "")
 
     def _state(self) -> tuple[str, str]:
-        ended = self._journal.ended
+        ended = self._connection_log.ended
         done = sum(count for (_, outcome), count in ended.items() if outcome == "done")
         latest = max((peer.latest_handshake for peer in self._network.device.peers), default=0)
         age = f"{time.time() - latest / SECOND:.0f} s ago" if latest else "none yet"
         failed = sum(ended.values()) - done
-        return f"{self._journal.visitors()} open, {done} done, {failed} failed", f"handshake {age}"
+        return (
+            f"{self._connection_log.open_connections()} open, {done} done, {failed} failed",
+            f"handshake {age}",
+        )
 
 
-class _Above:
+class _LogStream:
     """A stream for the log, that goes on above what is live."""
 
     def __init__(self, console: Console) -> None:
@@ -132,7 +135,13 @@ NUMBERS: Final = (("up", 0), ("up/s", NARROW), ("down", 0), ("down/s", NARROW), 
 
 def _numbers(moved: Moved, rates: Moved, age: str) -> list[str]:
     up, down = moved
-    return [size(up), size(rates[0] / INTERVAL), size(down), size(rates[1] / INTERVAL), age]
+    return [
+        format_size(up),
+        format_size(rates[0] / INTERVAL),
+        format_size(down),
+        format_size(rates[1] / INTERVAL),
+        age,
+    ]
 
 
 def _rates(now: Moved, before: Moved) -> Moved:

@@ -61,11 +61,11 @@ def _show(text: str) -> int:
     if unknown := sorted(keys - FOR_PHONES):
         print(f"Warning: phones refuse a file with these keys: {', '.join(unknown)}",
               file=sys.stderr)  # fmt: skip
-    print(_drawn(text))
+    print(_draw(text))
     return 0
 
 
-def _drawn(text: str) -> str:
+def _draw(text: str) -> str:
     """Draw a text, two rows of modules to a line; light is what is printed, on black."""
     import segno
 

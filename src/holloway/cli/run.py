@@ -117,14 +117,14 @@ class _PrintProfile(argparse.Action):
     """Prints the AppArmor profile of this installation and ends, as `--help` does."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from holloway.net.remedy import apparmor_profile
+        from holloway.net.userns_advice import apparmor_profile
 
         print(apparmor_profile(), end="")
         parser.exit()
 
 
 @dataclass(frozen=True, slots=True)
-class _Order:
+class _Invocation:
     """What was asked for, as `run` or as `shell`."""
 
     name: str
@@ -138,7 +138,7 @@ class _Order:
         """What the program gets if we are killed; a shell at a terminal takes no SIGTERM."""
         return signal.SIGHUP if self.name == "shell" else signal.SIGTERM
 
-    def say(self, line: str) -> None:
+    def print_note(self, line: str) -> None:
         if not self.is_quiet:
             print(f"holloway {self.name}: {line}", file=sys.stderr)
 
@@ -155,14 +155,14 @@ def _begin(name: str, options: argparse.Namespace, command: Sequence[str]) -> in
     logging.getLogger("holloway.proxy").setLevel(logging.ERROR)  # the program may not listen yet
     try:
         ports = [parse_publication(text) for text in options.publish]
-        order = _Order(name, options.config, command, ports, options.quiet)
+        invocation = _Invocation(name, options.config, command, ports, options.quiet)
         network = Network.from_config(options.config, stack="kernel")
-        return asyncio.run(_run(order, network, Signals()))
+        return asyncio.run(_run(invocation, network, Signals()))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except NoNamespace as error:
         print(f"{prefix}: {error.strerror}", file=sys.stderr)
-        _print_remedy(error)
+        _print_advice(error)
     except ConfigError as error:
         place = "" if error.key == "--publish" else f"{options.config}: "
         print(f"{prefix}: {place}{error}", file=sys.stderr)
@@ -171,30 +171,31 @@ def _begin(name: str, options: argparse.Namespace, command: Sequence[str]) -> in
     return OWN_FAILURE
 
 
-async def _run(order: _Order, network: Network, signals: Signals) -> int:
+async def _run(invocation: _Invocation, network: Network, signals: Signals) -> int:
     job = Job(signals)
     async with AsyncExitStack() as stack:
         await _open(network, job)
         stack.push_async_callback(network.close)
-        for line in await _publish(network, order.ports, stack):
-            order.say(line)
+        for line in await _publish(network, invocation.ports, stack):
+            invocation.print_note(line)
         names = resolv_conf(network)
         if names.note is not None:
-            order.say(names.note)
-        if order.name == "shell":
+            invocation.print_note(names.note)
+        if invocation.name == "shell":
             where = ", ".join(network.addresses)
-            order.say(f"inside {network.name} ({where}); leave with `exit' or Ctrl-D")
-        wrapped, inherited = command_inside(network, order.command, names, order.end)
-        status = await job.run(wrapped, order.environment(network.name), inherited)
+            invocation.print_note(f"inside {network.name} ({where}); leave with `exit' or Ctrl-D")
+        wrapped, inherited = command_inside(network, invocation.command, names, invocation.end)
+        status = await job.run(wrapped, invocation.environment(network.name), inherited)
     return job.exit_status(status)
 
 
 async def _open(network: Network, job: Job) -> None:
     """Open a network; if we are asked to end meanwhile, do so."""
     opening = asyncio.create_task(network.open())
-    await asyncio.wait((opening, job.asked_to_end), return_when=asyncio.FIRST_COMPLETED)
-    if job.asked_to_end.done():
-        job.end_as_asked()  # a look-up of names cannot be interrupted, and nothing else is open
+    await asyncio.wait((opening, job.termination_requested), return_when=asyncio.FIRST_COMPLETED)
+    if job.termination_requested.done():
+        # A look-up of names cannot be interrupted, and nothing else is open.
+        job.end_as_requested()
     opening.result()
 
 
@@ -203,20 +204,20 @@ async def _publish(
 ) -> list[str]:
     if not ports:
         return []
+    from holloway.proxy.networks import HostNetwork
     from holloway.proxy.proxy import Proxy
-    from holloway.proxy.publish import InsideSide
-    from holloway.proxy.side import HostSide
+    from holloway.proxy.publish import ProgramNetwork
 
     # So many that the limit of open files, which the program inherits, can stay as it is.
-    proxy = Proxy(HostSide(), InsideSide(network), most=PUBLISHED_CONNECTIONS)
+    proxy = Proxy(HostNetwork(), ProgramNetwork(network), max_connections=PUBLISHED_CONNECTIONS)
     stack.push_async_callback(proxy.close)
     return await proxy.open(ports)
 
 
-def _print_remedy(error: NoNamespace) -> None:
-    from holloway.net.remedy import remedy
+def _print_advice(error: NoNamespace) -> None:
+    from holloway.net.userns_advice import userns_advice
 
-    if advice := remedy(error):
+    if advice := userns_advice(error):
         print(advice, file=sys.stderr)
 
 

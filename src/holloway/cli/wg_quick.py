@@ -68,13 +68,13 @@ def _up(source: Source) -> None:
         up(source, resolve, host)
 
 
-def _rehearse(source: Source) -> None:
+def _dry_run(source: Source) -> None:
     from holloway.quick.settings import settings
-    from holloway.quick.up import rehearse
+    from holloway.quick.up import dry_run
 
     resolve = settings(source)
     with _host() as host:
-        for line in rehearse(source, resolve, host):
+        for line in dry_run(source, resolve, host):
             print(line)
 
 
@@ -144,7 +144,7 @@ def _require_device(interface: str) -> None:
 
 _COMMANDS: Final[Mapping[str, Callable[[Source], None]]] = {
     "up": _up,
-    "up --dry-run": _rehearse,
+    "up --dry-run": _dry_run,
     "reload": _reload,
     "down": _down,
     "save": _save,

@@ -10,7 +10,7 @@ from holloway.control import uapi
 
 TYPE_CHECKING = False  # without `typing`, which takes 6 ms to load
 if TYPE_CHECKING:
-    from holloway.control.contract import Control, Found
+    from holloway.control.contract import BulkControl, Control
 
     __all__ = ["Control", "Found", "find", "names"]
 
@@ -22,10 +22,10 @@ def names() -> list[str]:
     return kernel.names() + uapi.names()
 
 
-def find(name: str) -> Found:
+def find(name: str) -> BulkControl:
     """The device called `name`: by its UAPI socket if one answers, else in the kernel."""
     if uapi.answers(name):
-        return uapi.Socket(name)
+        return uapi.UapiDevice(name)
     from holloway.control import kernel
 
-    return kernel.Link(name)
+    return kernel.KernelDevice(name)

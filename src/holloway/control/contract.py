@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from holloway.model import Device, DeviceUpdate
-from holloway.text.codec import State, Update
+from holloway.text.native import State, Update
 
 
 class Control(Protocol):
@@ -18,7 +18,7 @@ class Control(Protocol):
         """Check all of `update`, then apply it; nothing is applied by halves."""
 
 
-class Found(Control, Protocol):
+class BulkControl(Control, Protocol):
     """The same in the codec's values too, for thousands of peers that nobody looks at singly."""
 
     def state(self) -> State:
@@ -27,5 +27,5 @@ class Found(Control, Protocol):
     def dump(self) -> bytes:
         """Like `get`, printed as `wg show INTERFACE dump` does."""
 
-    def order(self, update: Update) -> None:
+    def apply(self, update: Update) -> None:
         """Like `set`."""

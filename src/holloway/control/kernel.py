@@ -17,7 +17,7 @@ from holloway.key import KEY_LENGTH, Key
 from holloway.model import AllowedIP, Device, DeviceUpdate, PeerUpdate
 
 if TYPE_CHECKING:
-    from holloway.text.codec import State, Update
+    from holloway.text.native import State, Update
 
 KIND: Final = b"wireguard\0"
 
@@ -33,7 +33,7 @@ def names() -> list[str]:
         return []  # no netlink in this place: no way to tell, and nothing to say about it
 
 
-class Link:
+class KernelDevice:
     """One interface of the kernel, or a name that is none: then every call is refused."""
 
     def __init__(self, name: str) -> None:
@@ -45,13 +45,13 @@ class Link:
 
         while True:
             try:
-                return parse_device(self._ask([get_request(self.name)], netlink.DUMP))
+                return parse_device(self._request([get_request(self.name)], netlink.DUMP))
             except InterruptedError:
                 continue  # it changed while it was told: peers may be there twice, or not at all
 
     def state(self) -> State:
         """Like `get`, as the codec's value."""
-        from holloway.text.views import state_of
+        from holloway.text.convert import state_of
 
         return state_of(self.get())
 
@@ -59,9 +59,9 @@ class Link:
         """Like `get`, printed as `wg show` does its dump."""
         return self.state().dump(b"")
 
-    def order(self, update: Update) -> None:
+    def apply(self, update: Update) -> None:
         """Like `set`, of the codec's value."""
-        from holloway.text.views import device_update_of
+        from holloway.text.convert import device_update_of
 
         self.set(device_update_of(update))
 
@@ -72,22 +72,22 @@ class Link:
         # All are written before the first is sent: a zone that is unknown changes nothing.
         requests = list(set_requests(self.name, update))
         if not any(peer.removed_allowed_ips for peer in update.peers):
-            self._ask(requests, netlink.ACKNOWLEDGE)
+            self._request(requests, netlink.ACKNOWLEDGE)
             return
         self.set(replace(update, peers=()))
         for peer in update.peers:
             if peer.removed_allowed_ips and not peer.remove:
-                self._take_away(peer.public_key, peer.removed_allowed_ips)
+                self._remove_allowed_ips(peer.public_key, peer.removed_allowed_ips)
             self.set(DeviceUpdate(peers=(replace(peer, removed_allowed_ips=()),)))
 
-    def _take_away(self, public_key: Key, networks: tuple[AllowedIP, ...]) -> None:
+    def _remove_allowed_ips(self, public_key: Key, networks: tuple[AllowedIP, ...]) -> None:
         """Take networks away from a peer, by themselves: not every kernel can."""
         from holloway.control.kernel_messages import set_requests
 
         peer = PeerUpdate(public_key, update_only=True, removed_allowed_ips=networks)
         requests = list(set_requests(self.name, DeviceUpdate(peers=(peer,))))
         try:
-            self._ask(requests, netlink.ACKNOWLEDGE)
+            self._request(requests, netlink.ACKNOWLEDGE)
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
@@ -98,10 +98,10 @@ class Link:
             moved = PeerUpdate(other, allowed_ips=tuple(owned))
             self.set(DeviceUpdate(peers=(moved, PeerUpdate(other, remove=True))))
 
-    def _ask(self, requests: list[bytes], flags: int) -> list[bytes]:
+    def _request(self, requests: list[bytes], flags: int) -> list[bytes]:
         from holloway.control.kernel_messages import FAMILY
 
-        with netlink.Socket(netlink.GENERIC) as connection:
+        with netlink.NetlinkSocket(netlink.GENERIC) as connection:
             try:
                 family = connection.family(FAMILY)
             except FileNotFoundError:
@@ -110,15 +110,15 @@ class Link:
                 raise OSError(refusal, os.strerror(refusal)) from None
             answers: list[bytes] = []
             for request in requests:
-                answers += connection.ask(family, request, flags)
+                answers += connection.request(family, request, flags)
         return answers
 
 
 def _links() -> list[bytes]:
     while True:
         try:
-            with netlink.Socket(netlink.ROUTE) as connection:
-                return connection.ask(_GET_LINK, bytes(_LINK_LENGTH), netlink.DUMP)
+            with netlink.NetlinkSocket(netlink.ROUTE) as connection:
+                return connection.request(_GET_LINK, bytes(_LINK_LENGTH), netlink.DUMP)
         except InterruptedError:
             continue
 

@@ -46,7 +46,7 @@ def set_requests(name: str, update: DeviceUpdate, limit: int = MESSAGE_LIMIT) ->
     peers: list[bytes] = []
     room = limit - len(message) - _NEST
     for peer in update.peers:
-        head, networks = _head(peer), _networks(peer)
+        head, networks = _peer_attributes(peer), _networks(peer)
         while True:
             fitting = (room - len(head) - 2 * _NEST) // _LARGEST_NETWORK
             if fitting < min(len(networks), 1):
@@ -78,7 +78,7 @@ def _parse_device(answers: Iterable[bytes]) -> Device:
     for answer in answers:
         for kind, value in attributes(answer[GENERIC_LENGTH:]):
             if kind == _PEERS:
-                _append(peers, [_parse_peer(peer) for _, peer in attributes(value)])
+                _append_peers(peers, [_parse_peer(peer) for _, peer in attributes(value)])
             else:
                 found[kind] = value
     private = found.get(_PRIVATE_KEY)
@@ -91,7 +91,7 @@ def _parse_device(answers: Iterable[bytes]) -> Device:
     )
 
 
-def _append(peers: list[Peer], more: Sequence[Peer]) -> None:
+def _append_peers(peers: list[Peer], more: Sequence[Peer]) -> None:
     """Add peers; one that goes on from the message before brings only more of its networks."""
     for peer in more:
         if peers and peers[-1].public_key == peer.public_key:
@@ -152,7 +152,7 @@ def _device_attributes(update: DeviceUpdate) -> Iterator[bytes]:
         yield _u32(_FLAGS, _REPLACE_PEERS)
 
 
-def _head(peer: PeerUpdate) -> bytes:
+def _peer_attributes(peer: PeerUpdate) -> bytes:
     """All of a peer but its networks."""
     pieces = [_key(_PEER_PUBLIC_KEY, peer.public_key)]
     flags = _UPDATE_ONLY if peer.update_only else 0

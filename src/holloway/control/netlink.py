@@ -23,7 +23,7 @@ ACKNOWLEDGE: Final = 0x4  # NLM_F_ACK
 DUMP: Final = 0x300  # NLM_F_DUMP
 
 
-class Socket:
+class NetlinkSocket:
     """A conversation with the kernel; a context manager."""
 
     def __init__(self, protocol: int) -> None:
@@ -39,7 +39,7 @@ class Socket:
     def __exit__(self, *_: object) -> None:
         self._socket.close()
 
-    def ask(self, kind: int, payload: bytes, flags: int = ACKNOWLEDGE) -> list[bytes]:
+    def request(self, kind: int, payload: bytes, flags: int = ACKNOWLEDGE) -> list[bytes]:
         """Send a message, return the payloads of all that comes back; raises OSError.
 
         EINTR: what is dumped changed meanwhile, ask again.
@@ -56,7 +56,7 @@ class Socket:
     def family(self, name: str) -> int:
         """Look up the number of a generic netlink family; raises FileNotFoundError."""
         request = generic(_GET_FAMILY, 1) + attribute(_FAMILY_NAME, name.encode() + b"\0")
-        for answer in self.ask(_CONTROL, request):
+        for answer in self.request(_CONTROL, request):
             for kind, value in attributes(answer[GENERIC_LENGTH:]):
                 if kind == _FAMILY_ID:
                     return int.from_bytes(value, sys.byteorder)

@@ -26,21 +26,21 @@ class BadEnvironment(ConfigError):
 
 
 class SystemResolver:
-    """A `text.values.Resolver` that asks the system; what it tells goes to `tell`."""
+    """A `text.values.Resolver` that asks the system; what it tells goes to `print_message`."""
 
     def __init__(
         self,
-        tell: Callable[[str], None],
+        print_message: Callable[[str], None],
         environment: Mapping[str, str] = os.environ,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._tell = tell
+        self._print_message = print_message
         self._environment = environment
         self._sleep = sleep
 
     def warn(self, sentence: str) -> None:
         """Tell the user."""
-        self._tell(sentence)
+        self._print_message(sentence)
 
     def port(self, service: str) -> int:
         """Look up a listening port; larger numbers wrap around, as in wg(8)."""
@@ -64,7 +64,7 @@ class SystemResolver:
                     raise ConfigError(f"{error.strerror}: `{text}'") from None
                 seconds = wait / 1_000_000
                 reason = f"{error.strerror}: `{text}'"
-                self._tell(f"{reason}. Trying again in {seconds:.2f} seconds...")
+                self._print_message(f"{reason}. Trying again in {seconds:.2f} seconds...")
             self._sleep(seconds)
             retries, wait = max(retries - 1, FOREVER), min(wait * 6 // 5, LONGEST_WAIT)
         return Endpoint(found[0], int(found[1]))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Final, TypeVar
 
     from holloway.model import Device, DeviceUpdate
-    from holloway.text.codec import State, Update
+    from holloway.text.native import State, Update
 
     Read = TypeVar("Read")
 
@@ -51,7 +51,7 @@ def answers(name: str) -> bool:
     return True
 
 
-class Socket:
+class UapiDevice:
     """One device behind its UAPI socket; each call is a connection of its own."""
 
     def __init__(self, name: str) -> None:
@@ -59,30 +59,30 @@ class Socket:
 
     def get(self) -> Device:
         """Ask the device; raises `OSError`."""
-        from holloway.text.views import device_of
+        from holloway.text.convert import device_of
 
         return device_of(self.state(), self.name)
 
     def set(self, update: DeviceUpdate) -> None:
         """Change the device; raises `OSError`."""
-        from holloway.text.views import update_of
+        from holloway.text.convert import update_of
 
-        self.order(update_of(update))
+        self.apply(update_of(update))
 
     def state(self) -> State:
         """Ask the device; raises `OSError`."""
-        from holloway.text.codec import read_answer
+        from holloway.text.native import read_answer
 
-        return self._asked(read_answer)
+        return self._get_answer(read_answer)
 
     def dump(self) -> bytes:
         """Ask the device, and print it as `wg show` does its dump; raises `OSError`."""
-        from holloway.text.codec import dump_answer
+        from holloway.text.native import dump_answer
 
-        return self._asked(dump_answer)
+        return self._get_answer(dump_answer)
 
-    def _asked(self, read: Callable[[bytes], Read]) -> Read:
-        from holloway.text.codec import UapiError
+    def _get_answer(self, read: Callable[[bytes], Read]) -> Read:
+        from holloway.text.native import UapiError
 
         answer = self._transact(b"get=1\n\n")
         # In an answer to get, the number is positive (ipc-uapi.h of wireguard-tools).
@@ -95,7 +95,7 @@ class Socket:
         except UapiError as error:
             raise OSError(error.errno, os.strerror(error.errno)) from error
 
-    def order(self, update: Update) -> None:
+    def apply(self, update: Update) -> None:
         """Change the device; raises `OSError`."""
         # In an answer to set, the number is negative, as the kernel returns it.
         _raise(-_status(self._transact(update.request())))
@@ -114,17 +114,17 @@ class Socket:
             connection.sendall(b"log=follow\n\n")
             received = b""
             while b"\n\n" not in received:
-                received += _piece(connection)
+                received += _receive_chunk(connection)
             answer, _, rest = received.partition(b"\n\n")
             yield _level(answer + b"\n")
             while True:
                 *lines, rest = rest.split(b"\n")
                 for line in lines:
                     yield line.decode(errors="replace")
-                piece = connection.recv(_PIECE)
-                if not piece:
+                chunk = connection.recv(_CHUNK_SIZE)
+                if not chunk:
                     break
-                rest += piece
+                rest += chunk
             if rest:
                 yield rest.decode(errors="replace")
         finally:
@@ -146,26 +146,26 @@ class Socket:
 
 def _receive(connection: _socket.socket) -> bytes:
     """Receive an answer; what follows its blank line is cut off, the blank line perhaps not."""
-    from holloway.text.codec import blank_line
+    from holloway.text.native import blank_line
 
-    pieces: list[bytes] = []
+    chunks: list[bytes] = []
     length, last = 0, b"\n"  # so that an answer that begins with a blank line is at its end
     while True:
-        piece = _piece(connection)
-        end = 0 if last == piece[:1] == b"\n" else blank_line(piece)
-        pieces.append(piece)
+        chunk = _receive_chunk(connection)
+        end = 0 if last == chunk[:1] == b"\n" else blank_line(chunk)
+        chunks.append(chunk)
         if end is not None:
             break
-        length, last = length + len(piece), piece[-1:]
-    answer = b"".join(pieces)
+        length, last = length + len(chunk), chunk[-1:]
+    answer = b"".join(chunks)
     return answer if length + end + 1 == len(answer) else answer[: length + end]
 
 
-def _piece(connection: _socket.socket) -> bytes:
-    piece = connection.recv(_PIECE)
-    if not piece:
+def _receive_chunk(connection: _socket.socket) -> bytes:
+    chunk = connection.recv(_CHUNK_SIZE)
+    if not chunk:
         raise _protocol_error()
-    return piece
+    return chunk
 
 
 def _level(answer: bytes) -> str:
@@ -222,6 +222,6 @@ def _path(name: str) -> str:
     return f"{DIRECTORY}/{name}{SUFFIX}"
 
 
-_PIECE: Final = 1 << 18
+_CHUNK_SIZE: Final = 1 << 18
 _DIGITS: Final = 10
 _MAX_ERRNO: Final = 0x7FFFFFFF

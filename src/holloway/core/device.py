@@ -18,7 +18,7 @@ from holloway.core.constants import MAX_PEERS, Nanoseconds
 from holloway.core.discard import Discard, tally
 from holloway.core.indices import Indices
 from holloway.core.orders import Order, Orders, orders
-from holloway.core.peer import Peer, Surroundings
+from holloway.core.peer import DeviceContext, Peer
 from holloway.core.plane import Endpoint, EndpointType, Plane
 from holloway.core.wire import Initiation, parse_handshake_untrusted
 from holloway.errors import BadMessage, ConfigError
@@ -34,7 +34,7 @@ class Device(Generic[EndpointType]):
         self, plane: Plane[EndpointType], *, random: Callable[[int], bytes], wall: Callable[[], int]
     ) -> None:
         self._plane = plane
-        self._around = Surroundings[EndpointType](random, wall, Indices(random))
+        self._context = DeviceContext[EndpointType](random, wall, Indices(random))
         self._private_key: Key | None = None
         self._listen_port = 0
         self._fwmark = 0
@@ -45,7 +45,7 @@ class Device(Generic[EndpointType]):
     @property
     def running(self) -> bool:
         """Whether the interface is up."""
-        return self._around.running
+        return self._context.running
 
     @property
     def port_and_mark(self) -> tuple[int, int]:
@@ -57,7 +57,7 @@ class Device(Generic[EndpointType]):
         if self.running:
             return
         self._listen_port = self._plane.bind(self._listen_port, self._fwmark)
-        self._around.running = True
+        self._context.running = True
         for peer in self._peers.values():
             peer.start(now)
 
@@ -65,7 +65,7 @@ class Device(Generic[EndpointType]):
         """Close the sockets and forget all sessions (wg_stop)."""
         if not self.running:
             return
-        self._around.running = False
+        self._context.running = False
         for peer in self._peers.values():
             peer.stop(now)
         self._plane.unbind()
@@ -73,7 +73,7 @@ class Device(Generic[EndpointType]):
     def handle_handshake(
         self, now: Nanoseconds, message: bytes, size: int, remote: EndpointType
     ) -> None:
-        """A handshake message passed the plane's gate; `size` is its length with the macs."""
+        """A handshake message passed the plane's `CookieChecker`; `size` includes the macs."""
         if not self.running:
             return
         try:
@@ -83,15 +83,15 @@ class Device(Generic[EndpointType]):
             return
         peer: Peer[EndpointType] | None
         if isinstance(parsed, Initiation):
-            claim = self._open_claim(parsed)
-            if isinstance(claim, Discard):
-                self._discards[claim] += 1
-                _log_invalid("initiation", remote, claim)
+            unproven = self._decrypt_static(parsed)
+            if isinstance(unproven, Discard):
+                self._discards[unproven] += 1
+                _log_invalid("initiation", remote, unproven)
                 return
-            peer = self._peers[claim.static]
-            discard = peer.handle_claim(now, claim, size, remote)
+            peer = self._peers[unproven.static]
+            discard = peer.handle_initiation(now, unproven, size, remote)
         else:
-            peer = self._around.indices.awaiting(parsed.receiver)
+            peer = self._context.indices.awaiting(parsed.receiver)
             if peer is None:
                 self._discards[Discard.LATE_RESPONSE] += 1
                 _log_invalid("response", remote, Discard.LATE_RESPONSE)
@@ -102,15 +102,15 @@ class Device(Generic[EndpointType]):
             kind = "initiation" if isinstance(parsed, Initiation) else "response"
             _log_invalid(kind, remote, discard)
 
-    def handle_stale(self, now: Nanoseconds, peer: int) -> None:
+    def handle_session_needed(self, now: Nanoseconds, peer: int) -> None:
         """The plane needs a session for this peer."""
         if (found := self._serving(peer)) is not None:
-            found.handle_stale(now)
+            found.handle_session_needed(now)
 
-    def handle_active(self, now: Nanoseconds, peer: int) -> None:
+    def handle_debt_began(self, now: Nanoseconds, peer: int) -> None:
         """Data of this peer waits for an answer."""
         if (found := self._serving(peer)) is not None:
-            found.handle_active(now)
+            found.handle_debt_began(now)
 
     def handle_confirmed(self, now: Nanoseconds, peer: int) -> None:
         """This peer has used the session that we answered with."""
@@ -119,12 +119,12 @@ class Device(Generic[EndpointType]):
 
     def handle_timeout(self, now: Nanoseconds) -> None:
         """Do everything whose time has come."""
-        for peer, timer in self._around.timers.expired(now):
+        for peer, timer in self._context.timers.expired(now):
             peer.handle_timer(now, timer)
 
     def next_timeout(self) -> Nanoseconds | None:
         """When to call `handle_timeout`; None while nothing is planned."""
-        return self._around.timers.next_timeout()
+        return self._context.timers.next_timeout()
 
     def configure(self, now: Nanoseconds, update: model.DeviceUpdate) -> None:
         """Change the device: all of it, or nothing where it raises; see `order`."""
@@ -142,7 +142,7 @@ class Device(Generic[EndpointType]):
             for peer in list(self._peers.values()):
                 self._remove(peer)
         if private_key is not None:
-            self._identify(now, Key(private_key) or None)
+            self._set_private_key(now, Key(private_key) or None)
         for change in peers:
             self._order(now, change)
 
@@ -192,14 +192,14 @@ class Device(Generic[EndpointType]):
         """Find the peer of an event; it may be gone, or the device down, since it was pushed."""
         return self._by_id.get(peer) if self.running else None
 
-    def _open_claim(self, message: Initiation) -> noise.Claim | Discard:
-        identity = self._around.identity
+    def _decrypt_static(self, message: Initiation) -> noise.UnprovenInitiation | Discard:
+        identity = self._context.identity
         if identity is None:
             return Discard.NO_PRIVATE_KEY
-        claim = noise.open_claim_untrusted(identity, message)
-        if isinstance(claim, noise.Claim) and claim.static not in self._peers:
+        unproven = noise.decrypt_static_untrusted(identity, message)
+        if isinstance(unproven, noise.UnprovenInitiation) and unproven.static not in self._peers:
             return Discard.UNKNOWN_PEER
-        return claim
+        return unproven
 
     def _check_room(self, peers: list[Order[EndpointType]], *, replace_peers: bool) -> None:
         """Refuse more peers than a device holds at any time while the update is applied."""
@@ -226,7 +226,7 @@ class Device(Generic[EndpointType]):
         for peer in self._peers.values():
             peer.plane.forget_source()
 
-    def _identify(self, now: Nanoseconds, private_key: Key | None) -> None:
+    def _set_private_key(self, now: Nanoseconds, private_key: Key | None) -> None:
         # A private key is known clamped (kernel noise.c, curve25519_clamp_secret).
         private_key = None if private_key is None else private_key.clamped()
         if private_key == self._private_key:
@@ -235,8 +235,8 @@ class Device(Generic[EndpointType]):
         if identity is not None and (own := self._peers.get(identity.remote.raw)) is not None:
             self._remove(own)
         self._private_key = private_key
-        self._around.identity = identity
-        self._plane.identify(None if identity is None else identity.remote.raw)
+        self._context.identity = identity
+        self._plane.set_identity(None if identity is None else identity.remote.raw)
         for peer in self._peers.values():
             peer.change_identity(now)
 
@@ -265,12 +265,12 @@ class Device(Generic[EndpointType]):
 
     def _is_own(self, public_key: bytes) -> bool:
         """Ourselves as a peer: silently no peer, so that one list serves all hosts (netlink.c)."""
-        identity = self._around.identity
+        identity = self._context.identity
         return identity is not None and identity.remote.raw == public_key
 
     def _add(self, public_key: bytes) -> Peer[EndpointType]:
         plane = self._plane.peer(public_key)
-        peer = Peer(self._around, public_key, plane)
+        peer = Peer(self._context, public_key, plane)
         self._peers[public_key] = self._by_id[plane.id] = peer
         log.debug("Peer %d created", plane.id)
         return peer

@@ -14,7 +14,7 @@ class Discard(StrEnum):
     INITIATION_FLOOD = "initiation_flood"
     """A peer's second initiation within a fiftieth of a second."""
     LATE_RESPONSE = "late_response"
-    """A response that passed the gate, to an initiation that we wait on no longer."""
+    """A response that passed the cookie checker, to an initiation that we wait on no longer."""
     LOW_ORDER = "low_order"
     """A public key that gives everyone the same shared secret (RFC 7748, section 6.1)."""
     NO_PRIVATE_KEY = "no_private_key"

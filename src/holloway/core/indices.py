@@ -1,6 +1,6 @@
 """Session indices: random 32-bit numbers, each in use once on a device (paper, 5.4.2).
 
-A response finds its initiation by them. Knows no message and no key; peers claim and hold.
+A response finds its initiation by them. Knows no message and no key; peers allocate and hold.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Indices(Generic[Owner]):
         self._held: set[int] = set()
         self._releases: deque[tuple[Nanoseconds, int]] = deque()
 
-    def claim(self, now: Nanoseconds) -> int:
+    def allocate(self, now: Nanoseconds) -> int:
         """Return a random index that nothing on this device has."""
         while self._releases and self._releases[0][0] <= now:
             self._held.discard(self._releases.popleft()[1])
@@ -41,7 +41,7 @@ class Indices(Generic[Owner]):
         self._awaiting.pop(index, None)
 
     def hold(self, index: int, until: Nanoseconds) -> None:
-        """Keep `index` from being claimed while its session may live; `until` never goes back."""
+        """Keep `index` from being allocated while its session may live; `until` never goes back."""
         self._held.add(index)
         self._releases.append((until, index))
 

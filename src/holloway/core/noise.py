@@ -54,14 +54,14 @@ class Identity:
         private = X25519PrivateKey.from_private_bytes(raw)
         return cls(private, Remote.of(private.public_key().public_bytes_raw()))
 
-    def pair(self, them: Remote) -> Pairing | None:
+    def static_static(self, them: Remote) -> StaticStatic | None:
         """Compute what we share with a peer; None where its key is of low order."""
         secret = _exchange(self.private, them.public)
-        return None if secret is None else Pairing(self, them, secret)
+        return None if secret is None else StaticStatic(self, them, secret)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Pairing:
+class StaticStatic:
     """Two static keys and their secret, computed once: half of the work of a message 1."""
 
     us: Identity
@@ -73,7 +73,7 @@ class Pairing:
 class InitiatorState:
     """What message 1 leaves us to read message 2 with."""
 
-    pairing: Pairing
+    static_static: StaticStatic
     index: int
     ephemeral: X25519PrivateKey
     chaining_key: bytes
@@ -81,7 +81,7 @@ class InitiatorState:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Claim:
+class UnprovenInitiation:
     """A message 1 opened as far as who says they sent it; not yet proven."""
 
     message: Initiation
@@ -94,7 +94,7 @@ class Claim:
 class ResponderState:
     """What a proven message 1 leaves us to write message 2 with."""
 
-    pairing: Pairing
+    static_static: StaticStatic
     remote_index: int
     ephemeral: X25519PublicKey
     timestamp: bytes
@@ -113,27 +113,29 @@ class SessionKeys:
 
 
 def initiate(
-    pairing: Pairing, *, ephemeral: bytes, index: int, timestamp: bytes
+    static_static: StaticStatic, *, ephemeral: bytes, index: int, timestamp: bytes
 ) -> tuple[Initiation, InitiatorState] | Discard:
     """Write message 1 (paper, 5.4.2)."""
     private = X25519PrivateKey.from_private_bytes(ephemeral)
     public = private.public_key().public_bytes_raw()
     chaining_key = _kdf1(_INITIAL_CHAINING_KEY, public)
-    transcript = _mix_hash(pairing.them.hash, public)
-    secret = _exchange(private, pairing.them.public)
+    transcript = _mix_hash(static_static.them.hash, public)
+    secret = _exchange(private, static_static.them.public)
     if secret is None:
         return Discard.LOW_ORDER
     chaining_key, key = _kdf2(chaining_key, secret)
-    static = ChaCha20Poly1305(key).encrypt(_NONCE, pairing.us.remote.raw, transcript)
+    static = ChaCha20Poly1305(key).encrypt(_NONCE, static_static.us.remote.raw, transcript)
     transcript = _mix_hash(transcript, static)
-    chaining_key, key = _kdf2(chaining_key, pairing.secret)
+    chaining_key, key = _kdf2(chaining_key, static_static.secret)
     sealed = ChaCha20Poly1305(key).encrypt(_NONCE, timestamp, transcript)
     transcript = _mix_hash(transcript, sealed)
-    state = InitiatorState(pairing, index, private, chaining_key, transcript)
+    state = InitiatorState(static_static, index, private, chaining_key, transcript)
     return Initiation(index, public, static, sealed), state
 
 
-def open_claim_untrusted(identity: Identity, message: Initiation) -> Claim | Discard:
+def decrypt_static_untrusted(
+    identity: Identity, message: Initiation
+) -> UnprovenInitiation | Discard:
     """Read in message 1 who says they sent it."""
     chaining_key = _kdf1(_INITIAL_CHAINING_KEY, message.ephemeral)
     transcript = _mix_hash(identity.remote.hash, message.ephemeral)
@@ -144,19 +146,21 @@ def open_claim_untrusted(identity: Identity, message: Initiation) -> Claim | Dis
     static = _open(key, message.static, transcript)
     if static is None:
         return Discard.UNDECRYPTABLE
-    return Claim(message, static, chaining_key, _mix_hash(transcript, message.static))
+    return UnprovenInitiation(message, static, chaining_key, _mix_hash(transcript, message.static))
 
 
-def prove_claim_untrusted(pairing: Pairing, claim: Claim) -> ResponderState | Discard:
+def decrypt_timestamp_untrusted(
+    static_static: StaticStatic, unproven: UnprovenInitiation
+) -> ResponderState | Discard:
     """Read the timestamp of message 1, which proves its sender (paper, 5.4.2)."""
-    chaining_key, key = _kdf2(claim.chaining_key, pairing.secret)
-    timestamp = _open(key, claim.message.timestamp, claim.hash)
+    chaining_key, key = _kdf2(unproven.chaining_key, static_static.secret)
+    timestamp = _open(key, unproven.message.timestamp, unproven.hash)
     if timestamp is None:
         return Discard.UNDECRYPTABLE
-    ephemeral = X25519PublicKey.from_public_bytes(claim.message.ephemeral)
-    transcript = _mix_hash(claim.hash, claim.message.timestamp)
+    ephemeral = X25519PublicKey.from_public_bytes(unproven.message.ephemeral)
+    transcript = _mix_hash(unproven.hash, unproven.message.timestamp)
     return ResponderState(
-        pairing, claim.message.sender, ephemeral, timestamp, chaining_key, transcript
+        static_static, unproven.message.sender, ephemeral, timestamp, chaining_key, transcript
     )
 
 
@@ -168,7 +172,7 @@ def respond(
     public = private.public_key().public_bytes_raw()
     chaining_key = _kdf1(state.chaining_key, public)
     transcript = _mix_hash(state.hash, public)
-    for other in (state.ephemeral, state.pairing.them.public):
+    for other in (state.ephemeral, state.static_static.them.public):
         secret = _exchange(private, other)
         if secret is None:
             return Discard.LOW_ORDER
@@ -188,7 +192,7 @@ def consume_response_untrusted(
     other = X25519PublicKey.from_public_bytes(message.ephemeral)
     chaining_key = _kdf1(state.chaining_key, message.ephemeral)
     transcript = _mix_hash(state.hash, message.ephemeral)
-    for private in (state.ephemeral, state.pairing.us.private):
+    for private in (state.ephemeral, state.static_static.us.private):
         secret = _exchange(private, other)
         if secret is None:
             return Discard.LOW_ORDER

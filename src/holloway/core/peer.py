@@ -1,8 +1,8 @@
 """One peer: its handshake state and its three timers (paper, 6; kernel noise.c and timers.c).
 
 Decides when to start a handshake, answer one, keep alive or forget; does it through its
-`PeerPlane`. Packets are the plane's: what they owe is asked with `due`, and told by `Stale`,
-`Active` and `Confirmed`. `device` makes peers and calls them.
+`PeerPlane`. Packets are the plane's: what they owe is asked with `due`, and told by
+`SessionNeeded`, `DebtBegan` and `Confirmed`. `device` makes peers and calls them.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ Handshake = Idle | Initiated
 
 
 @dataclass(slots=True, repr=False)
-class Surroundings(Generic[EndpointType]):
+class DeviceContext(Generic[EndpointType]):
     """What the peers of one device share."""
 
     random: Callable[[int], bytes]
@@ -73,7 +73,7 @@ class Peer(Generic[EndpointType]):
 
     def __init__(
         self,
-        around: Surroundings[EndpointType],
+        context: DeviceContext[EndpointType],
         public_key: bytes,
         plane: PeerPlane[EndpointType],
     ) -> None:
@@ -83,37 +83,37 @@ class Peer(Generic[EndpointType]):
         self.persistent_keepalive = 0
         self.latest_handshake = 0
         self.discards: Counter[Discard] = Counter()
-        self._around = around
+        self._context = context
         self._handshake: Handshake = Idle()
         self._attempts = 0
         self._allowed_at = Nanoseconds(0)  # when we may send an initiation again
         self._wanted = False  # there was a reason to initiate, and no key or no endpoint
-        self._watch_at: Nanoseconds | None = None
+        self._arm_at: Nanoseconds | None = None
         self._answer_jitter = self._jitter()
-        self._pairing: noise.Pairing | None = None  # made when first needed
-        self._last_stamp = 0
+        self._static_static: noise.StaticStatic | None = None  # made when first needed
+        self._last_timestamp = 0
         self._greatest_timestamp = b""
-        self._initiation_heard_at: Nanoseconds | None = None
+        self._initiation_received_at: Nanoseconds | None = None
 
     def start(self, now: Nanoseconds) -> None:
         """Begin to serve: the interface came up, or the peer was added to one that is up."""
-        self.plane.watch()
+        self.plane.arm_session_needed()
         self.keep_alive(now, at_once=self.persistent_keepalive > 0)
 
     def stop(self, now: Nanoseconds) -> None:
         """Forget sessions and what was to be done, as the interface goes down (wg_stop)."""
         self.plane.drop_staged()
-        self._around.timers.forget(self)
+        self._context.timers.forget(self)
         self._erase()
         self._attempts = 0
         self._allowed_at = now
-        self._watch_at = None
+        self._arm_at = None
         self._wanted = False
 
     def remove(self) -> None:
         """Leave the device; the object is dead after this."""
         self._forget_handshake()
-        self._around.timers.forget(self)
+        self._context.timers.forget(self)
         self.plane.remove()
 
     def change_identity(self, now: Nanoseconds) -> None:
@@ -122,11 +122,11 @@ class Peer(Generic[EndpointType]):
         The kernel stops only the sending side of sessions (wg_noise_expire_current_peer_keypairs).
         We forget them: what comes under the old identity is no longer for us.
         """
-        self._pairing = None
+        self._static_static = None
         self._erase()
         self._allowed_at = now
-        if self._around.running:
-            self.plane.watch()
+        if self._context.running:
+            self.plane.arm_session_needed()
         self.try_again(now)
 
     def change_endpoint(self, now: Nanoseconds, endpoint: EndpointType) -> None:
@@ -138,7 +138,7 @@ class Peer(Generic[EndpointType]):
         """Set the seconds of silence after which to send a keepalive; 0 turns it off."""
         begins = interval > 0 and self.persistent_keepalive == 0
         self.persistent_keepalive = interval
-        if self._around.running:
+        if self._context.running:
             self.keep_alive(now, at_once=begins)
 
     def keep_alive(self, now: Nanoseconds, *, at_once: bool) -> None:
@@ -148,20 +148,20 @@ class Peer(Generic[EndpointType]):
 
     def try_again(self, now: Nanoseconds) -> None:
         """Send the initiation that lacked a key or an endpoint, if there was one."""
-        if self._wanted and self._around.running:
-            self.handle_stale(now)
+        if self._wanted and self._context.running:
+            self.handle_session_needed(now)
 
-    def handle_stale(self, now: Nanoseconds) -> None:
+    def handle_session_needed(self, now: Nanoseconds) -> None:
         """There is a packet to send and no session, or a session to renew (send.c)."""
         self._attempts = 0
         if now >= self._allowed_at:
             self._initiate(now)
         else:
             # Have it told again when an initiation is allowed.
-            self._watch_at = self._allowed_at
-            self._look_again(self._around.timers.deadline(self, Timer.LOOK))
+            self._arm_at = self._allowed_at
+            self._look_again(self._context.timers.deadline(self, Timer.LOOK))
 
-    def handle_active(self, now: Nanoseconds) -> None:
+    def handle_debt_began(self, now: Nanoseconds) -> None:
         """Data crossed that the other side has not answered yet."""
         self._answer_jitter = self._jitter()
         self._look(now)
@@ -169,7 +169,7 @@ class Peer(Generic[EndpointType]):
     def handle_confirmed(self, now: Nanoseconds) -> None:
         """The initiator uses the session that we answered with: it stands."""
         self._complete()
-        self.plane.watch()
+        self.plane.arm_session_needed()
         self._look(now)
 
     def handle_timer(self, now: Nanoseconds, timer: Timer) -> None:
@@ -188,24 +188,24 @@ class Peer(Generic[EndpointType]):
                 )
                 self._erase()
 
-    def handle_claim(
-        self, now: Nanoseconds, claim: noise.Claim, size: int, remote: EndpointType
+    def handle_initiation(
+        self, now: Nanoseconds, unproven: noise.UnprovenInitiation, size: int, remote: EndpointType
     ) -> Discard | None:
         """Answer message 1 if this peer truly sent it, and lately (noise.c, receive.c)."""
-        pairing = self._paired()
-        if pairing is None:
+        static_static = self._get_static_static()
+        if static_static is None:
             return Discard.LOW_ORDER
-        proven = noise.prove_claim_untrusted(pairing, claim)
+        proven = noise.decrypt_timestamp_untrusted(static_static, unproven)
         if isinstance(proven, Discard):
             return proven
         if proven.timestamp <= self._greatest_timestamp:
             return Discard.REPLAYED_INITIATION
-        heard = self._initiation_heard_at
-        if heard is not None and now < heard + INITIATION_INTERVAL:
+        received_at = self._initiation_received_at
+        if received_at is not None and now < received_at + INITIATION_INTERVAL:
             return Discard.INITIATION_FLOOD
         self._greatest_timestamp = proven.timestamp
-        self._initiation_heard_at = now
-        self.plane.heard(remote, size, now)
+        self._initiation_received_at = now
+        self.plane.handshake_received(remote, size, now)
         log.debug("Receiving handshake initiation from peer %s", self)
         return self._respond(now, proven)
 
@@ -220,30 +220,30 @@ class Peer(Generic[EndpointType]):
                 return Discard.LATE_RESPONSE
         if isinstance(keys, Discard):
             return keys
-        self.plane.heard(remote, size, now)
+        self.plane.handshake_received(remote, size, now)
         log.debug("Receiving handshake response from peer %s", self)
         self._forget_handshake()
         self._install(now, keys, initiator=True)
         self._complete()
-        self.plane.watch()
+        self.plane.arm_session_needed()
         return None
 
     def _initiate(self, now: Nanoseconds) -> None:
         """Send message 1; the caller has seen to the rate limit."""
-        self._wanted = self._around.identity is None or self.plane.endpoint is None
+        self._wanted = self._context.identity is None or self.plane.endpoint is None
         if self._wanted:
             return
-        pairing = self._paired()
-        if pairing is None:
+        static_static = self._get_static_static()
+        if static_static is None:
             self.discards[Discard.LOW_ORDER] += 1
             return
         self._forget_handshake()
-        self._last_stamp = tai64n.advance(self._around.wall(), self._last_stamp)
+        self._last_timestamp = tai64n.advance(self._context.wall(), self._last_timestamp)
         written = noise.initiate(
-            pairing,
-            ephemeral=self._around.random(noise.EPHEMERAL_LENGTH),
-            index=self._around.indices.claim(now),
-            timestamp=tai64n.encode(self._last_stamp),
+            static_static,
+            ephemeral=self._context.random(noise.EPHEMERAL_LENGTH),
+            index=self._context.indices.allocate(now),
+            timestamp=tai64n.encode(self._last_timestamp),
         )
         if isinstance(written, Discard):
             self.discards[written] += 1
@@ -251,17 +251,17 @@ class Peer(Generic[EndpointType]):
         message, state = written
         log.debug("Sending handshake initiation to peer %s", self)
         self._handshake = Initiated(state)
-        self._around.indices.expect(state.index, self)
+        self._context.indices.expect(state.index, self)
         self._allowed_at = Nanoseconds(now + REKEY_TIMEOUT)
         self.plane.send_handshake(message.build(), now)
         retry = Nanoseconds(now + REKEY_TIMEOUT + self._jitter())
-        self._around.timers.set(self, Timer.RETRANSMIT, retry)
+        self._context.timers.set(self, Timer.RETRANSMIT, retry)
         # New traffic, even while we wait, starts the count of attempts anew.
-        self.plane.watch()
+        self.plane.arm_session_needed()
 
     def _respond(self, now: Nanoseconds, proven: noise.ResponderState) -> Discard | None:
-        index = self._around.indices.claim(now)
-        ephemeral = self._around.random(noise.EPHEMERAL_LENGTH)
+        index = self._context.indices.allocate(now)
+        ephemeral = self._context.random(noise.EPHEMERAL_LENGTH)
         written = noise.respond(proven, self.preshared_key, ephemeral=ephemeral, index=index)
         if isinstance(written, Discard):
             return written
@@ -273,7 +273,7 @@ class Peer(Generic[EndpointType]):
         # Before it is sent: their first packet may be here before we return from sending.
         self._install(now, keys, initiator=False)
         self.plane.send_handshake(message.build(), now)
-        self.plane.watch()
+        self.plane.arm_session_needed()
         return None
 
     def _install(self, now: Nanoseconds, keys: noise.SessionKeys, *, initiator: bool) -> None:
@@ -290,15 +290,15 @@ class Peer(Generic[EndpointType]):
             renew_on_receive=now + RENEW_ON_RECEIVE_TIME if initiator else NEVER,
             reject=reject,
         )
-        self._around.indices.hold(keys.local_index, reject)
-        self._around.timers.set(self, Timer.ERASE, Nanoseconds(now + ERASE_AFTER_TIME))
+        self._context.indices.hold(keys.local_index, reject)
+        self._context.timers.set(self, Timer.ERASE, Nanoseconds(now + ERASE_AFTER_TIME))
         log.debug("Keypair %d created for peer %d", keys.local_index, self.plane.id)
 
     def _complete(self) -> None:
         """Both sides have the session (wg_timers_handshake_complete)."""
-        self._around.timers.cancel(self, Timer.RETRANSMIT)
+        self._context.timers.cancel(self, Timer.RETRANSMIT)
         self._attempts = 0
-        self.latest_handshake = self._around.wall()
+        self.latest_handshake = self._context.wall()
 
     def _retransmit(self, now: Nanoseconds) -> None:
         """Nobody answered message 1: try again, or give up after 90 s (paper, 6.4)."""
@@ -306,7 +306,7 @@ class Peer(Generic[EndpointType]):
             # A response of ours came between. The kernel lets the attempt lapse, and packets
             # staged wait for the next one to come; we only put it off.
             later = Nanoseconds(self._allowed_at + self._jitter())
-            self._around.timers.set(self, Timer.RETRANSMIT, later)
+            self._context.timers.set(self, Timer.RETRANSMIT, later)
         elif self._attempts > HANDSHAKE_ATTEMPTS:
             log.debug(
                 "Handshake for peer %s did not complete after %d attempts, giving up",
@@ -328,15 +328,15 @@ class Peer(Generic[EndpointType]):
     def _give_up(self, now: Nanoseconds) -> None:
         self.plane.drop_staged()
         self._forget_handshake()
-        timers = self._around.timers
+        timers = self._context.timers
         if timers.deadline(self, Timer.ERASE) is None:
             timers.set(self, Timer.ERASE, Nanoseconds(now + ERASE_AFTER_TIME))
 
     def _look(self, now: Nanoseconds) -> bool:
         """Do what the plane says is due; tells whether a keepalive was sent."""
-        if self._watch_at is not None and self._watch_at <= now:
-            self._watch_at = None
-            self.plane.watch()
+        if self._arm_at is not None and self._arm_at <= now:
+            self._arm_at = None
+            self.plane.arm_session_needed()
         unanswered = NEW_HANDSHAKE_TIME + self._answer_jitter
         persistent = self.persistent_keepalive * SECOND
         due = self.plane.due(now, KEEPALIVE_TIMEOUT, unanswered, persistent)
@@ -367,11 +367,11 @@ class Peer(Generic[EndpointType]):
 
     def _look_again(self, at: int | None) -> None:
         """Set LOOK to what the plane asked for, or sooner if an initiation is allowed sooner."""
-        wishes = [Nanoseconds(wish) for wish in (at, self._watch_at) if wish is not None]
+        wishes = [Nanoseconds(wish) for wish in (at, self._arm_at) if wish is not None]
         if wishes:
-            self._around.timers.set(self, Timer.LOOK, min(wishes))
+            self._context.timers.set(self, Timer.LOOK, min(wishes))
         else:
-            self._around.timers.cancel(self, Timer.LOOK)
+            self._context.timers.cancel(self, Timer.LOOK)
 
     def _erase(self) -> None:
         self._forget_handshake()
@@ -380,18 +380,20 @@ class Peer(Generic[EndpointType]):
     def _forget_handshake(self) -> None:
         match self._handshake:
             case Initiated(state):
-                self._around.indices.release(state.index)
+                self._context.indices.release(state.index)
         self._handshake = Idle()
 
-    def _paired(self) -> noise.Pairing | None:
+    def _get_static_static(self) -> noise.StaticStatic | None:
         """Return what we share with the peer; None without a key of ours, or a sound one of its."""
-        if self._pairing is None and self._around.identity is not None:
-            self._pairing = self._around.identity.pair(noise.Remote.of(self.public_key))
-        return self._pairing
+        if self._static_static is None and self._context.identity is not None:
+            self._static_static = self._context.identity.static_static(
+                noise.Remote.of(self.public_key)
+            )
+        return self._static_static
 
     def _jitter(self) -> int:
         """Up to a third of a second, so that two sides do not start together twice."""
-        return int.from_bytes(self._around.random(2), "little") * REKEY_TIMEOUT_JITTER >> 16
+        return int.from_bytes(self._context.random(2), "little") * REKEY_TIMEOUT_JITTER >> 16
 
     def __str__(self) -> str:
         seen = self.plane.endpoint

@@ -1,6 +1,6 @@
 """Handshake messages as bytes: parse and build (paper, 5.4.2 and 5.4.3).
 
-Both are bare here: mac1 and mac2 belong to the socket, and the plane checks, cuts and stamps them.
+Both are bare here: mac1 and mac2 belong to the socket, and the plane checks, cuts and adds them.
 Knows no key and no state; the brain calls it with what the plane let through.
 """
 

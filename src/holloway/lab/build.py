@@ -92,18 +92,20 @@ class Lab:
     def _connect(self, network: Network) -> None:
         first, *others = network.ports
         if len(others) == 1:
-            self._cable(first, others[0])
+            self._add_veth_pair(first, others[0])
         else:
             self[first.host].run("ip", "link", "add", first.interface, "type", "bridge")
             self[first.host].run("ip", "link", "set", first.interface, "up")
             for port in others:
-                plug = Port(first.host, f"to-{port.host}", "")
-                self._cable(plug, port)
-                self[plug.host].run("ip", "link", "set", plug.interface, "master", first.interface)
+                bridge_port = Port(first.host, f"to-{port.host}", "")
+                self._add_veth_pair(bridge_port, port)
+                self[bridge_port.host].run(
+                    "ip", "link", "set", bridge_port.interface, "master", first.interface
+                )
         for port in network.ports:
             self._address(port, network.mtu)
 
-    def _cable(self, first: Port, second: Port) -> None:
+    def _add_veth_pair(self, first: Port, second: Port) -> None:
         join(
             self[first.host],
             self[second.host],

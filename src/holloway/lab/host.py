@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CONFIG_DIRECTORY = Path("/etc/wireguard")
 
-HOLD = """
+HOLD_SCRIPT = """
 set -e
 hostname "$1"
 mount -t tmpfs tmpfs /run
@@ -54,7 +54,7 @@ class Host:
         """Make the namespaces; raises OSError or CalledProcessError where the system refuses."""
         self._holder = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--mount", "--pid", "--uts",
-             "--ipc", "--fork", "--kill-child", "--mount-proc", "sh", "-c", HOLD, "hold",
+             "--ipc", "--fork", "--kill-child", "--mount-proc", "sh", "-c", HOLD_SCRIPT, "hold",
              self.name],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip

@@ -21,7 +21,7 @@ DIRECTORY: Final = Path("/run/holloway-lab")
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningLab:
     """A lab: its topology, the process that holds it, and the first process of each host."""
 
     topology: str
@@ -33,13 +33,13 @@ class AlreadyRunning(Exception):
     """There is a lab of this topology already."""
 
 
-class Announcement:
+class StateFile:
     """What a lab tells the others of itself."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
 
-    def hosts(self, pids: Mapping[str, int]) -> None:
+    def write_hosts(self, pids: Mapping[str, int]) -> None:
         """Tell the first process of each host."""
         self._file.truncate(0)
         json.dump({"pid": os.getpid(), "hosts": dict(pids)}, self._file)
@@ -47,7 +47,7 @@ class Announcement:
 
 
 @contextmanager
-def claimed(topology: str) -> Iterator[Announcement]:
+def claim(topology: str) -> Iterator[StateFile]:
     """Keep other labs of the same topology away; raises AlreadyRunning."""
     DIRECTORY.mkdir(mode=0o700, exist_ok=True)
     path = DIRECTORY / topology
@@ -55,23 +55,23 @@ def claimed(topology: str) -> Iterator[Announcement]:
         if not _lock(file):
             raise AlreadyRunning
         try:
-            announcement = Announcement(file)
-            announcement.hosts({})
-            yield announcement
+            state_file = StateFile(file)
+            state_file.write_hosts({})
+            yield state_file
         finally:
             path.unlink(missing_ok=True)
             with suppress(OSError):
                 DIRECTORY.rmdir()
 
 
-def running() -> list[Running]:
+def running_labs() -> list[RunningLab]:
     """Tell which labs run."""
     found = []
     for path in sorted(DIRECTORY.glob("*")):
         with path.open() as file:
             # Empty for the moment between the lock and the first words.
             if not _lock(file) and (text := file.read()):
-                found.append(Running(path.name, **json.loads(text)))
+                found.append(RunningLab(path.name, **json.loads(text)))
     return found
 
 

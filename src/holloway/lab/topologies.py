@@ -53,7 +53,7 @@ AllowedIPs = 10.10.11.0/24,10.10.10.0/24
 PEER_TO_SITE: Final = Topology(
     name="peer-to-site",
     summary="a laptop reaches the whole home network through its router",
-    picture="""
+    diagram="""
      laptop                    internet            router
      eth0  203.0.113.2 -------(        )------- ppp0 198.51.100.2
      home0 10.10.11.2 ========= tunnel ========= wg0 10.10.11.1
@@ -90,7 +90,7 @@ PEER_TO_SITE: Final = Topology(
 INTERNAL_SYSTEM: Final = Topology(
     name="internal-system",
     summary="WireGuard on a machine inside the home network, behind a router that forwards a port",
-    picture="""
+    diagram="""
      laptop                    internet            router: forwards 51000/udp to pi4
      eth0  203.0.113.2 -------(        )------- ppp0 198.51.100.2
      home0 10.10.10.11                          lan0 10.10.10.1
@@ -155,7 +155,7 @@ AllowedIPs = 10.10.10.0/24
 SITE_TO_SITE: Final = Topology(
     name="site-to-site",
     summary="two networks joined by their routers; no host in them knows of it",
-    picture="""
+    diagram="""
      alpha's network                                            beta's network
      nas 10.10.10.230                                         laptop 10.10.11.50
            |                                                          |
@@ -223,7 +223,7 @@ Endpoint = 203.0.113.2:51000
 DEFAULT_GATEWAY: Final = Topology(
     name="default-gateway",
     summary="everything the laptop sends leaves by a gateway it trusts, not by the cafe it sits in",
-    picture="""
+    diagram="""
      laptop                            cafe                     internet
      eth0 192.168.7.2 ---------- lan0  192.168.7.1             (        )
      wg0  10.90.90.1             wan0  203.0.113.2 -----------(          )---- one  1.1.1.1
@@ -299,7 +299,7 @@ AllowedIPs = 0.0.0.0/0
 HUB: Final = Topology(
     name="hub",
     summary="two travellers, each connected to the router at home, reach each other through it",
-    picture="""
+    diagram="""
      laptop    home0 10.10.11.2 ========= tunnel =======+
                eth0  203.0.113.2 ---+                   |
                                     |               router  wg0  10.10.11.1

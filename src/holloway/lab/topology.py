@@ -73,7 +73,7 @@ class Topology:
 
     name: str
     summary: str
-    picture: str
+    diagram: str
     networks: tuple[Network, ...]
     gateways: Mapping[str, str]
     routers: frozenset[str]

@@ -12,7 +12,7 @@ import threading
 from socket import AF_INET, SOCK_STREAM
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from holloway.net.errors import ended
+from holloway.net.errors import network_down
 from holloway.net.network import Network
 from holloway.net.stack import BUFFER
 
@@ -109,11 +109,11 @@ class BlockingNetwork:
     @property
     def device(self) -> Device:
         """Keys, peers, traffic and handshakes: what `wg show` prints."""
-        return self.run(_soon(lambda: self._network.device))
+        return self.run(_in_loop(lambda: self._network.device))
 
     def set(self, update: DeviceUpdate) -> None:
         """Change peers or keys while connections live; raises OSError and ConfigError."""
-        self.run(_soon(lambda: self._network.set(update)))
+        self.run(_in_loop(lambda: self._network.set(update)))
 
     def socket(
         self,
@@ -168,7 +168,7 @@ class BlockingNetwork:
         """Run a coroutine in the network's event loop; an interrupt of this thread cancels it."""
         if self.closed:
             work.close()
-            raise ended("the network is closed")
+            raise network_down("the network is closed")
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
@@ -216,9 +216,9 @@ class BlockingListener:
         if self._network.closed:
             self._listener.close()
         else:
-            self._network.run(_soon(self._listener.close))
+            self._network.run(_in_loop(self._listener.close))
 
 
-async def _soon(function: Callable[[], Result]) -> Result:
+async def _in_loop(function: Callable[[], Result]) -> Result:
     """Do something in the loop's thread."""
     return function()

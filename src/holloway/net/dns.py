@@ -25,34 +25,38 @@ class Answer:
 class _Record(NamedTuple):
     owner: bytes
     kind: int
-    place: int
+    offset: int
     data: bytes
 
 
-def question(number: int, name: str, kind: int) -> bytes:
+def encode_query(number: int, name: str, kind: int) -> bytes:
     """Ask for the records of `kind`; raises ValueError for what cannot be a name."""
-    return HEADER.pack(number, RECURSION_DESIRED, 1, 0, 0, 0) + _encoded(name) + TAIL.pack(kind, IN)
+    return (
+        HEADER.pack(number, RECURSION_DESIRED, 1, 0, 0, 0)
+        + _encode_name(name)
+        + QUESTION_TAIL.pack(kind, IN)
+    )
 
 
-def parse_answer_untrusted(message: bytes, asked: bytes) -> Answer:
-    """Read the answer to `asked`; raises BadMessage if it is none."""
+def parse_answer_untrusted(message: bytes, query: bytes) -> Answer:
+    """Read the answer to `query`; raises BadMessage if it is none."""
     try:
-        return _parse(message, asked)
+        return _parse(message, query)
     except (struct.error, IndexError, ValueError):
         raise BadMessage("not an answer") from None
 
 
-def _parse(message: bytes, asked: bytes) -> Answer:
+def _parse(message: bytes, query: bytes) -> Answer:
     number, flags, questions, answers, _, _ = HEADER.unpack_from(message)
-    end = len(asked)
-    repeated = message[HEADER.size : end].lower() == asked[HEADER.size :].lower()
-    if number != int.from_bytes(asked[:2], "big") or not flags & RESPONSE or questions != 1:
+    end = len(query)
+    repeated = message[HEADER.size : end].lower() == query[HEADER.size :].lower()
+    if number != int.from_bytes(query[:2], "big") or not flags & RESPONSE or questions != 1:
         raise BadMessage("not an answer to this question")
     if not repeated:
         raise BadMessage("an answer to another question")
     truncated = bool(flags & TRUNCATED)
-    name, place = _name(message, HEADER.size)
-    kind, _ = TAIL.unpack_from(message, place)
+    name, offset = _name(message, HEADER.size)
+    kind, _ = QUESTION_TAIL.unpack_from(message, offset)
     records: list[_Record] = []
     while len(records) < answers and not truncated:
         record, end = _record(message, end)
@@ -62,7 +66,7 @@ def _parse(message: bytes, asked: bytes) -> Answer:
 
 def _addresses(message: bytes, records: list[_Record], name: bytes, kind: int) -> list[str]:
     aliases = {
-        record.owner: _name(message, record.place)[0] for record in records if record.kind == CNAME
+        record.owner: _name(message, record.offset)[0] for record in records if record.kind == CNAME
     }
     seen = {name}
     while (alias := aliases.get(name)) is not None and alias not in seen:
@@ -72,43 +76,43 @@ def _addresses(message: bytes, records: list[_Record], name: bytes, kind: int) -
     return [str(IPv4Address(data) if kind == A else IPv6Address(data)) for data in found]
 
 
-def _record(message: bytes, place: int) -> tuple[_Record, int]:
-    owner, place = _name(message, place)
-    kind, _, _, length = FIXED.unpack_from(message, place)
-    place += FIXED.size
-    end = place + length
+def _record(message: bytes, offset: int) -> tuple[_Record, int]:
+    owner, offset = _name(message, offset)
+    kind, _, _, length = RECORD_HEADER.unpack_from(message, offset)
+    offset += RECORD_HEADER.size
+    end = offset + length
     if end > len(message):
         raise BadMessage("a record goes beyond the message")
-    return _Record(owner, kind, place, message[place:end]), end
+    return _Record(owner, kind, offset, message[offset:end]), end
 
 
-def _name(message: bytes, place: int) -> tuple[bytes, int]:
-    """The name at a place, in lower case, and where what follows it begins."""
+def _name(message: bytes, offset: int) -> tuple[bytes, int]:
+    """The name at an offset, in lower case, and where what follows it begins."""
     labels: list[bytes] = []
     after = 0
-    while length := message[place]:
+    while length := message[offset]:
         if length >= POINTER:
-            target = ((length & ~POINTER) << 8) | message[place + 1]
-            after = after or place + 2
+            target = ((length & ~POINTER) << 8) | message[offset + 1]
+            after = after or offset + 2
             # Always backwards, so that it comes to an end.
-            if target >= place:
+            if target >= offset:
                 raise BadMessage("a name points forwards")
-            place = target
+            offset = target
             continue
-        if length > MOST_LABEL or len(labels) >= MOST_LABELS:
+        if length > MAX_LABEL or len(labels) >= MAX_LABELS:
             raise BadMessage("not a name")
-        labels.append(message[place + 1 : place + 1 + length].lower())
-        place += 1 + length
-    return b".".join(labels), after or place + 1
+        labels.append(message[offset + 1 : offset + 1 + length].lower())
+        offset += 1 + length
+    return b".".join(labels), after or offset + 1
 
 
-def _encoded(name: str) -> bytes:
+def _encode_name(name: str) -> bytes:
     text = name if name.isascii() else name.encode("idna").decode("ascii")
     labels = text.removesuffix(".").encode("ascii").split(b".")
-    if not all(0 < len(label) <= MOST_LABEL for label in labels):
+    if not all(0 < len(label) <= MAX_LABEL for label in labels):
         raise ValueError(f"not a name: {name!r}")
     encoded = b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
-    if len(encoded) > MOST_NAME:
+    if len(encoded) > MAX_NAME:
         raise ValueError(f"too long for a name: {name!r}")
     return encoded
 
@@ -119,14 +123,14 @@ CNAME: Final = 5
 NO_ERROR: Final = 0
 NAME_ERROR: Final = 3
 HEADER: Final = struct.Struct(">HHHHHH")
-TAIL: Final = struct.Struct(">HH")
-FIXED: Final = struct.Struct(">HHIH")
+QUESTION_TAIL: Final = struct.Struct(">HH")
+RECORD_HEADER: Final = struct.Struct(">HHIH")
 RECURSION_DESIRED: Final = 0x0100
 RESPONSE: Final = 0x8000
 TRUNCATED: Final = 0x0200
 CODE: Final = 0x000F
 IN: Final = 1
 POINTER: Final = 0xC0
-MOST_LABEL: Final = 63
-MOST_LABELS: Final = 127
-MOST_NAME: Final = 255
+MAX_LABEL: Final = 63
+MAX_LABELS: Final = 127
+MAX_NAME: Final = 255

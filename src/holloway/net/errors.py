@@ -31,7 +31,7 @@ def no_endpoint(address: str) -> OSError:
     return OSError(errno.EDESTADDRREQ, os.strerror(errno.EDESTADDRREQ), address)
 
 
-def ended(reason: str) -> OSError:
+def network_down(reason: str) -> OSError:
     """The network is closed, or has ended by itself."""
     return OSError(errno.ENETDOWN, reason)
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from holloway.net.stack import Address
 
-NAME: Final = struct.Struct(">H16s")  # what precedes a payload: port, address (crates/stack)
-MAX_MESSAGE: Final = 65_535 + NAME.size
-MAPPED: Final = bytes(10) + b"\xff\xff"
+SOCKADDR: Final = struct.Struct(">H16s")  # what precedes a payload: port, address (crates/stack)
+MAX_MESSAGE: Final = 65_535 + SOCKADDR.size
+V4_MAPPED_PREFIX: Final = bytes(10) + b"\xff\xff"
 
 
 class InnerSocket(socket.socket):
@@ -32,10 +32,10 @@ class InnerSocket(socket.socket):
     @classmethod
     def of(cls, fd: int, local: Address, remote: Address | None) -> Self:
         """Take over a descriptor."""
-        made = cls(fileno=fd)
-        made._local, made._remote = local, remote
-        made.setblocking(False)
-        return made
+        sock = cls(fileno=fd)
+        sock._local, sock._remote = local, remote
+        sock.setblocking(False)
+        return sock
 
     def getsockname(self) -> Address:
         return self._local
@@ -49,11 +49,11 @@ class InnerSocket(socket.socket):
 
     def setsockopt(self, level: int, option: int, *value: Any) -> None:
         """TCP's and IP's options are taken and change nothing: segments leave without delay."""
-        if level not in INNER_LEVELS:
+        if level not in IP_LEVELS:
             super().setsockopt(level, option, *value)
 
     def getsockopt(self, level: int, option: int, *size: int) -> Any:
-        if level not in INNER_LEVELS:
+        if level not in IP_LEVELS:
             return super().getsockopt(level, option, *size)
         if size:
             return bytes(size[0])
@@ -77,7 +77,7 @@ class InnerDatagramSocket(InnerSocket):
         """What it is to its user."""
         return socket.SOCK_DGRAM
 
-    def until(self, reason: Callable[[], OSError | None]) -> Self:
+    def with_close_reason(self, reason: Callable[[], OSError | None]) -> Self:
         """Have reading fail with what `reason` gives, once the stack is closed."""
         self._reason = reason
         return self
@@ -92,10 +92,10 @@ class InnerDatagramSocket(InnerSocket):
     def recvfrom(self, size: int, flags: int = 0, /) -> tuple[bytes, Address]:
         if self._remote is not None:
             return self.recv(size, flags), self._remote
-        message = self.recv(size + NAME.size, flags)
-        port, packed = NAME.unpack_from(message)
-        address = packed[12:] if packed.startswith(MAPPED) else packed
-        return message[NAME.size :], (str(ip_address(address)), port)
+        message = self.recv(size + SOCKADDR.size, flags)
+        port, packed = SOCKADDR.unpack_from(message)
+        address = packed[12:] if packed.startswith(V4_MAPPED_PREFIX) else packed
+        return message[SOCKADDR.size :], (str(ip_address(address)), port)
 
     def sendto(self, data: Any, *rest: Any) -> int:
         """Send to the last argument; flags may stand before it."""
@@ -103,9 +103,13 @@ class InnerDatagramSocket(InnerSocket):
             raise OSError(errno.EISCONN, os.strerror(errno.EISCONN))
         *flags, (host, port, *_) = rest
         address = ip_address(host)
-        packed = address.packed if isinstance(address, IPv6Address) else MAPPED + address.packed
-        sent = super().send(NAME.pack(port, packed) + bytes(data), *flags)
-        return sent - NAME.size
+        packed = (
+            address.packed
+            if isinstance(address, IPv6Address)
+            else V4_MAPPED_PREFIX + address.packed
+        )
+        sent = super().send(SOCKADDR.pack(port, packed) + bytes(data), *flags)
+        return sent - SOCKADDR.size
 
 
-INNER_LEVELS: Final = {socket.IPPROTO_TCP, socket.IPPROTO_IP, socket.IPPROTO_IPV6}
+IP_LEVELS: Final = {socket.IPPROTO_TCP, socket.IPPROTO_IP, socket.IPPROTO_IPV6}

@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, Final
 
 from holloway import _native
 from holloway.net import sockets
-from holloway.net.diagnosis import destroy_sockets
-from holloway.net.errors import ended
+from holloway.net.errors import network_down
 from holloway.net.namespace import Namespace
 from holloway.net.ping import kernel_ping
+from holloway.net.sock_diag import destroy_sockets
 from holloway.net.stack import family_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from socket import socket as Socket  # noqa: N812  # there is a method of that name
 
+    from holloway.device.tunnel import Tunnel
     from holloway.net.stack import Address, AnyProtocol, Interface
-    from holloway.tunnel import Tunnel
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class KernelStack:
         self._interface = (name, addresses, mtu)
         self._sockets: weakref.WeakSet[Socket] = weakref.WeakSet()
         self._namespace: Namespace | None = None
-        self._reason = ended("the network is not open")
+        self._reason = network_down("the network is not open")
         self.died: asyncio.Future[OSError] = self._loop.create_future()
 
     @property
@@ -56,22 +56,22 @@ class KernelStack:
         namespace = Namespace()
         try:
             self.tun = _native.Tun.from_fd(await namespace.start(*self._interface))
-            self._diagnosis = namespace.socket(
+            self._sock_diag = namespace.socket(
                 socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG
             )
         except BaseException:
             namespace.close()
             raise
-        self._diagnosis.settimeout(1)
+        self._sock_diag.settimeout(1)
         self._namespace = namespace
-        self._loop.add_reader(namespace.fileno(), self._mourn)
+        self._loop.add_reader(namespace.fileno(), self._helper_exited)
 
     def socket(self, family: int, type: int, proto: int) -> Socket:  # noqa: A002
         if self._namespace is None:
             raise self._reason
-        made = self._namespace.socket(family, type, proto)
-        self._sockets.add(made)
-        return made
+        sock = self._namespace.socket(family, type, proto)
+        self._sockets.add(sock)
+        return sock
 
     async def connect(
         self,
@@ -80,12 +80,12 @@ class KernelStack:
         type: int,  # noqa: A002
         source: Address | None = None,
     ) -> Socket:
-        made = self.socket(family_of(address[0]), type, 0)
-        return await sockets.connect(made, address, source=source)
+        sock = self.socket(family_of(address[0]), type, 0)
+        return await sockets.connect(sock, address, source=source)
 
     async def listen(self, address: Address, *, backlog: int) -> KernelListener:
-        made = self.socket(family_of(address[0]), socket.SOCK_STREAM, 0)
-        return KernelListener(self._loop, sockets.listen(made, address, backlog), self._sockets)
+        sock = self.socket(family_of(address[0]), socket.SOCK_STREAM, 0)
+        return KernelListener(self._loop, sockets.listen(sock, address, backlog), self._sockets)
 
     async def datagram_endpoint(
         self,
@@ -94,34 +94,34 @@ class KernelStack:
         local: Address | None,
         remote: Address | None,
     ) -> tuple[asyncio.DatagramTransport, AnyProtocol]:
-        known = local or remote
-        assert known is not None
-        made = self.socket(family_of(known[0]), socket.SOCK_DGRAM, 0)
+        address = local or remote
+        assert address is not None
+        sock = self.socket(family_of(address[0]), socket.SOCK_DGRAM, 0)
         try:
-            made.setblocking(False)
+            sock.setblocking(False)
             if local is not None:
-                made.bind(local)
+                sock.bind(local)
             if remote is not None:
-                made.connect(remote)
-            return await self._loop.create_datagram_endpoint(factory, sock=made)
+                sock.connect(remote)
+            return await self._loop.create_datagram_endpoint(factory, sock=sock)
         except BaseException:
-            made.close()
+            sock.close()
             raise
 
     async def ping(self, address: str, timeout: float) -> float:
         return await kernel_ping(self.socket, address, timeout)
 
-    def answer_through(self, tunnel: Tunnel) -> None:
+    def provide_icmp_sockets(self, tunnel: Tunnel) -> None:
         """Have the tunnel tell senders at once that a packet has nowhere to go, by ICMP."""
         with contextlib.ExitStack() as raw:
             numbers: list[int | None] = [None, None]
-            for place, (family, protocol, level, option, nothing) in enumerate(RAW):
+            for index, (family, protocol, level, option, filter_all) in enumerate(ICMP_SOCKETS):
                 with contextlib.suppress(OSError):  # this kernel may have no IPv6
-                    made = raw.enter_context(self.socket(family, socket.SOCK_RAW, protocol))
-                    made.setblocking(False)
-                    made.setsockopt(level, option, nothing)
-                    numbers[place] = made.fileno()
-            tunnel.answer_by(numbers[0], numbers[1], None)
+                    sock = raw.enter_context(self.socket(family, socket.SOCK_RAW, protocol))
+                    sock.setblocking(False)
+                    sock.setsockopt(level, option, filter_all)
+                    numbers[index] = sock.fileno()
+            tunnel.set_icmp_sockets(numbers[0], numbers[1], None)
 
     async def close(self, reason: OSError) -> None:
         self._reason = reason
@@ -129,30 +129,30 @@ class KernelStack:
             return
         namespace, self._namespace = self._namespace, None
         self._loop.remove_reader(namespace.fileno())
-        if namespace.ours:
+        if namespace.is_owner:
             self._abort()
         namespace.close()
-        self._diagnosis.close()
-        if namespace.ours and not self.died.done():
+        self._sock_diag.close()
+        if namespace.is_owner and not self.died.done():
             await self._drain()
 
-    def _mourn(self) -> None:
+    def _helper_exited(self) -> None:
         """The helper process has ended, though nobody asked it to."""
         assert self._namespace is not None
         self._loop.remove_reader(self._namespace.fileno())
         if not self.died.done():
-            self.died.set_result(ended(self._namespace.epitaph()))
+            self.died.set_result(network_down(self._namespace.exit_reason()))
 
     def _abort(self) -> None:
         try:
-            if destroy_sockets(self._diagnosis):
+            if destroy_sockets(self._sock_diag):
                 return
         except OSError as error:
             log.debug("The sockets cannot be destroyed: %s", error)
         # The next best where the kernel has no such thing: an end, if not an error.
-        for made in list(self._sockets):
+        for sock in list(self._sockets):
             with contextlib.suppress(OSError):
-                made.shutdown(socket.SHUT_RDWR)
+                sock.shutdown(socket.SHUT_RDWR)
 
     async def _drain(self) -> None:
         """Let what was sent last, resets among it, leave through the tunnel."""
@@ -168,11 +168,14 @@ class KernelListener:
     """See `stack.Listener`."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, listening: Socket, known: weakref.WeakSet[Socket]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        listening: Socket,
+        stack_sockets: weakref.WeakSet[Socket],
     ) -> None:
         self._loop = loop
         self._socket = listening
-        self._known = known
+        self._stack_sockets = stack_sockets
         self._waiting: set[asyncio.Future[None]] = set()
         self._address: Address = listening.getsockname()[:2]
 
@@ -188,7 +191,7 @@ class KernelListener:
                 await self._readable()
                 continue
             connection.setblocking(False)
-            self._known.add(connection)
+            self._stack_sockets.add(connection)
             return connection, address[:2]
 
     def close(self) -> None:
@@ -218,7 +221,7 @@ class KernelListener:
                 waiting.set_result(None)
 
 
-RAW: Final = (
+ICMP_SOCKETS: Final = (
     # They only send: every type of message to them is blocked (linux/icmp.h, icmpv6.h).
     (socket.AF_INET, socket.IPPROTO_ICMP, 255, 1, b"\xff" * 4),
     (socket.AF_INET6, socket.IPPROTO_ICMPV6, socket.IPPROTO_ICMPV6, 1, b"\xff" * 32),

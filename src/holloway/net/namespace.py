@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from holloway.link import gso_max_size
-from holloway.net.errors import FIND_PROGRAM, NoNamespace, ended
+from holloway.device.link import gso_max_size
+from holloway.net.errors import FIND_PROGRAM, NoNamespace, network_down
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Stock:
+class SocketPool:
     """Sockets of one kind that are made and not yet asked for: as many as were asked for so far.
 
     So a program that opens a few has few to spare, and one that opens many waits for the helper
-    once in `MOST_AHEAD` times.
+    once in `MAX_BATCH` times.
     """
 
-    asked: int = 0
-    left: list[int] = field(default_factory=list)
+    requested: int = 0
+    descriptors: list[int] = field(default_factory=list)
 
 
 class Namespace:
@@ -50,7 +50,7 @@ class Namespace:
         self._lock = threading.Lock()
         self._owner = os.getpid()
         self._number = 0
-        self._stocks: dict[Kind, Stock] = {}
+        self._pools: dict[Kind, SocketPool] = {}
         try:
             self._process = _launch(theirs)
         except BaseException:
@@ -58,15 +58,15 @@ class Namespace:
             raise
         finally:
             theirs.close()
-        self._watch = os.pidfd_open(self._process.pid)
-        self._control.settimeout(ANSWER_SECONDS)
+        self._pidfd = os.pidfd_open(self._process.pid)
+        self._control.settimeout(RESPONSE_SECONDS)
 
     def fileno(self) -> int:
         """Readable once the helper process has ended."""
-        return self._watch
+        return self._pidfd
 
     @property
-    def ours(self) -> bool:
+    def is_owner(self) -> bool:
         """Whether this is the process that opened it, and not a fork of that."""
         return os.getpid() == self._owner
 
@@ -82,24 +82,24 @@ class Namespace:
         """
         lines = ["start", f"name {name}", f"mtu {mtu}", f"gso {gso_max_size(mtu)}"]
         lines += [f"address {address}" for address in addresses]
-        self._ask("\n".join(lines))
+        self._send_request("\n".join(lines))
         # The kernel makes one namespace at a time: this may take a while on a busy machine.
         await _readable(self._control.fileno())
-        (tun,) = self._answer()
+        (tun,) = self._receive_response()
         return tun
 
     @property
-    def ahead(self) -> int:
+    def pooled(self) -> int:
         """How many sockets are made that nobody has asked for yet."""
-        return sum(len(stock.left) for stock in self._stocks.values())
+        return sum(len(pool.descriptors) for pool in self._pools.values())
 
     def socket(self, family: int, kind: int, protocol: int) -> socket.socket:
         """Make one in the namespace; raises what the system does.
 
         To ask the helper takes 20 to 130 us, so a program that opens many connections gets its
-        sockets from a stock (`Stock`).
+        sockets from a `SocketPool`.
         """
-        if not self.ours:
+        if not self.is_owner:
             raise OSError(errno.EPERM, "a network serves the process that opened it, not its forks")
         with self._lock:
             try:
@@ -107,10 +107,10 @@ class Namespace:
             except (ConnectionError, NoNamespace) as error:
                 if isinstance(error, NoNamespace) and error.step != HELPER_ENDED:
                     raise OSError(error.errno, os.strerror(error.errno or 0)) from None
-                raise ended(self.epitaph()) from None
+                raise network_down(self.exit_reason()) from None
         return socket.socket(family, kind, protocol, fileno=descriptor)
 
-    def epitaph(self) -> str:
+    def exit_reason(self) -> str:
         """How the helper process ended."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=1)
@@ -123,38 +123,38 @@ class Namespace:
 
     def close(self) -> None:
         """End the helper process. What sockets there are keep the namespace."""
-        if self._watch < 0:
+        if self._pidfd < 0:
             return
         self._control.close()
-        os.close(self._watch)
-        self._watch = -1
+        os.close(self._pidfd)
+        self._pidfd = -1
         with self._lock:
-            for stock in self._stocks.values():
-                while stock.left:
-                    os.close(stock.left.pop())
-        if self.ours:
+            for pool in self._pools.values():
+                while pool.descriptors:
+                    os.close(pool.descriptors.pop())
+        if self.is_owner:
             self._process.kill()
             self._process.wait()
 
     def _take(self, kind: Kind) -> int:
-        stock = self._stocks.setdefault(kind, Stock())
-        if not stock.left:
-            number = min(stock.asked + 1, MOST_AHEAD) if kind[1:] in MANY else 1
-            self._ask(f"sockets {kind[0]} {kind[1]} {kind[2]} {number}")
-            stock.left = self._answer()
-        stock.asked += 1
-        return stock.left.pop()
+        pool = self._pools.setdefault(kind, SocketPool())
+        if not pool.descriptors:
+            number = min(pool.requested + 1, MAX_BATCH) if kind[1:] in POOLED_KINDS else 1
+            self._send_request(f"sockets {kind[0]} {kind[1]} {kind[2]} {number}")
+            pool.descriptors = self._receive_response()
+        pool.requested += 1
+        return pool.descriptors.pop()
 
-    def _ask(self, request: str) -> None:
+    def _send_request(self, request: str) -> None:
         self._number += 1
         self._control.send(f"{self._number} {request}".encode())
 
-    def _answer(self) -> list[int]:
+    def _receive_response(self) -> list[int]:
         """Take the answer to the last request, and leave those that nobody waited for."""
         while True:
             # Not `socket.recv_fds`, which drops its flags in Python 3.11.
             message, ancillary, _, _ = self._control.recvmsg(
-                ANSWER_SIZE, DESCRIPTOR_SPACE, socket.MSG_CMSG_CLOEXEC
+                RESPONSE_SIZE, DESCRIPTOR_SPACE, socket.MSG_CMSG_CLOEXEC
             )
             descriptors = array("i")
             for _, _, data in ancillary:
@@ -188,23 +188,23 @@ def _launch(control: socket.socket) -> subprocess.Popen[bytes]:
 
 async def _readable(descriptor: int) -> None:
     loop = asyncio.get_running_loop()
-    came = loop.create_future()
+    readable = loop.create_future()
 
     def wake() -> None:
-        if not came.done():
-            came.set_result(None)
+        if not readable.done():
+            readable.set_result(None)
 
     loop.add_reader(descriptor, wake)
     try:
-        await came
+        await readable
     finally:
         loop.remove_reader(descriptor)
 
 
 PROGRAM: Final = Path(__file__).with_name("holloway-namespace")
 HELPER_ENDED: Final = "the helper process ended"
-ANSWER_SECONDS: Final = 10
-ANSWER_SIZE: Final = 256
-MANY: Final = {(socket.SOCK_STREAM, 0), (socket.SOCK_DGRAM, 0)}
-MOST_AHEAD: Final = 16  # as many as the helper makes at once (crates/namespace, request.rs)
-DESCRIPTOR_SPACE: Final = socket.CMSG_LEN(4 * MOST_AHEAD)
+RESPONSE_SECONDS: Final = 10
+RESPONSE_SIZE: Final = 256
+POOLED_KINDS: Final = {(socket.SOCK_STREAM, 0), (socket.SOCK_DGRAM, 0)}
+MAX_BATCH: Final = 16  # as many as the helper makes at once (crates/namespace, request.rs)
+DESCRIPTOR_SPACE: Final = socket.CMSG_LEN(4 * MAX_BATCH)

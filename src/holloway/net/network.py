@@ -14,16 +14,16 @@ import weakref
 from socket import AF_INET, AF_INET6, SOCK_STREAM
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from holloway.net.errors import ended, no_endpoint, no_peer
+from holloway.device.tunnel import Tunnel
+from holloway.net.choose_stack import look_up_endpoints, open_stack
+from holloway.net.errors import network_down, no_endpoint, no_peer
 from holloway.net.kernel import KernelStack
-from holloway.net.opening import look_up_endpoints, open_stack
-from holloway.net.resolve import Names
+from holloway.net.resolve import StubResolver
 from holloway.net.routes import Routes
 from holloway.net.server import Server
 from holloway.net.settings import Settings, from_arguments, from_config
 from holloway.net.stack import BUFFER, MIN_BUFFER, family_of
 from holloway.text.address import numeric
-from holloway.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -86,13 +86,13 @@ class Network:
         self._buffer = buffer
         self._stack: Stack | None = None
         self._tunnel: Tunnel | None = None
-        self._reason = ended("the network is not open")
+        self._reason = network_down("the network is not open")
         self._closing: asyncio.Task[None] | None = None
         self.failure: OSError | None = None
         """Why the network ended by itself, if it did."""
         self._servers: weakref.WeakSet[Server] = weakref.WeakSet()
         self._own = dict.fromkeys(str(address.ip) for address in settings.addresses)
-        self._names = Names(self.connect, settings.servers, settings.domains)
+        self._resolver = StubResolver(self.connect, settings.servers, settings.domains)
         self.stack_reason = ""
         """Why it is this stack."""
 
@@ -123,7 +123,7 @@ class Network:
 
     async def close(self) -> None:
         """End every connection with an error, the tunnel, and what served them."""
-        self._end(ended("the network is closed"))
+        self._end(network_down("the network is closed"))
         if self._closing is not None:
             await asyncio.shield(self._closing)
 
@@ -258,7 +258,9 @@ class Network:
         self, port: int = 0, host: str | None = None, *, backlog: int = 100
     ) -> Listener:
         """Listen on one address; without `host` on all of the family of our first one."""
-        return await self._opened().listen((host or self._anywhere()[0], port), backlog=backlog)
+        return await self._opened().listen(
+            (host or self._wildcard_hosts()[0], port), backlog=backlog
+        )
 
     async def listen_on(
         self, hosts: Sequence[str], port: int = 0, *, backlog: int = 100
@@ -285,7 +287,7 @@ class Network:
         ssl: SSLContext | None = None,
     ) -> Server:
         """Listen, as `loop.create_server` does; without `host` on all our addresses."""
-        hosts = [host] if host else self._anywhere()
+        hosts = [host] if host else self._wildcard_hosts()
         server = Server(await self.listen_on(hosts, port, backlog=backlog), factory, ssl)
         self._servers.add(server)
         await server.start_serving()
@@ -322,7 +324,7 @@ class Network:
             self._check(address)
             remote_addr = (address, remote_addr[1])
         if local_addr is None and remote_addr is None:
-            local_addr = (self._anywhere()[0], 0)
+            local_addr = (self._wildcard_hosts()[0], 0)
         return await self._opened().datagram_endpoint(factory, local=local_addr, remote=remote_addr)
 
     async def resolve(self, host: str, *, family: int = 0) -> list[str]:
@@ -332,7 +334,7 @@ class Network:
         """
         if numeric(host) is not None:
             return [host]
-        return await self._names.resolve(host, family=family)
+        return await self._resolver.resolve(host, family=family)
 
     async def ping(self, host: str, timeout: float = 5.0) -> float:
         """Return the seconds until the answer to an ICMP echo request; TimeoutError."""
@@ -345,7 +347,7 @@ class Network:
             raise OSError(self._reason.errno, self._reason.strerror)
         return self._stack
 
-    def _anywhere(self) -> list[str]:
+    def _wildcard_hosts(self) -> list[str]:
         families = {family_of(address): None for address in self._own}
         return ["::" if family == AF_INET6 else "0.0.0.0" for family in families]  # noqa: S104
 
@@ -366,10 +368,12 @@ class Network:
     def _start_tunnel(self, stack: Stack) -> None:
         self._tunnel = tunnel = Tunnel(stack.tun)
         tunnel.died.add_done_callback(
-            lambda died: self._fail(ended(f"the packet thread ended: {os.strerror(died.result())}"))
+            lambda died: self._fail(
+                network_down(f"the packet thread ended: {os.strerror(died.result())}")
+            )
         )
         if isinstance(stack, KernelStack):
-            stack.answer_through(tunnel)
+            stack.provide_icmp_sockets(tunnel)
         tunnel.set(self._settings.update)
         tunnel.link_changed(up=True, mtu=self._settings.mtu)
         self._routes = Routes(tunnel.get())
@@ -386,9 +390,9 @@ class Network:
     def _end(self, reason: OSError) -> None:
         if self._closing is None and self._stack is not None:
             self._reason = reason
-            self._closing = asyncio.get_running_loop().create_task(self._shut(reason))
+            self._closing = asyncio.get_running_loop().create_task(self._close_all(reason))
 
-    async def _shut(self, reason: OSError) -> None:
+    async def _close_all(self, reason: OSError) -> None:
         assert self._stack is not None
         for server in list(self._servers):
             server.close()

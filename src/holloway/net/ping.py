@@ -19,35 +19,35 @@ if TYPE_CHECKING:
 
 
 async def kernel_ping(
-    make: Callable[[int, int, int], socket.socket], address: str, timeout: float
+    make_socket: Callable[[int, int, int], socket.socket], address: str, timeout: float
 ) -> float:
-    """Send one echo request through a socket of `make`; the seconds to its answer."""
+    """Send one echo request through a socket of `make_socket`; the seconds to its answer."""
     family = family_of(address)
     protocol = socket.IPPROTO_ICMP if family == socket.AF_INET else socket.IPPROTO_ICMPV6
-    with make(family, socket.SOCK_DGRAM, protocol) as pinging:
-        pinging.setblocking(False)
+    with make_socket(family, socket.SOCK_DGRAM, protocol) as sock:
+        sock.setblocking(False)
         # So that "unreachable" is an error and not silence (ip(7), IP_RECVERR).
         if family == socket.AF_INET:
-            pinging.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+            sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
         else:
-            pinging.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
-        pinging.connect((address, 0))
+            sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
+        sock.connect((address, 0))
         async with asyncio.timeout(timeout):
-            return await _exchange(pinging, ECHO[family])
+            return await _exchange(sock, ECHO[family])
 
 
-async def _exchange(pinging: socket.socket, kind: int) -> float:
+async def _exchange(sock: socket.socket, kind: int) -> float:
     loop = asyncio.get_running_loop()
     token = os.urandom(16)
     began = time.perf_counter()
     # The kernel fills in checksum and identifier.
-    await loop.sock_sendall(pinging, HEADER.pack(kind, 0, 0, 0, 1) + token)
-    while not _answers_untrusted(await loop.sock_recv(pinging, RECEIVE_SIZE), token):
+    await loop.sock_sendall(sock, HEADER.pack(kind, 0, 0, 0, 1) + token)
+    while not _is_reply_untrusted(await loop.sock_recv(sock, RECEIVE_SIZE), token):
         pass
     return time.perf_counter() - began
 
 
-def _answers_untrusted(message: bytes, token: bytes) -> bool:
+def _is_reply_untrusted(message: bytes, token: bytes) -> bool:
     return message[HEADER.size :] == token
 
 

@@ -72,7 +72,7 @@ def _of_system(network: Network, text: str) -> ResolvConf:
         note = f"{says}, which no peer has in AllowedIPs: names will not be found"
     else:
         note = f"{says}, through the tunnel"
-    return ResolvConf(text[:MOST_TEXT], note)
+    return ResolvConf(text[:MAX_TEXT], note)
 
 
 def _system_text() -> str:
@@ -100,4 +100,4 @@ def _read(path: Path) -> str:
 
 SYSTEM: Final = Path("/etc/resolv.conf")
 BEHIND_RESOLVED: Final = Path("/run/systemd/resolve/resolv.conf")
-MOST_TEXT: Final = 1 << 15  # less than a pipe holds
+MAX_TEXT: Final = 1 << 15  # less than a pipe holds

@@ -19,8 +19,8 @@ from holloway.net.dns import (
     NO_ERROR,
     A,
     Answer,
+    encode_query,
     parse_answer_untrusted,
-    question,
 )
 
 
@@ -36,7 +36,7 @@ class Connect(Protocol):
     ) -> Awaitable[socket.socket]: ...
 
 
-class Names:
+class StubResolver:
     """Looks names up with the given servers, or the system's where there are none."""
 
     def __init__(self, connect: Connect, servers: Sequence[str], domains: Sequence[str]) -> None:
@@ -66,57 +66,57 @@ class Names:
     async def _ask(self, name: str, kind: int) -> Answer:
         """Ask one server after the other until one knows."""
         try:
-            asked = question(int.from_bytes(os.urandom(2), "big"), name, kind)
+            query = encode_query(int.from_bytes(os.urandom(2), "big"), name, kind)
         except ValueError:
             raise socket.gaierror(socket.EAI_NONAME, f"not a name: {name}") from None
-        trouble: OSError = socket.gaierror(
+        last_error: OSError = socket.gaierror(
             socket.EAI_AGAIN, f"Temporary failure in name resolution: {name}"
         )
         for server in tuple(self._servers) * ROUNDS:
             try:
-                answer = await self._exchange(server, asked)
+                answer = await self._exchange(server, query)
             except TimeoutError:
                 continue
             except OSError as error:
-                trouble = error
+                last_error = error
                 continue
             if answer.code in {NO_ERROR, NAME_ERROR}:
                 return answer
-        raise trouble
+        raise last_error
 
-    async def _exchange(self, server: str, asked: bytes) -> Answer:
+    async def _exchange(self, server: str, query: bytes) -> Answer:
         async with asyncio.timeout(ANSWER_SECONDS):
-            with await self._connect(server, PORT, type=socket.SOCK_DGRAM) as asking:
-                answer = await _over_udp(asking, asked)
+            with await self._connect(server, PORT, type=socket.SOCK_DGRAM) as sock:
+                answer = await _over_udp(sock, query)
         if not answer.truncated:
             return answer
         async with asyncio.timeout(ANSWER_SECONDS):
-            with await self._connect(server, PORT, type=socket.SOCK_STREAM) as asking:
-                return await _over_tcp(asking, asked)
+            with await self._connect(server, PORT, type=socket.SOCK_STREAM) as sock:
+                return await _over_tcp(sock, query)
 
 
-async def _over_udp(asking: socket.socket, asked: bytes) -> Answer:
+async def _over_udp(sock: socket.socket, query: bytes) -> Answer:
     loop = asyncio.get_running_loop()
-    await loop.sock_sendall(asking, asked)
+    await loop.sock_sendall(sock, query)
     while True:
-        message = await loop.sock_recv(asking, MOST)
+        message = await loop.sock_recv(sock, MAX_MESSAGE)
         try:
-            return parse_answer_untrusted(message, asked)
+            return parse_answer_untrusted(message, query)
         except BadMessage:
             continue  # forged, or the late answer to another question
 
 
-async def _over_tcp(asking: socket.socket, asked: bytes) -> Answer:
+async def _over_tcp(sock: socket.socket, query: bytes) -> Answer:
     loop = asyncio.get_running_loop()
-    await loop.sock_sendall(asking, len(asked).to_bytes(2, "big") + asked)
+    await loop.sock_sendall(sock, len(query).to_bytes(2, "big") + query)
     message = b""
     while len(message) < 2 or len(message) < 2 + int.from_bytes(message[:2], "big"):
-        part = await loop.sock_recv(asking, MOST)
+        part = await loop.sock_recv(sock, MAX_MESSAGE)
         if not part:
-            raise ConnectionResetError(f"{asking.getpeername()[0]} ended within an answer")
+            raise ConnectionResetError(f"{sock.getpeername()[0]} ended within an answer")
         message += part
     try:
-        return parse_answer_untrusted(message[2:], asked)
+        return parse_answer_untrusted(message[2:], query)
     except BadMessage as error:
         raise socket.gaierror(socket.EAI_FAIL, str(error)) from None
 
@@ -131,4 +131,4 @@ FAMILIES: Final = {A: socket.AF_INET, AAAA: socket.AF_INET6}
 PORT: Final = 53
 ROUNDS: Final = 2
 ANSWER_SECONDS: Final = 2.5
-MOST: Final = 65_535
+MAX_MESSAGE: Final = 65_535

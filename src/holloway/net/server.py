@@ -35,7 +35,7 @@ class Server(asyncio.AbstractServer):
         self._listeners = listeners
         self._factory = factory
         self._context = context
-        self._greeting: set[asyncio.Task[None]] = set()
+        self._handshakes: set[asyncio.Task[None]] = set()
         self._accepting: list[asyncio.Task[None]] = []
         self._closed = asyncio.Event()
 
@@ -75,13 +75,13 @@ class Server(asyncio.AbstractServer):
         self._closed.set()
         for listener in self._listeners:
             listener.close()
-        for task in (*self._accepting, *self._greeting):
+        for task in (*self._accepting, *self._handshakes):
             task.cancel()
 
     async def wait_closed(self) -> None:
         """Wait until nothing of it runs any more."""
         await self._closed.wait()
-        tasks = [*self._accepting, *self._greeting]
+        tasks = [*self._accepting, *self._handshakes]
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _accept(self, listener: Listener) -> None:
@@ -89,18 +89,18 @@ class Server(asyncio.AbstractServer):
             try:
                 connection, _ = await listener.accept()
             except OSError as error:
-                if error.errno not in SHORTAGES:
+                if error.errno not in OUT_OF_RESOURCES:
                     if not self._closed.is_set():
                         log.info("Port %d is closed: %s", listener.address[1], error)
                     return
                 log.warning("A connection has to wait: %s", error.strerror)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            task = self._loop.create_task(self._greet(connection))
-            self._greeting.add(task)
-            task.add_done_callback(self._greeting.discard)
+            task = self._loop.create_task(self._start_transport(connection))
+            self._handshakes.add(task)
+            task.add_done_callback(self._handshakes.discard)
 
-    async def _greet(self, connection: socket.socket) -> None:
+    async def _start_transport(self, connection: socket.socket) -> None:
         """Give a connection its transport; with TLS that takes a handshake."""
         try:
             await self._loop.connect_accepted_socket(self._factory, connection, ssl=self._context)
@@ -113,5 +113,5 @@ class Server(asyncio.AbstractServer):
             raise
 
 
-SHORTAGES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+OUT_OF_RESOURCES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 RETRY_SECONDS: Final = 1.0  # as asyncio: ACCEPT_RETRY_DELAY

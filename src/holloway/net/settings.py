@@ -57,10 +57,10 @@ def from_config(given: str | os.PathLike[str]) -> Settings:
     """Read a file, or the text of one; raises ConfigError and OSError."""
     text, name = _read(given)
     config = parse_quick(text)
-    checking = _Checking()
+    checking = _OfflineResolver()
     update = parse_conf(config, checking)
     notes = [*_notes(config), *checking.warnings]
-    if update.fwmark and not _may_mark(update.fwmark):
+    if update.fwmark and not _can_set_mark(update.fwmark):
         update = replace(update, fwmark=0)
         notes.append("FwMark is left out: marking packets needs CAP_NET_ADMIN")
     return Settings(
@@ -102,7 +102,7 @@ def from_arguments(
     )
 
 
-class _Checking:
+class _OfflineResolver:
     """A `Resolver` that looks nothing up, but remembers whether there is something to look up."""
 
     def __init__(self) -> None:
@@ -166,8 +166,8 @@ def _addresses(values: Iterable[str]) -> tuple[IPv4Interface | IPv6Interface, ..
 def _mtu(value: int | None) -> int:
     if value is None:
         return DEFAULT_MTU
-    if not LEAST_MTU <= value <= MOST_MTU:
-        raise ConfigError(f"`{value}' is not from {LEAST_MTU} to {MOST_MTU}", key="MTU")
+    if not MIN_MTU <= value <= MAX_MTU:
+        raise ConfigError(f"`{value}' is not from {MIN_MTU} to {MAX_MTU}", key="MTU")
     return value
 
 
@@ -183,7 +183,7 @@ def _update(peer: Peer | PeerUpdate) -> PeerUpdate:
     )
 
 
-def _may_mark(mark: int) -> bool:
+def _can_set_mark(mark: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
         try:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
@@ -193,8 +193,8 @@ def _may_mark(mark: int) -> bool:
 
 
 DEFAULT_MTU: Final = 1420
-LEAST_MTU: Final = 68  # RFC 791
-MOST_MTU: Final = 65_535
+MIN_MTU: Final = 68  # RFC 791
+MAX_MTU: Final = 65_535
 FALLBACK_NAME: Final = "holloway"
 _NAME: Final = re.compile(r"[a-zA-Z0-9_=+.-]{1,15}")  # as wg-quick(8) has it
 _PORT_DIGITS: Final = 20

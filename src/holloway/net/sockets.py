@@ -16,36 +16,36 @@ if TYPE_CHECKING:
 
 
 async def connect(
-    made: Socket,
+    sock: Socket,
     address: tuple[Any, ...],
     *,
     source: tuple[Any, ...] | None = None,
 ) -> Socket:
     """Connect a fresh socket, non-blocking from then on; raises OSError in the system's words."""
     try:
-        made.setblocking(False)
+        sock.setblocking(False)
         if source is not None:
-            made.bind(source)
-        await asyncio.get_running_loop().sock_connect(made, address)
+            sock.bind(source)
+        await asyncio.get_running_loop().sock_connect(sock, address)
     except BaseException as error:
-        made.close()
+        sock.close()
         if isinstance(error, OSError) and error.errno is not None:
             # asyncio's words name the call and not the reason.
             raise OSError(error.errno, os.strerror(error.errno)) from None
         raise
-    return made
+    return sock
 
 
-def listen(made: Socket, address: tuple[Any, ...], backlog: int) -> Socket:
+def listen(sock: Socket, address: tuple[Any, ...], backlog: int) -> Socket:
     """Have a fresh TCP socket listen, non-blocking, on its own family alone; raises OSError."""
     try:
-        made.setblocking(False)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if made.family == socket.AF_INET6:
-            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        made.bind(address)
-        made.listen(backlog)
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address)
+        sock.listen(backlog)
     except BaseException:
-        made.close()
+        sock.close()
         raise
-    return made
+    return sock

@@ -16,7 +16,7 @@ import weakref
 from typing import TYPE_CHECKING, Final
 
 from holloway import _native
-from holloway.net.errors import ended
+from holloway.net.errors import network_down
 from holloway.net.inner_socket import InnerDatagramSocket, InnerSocket
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from holloway.net.stack import Address, AnyProtocol, Interface
 
-PATIENCE: Final = 127.0
+CONNECT_TIMEOUT: Final = 127.0
 """Seconds until a connection that nobody answers fails, as Linux has it (tcp_syn_retries 6)."""
 
 
@@ -45,7 +45,7 @@ class UserspaceStack:
         self._waiting: dict[int, asyncio.Future[_native.Opened | _native.Echoed]] = {}
         self._listeners: dict[int, UserspaceListener] = {}
         self._transports: weakref.WeakSet[asyncio.DatagramTransport] = weakref.WeakSet()
-        self._reason: OSError | None = ended("the network is not open")
+        self._reason: OSError | None = network_down("the network is not open")
         self.died: asyncio.Future[OSError] = self._loop.create_future()
 
     async def open(self) -> None:
@@ -71,7 +71,7 @@ class UserspaceStack:
         stack = self._opened()
         if type == socket.SOCK_DGRAM:
             return await self._datagram_socket(source, address)
-        opened = await self._open(stack.connect(source, address, PATIENCE))
+        opened = await self._open(stack.connect(source, address, CONNECT_TIMEOUT))
         assert opened.fd is not None
         return InnerSocket.of(opened.fd, opened.address, address)
 
@@ -89,11 +89,11 @@ class UserspaceStack:
         local: Address | None,
         remote: Address | None,
     ) -> tuple[asyncio.DatagramTransport, AnyProtocol]:
-        made = await self._datagram_socket(local, remote)
+        sock = await self._datagram_socket(local, remote)
         try:
-            transport, protocol = await self._loop.create_datagram_endpoint(factory, sock=made)
+            transport, protocol = await self._loop.create_datagram_endpoint(factory, sock=sock)
         except BaseException:
-            made.close()
+            sock.close()
             raise
         self._transports.add(transport)
         return transport, protocol
@@ -137,7 +137,7 @@ class UserspaceStack:
         fd, remote, local = accepted
         return InnerSocket.of(fd, local, remote), remote
 
-    def forget(self, listener: int) -> None:
+    def remove_listener(self, listener: int) -> None:
         """A listener is closed."""
         self._listeners.pop(listener, None)
         if self._stack is not None:
@@ -148,8 +148,8 @@ class UserspaceStack:
     ) -> InnerDatagramSocket:
         opened = await self._open(self._opened().datagrams(local, remote))
         assert opened.fd is not None
-        made = InnerDatagramSocket.of(opened.fd, opened.address, remote)
-        return made.until(lambda: self._reason)
+        sock = InnerDatagramSocket.of(opened.fd, opened.address, remote)
+        return sock.with_close_reason(lambda: self._reason)
 
     def _opened(self) -> _native.Stack:
         if self._stack is None:
@@ -201,7 +201,7 @@ class UserspaceStack:
             case _native.Ended():
                 if not self.died.done():
                     reason = f"the TCP/IP thread ended: {os.strerror(event.errno)}"
-                    self.died.set_result(ended(reason))
+                    self.died.set_result(network_down(reason))
 
     def _drop(self, event: _native.Opened | _native.Echoed) -> None:
         """Nobody waits for it any more."""
@@ -245,7 +245,7 @@ class UserspaceListener:
     def end(self, reason: OSError) -> None:
         """Accept no more; those who wait are told why."""
         self._reason = reason
-        self._stack.forget(self._number)
+        self._stack.remove_listener(self._number)
         self.wake()
 
     def wake(self) -> None:

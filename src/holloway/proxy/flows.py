@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from holloway.proxy.side import Address, Side
+    from holloway.proxy.networks import Address, ProxyNetwork
 
 Key = TypeVar("Key")
 
-MOST: Final = 1024
-PATIENCE: Final = 30.0
+MAX_FLOWS: Final = 1024
+OPEN_TIMEOUT: Final = 30.0
 """Seconds in which a port has to open; it may be that a name has to be looked up."""
-WAITING: Final = 16
+MAX_QUEUED: Final = 16
 """So many datagrams wait while a port opens; UDP may lose the rest."""
 
 
-class Port(asyncio.DatagramProtocol):
+class UdpPort(asyncio.DatagramProtocol):
     """A UDP port that loses what there is no room for, as UDP may, and keeps no queue of it."""
 
     transport: asyncio.DatagramTransport | None = None
@@ -45,11 +45,11 @@ class Port(asyncio.DatagramProtocol):
         """Nobody listens there; UDP has no way to say so to whoever asked."""
 
 
-class Flow(Port):
+class Flow(UdpPort):
     """One conversation."""
 
     def __init__(self, receive: Callable[[bytes, Address | None], None]) -> None:
-        self.waiting: list[bytes] = []
+        self.queue: list[bytes] = []
         self.opening: asyncio.Task[None] | None = None
         self.last = 0.0
         self._receive = receive
@@ -75,19 +75,19 @@ class Flows(Generic[Key]):
 
     def __init__(
         self,
-        side: Side,
+        network: ProxyNetwork,
         answer: Callable[[Key, bytes, Address | None], None],
         *,
         idle: float = 0.0,
-        most: int = MOST,
+        max_flows: int = MAX_FLOWS,
     ) -> None:
-        self._side = side
+        self._network = network
         self._answer = answer
         self._idle = idle
-        self._most = most
+        self._max_flows = max_flows
         self._flows: dict[Key, Flow] = {}
         self._loop = asyncio.get_running_loop()
-        self._sweep: asyncio.TimerHandle | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._flows)
@@ -98,19 +98,19 @@ class Flows(Generic[Key]):
         self._touch(key)
         if flow.transport is not None:
             flow.send(data)
-        elif len(flow.waiting) < WAITING:
-            flow.waiting.append(data)
+        elif len(flow.queue) < MAX_QUEUED:
+            flow.queue.append(data)
 
     def close(self) -> None:
         """End every conversation."""
-        if self._sweep is not None:
-            self._sweep.cancel()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
         for flow in self._flows.values():
             flow.close()
         self._flows.clear()
 
     def _open(self, key: Key, target: Address) -> Flow:
-        if len(self._flows) >= self._most:
+        if len(self._flows) >= self._max_flows:
             self._drop(next(iter(self._flows)))
 
         def receive(data: bytes, peer: Address | None) -> None:
@@ -119,14 +119,14 @@ class Flows(Generic[Key]):
 
         flow = self._flows[key] = Flow(receive)
         flow.opening = asyncio.create_task(self._connect(key, flow, target))
-        if self._idle and self._sweep is None:
-            self._sweep = self._loop.call_later(self._idle, self._drop_idle)
+        if self._idle and self._idle_timer is None:
+            self._idle_timer = self._loop.call_later(self._idle, self._drop_idle)
         return flow
 
     async def _connect(self, key: Key, flow: Flow, target: Address) -> None:
         try:
-            async with asyncio.timeout(PATIENCE):
-                flow.transport, _ = await self._side.create_datagram_endpoint(
+            async with asyncio.timeout(OPEN_TIMEOUT):
+                flow.transport, _ = await self._network.create_datagram_endpoint(
                     lambda: flow, remote_addr=target
                 )
         except OSError:
@@ -135,9 +135,9 @@ class Flows(Generic[Key]):
                 del self._flows[key]
             return
         flow.opening = None
-        for data in flow.waiting:
+        for data in flow.queue:
             flow.send(data)
-        flow.waiting.clear()
+        flow.queue.clear()
 
     def _touch(self, key: Key) -> None:
         """Note that it speaks, and put it last in the order in which they have to go."""
@@ -149,11 +149,11 @@ class Flows(Generic[Key]):
         self._flows.pop(key).close()
 
     def _drop_idle(self) -> None:
-        self._sweep = None
+        self._idle_timer = None
         now = self._loop.time()
         while self._flows:
             key, flow = next(iter(self._flows.items()))
             if flow.last + self._idle > now:
-                self._sweep = self._loop.call_at(flow.last + self._idle, self._drop_idle)
+                self._idle_timer = self._loop.call_at(flow.last + self._idle, self._drop_idle)
                 return
             self._drop(key)

@@ -1,41 +1,43 @@
-"""Port forwards: what comes to a port of one side goes to one target on the other."""
+"""Port forwards: what comes to a port of one network goes to one target in the other."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
 
-from holloway.proxy.flows import Flows, Port
-from holloway.proxy.side import show
+from holloway.proxy.flows import Flows, UdpPort
+from holloway.proxy.networks import format_address
 
 if TYPE_CHECKING:
-    from holloway.proxy.door import Visitor
-    from holloway.proxy.journal import Journal
+    from holloway.proxy.acceptor import Client
+    from holloway.proxy.connection_log import ConnectionLog
+    from holloway.proxy.networks import Address, ProxyNetwork
     from holloway.proxy.relay import Outcome
-    from holloway.proxy.side import Address, Side
 
 
 class Forward:
     """The service behind a TCP port: there is but one place to go."""
 
-    def __init__(self, side: Side, target: Address, name: str) -> None:
+    def __init__(self, network: ProxyNetwork, target: Address, name: str) -> None:
         self.name = name
-        self._side = side
+        self._network = network
         self._target = target
 
-    async def serve(self, visitor: Visitor) -> Outcome:
-        visitor.admit(show(self._target))
-        target = await visitor.reach(self._side, *self._target)
-        return await visitor.relay(target)
+    async def serve(self, client: Client) -> Outcome:
+        client.accepted(format_address(self._target))
+        target = await client.connect(self._network, *self._target)
+        return await client.relay(target)
 
 
-class DatagramForward(Port):
+class DatagramForward(UdpPort):
     """A UDP port, and a conversation with the target for each client that speaks to it."""
 
-    def __init__(self, side: Side, target: Address, journal: Journal, idle: float) -> None:
+    def __init__(
+        self, network: ProxyNetwork, target: Address, connection_log: ConnectionLog, idle: float
+    ) -> None:
         self._target = target
-        self._journal = journal
-        self._flows: Flows[Address] = Flows(side, self._answer, idle=idle)
+        self._connection_log = connection_log
+        self._flows: Flows[Address] = Flows(network, self._answer, idle=idle)
 
     @property
     def address(self) -> Address:
@@ -48,7 +50,7 @@ class DatagramForward(Port):
         self.transport = transport
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
-        self._journal.datagrams["sent"] += 1
+        self._connection_log.datagrams["sent"] += 1
         self._flows.send(addr, self._target, data)
 
     def close(self) -> None:
@@ -59,5 +61,5 @@ class DatagramForward(Port):
 
     def _answer(self, key: Address, data: bytes, peer: Address | None) -> None:
         del peer
-        self._journal.datagrams["received"] += 1
+        self._connection_log.datagrams["received"] += 1
         self.send(data, key)

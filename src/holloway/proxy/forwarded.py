@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 from holloway.net.blocking import BlockingNetwork
 from holloway.proxy.forward import Forward
+from holloway.proxy.networks import HostNetwork
 from holloway.proxy.proxy import Proxy
-from holloway.proxy.side import HostSide
-from holloway.proxy.tunnel_side import TunnelSide
+from holloway.proxy.tunnel_network import TunnelNetwork
 
 if TYPE_CHECKING:
     from holloway.net.network import Network
-    from holloway.proxy.side import Address
+    from holloway.proxy.networks import Address
 
 
 class Forwarded:
@@ -39,7 +39,7 @@ class Forwarded:
         self._bind = bind
 
     async def __aenter__(self) -> Address:
-        host, tunnel = HostSide(), TunnelSide(self._network)
+        host, tunnel = HostNetwork(), TunnelNetwork(self._network)
         self._proxy = Proxy(host, tunnel)
         try:
             service = Forward(tunnel, self._target, "forward")
@@ -50,23 +50,23 @@ class Forwarded:
 
     async def __aexit__(self, *exception: object) -> None:
         # What the library has just closed is still on its way to the other side.
-        for _ in range(FAREWELL_TURNS):
-            if not self._proxy.journal.open:
+        for _ in range(DRAIN_TURNS):
+            if not self._proxy.connection_log.open:
                 break
-            await asyncio.sleep(FAREWELL_SECONDS)
+            await asyncio.sleep(DRAIN_SECONDS)
         await self._proxy.close()
 
     def __enter__(self) -> Address:
-        return self._twin().run(self.__aenter__())
+        return self._blocking_network().run(self.__aenter__())
 
     def __exit__(self, *exception: object) -> None:
-        self._twin().run(self.__aexit__())
+        self._blocking_network().run(self.__aexit__())
 
-    def _twin(self) -> BlockingNetwork:
+    def _blocking_network(self) -> BlockingNetwork:
         if self._blocking is None:
             raise TypeError("use `async with` for a network of asyncio")
         return self._blocking
 
 
-FAREWELL_TURNS: Final = 50
-FAREWELL_SECONDS: Final = 0.005
+DRAIN_TURNS: Final = 50
+DRAIN_SECONDS: Final = 0.005

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from holloway.model import SECOND
 from holloway.proxy import http
-from holloway.proxy.journal import HEALTH
+from holloway.proxy.connection_log import HEALTH
 from holloway.proxy.metrics import HasDevice, Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from holloway.proxy.door import Visitor
-    from holloway.proxy.journal import Journal
+    from holloway.proxy.acceptor import Client
+    from holloway.proxy.connection_log import ConnectionLog
 
 SLACK: Final = 2.0
 """Seconds that an answer may be late before it counts as missing, as wireproxy has it."""
@@ -76,19 +76,19 @@ class Health:
 
     name = HEALTH
 
-    def __init__(self, tunnel: Tunnel, journal: Journal, alive: AliveCheck) -> None:
+    def __init__(self, tunnel: Tunnel, connection_log: ConnectionLog, alive: AliveCheck) -> None:
         self._tunnel = tunnel
-        self._journal = journal
+        self._connection_log = connection_log
         self._alive = alive
-        self._metrics = Metrics(tunnel, journal)
+        self._metrics = Metrics(tunnel, connection_log)
 
-    async def serve(self, visitor: Visitor) -> None:
-        request = await visitor.reader.read(read_request_untrusted)
-        visitor.admit(request.path)
+    async def serve(self, client: Client) -> None:
+        request = await client.reader.read(read_request_untrusted)
+        client.accepted(request.path)
         answer = self._answer(request)
         if request.method == "HEAD":  # all but the content (RFC 9110, 9.3.2)
             answer = answer[: answer.index(b"\r\n\r\n") + 4]
-        await visitor.part(answer)
+        await client.send_and_close(answer)
 
     def _answer(self, request: Request) -> bytes:
         if request.method not in ("GET", "HEAD"):
@@ -109,9 +109,9 @@ class Health:
 
     def status(self) -> str:
         """How it is, as JSON."""
-        sent, received = self._journal.moved()
+        sent, received = self._connection_log.moved()
         ended: dict[str, dict[str, int]] = {}
-        for (service, outcome), count in sorted(self._journal.ended.items()):
+        for (service, outcome), count in sorted(self._connection_log.ended.items()):
             ended.setdefault(service, {})[outcome] = count
         peers = [
             {
@@ -125,11 +125,11 @@ class Health:
         ]
         status = {
             "stack": self._tunnel.stack,
-            "open": self._journal.visitors(),
+            "open": self._connection_log.open_connections(),
             "ended": ended,
             "sent": sent,
             "received": received,
-            "datagrams": dict(self._journal.datagrams),
+            "datagrams": dict(self._connection_log.datagrams),
             "peers": peers,
         }
         return json.dumps(status, indent=2) + "\n"

@@ -13,97 +13,99 @@ from typing import TYPE_CHECKING
 
 from holloway.errors import BadMessage
 from holloway.proxy import http
-from holloway.proxy.door import Refused, explain
-from holloway.proxy.side import show
+from holloway.proxy.acceptor import Refused, explain
+from holloway.proxy.networks import format_address
 
 if TYPE_CHECKING:
     from socket import socket
 
-    from holloway.proxy.door import Visitor
+    from holloway.proxy.acceptor import Client
+    from holloway.proxy.networks import ProxyNetwork
     from holloway.proxy.relay import Outcome
     from holloway.proxy.settings import Login
-    from holloway.proxy.side import Side
 
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 CHALLENGE = (("Proxy-Authenticate", 'Basic realm="holloway", charset="UTF-8"'),)
 
 
 class Http:
-    """The service, into `side`."""
+    """The service, into `network`."""
 
     name = "http"
 
-    def __init__(self, side: Side, login: Login | None) -> None:
-        self._side = side
+    def __init__(self, network: ProxyNetwork, login: Login | None) -> None:
+        self._network = network
         self._login = login
 
-    async def serve(self, visitor: Visitor) -> Outcome:
-        head = await self._request(visitor)
-        target = show((head.host, head.port))
-        visitor.admit(target)
+    async def serve(self, client: Client) -> Outcome:
+        head = await self._request(client)
+        target = format_address((head.host, head.port))
+        client.accepted(target)
         try:
-            sock = await visitor.reach(self._side, head.host, head.port)
+            sock = await client.connect(self._network, head.host, head.port)
         except OSError as error:
             status = 504 if isinstance(error, TimeoutError) else 502
             text = f"holloway proxy: {target}: {explain(error)}\n"
-            await visitor.part(http.write_answer(status, text))
+            await client.send_and_close(http.write_answer(status, text))
             raise
         if head.path is None:
-            return await self._tunnel(visitor, sock)
+            return await self._tunnel(client, sock)
         if head.is_upgrade:
-            return await visitor.relay(sock, head=http.rewrite(head))
+            return await client.relay(sock, head=http.rewrite(head))
         if head.length is None:
-            return await self._relay_chunked(visitor, sock, head)
-        return await visitor.relay(sock, head.length, http.rewrite(head))
+            return await self._relay_chunked(client, sock, head)
+        return await client.relay(sock, head.length, http.rewrite(head))
 
-    async def _request(self, visitor: Visitor) -> http.Head:
+    async def _request(self, client: Client) -> http.Head:
         try:
-            head = await visitor.reader.read(http.read_head_untrusted)
+            head = await client.reader.read(http.read_head_untrusted)
         except http.BadRequest as error:
-            await visitor.part(http.write_answer(error.status, f"holloway proxy: {error}\n"))
+            await client.send_and_close(
+                http.write_answer(error.status, f"holloway proxy: {error}\n")
+            )
             raise
         if self._login is None:
             return head
         credentials = http.read_credentials_untrusted(head)
         if credentials is None or not self._login.accepts(*credentials):
             text = "holloway proxy: a user and a password are required\n"
-            await visitor.part(http.write_answer(407, text, CHALLENGE))
+            await client.send_and_close(http.write_answer(407, text, CHALLENGE))
             raise Refused("wrong user or password" if credentials else "no user and password")
         return head
 
-    async def _tunnel(self, visitor: Visitor, sock: socket) -> Outcome:
+    async def _tunnel(self, client: Client, sock: socket) -> Outcome:
         try:
-            await visitor.send(ESTABLISHED)
+            await client.send(ESTABLISHED)
         except BaseException:
             sock.close()
             raise
-        return await visitor.relay(sock)
+        return await client.relay(sock)
 
-    async def _relay_chunked(self, visitor: Visitor, sock: socket, head: http.Head) -> Outcome:
+    async def _relay_chunked(self, client: Client, sock: socket, head: http.Head) -> Outcome:
         """Send a body whose end only its chunks tell, then copy the answer.
 
         The answer waits that long, so who asks first whether to go on is told by us.
         """
         if any(value.lower() == "100-continue" for value in head.values("expect")):
-            await visitor.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            await client.send(b"HTTP/1.1 100 Continue\r\n\r\n")
             fields = tuple(field for field in head.fields if field[0].lower() != "expect")
             head = replace(head, fields=fields)
         try:
-            sent = await self._send_chunked(visitor, sock, http.rewrite(head))
+            sent = await self._send_chunked(client, sock, http.rewrite(head))
         except BaseException:
             sock.close()
             raise
-        outcome = await visitor.relay(sock, 0)
+        outcome = await client.relay(sock, 0)
         return replace(outcome, sent=sent)
 
-    async def _send_chunked(self, visitor: Visitor, sock: socket, head: bytes) -> int:
+    async def _send_chunked(self, client: Client, sock: socket, head: bytes) -> int:
         loop = asyncio.get_running_loop()
         chunks, sent = http.Chunks(), 0
         # A server that wants no more of it has said why: that is for the relay to find.
         with contextlib.suppress(ConnectionError):
             await loop.sock_sendall(sock, head)
             while not chunks.is_done:
-                data = await visitor.reader.more()
+                data = await client.reader.more()
                 if not data:
                     raise BadMessage("the client ended within its body")
                 size = chunks.take_untrusted(data)

@@ -1,4 +1,4 @@
-"""What Prometheus is told of a proxy: its journal's counters, and its peers'.
+"""What Prometheus is told of a proxy: its connection log's counters, and its peers'.
 
 Shows public keys, and neither secrets nor who speaks with whom. How it is written is
 prometheus_client's; knows no HTTP. Called by `health`, which alone loads it.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from holloway.model import Device, Peer
-    from holloway.proxy.journal import Journal
+    from holloway.proxy.connection_log import ConnectionLog
 
 
 class HasDevice(Protocol):
@@ -34,9 +34,9 @@ class HasDevice(Protocol):
 class Metrics(Collector):
     """Reads the counters anew for each answer."""
 
-    def __init__(self, tunnel: HasDevice, journal: Journal) -> None:
+    def __init__(self, tunnel: HasDevice, connection_log: ConnectionLog) -> None:
         self._tunnel = tunnel
-        self._journal = journal
+        self._connection_log = connection_log
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -54,26 +54,28 @@ class Metrics(Collector):
         yield from _of_peers(self._tunnel.device.peers)
 
     def _of_proxy(self) -> Iterable[Metric]:
-        open_now = self._journal.visitors()
+        open_now = self._connection_log.open_connections()
         yield GaugeMetricFamily("holloway_proxy_open_connections", "Connections now.", open_now)
         ended = CounterMetricFamily(
             "holloway_proxy_connections",
             "Connections that ended, and how.",
             labels=("service", "outcome"),
         )
-        for labels, count in sorted(self._journal.ended.items()):
+        for labels, count in sorted(self._connection_log.ended.items()):
             ended.add_metric(labels, count)
         yield ended
         moved = CounterMetricFamily(
             "holloway_proxy_bytes", "Bytes of TCP, by direction.", labels=("direction",)
         )
-        for direction, count in zip(("sent", "received"), self._journal.moved(), strict=True):
+        for direction, count in zip(
+            ("sent", "received"), self._connection_log.moved(), strict=True
+        ):
             moved.add_metric((direction,), count)
         yield moved
         datagrams = CounterMetricFamily(
             "holloway_proxy_datagrams", "Datagrams, by what became of them.", labels=("outcome",)
         )
-        for outcome, count in sorted(self._journal.datagrams.items()):
+        for outcome, count in sorted(self._connection_log.datagrams.items()):
             datagrams.add_metric((outcome,), count)
         yield datagrams
 

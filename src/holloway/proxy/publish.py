@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from holloway.errors import ConfigError
-from holloway.proxy.settings import UDP_IDLE, ForwardPort, parse_address
-from holloway.proxy.tunnel_side import TunnelSide
+from holloway.proxy.settings import UDP_IDLE_TIMEOUT, ForwardPort, parse_address
+from holloway.proxy.tunnel_network import TunnelNetwork
 
 if TYPE_CHECKING:
     import asyncio
@@ -14,23 +14,25 @@ if TYPE_CHECKING:
     from socket import socket
 
     from holloway.net.network import Network
-    from holloway.proxy.side import Address, AnyProtocol
+    from holloway.proxy.networks import Address, AnyProtocol
 
 
 def parse_publication(text: str) -> ForwardPort:
     """Read `[ADDRESS:]PORT:INSIDE[/udp]`; raises ConfigError. Without an address it is loopback."""
     rest, _, kind = text.partition("/")
     outside, _, inside = rest.rpartition(":")
-    is_port = inside.isascii() and inside.isdigit() and 0 < int(inside) <= MOST_PORT
+    is_port = inside.isascii() and inside.isdigit() and 0 < int(inside) <= MAX_PORT
     if not outside or not is_port or kind.lower() not in {"", "tcp", "udp"}:
         raise ConfigError(f"`{text}' is not [ADDRESS:]PORT:INSIDE[/udp]", key="--publish")
     bind = parse_address(outside if ":" in outside else f"127.0.0.1:{outside}", key="--publish")
     is_udp = kind.lower() == "udp"
-    return ForwardPort(bind, (INSIDE, int(inside)), is_udp=is_udp, idle=UDP_IDLE if is_udp else 0.0)
+    return ForwardPort(
+        bind, (INSIDE, int(inside)), is_udp=is_udp, idle=UDP_IDLE_TIMEOUT if is_udp else 0.0
+    )
 
 
-class InsideSide(TunnelSide):
-    """The program inside, wherever it listens: a `Side` on which there is but one host."""
+class ProgramNetwork(TunnelNetwork):
+    """The program inside, wherever it listens: a `ProxyNetwork` with but one host."""
 
     def __init__(self, network: Network) -> None:
         super().__init__(network)
@@ -62,4 +64,4 @@ class InsideSide(TunnelSide):
 
 INSIDE = "inside"
 LOOPBACK = ("127.0.0.1", "::1")
-MOST_PORT = 65_535
+MAX_PORT = 65_535

@@ -52,17 +52,17 @@ class Relay:
         client: socket,
         target: socket,
         limit: int | None = None,
-        begun: Callable[[_native.Link], None] | None = None,
+        on_start: Callable[[_native.RelayPair], None] | None = None,
     ) -> Outcome:
         """Copy between both until it ends. Both sockets are closed, however this ends.
 
-        `limit` bounds what goes from client to target (`_native.Relay.join`); `begun` gets what
+        `limit` bounds what goes from client to target (`_native.Relay.join`); `on_start` gets what
         tells how far it is. Cancelling resets both connections.
         """
         with client, target:
             link = self._native.join(client.fileno(), target.fileno(), limit)
-        if begun is not None:
-            begun(link)
+        if on_start is not None:
+            on_start(link)
         end = self._waiting[link.id] = self._loop.create_future()
         try:
             side, number = await end

@@ -16,7 +16,7 @@ from holloway.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from holloway.proxy.side import Address
+    from holloway.proxy.networks import Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class ForwardPort:
     idle: float = 0.0
 
 
-UDP_IDLE: Final = 120.0
+UDP_IDLE_TIMEOUT: Final = 120.0
 """Seconds for UDP forwards of the command line; RFC 4787, REQ-5 asks for no less."""
 
 Port = Socks5Port | HttpPort | ForwardPort
@@ -120,7 +120,7 @@ def parse_forward(text: str, *, is_reverse: bool = False) -> ForwardPort:
     if not target[0] or not target[1]:
         raise ConfigError(f"`{text}' names no target")
     is_udp = (found[4] or "").lower() == "/udp"
-    return ForwardPort(bind, target, is_reverse, is_udp, UDP_IDLE if is_udp else 0.0)
+    return ForwardPort(bind, target, is_reverse, is_udp, UDP_IDLE_TIMEOUT if is_udp else 0.0)
 
 
 class _Section:

@@ -6,81 +6,83 @@ import errno
 from typing import TYPE_CHECKING, Final
 
 from holloway.proxy import socks5
+from holloway.proxy.acceptor import Refused
 from holloway.proxy.associate import Association
-from holloway.proxy.door import Refused
-from holloway.proxy.side import show
+from holloway.proxy.networks import format_address
 from holloway.proxy.socks5 import Command, Method, Reply
 
 if TYPE_CHECKING:
     from socket import socket
 
-    from holloway.proxy.door import Visitor
-    from holloway.proxy.journal import Journal
+    from holloway.proxy.acceptor import Client
+    from holloway.proxy.connection_log import ConnectionLog
+    from holloway.proxy.networks import ProxyNetwork
     from holloway.proxy.relay import Outcome
     from holloway.proxy.settings import Login
-    from holloway.proxy.side import Side
 
 
 class Socks5:
-    """The service: CONNECT and UDP ASSOCIATE into `side`."""
+    """The service: CONNECT and UDP ASSOCIATE into `network`."""
 
     name = "socks5"
 
-    def __init__(self, side: Side, login: Login | None, journal: Journal) -> None:
-        self._side = side
+    def __init__(
+        self, network: ProxyNetwork, login: Login | None, connection_log: ConnectionLog
+    ) -> None:
+        self._network = network
         self._login = login
-        self._journal = journal
+        self._connection_log = connection_log
 
-    async def serve(self, visitor: Visitor) -> Outcome | None:
-        await self._greet(visitor)
-        request = await self._request(visitor)
+    async def serve(self, client: Client) -> Outcome | None:
+        await self._greet(client)
+        request = await self._request(client)
         target = (request.host, request.port)
         match request.command:
             case Command.CONNECT:
-                visitor.admit(show(target))
-                return await self._connect(visitor, *target)
+                client.accepted(format_address(target))
+                return await self._connect(client, *target)
             case Command.ASSOCIATE:
-                visitor.admit("UDP")
-                association = Association(self._side, visitor, request, self._journal)
+                client.accepted("UDP")
+                association = Association(self._network, client, request, self._connection_log)
                 return await association.run()
-        await visitor.part(socks5.write_reply(Reply.COMMAND_UNKNOWN))
+        await client.send_and_close(socks5.write_reply(Reply.COMMAND_UNKNOWN))
         raise Refused(f"command {request.command} is not served")
 
-    async def _greet(self, visitor: Visitor) -> None:
-        methods = await visitor.reader.read(socks5.read_greeting_untrusted)
+    async def _greet(self, client: Client) -> None:
+        methods = await client.reader.read(socks5.read_greeting_untrusted)
         wanted = Method.NONE if self._login is None else Method.PASSWORD
         if wanted not in methods:
-            await visitor.part(socks5.write_method(Method.NONE_ACCEPTABLE))
+            await client.send_and_close(socks5.write_method(Method.NONE_ACCEPTABLE))
             raise Refused("it offers no password" if self._login else "it insists on a password")
-        await visitor.send(socks5.write_method(wanted))
+        await client.send(socks5.write_method(wanted))
         if self._login is None:
             return
-        credentials = await visitor.reader.read(socks5.read_credentials_untrusted)
+        credentials = await client.reader.read(socks5.read_credentials_untrusted)
         is_right = self._login.accepts(*credentials)
         if not is_right:
-            await visitor.part(socks5.write_verdict(is_right=False))
+            await client.send_and_close(socks5.write_verdict(is_right=False))
             raise Refused("wrong user or password")
-        await visitor.send(socks5.write_verdict(is_right=True))
+        await client.send(socks5.write_verdict(is_right=True))
 
-    async def _request(self, visitor: Visitor) -> socks5.Request:
+    async def _request(self, client: Client) -> socks5.Request:
         try:
-            return await visitor.reader.read(socks5.read_request_untrusted)
+            return await client.reader.read(socks5.read_request_untrusted)
         except socks5.AddressUnknown:
-            await visitor.part(socks5.write_reply(Reply.ADDRESS_UNKNOWN))
+            await client.send_and_close(socks5.write_reply(Reply.ADDRESS_UNKNOWN))
             raise
 
-    async def _connect(self, visitor: Visitor, host: str, port: int) -> Outcome:
+    async def _connect(self, client: Client, host: str, port: int) -> Outcome:
         try:
-            target = await visitor.reach(self._side, host, port)
+            target = await client.connect(self._network, host, port)
         except OSError as error:
-            await visitor.part(socks5.write_reply(reply_to(error)))
+            await client.send_and_close(socks5.write_reply(reply_to(error)))
             raise
         try:
-            await visitor.send(socks5.write_reply(Reply.SUCCEEDED, *bound(target)))
+            await client.send(socks5.write_reply(Reply.SUCCEEDED, *bound(target)))
         except BaseException:
             target.close()
             raise
-        return await visitor.relay(target)
+        return await client.relay(target)
 
 
 def bound(sock: socket) -> tuple[str, int]:

@@ -11,20 +11,20 @@ from dataclasses import dataclass, field, replace
 
 from holloway.key import Key
 from holloway.model import AllowedIP, Device, DeviceUpdate, Peer, PeerUpdate
-from holloway.quick.record import PeerRecord, Settings, peers_once
+from holloway.quick.saved_state import SavedPeer, SavedSettings, merged_peers
 from holloway.quick.steps import Host, Step
 
 
-def applied(device: Device, update: DeviceUpdate, before: Settings) -> Device:
+def applied(device: Device, update: DeviceUpdate, before: SavedSettings) -> Device:
     """The device as `update` wants it, which is a whole file; `before` is the last one's.
 
     The mark is left as it is, unless the file names one: it depends on routes as well.
     """
     found = {peer.public_key: peer for peer in device.peers}
     peers: dict[Key, Peer] = {}
-    for each in peers_once(update):
+    for each in merged_peers(update):
         present = found.get(each.public_key, Peer(each.public_key))
-        last = before.peers.get(each.public_key.base64, PeerRecord())
+        last = before.peers.get(each.public_key.base64, SavedPeer())
         peers[each.public_key] = _peer(present, each, last)
     owners = {entry: key for key, peer in peers.items() for entry in peer.allowed_ips}
     # Each allowed IP belongs to one peer: to the last that the file gives it to.
@@ -43,7 +43,7 @@ def applied(device: Device, update: DeviceUpdate, before: Settings) -> Device:
     )
 
 
-def _peer(present: Peer, update: PeerUpdate, last: PeerRecord) -> Peer:
+def _peer(present: Peer, update: PeerUpdate, last: SavedPeer) -> Peer:
     endpoint, given = present.endpoint, update.endpoint
     # A peer that has moved since stays where it is, until the file says something new.
     if given is not None and (endpoint is None or str(given) != last.endpoint):

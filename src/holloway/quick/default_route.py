@@ -14,7 +14,7 @@ from holloway.model import Device
 from holloway.quick import firewall
 from holloway.quick.facts import Facts
 from holloway.quick.netlink import TABLE_MAIN, Network, Route, Rule
-from holloway.quick.network import (
+from holloway.quick.network_steps import (
     AddRoutes,
     AddRule,
     DeleteRoutes,
@@ -22,23 +22,25 @@ from holloway.quick.network import (
     SetFwmark,
     SetValidMark,
 )
-from holloway.quick.steps import Reversible, Step, Together
+from holloway.quick.steps import Reordered, Reversible, Step
 
 
-def take(device: Device, versions: Sequence[int], facts: Facts) -> list[Step]:
+def add(device: Device, versions: Sequence[int], facts: Facts) -> list[Step]:
     """Lead all packets but the device's own into it; it gets a mark if it has none."""
     if not versions:
         return []
     if device.fwmark:
-        return [_take(device.name, device.fwmark, version, facts) for version in versions]
+        return [
+            _add_for_version(device.name, device.fwmark, version, facts) for version in versions
+        ]
     mark = facts.free_table
     return [
         Reversible(SetFwmark(device.name, mark), SetFwmark(device.name, 0)),
-        *(_take(device.name, mark, version, facts) for version in versions),
+        *(_add_for_version(device.name, mark, version, facts) for version in versions),
     ]
 
 
-def _take(name: str, mark: int, version: int, facts: Facts) -> Step:
+def _add_for_version(name: str, mark: int, version: int, facts: Facts) -> Step:
     """Everything that a family needs.
 
     Told is it as upstream did it in 2021. It takes effect at once with the last step, the route:
@@ -52,13 +54,13 @@ def _take(name: str, mark: int, version: int, facts: Facts) -> Step:
     loaded = firewall.load(name, version, mark, facts.addresses, nft=facts.nft)
     sysctl = [Reversible(SetValidMark(), SetValidMark(value=False))] if version == 4 else []
     needed = [] if facts.valid_mark else sysctl
-    return Together(
-        told=(added, *rules, *sysctl, loaded), effective=(*needed, loaded, *rules, added)
+    return Reordered(
+        printed=(added, *rules, *sysctl, loaded), applied=(*needed, loaded, *rules, added)
     )
 
 
-def leave(mark: int, versions: Iterable[int], present: Sequence[Rule]) -> list[DeleteRule]:
-    """Take the rules of `take` away, as far as they are there; the rules of others stay.
+def remove(mark: int, versions: Iterable[int], present: Sequence[Rule]) -> list[DeleteRule]:
+    """Take the rules of `add` away, as far as they are there; the rules of others stay.
 
     Every interface that takes the default route adds a guard that looks alike, for the rule that
     comes next: so it is the one before its own that goes.
@@ -80,7 +82,7 @@ def rules_for(version: int, mark: int) -> tuple[Rule, Rule]:
     """The two rules of a family: what is not marked, and what the main table knows better."""
     return (
         Rule(version, mark, unless_mark=mark),
-        Rule(version, TABLE_MAIN, without_default=True),
+        Rule(version, TABLE_MAIN, suppress_default=True),
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from holloway.quick import programs, resolv_conf
-from holloway.quick.steps import Host, Restorable, Step, Together
+from holloway.quick.steps import Host, Reordered, Restorable, Step
 
 
 class DnsTool(Enum):
@@ -50,7 +50,7 @@ class Servers:
         return "".join(f"{line}\n" for line in lines)
 
 
-def use(name: str, servers: Servers, tool: DnsTool) -> list[Step]:
+def add(name: str, servers: Servers, tool: DnsTool) -> list[Step]:
     """Ask these servers, and no others. Domains without a server are left alone, as upstream."""
     if not servers.addresses:
         return []
@@ -62,13 +62,13 @@ def use(name: str, servers: Servers, tool: DnsTool) -> list[Step]:
             domains = ("domain", name, "~.", *servers.domains)
             return [Resolvectl(name, ("dns", name, *servers.addresses)), Resolvectl(name, domains)]
         case DnsTool.FILE:
-            return [resolv_conf.Cover(name, servers.text)]
+            return [resolv_conf.ReplaceResolvConf(name, servers.text)]
 
 
-def forget(name: str, servers: Servers, tool: DnsTool) -> list[Step]:
-    """Take back what `use` did, whatever tools have come or gone since."""
-    if resolv_conf.covered_for(name):
-        return [resolv_conf.Uncover(name)]
+def remove(name: str, servers: Servers, tool: DnsTool) -> list[Step]:
+    """Take back what `add` did, whatever tools have come or gone since."""
+    if resolv_conf.is_replaced_for(name):
+        return [resolv_conf.RestoreResolvConf(name)]
     if not servers.addresses or tool is DnsTool.FILE:
         return []
     return [ResolvconfDelete(name)] if tool is DnsTool.RESOLVCONF else [ResolvectlRevert(name)]
@@ -78,12 +78,12 @@ def change(name: str, old: Servers, new: Servers, tool: DnsTool) -> list[Step]:
     """Go over from some servers to others, or to none."""
     if old == new or not (old.addresses or new.addresses):
         return []
-    ahead, back = (use(name, servers, tool) or [_FORGET[tool](name)] for servers in (new, old))
+    ahead, back = (add(name, servers, tool) or [_REMOVE[tool](name)] for servers in (new, old))
     return [Restorable(_all(ahead), _all(back))]
 
 
 def _all(steps: list[Step]) -> Step:
-    return Together(told=tuple(steps), effective=tuple(steps))
+    return Reordered(printed=tuple(steps), applied=tuple(steps))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +99,12 @@ class Resolvconf:
 
     @property
     def _command(self) -> list[str]:
-        return ["resolvconf", "-a", _record_name(self.name), "-m", "0", "-x"]
+        return ["resolvconf", "-a", _resolvconf_name(self.name), "-m", "0", "-x"]
 
     def apply(self, host: Host) -> None:
         programs.run_program(self._command, host.interrupts, self.servers.text)
 
-    def undo(self, host: Host) -> Step | None:
+    def inverse(self, host: Host) -> Step | None:
         return ResolvconfDelete(self.name)
 
 
@@ -116,7 +116,7 @@ class ResolvconfDelete:
 
     @property
     def text(self) -> str:
-        return f"resolvconf -d {_record_name(self.name)} -f"
+        return f"resolvconf -d {_resolvconf_name(self.name)} -f"
 
     def apply(self, host: Host) -> None:
         programs.run_program(self.text.split(), host.interrupts)
@@ -136,7 +136,7 @@ class Resolvectl:
     def apply(self, host: Host) -> None:
         programs.run_program(["resolvectl", *self.words], host.interrupts)
 
-    def undo(self, host: Host) -> Step | None:
+    def inverse(self, host: Host) -> Step | None:
         # Once for all that was told.
         return ResolvectlRevert(self.name) if self.words[0] == "dns" else None
 
@@ -175,7 +175,7 @@ def is_search_domain(value: str) -> bool:
     )
 
 
-def _record_name(name: str) -> str:
+def _resolvconf_name(name: str) -> str:
     """What resolvconf calls the interface: with the first prefix that its order knows."""
     try:
         order = INTERFACE_ORDER.read_text(errors="replace").splitlines()
@@ -185,10 +185,10 @@ def _record_name(name: str) -> str:
     return next((f"{found[1]}.{name}" for found in prefixes if found is not None), name)
 
 
-_FORGET: Final[Mapping[DnsTool, Callable[[str], Step]]] = {
+_REMOVE: Final[Mapping[DnsTool, Callable[[str], Step]]] = {
     DnsTool.RESOLVCONF: ResolvconfDelete,
     DnsTool.RESOLVECTL: ResolvectlRevert,
-    DnsTool.FILE: resolv_conf.Uncover,
+    DnsTool.FILE: resolv_conf.RestoreResolvConf,
 }
 RESOLVED: Final = Path("/run/systemd/resolve")
 INTERFACE_ORDER: Final = Path("/etc/resolvconf/interface-order")

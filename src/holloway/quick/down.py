@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from holloway.quick import default_route, dns, firewall, plan, record
+from holloway.quick import default_route, dns, firewall, plan, saved_state
 from holloway.quick.run import Failed, Transaction, attempt
 from holloway.quick.save import SaveConfiguration
 from holloway.quick.source import Source
@@ -24,7 +24,7 @@ def down(source: Source, host: Host) -> None:
         removed = attempt(removal(source, host), host)
         # Looked for only now: it protects the interface as long as that is there.
         removed &= attempt(firewall.removal(name), host)
-        record.forget(name)
+        saved_state.remove(name)
         with Transaction(host) as transaction:
             transaction.run(plan.hooks("PostDown", config.post_down, name))
         if not removed:
@@ -34,10 +34,10 @@ def down(source: Source, host: Host) -> None:
 def removal(source: Source, host: Host) -> list[Step]:
     """The steps that remove an interface, its rules and its name servers."""
     name = source.interface
-    forgetting = dns.forget(name, dns.Servers.parse(source.config.dns), dns.dns_tool())
+    dns_steps = dns.remove(name, dns.Servers.parse(source.config.dns), dns.dns_tool())
     # resolved forgets a link that is gone by itself, and then does not know it any more.
-    early = [step for step in forgetting if isinstance(step, dns.ResolvectlRevert)]
-    late = [step for step in forgetting if step not in early]
+    early = [step for step in dns_steps if isinstance(step, dns.ResolvectlRevert)]
+    late = [step for step in dns_steps if step not in early]
     return [*early, *_rules(source, host), DeleteLink(name), *late]
 
 
@@ -45,13 +45,15 @@ def _rules(source: Source, host: Host) -> list[Step]:
     """Delete the rules of the default routes that the interface took."""
     name = source.interface
     link = host.netlink.link(name)
-    work = None if link is None else record.recall(name, link.index)
+    state = None if link is None else saved_state.load(name, link.index)
     # The file may say something else by now than when the interface came up.
-    mark, versions = _taken(source, host) if work is None else (work.mark, work.defaults)
-    return [*default_route.leave(mark, sorted(versions), host.netlink.rules())]
+    mark, versions = (
+        _default_routes(source, host) if state is None else (state.mark, state.defaults)
+    )
+    return [*default_route.remove(mark, sorted(versions), host.netlink.rules())]
 
 
-def _taken(source: Source, host: Host) -> tuple[int, Sequence[int]]:
+def _default_routes(source: Source, host: Host) -> tuple[int, Sequence[int]]:
     """The mark and the IP versions of the default routes of an interface without a record."""
     name = source.interface
     if source.config.table not in plan.AUTOMATIC:

@@ -18,7 +18,7 @@ from holloway.quick import programs
 from holloway.quick.dns import DnsTool, dns_tool
 from holloway.quick.netlink import TABLE_MAIN, Interface, Netlink, Network
 from holloway.quick.netlink import Path as Route
-from holloway.quick.network import VALID_MARK
+from holloway.quick.network_steps import VALID_MARK
 from holloway.quick.steps import KERNEL_MODULE
 
 DEFAULT_MTU: Final = 1500  # wg-quick(8): where no route tells better
@@ -57,23 +57,23 @@ def observe(netlink: Netlink, device: Device) -> Facts:
     addresses = (address.interface for address in netlink.addresses(device.name))
     routes = (route for route in netlink.routes(device.name) if route.table == TABLE_MAIN)
     return replace(
-        _around(netlink, device),
+        _observe_host(netlink, device),
         addresses=tuple(addresses),
         covered=tuple(route.network for route in routes),
     )
 
 
-def foresee(netlink: Netlink, device: Device, addresses: Iterable[Interface]) -> Facts:
+def predict(netlink: Netlink, device: Device, addresses: Iterable[Interface]) -> Facts:
     """Look at the host as if the interface of `device` were there, with these addresses."""
     addresses = tuple(addresses)
     # The kernel leads the network of each address to its link, but not a single IPv4 host's.
     covered = (
         each.network for each in addresses if each.network.prefixlen < 32 or each.version == 6
     )
-    return replace(_around(netlink, device), addresses=addresses, covered=tuple(covered))
+    return replace(_observe_host(netlink, device), addresses=addresses, covered=tuple(covered))
 
 
-def _around(netlink: Netlink, device: Device) -> Facts:
+def _observe_host(netlink: Netlink, device: Device) -> Facts:
     """Everything but the interface itself."""
     hosts = (peer.endpoint.host for peer in device.peers if peer.endpoint is not None)
     paths = (_endpoint_mtu(netlink, host, device) for host in dict.fromkeys(hosts))
@@ -135,7 +135,7 @@ def _endpoint_mtu(netlink: Netlink, host: str, device: Device) -> int | None:
         return None if link is None else link.mtu
     # With the mark, since without it the way to everywhere may be the tunnel itself.
     route = netlink.path(address, device.fwmark)
-    link = None if route is None else netlink.link_at(route.link)
+    link = None if route is None else netlink.link_by_index(route.link)
     if route is None or link is None or link.name == device.name:
         return None
     return route.mtu or link.mtu
@@ -144,7 +144,7 @@ def _endpoint_mtu(netlink: Netlink, host: str, device: Device) -> int | None:
 def _route_mtu(netlink: Netlink, route: Route) -> int | None:
     if route.mtu is not None:
         return route.mtu
-    link = netlink.link_at(route.link)
+    link = netlink.link_by_index(route.link)
     return None if link is None else link.mtu
 
 

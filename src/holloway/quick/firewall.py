@@ -33,7 +33,7 @@ class LoadRuleset:
     def apply(self, host: Host) -> None:
         programs.run_program(["nft", "-f", "-"], host.interrupts, self.ruleset)
 
-    def undo(self, host: Host) -> Step | None:
+    def inverse(self, host: Host) -> Step | None:
         return next(iter(removal(self.name, (self.version,))), None)
 
     @property
@@ -82,12 +82,12 @@ class DeleteTables:
 
 @dataclass(frozen=True, slots=True)
 class RestoreRules:
-    """Hand rules to iptables-restore; `undoing` tells whether they take rules away."""
+    """Hand rules to iptables-restore; `is_removal` tells whether they take rules away."""
 
     name: str
     version: int
     rules: str
-    undoing: bool = False
+    is_removal: bool = False
 
     @property
     def text(self) -> str:
@@ -98,14 +98,14 @@ class RestoreRules:
         return _PROGRAMS[self.version]
 
     def apply(self, host: Host) -> None:
-        if not self.undoing:
+        if not self.is_removal:
             # Those of the same name make way, as nft's do.
             for step in _iptables_removal(self.name, self.version):
                 step.apply(host)
         programs.run_program([f"{self._program}-restore", "-n"], host.interrupts, self.rules)
 
-    def undo(self, host: Host) -> Step | None:
-        if self.undoing:
+    def inverse(self, host: Host) -> Step | None:
+        if self.is_removal:
             return None
         return next(iter(_iptables_removal(self.name, self.version)), None)
 
@@ -132,15 +132,15 @@ def load(name: str, version: int, mark: int, addresses: Sequence[Interface], *, 
     own = tuple(address for address in addresses if address.version == version)
     if nft:
         return LoadRuleset(name, version, mark, own)
-    remark = _remark(name)
+    comment = _comment(name)
     drops = "".join(
         f"-I PREROUTING ! -i {name} -d {address.ip}"
-        f" -m addrtype ! --src-type LOCAL -j DROP {remark}\n"
+        f" -m addrtype ! --src-type LOCAL -j DROP {comment}\n"
         for address in own
     )
     marks = (
-        f"-I POSTROUTING -m mark --mark {mark} -p udp -j CONNMARK --save-mark {remark}\n"
-        f"-I PREROUTING -p udp -j CONNMARK --restore-mark {remark}\n"
+        f"-I POSTROUTING -m mark --mark {mark} -p udp -j CONNMARK --save-mark {comment}\n"
+        f"-I PREROUTING -p udp -j CONNMARK --restore-mark {comment}\n"
     )
     return RestoreRules(name, version, f"*raw\n{drops}COMMIT\n*mangle\n{marks}COMMIT\n")
 
@@ -170,16 +170,16 @@ def _iptables_removal(name: str, version: int) -> list[Step]:
         return []
     lines = []
     for line in programs.output([program]).splitlines():
-        if line.startswith("-A ") and _remark(name) in line:
+        if line.startswith("-A ") and _comment(name) in line:
             lines.append("-D " + line.removeprefix("-A "))
         elif line.startswith("*") or line == "COMMIT":
             lines.append(line)
     if not any(line.startswith("-D") for line in lines):
         return []
-    return [RestoreRules(name, version, "".join(f"{line}\n" for line in lines), undoing=True)]
+    return [RestoreRules(name, version, "".join(f"{line}\n" for line in lines), is_removal=True)]
 
 
-def _remark(name: str) -> str:
+def _comment(name: str) -> str:
     return f'-m comment --comment "wg-quick(8) rule for {name}"'
 
 

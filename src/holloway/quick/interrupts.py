@@ -1,7 +1,7 @@
 """Signals that ask a run to stop: noted at once, acted on only where nothing is half done.
 
 Between steps the driver calls `check`; while a step waits for something that may take long (a
-program, a name server) it does so inside `waiting`, where the signal ends the wait.
+program, a name server) it does so inside `interruptible`, where the signal ends the wait.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self._received: signal.Signals | None = None
-        self._waiting = False
+        self._interruptible = False
 
     @contextmanager
     def handled(self, *, then_ignored: bool = False) -> Iterator[None]:
@@ -46,14 +46,14 @@ class Interrupts:
                 signal.signal(number, signal.SIG_IGN if then_ignored else handler)
 
     @contextmanager
-    def waiting(self) -> Iterator[None]:
+    def interruptible(self) -> Iterator[None]:
         """Let a signal end this block at once."""
-        self._waiting = True  # before the check: a signal between the two is then not lost
+        self._interruptible = True  # before the check: a signal between the two is then not lost
         try:
             self.check()
             yield
         finally:
-            self._waiting = False
+            self._interruptible = False
 
     def check(self) -> None:
         """Raise `Interrupted` if a signal has come."""
@@ -63,9 +63,9 @@ class Interrupts:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self._received = signal.Signals(number)
-        if self._waiting:
+        if self._interruptible:
             # One signal, one exception: what cleans up after it must not be torn as well.
-            self._waiting = False
+            self._interruptible = False
             self.check()
 
 

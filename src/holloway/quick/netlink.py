@@ -64,25 +64,25 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A way into a link; `table` by number, `typed` unless the kernel or a daemon made it."""
+    """A way into a link; `table` by number, `manual` unless the kernel or a daemon made it."""
 
     network: Network
     table: int = TABLE_MAIN
-    typed: bool = True
+    manual: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """Which table is asked: all packets but those marked `unless_mark`, if that is given.
 
-    `without_default` takes no answer from a default route of the table. `priority` is its place,
+    `suppress_default` takes no answer from a default route of the table. `priority` is its place,
     the lowest first; None is before all that have one, or of a rule to be deleted, any.
     """
 
     version: int
     table: int
     unless_mark: int | None = None
-    without_default: bool = False
+    suppress_default: bool = False
     priority: int | None = field(default=None, compare=False)
 
 
@@ -116,7 +116,7 @@ class Netlink:
         kind = found.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND")
         return Link(name, int(found["index"]), int(found.get_attr("IFLA_MTU")), kind)
 
-    def link_at(self, index: int) -> Link | None:
+    def link_by_index(self, index: int) -> Link | None:
         """Find a link by index."""
         try:
             name = socket.if_indextoname(index)
@@ -172,7 +172,7 @@ class Netlink:
 
     def routes(self, name: str) -> list[Route]:
         """List the unicast routes into a link, of all tables."""
-        with route_messages.Socket() as socket_:
+        with route_messages.RouteSocket() as socket_:
             found = [each for v in _FAMILIES for each in socket_.list(v, link=self._index(name))]
         return [
             Route(ip_network((each.address, each.length)), each.table, each.protocol == BOOT)
@@ -182,7 +182,7 @@ class Netlink:
     def add_routes(self, name: str, routes: Sequence[Route]) -> None:
         """`ip route add NETWORK dev NAME table TABLE` for each; all of them, or none."""
         index = self._index(name)
-        with route_messages.Socket() as socket_:
+        with route_messages.RouteSocket() as socket_:
             refused = socket_.add(index, routes)
             if refused is None:
                 return
@@ -193,14 +193,14 @@ class Netlink:
 
     def delete_routes(self, name: str, routes: Sequence[Route]) -> None:
         """`ip route delete NETWORK dev NAME table TABLE`; those that are gone are no matter."""
-        with route_messages.Socket() as socket_:
+        with route_messages.RouteSocket() as socket_:
             socket_.delete(self._index(name), routes)
 
     def table_is_empty(self, table: int) -> bool:
         """Whether `ip route show table TABLE` shows nothing, IPv4 and IPv6."""
         for version in _FAMILIES:
             # Where no route was ever in it, the kernel says that there is no such thing.
-            with route_messages.Socket() as socket_, suppress(FileNotFoundError):
+            with route_messages.RouteSocket() as socket_, suppress(FileNotFoundError):
                 if socket_.list(version, table=table):
                     return False
         return True
@@ -236,7 +236,7 @@ class Netlink:
 
     def default_path(self) -> Path | None:
         """The first IPv4 default route, as `ip route show default` lists it."""
-        with route_messages.Socket() as socket_:
+        with route_messages.RouteSocket() as socket_:
             found = socket_.list(4, table=TABLE_MAIN)
         paths = (Path(each.link, each.mtu) for each in found if each.link and not each.length)
         return next(paths, None)
@@ -287,7 +287,7 @@ def _rule_fields(rule: Rule) -> dict[str, int | None]:
     }
     if rule.unless_mark is not None:
         fields |= {"fwmark": rule.unless_mark, "flags": RULE_INVERT}
-    if rule.without_default:
+    if rule.suppress_default:
         fields |= {"FRA_SUPPRESS_PREFIXLEN": 0}
     return fields
 

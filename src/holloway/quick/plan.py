@@ -15,7 +15,7 @@ from holloway.model import AllowedIP, Device, DeviceUpdate
 from holloway.quick import default_route, dns
 from holloway.quick.facts import Facts
 from holloway.quick.netlink import Interface, Network, Route
-from holloway.quick.network import AddAddress, AddRoutes, SetMtuUp
+from holloway.quick.network_steps import AddAddress, AddRoutes, SetMtuUp
 from holloway.quick.steps import AddLink, Configure, Hook, Step
 from holloway.text.quick import QuickConfig
 
@@ -32,7 +32,7 @@ def address(name: str, config: QuickConfig, facts: Facts) -> list[Step]:
     """Give the interface its addresses, its MTU and its name servers, and bring it up."""
     steps: list[Step] = [AddAddress(name, text, interface(text)) for text in config.addresses]
     steps.append(SetMtuUp(name, mtu(config, facts)))
-    return [*steps, *dns.use(name, dns.Servers.parse(config.dns), facts.dns)]
+    return [*steps, *dns.add(name, dns.Servers.parse(config.dns), facts.dns)]
 
 
 def route(name: str, config: QuickConfig, device: Device, facts: Facts) -> list[Step]:
@@ -41,7 +41,7 @@ def route(name: str, config: QuickConfig, device: Device, facts: Facts) -> list[
     routes = wanted_routes(networks, config, facts)
     table = config.table if is_table(config) else None
     adding: list[Step] = [AddRoutes(name, routes, table)] if routes else []
-    taking = default_route.take(device, default_versions(networks, config), facts)
+    taking = default_route.add(device, default_versions(networks, config), facts)
     return [*adding, *taking, *hooks("PostUp", config.post_up, name)]
 
 

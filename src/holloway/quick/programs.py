@@ -48,7 +48,7 @@ def run_hook(hook: str, interface: str, interrupts: Interrupts) -> None:
 
 def run_program(command: Sequence[str], interrupts: Interrupts, stdin: str | None = None) -> None:
     """Run a program to its end, with a text to read if one is given; raises ProgramFailed."""
-    with _holding(stdin) as descriptor:
+    with _memory_file(stdin) as descriptor:
         _finish(_start(command, stdin=descriptor), command[0], interrupts)
 
 
@@ -79,7 +79,7 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def _holding(text: str | None) -> Iterator[int | None]:
+def _memory_file(text: str | None) -> Iterator[int | None]:
     """A descriptor to read `text` from: of a memory file, which never blocks its writer."""
     if text is None:
         yield None
@@ -98,7 +98,7 @@ def _start(
 
 def _finish(process: subprocess.Popen[bytes], name: str, interrupts: Interrupts) -> None:
     try:
-        with interrupts.waiting():
+        with interrupts.interruptible():
             code = process.wait()
     except Interrupted:
         _stop(process)
@@ -112,21 +112,21 @@ def _finish(process: subprocess.Popen[bytes], name: str, interrupts: Interrupts)
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """End a program and its descendants: ask, wait, then insist."""
     with ExitStack() as stack:
-        family = []
+        processes = []
         for member in [process.pid, *_descendants(process.pid)]:
             with suppress(ProcessLookupError):
-                family.append(os.pidfd_open(member))
-                stack.callback(os.close, family[-1])
-        _signal(family, signal.SIGTERM)
+                processes.append(os.pidfd_open(member))
+                stack.callback(os.close, processes[-1])
+        _signal(processes, signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
-        for member in family:
+        for member in processes:
             select.select([member], [], [], max(0.0, deadline - time.monotonic()))
-        _signal(family, signal.SIGKILL)
+        _signal(processes, signal.SIGKILL)
     process.wait()
 
 
-def _signal(family: Sequence[int], number: signal.Signals) -> None:
-    for member in family:
+def _signal(processes: Sequence[int], number: signal.Signals) -> None:
+    for member in processes:
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(member, number)
 

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from holloway.model import Device, DeviceUpdate
-from holloway.quick import adjust, changes, default_route, dns, facts, plan, record, up
+from holloway.quick import changes, default_route, dns, facts, plan, reload_steps, saved_state, up
 from holloway.quick.check import check
 from holloway.quick.facts import Facts
 from holloway.quick.netlink import TABLE_MAIN, Interface, Link, Route
-from holloway.quick.record import Record
 from holloway.quick.run import Transaction
+from holloway.quick.saved_state import SavedState
 from holloway.quick.source import Source
-from holloway.quick.steps import Host, say
+from holloway.quick.steps import Host, print_message
 from holloway.text.quick import QuickConfig
 
 
@@ -26,31 +26,31 @@ def reload(source: Source, resolve: Callable[[], DeviceUpdate], host: Host) -> N
     name, config = source.interface, source.config
     check(source, facts.named_tables())
     with source.locked(), host.interrupts.handled(), Transaction(host) as transaction:
-        with host.interrupts.waiting():
+        with host.interrupts.interruptible():
             update = resolve()
         link = host.netlink.link(name)
         assert link is not None  # or the command had refused
         device = host.find(name).get()
-        before = record.recall(name, link.index) or assume(host, device)
+        before = saved_state.load(name, link.index) or infer_state(host, device)
         reloading = _Reload(config, host, transaction, link, device, update, before)
-        work = reloading.run()
-        up.keep(host, name, work)
-    for line in adjust.remarks(name, before, work):
-        say(line)
+        state = reloading.run()
+        up.save_state(host, name, state)
+    for line in reload_steps.warnings(name, before, state):
+        print_message(line)
 
 
-def assume(host: Host, device: Device) -> Record:
+def infer_state(host: Host, device: Device) -> SavedState:
     """The record of an interface that another wg-quick brought up: what that does to a host."""
     networks = set(plan.allowed_networks(device))
     routes = host.netlink.routes(device.name)
     mark, rules = device.fwmark, host.netlink.rules()
     versions = [v for v in (4, 6) if mark and default_route.rules_for(v, mark)[0] in rules]
-    return Record(
+    return SavedState(
         addresses=tuple(map(str, _addresses(host, device.name))),
         routes=tuple(
             route
             for route in routes
-            if route.typed and route.table == TABLE_MAIN and route.network in networks
+            if route.manual and route.table == TABLE_MAIN and route.network in networks
         ),
         mark=mark if versions else 0,
         chosen_mark=mark if versions else 0,
@@ -68,52 +68,56 @@ class _Reload:
     link: Link
     device: Device
     update: DeviceUpdate
-    before: Record
+    before: SavedState
 
-    def run(self) -> Record:
+    def run(self) -> SavedState:
         """Change the interface, and tell what has been made of it."""
         name = self.device.name
         wanted = changes.applied(self.device, self.update, self.before.settings)
         networks = plan.allowed_networks(wanted)
         defaults = plan.default_versions(networks, self.config)
-        mark = adjust.mark(self.device, self.update, self.before, needed=bool(defaults))
+        mark = reload_steps.mark(self.device, self.update, self.before, needed=bool(defaults))
         wanted = replace(wanted, fwmark=mark)
 
         then = self._facts(wanted)
         mtu = plan.mtu(self.config, then)
         self._adjust_link(mtu)
         now = self._facts(wanted)
-        work = up.done(self.config, self.update, wanted, now, mtu)
+        state = up.new_state(self.config, self.update, wanted, now, mtu)
         if mark and self.before.chosen_mark == mark:
-            work = replace(work, chosen_mark=mark)
+            state = replace(state, chosen_mark=mark)
 
         have = set(self.host.netlink.routes(name))
         present = [route for route in self.before.routes if route in have]
         tables = (table_label(self.before.table), table_label(self.config.table))
         run = self.transaction.run
-        run(adjust.routes(name, present, work.routes, tables))
-        exits = adjust.Defaults(self.device, self.before, then, now, self.host.netlink.rules())
-        run(exits.steps(mark, defaults))
+        run(reload_steps.routes(name, present, state.routes, tables))
+        default_routes = reload_steps.DefaultRoutes(
+            self.device, self.before, then, now, self.host.netlink.rules()
+        )
+        run(default_routes.steps(mark, defaults))
         last, servers = dns.Servers.parse(self.before.dns), dns.Servers.parse(self.config.dns)
         run(dns.change(name, last, servers, now.dns))
         # What is taken back after this would be without its sessions.
         self.transaction.finish(changes.change(self.device, wanted))
-        return work
+        return state
 
     def _adjust_link(self, mtu: int) -> None:
         """Change MTU and addresses; IPv6 addresses need an MTU that carries them."""
         name, run = self.device.name, self.transaction.run
         # Where it is not known what MTU was meant, only the file's own word changes it.
         last = self.before.mtu or (mtu if self.config.mtu is None else 0)
-        step = adjust.mtu(name, self.link.mtu, last, mtu)
+        step = reload_steps.mtu(name, self.link.mtu, last, mtu)
         if mtu >= self.link.mtu:
             run(step)
         interfaces = map(plan.interface, self.config.addresses)
-        want = [each for each in interfaces if each.version == 4 or mtu >= adjust.IPV6_LEAST_MTU]
+        want = [
+            each for each in interfaces if each.version == 4 or mtu >= reload_steps.IPV6_LEAST_MTU
+        ]
         present = set(_addresses(self.host, name))
         # In the order in which they were added, which the kernel does not keep for IPv6.
         have = [each for each in map(plan.interface, self.before.addresses) if each in present]
-        run(adjust.addresses(name, have, want))
+        run(reload_steps.addresses(name, have, want))
         if mtu < self.link.mtu:
             run(step)
 

@@ -15,11 +15,11 @@ from typing import Final
 
 from holloway.errors import HollowayError
 from holloway.quick import programs, runtime
-from holloway.quick.steps import Host, Step, say
+from holloway.quick.steps import Host, Step, print_message
 
 
 @dataclass(frozen=True, slots=True)
-class Cover:
+class ReplaceResolvConf:
     """Put a text in the place of /etc/resolv.conf, or of what this interface put there before."""
 
     name: str
@@ -30,16 +30,16 @@ class Cover:
         return f"mount --bind {_own(self.name)} {RESOLV_CONF}"
 
     def apply(self, host: Host) -> None:
-        last = _own(self.name).read_text() if covered_for(self.name) else None
+        last = _own(self.name).read_text() if is_replaced_for(self.name) else None
         runtime.make_directory(self.name)
         # Written in its place: a mount stays with the file that it was made of.
         runtime.write(_own(self.name), self.content, READABLE)
-        if _is_written(self.name):
+        if _has_backup(self.name):
             if _content() == last:
                 RESOLV_CONF.write_text(self.content)
         # An interface that ended without a `down` has left its mount.
         elif self.name not in _mounted() and not self._mount(host):
-            _remember(self.name)
+            _back_up(self.name)
             RESOLV_CONF.write_text(self.content)
 
     def _mount(self, host: Host) -> bool:
@@ -48,32 +48,34 @@ class Cover:
         try:
             programs.run_program(self.text.split(), host.interrupts)
         except programs.ProgramFailed:
-            say(f"[!] {RESOLV_CONF} cannot be mounted over. It is written, and put back later.")
+            print_message(
+                f"[!] {RESOLV_CONF} cannot be mounted over. It is written, and put back later."
+            )
             return False
         return True
 
-    def undo(self, host: Host) -> Step | None:
-        return Uncover(self.name) if covered_for(self.name) else None
+    def inverse(self, host: Host) -> Step | None:
+        return RestoreResolvConf(self.name) if is_replaced_for(self.name) else None
 
 
 @dataclass(frozen=True, slots=True)
-class Uncover:
-    """Put back what `Cover` found, and let the files of other interfaces be as they are."""
+class RestoreResolvConf:
+    """Put back what `ReplaceResolvConf` found, and leave the files of other interfaces alone."""
 
     name: str
 
     @property
     def text(self) -> str:
-        if _is_written(self.name):
-            return f"cp {_before(self.name)} {RESOLV_CONF}"
+        if _has_backup(self.name):
+            return f"cp {_backup(self.name)} {RESOLV_CONF}"
         return f"umount {RESOLV_CONF}"
 
     def apply(self, host: Host) -> None:
-        if _is_written(self.name):
-            _put_back(self.name)
+        if _has_backup(self.name):
+            _restore(self.name)
         else:
             self._unmount(host)
-        for path in (_own(self.name), _before(self.name), _nothing(self.name)):
+        for path in (_own(self.name), _backup(self.name), _absence_marker(self.name)):
             path.unlink(missing_ok=True)
         runtime.remove_directory(self.name)
 
@@ -92,46 +94,46 @@ class Uncover:
             programs.run_program(again, host.interrupts)
 
 
-def covered_for(name: str) -> bool:
+def is_replaced_for(name: str) -> bool:
     """Whether there is a private file of an interface."""
     return _own(name).is_file()
 
 
-def _remember(name: str) -> None:
+def _back_up(name: str) -> None:
     """Keep what is to be put back: a text, a link that leads nowhere, or that nothing is there."""
     if RESOLV_CONF.exists():
-        shutil.copyfile(RESOLV_CONF, _before(name))
+        shutil.copyfile(RESOLV_CONF, _backup(name))
     elif RESOLV_CONF.is_symlink():
-        _before(name).symlink_to(os.readlink(RESOLV_CONF))
+        _backup(name).symlink_to(os.readlink(RESOLV_CONF))
         RESOLV_CONF.unlink()
     else:
-        _nothing(name).touch()
+        _absence_marker(name).touch()
 
 
-def _put_back(name: str) -> None:
+def _restore(name: str) -> None:
     own = _own(name).read_text()
     if _content() != own:
-        _leave_to_others(name, own)
-    elif _nothing(name).exists():
+        _hand_over(name, own)
+    elif _absence_marker(name).exists():
         RESOLV_CONF.unlink()
-    elif _before(name).is_symlink():
+    elif _backup(name).is_symlink():
         RESOLV_CONF.unlink()
-        RESOLV_CONF.symlink_to(os.readlink(_before(name)))
+        RESOLV_CONF.symlink_to(os.readlink(_backup(name)))
     else:
         # In its place: it may itself be a mount, or behind a link.
-        shutil.copyfile(_before(name), RESOLV_CONF)
+        shutil.copyfile(_backup(name), RESOLV_CONF)
 
 
-def _leave_to_others(name: str, own: str) -> None:
+def _hand_over(name: str, own: str) -> None:
     """Let who wrote after us put back what we would have put back."""
     for later in (path.name for path in runtime.DIRECTORY.iterdir() if path.name != name):
-        if _before(later).is_file() and _before(later).read_text() == own:
-            for path in (_before, _nothing):
+        if _backup(later).is_file() and _backup(later).read_text() == own:
+            for path in (_backup, _absence_marker):
                 path(later).unlink(missing_ok=True)
                 with suppress(FileNotFoundError):
                     path(name).rename(path(later))
             return
-    say(f"[!] {RESOLV_CONF} has been changed by somebody else. It is left as it is.")
+    print_message(f"[!] {RESOLV_CONF} has been changed by somebody else. It is left as it is.")
 
 
 def _mounted() -> list[str | None]:
@@ -160,16 +162,16 @@ def _own(name: str) -> Path:
     return runtime.directory(name) / _FILE
 
 
-def _before(name: str) -> Path:
+def _backup(name: str) -> Path:
     return runtime.directory(name) / "resolv.conf.before"
 
 
-def _nothing(name: str) -> Path:
+def _absence_marker(name: str) -> Path:
     return runtime.directory(name) / "resolv.conf.was-not-there"
 
 
-def _is_written(name: str) -> bool:
-    return os.path.lexists(_before(name)) or _nothing(name).exists()
+def _has_backup(name: str) -> bool:
+    return os.path.lexists(_backup(name)) or _absence_marker(name).exists()
 
 
 RESOLV_CONF: Final = Path("/etc/resolv.conf")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RouteMessage:
     """A route: packed destination and its length, table, who made it, link and own MTU."""
 
     address: bytes
@@ -33,7 +33,7 @@ class Found:
     mtu: int | None
 
 
-class Socket:
+class RouteSocket:
     """An rtnetlink socket of its own; a context manager."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Socket:
         """Delete routes, of those that were typed; returns as `add`."""
         return self._change(DELROUTE, 0, link, routes)
 
-    def list(self, version: int, *, link: int = 0, table: int = 0) -> list[Found]:
+    def list(self, version: int, *, link: int = 0, table: int = 0) -> list[RouteMessage]:
         """The unicast routes into a link or of a table, or of all; raises OSError."""
         # Else the kernel would send all routes that there are.
         self._socket.setsockopt(SOL_NETLINK, STRICT_CHECK, 1)
@@ -68,9 +68,9 @@ class Socket:
         body += attribute(RTA_TABLE, _word(table)) if table else b""
         size = HEADER.size + len(body)
         self._socket.send(HEADER.pack(size, GETROUTE, REQUEST | DUMP, 0, 0) + body)
-        return [found for each in self._dumped() if (found := decode(each)) is not None]
+        return [found for each in self._dump() if (found := decode(each)) is not None]
 
-    def _dumped(self) -> Iterator[bytes]:
+    def _dump(self) -> Iterator[bytes]:
         while True:
             for kind, _, _, body in messages(self._socket.recv(RECEIVE_SIZE)):
                 if kind == DONE:
@@ -84,8 +84,8 @@ class Socket:
         self, kind: int, flags: int, link: int, routes: Sequence[Route]
     ) -> dict[Route, int] | None:
         refused: dict[Route, int] = {}
-        for start in range(0, len(routes), AT_ONCE):
-            some = routes[start : start + AT_ONCE]
+        for start in range(0, len(routes), BATCH_SIZE):
+            some = routes[start : start + BATCH_SIZE]
             messages = (
                 encode(kind, flags | REQUEST | ACKNOWLEDGE, number, link, route)
                 for number, route in enumerate(some)
@@ -122,14 +122,14 @@ def encode(kind: int, flags: int, number: int, link: int, route: Route) -> bytes
     return HEADER.pack(HEADER.size + len(body), kind, flags, number, 0) + body
 
 
-def decode(body: bytes) -> Found | None:
+def decode(body: bytes) -> RouteMessage | None:
     """Read one route of a dump; None if it is not unicast."""
     family, length, _, _, table, protocol, _, kind, _ = ROUTE.unpack_from(body)
     if kind != UNICAST:
         return None
     found = dict(attributes(body[ROUTE.size :]))
     metrics = dict(attributes(found.get(RTA_METRICS, b"")))
-    return Found(
+    return RouteMessage(
         # A default route carries no destination.
         address=found.get(RTA_DST, bytes(4 if family == socket.AF_INET else 16)),
         length=length,
@@ -177,5 +177,5 @@ SCOPE_LINK: Final = 253  # what ip(8) gives to routes without `via`
 SCOPE_NOWHERE: Final = 255  # in a deletion: any scope
 UNICAST: Final = 1
 
-AT_ONCE: Final = 100  # so that the answers fit the socket's receive buffer
+BATCH_SIZE: Final = 100  # so that the answers fit the socket's receive buffer
 RECEIVE_SIZE: Final = 1 << 16

@@ -11,7 +11,15 @@ from types import TracebackType
 from typing import Self
 
 from holloway.errors import HollowayError
-from holloway.quick.steps import Host, Reversible, Step, Together, Undoable, say, tell
+from holloway.quick.steps import (
+    Host,
+    Reordered,
+    Reversible,
+    Step,
+    Undoable,
+    print_message,
+    print_step,
+)
 
 
 class Failed(HollowayError):
@@ -23,7 +31,7 @@ class Transaction:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._undoing: list[Callable[[], Step | None]] = []
+        self._undo_stack: list[Callable[[], Step | None]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -38,18 +46,18 @@ class Transaction:
         """Apply the last steps, after which there is nothing that a signal could stop."""
         for step in steps:
             self._host.interrupts.check()
-            tell(step)
-            for each in step.effective if isinstance(step, Together) else (step,):
+            print_step(step)
+            for each in step.applied if isinstance(step, Reordered) else (step,):
                 self._host.interrupts.check()
                 self._apply(each)
 
     def _apply(self, step: Step) -> None:
         if isinstance(step, Undoable):
-            self._undoing.append(partial(step.undo, self._host))
+            self._undo_stack.append(partial(step.inverse, self._host))
         step.apply(self._host)
         if isinstance(step, Reversible):
-            inverse = step.inverse
-            self._undoing.append(lambda: inverse)
+            inverse = step.reverse
+            self._undo_stack.append(lambda: inverse)
 
     def __exit__(
         self,
@@ -59,19 +67,19 @@ class Transaction:
     ) -> None:
         if error is None:
             return
-        told = isinstance(error, HollowayError | OSError)
-        if told:
-            say(f"wg-quick: {describe(error)}")
-        while self._undoing:
-            self._undo(self._undoing.pop())
-        if told:
+        reported = isinstance(error, HollowayError | OSError)
+        if reported:
+            print_message(f"wg-quick: {describe(error)}")
+        while self._undo_stack:
+            self._undo(self._undo_stack.pop())
+        if reported:
             raise Failed from error
 
     def _undo(self, inverse: Callable[[], Step | None]) -> None:
         try:
             step = inverse()
         except (OSError, HollowayError) as error:
-            say(f"wg-quick: {describe(error)}")
+            print_message(f"wg-quick: {describe(error)}")
         else:
             if step is not None:
                 attempt([step], self._host)
@@ -85,14 +93,14 @@ def attempt(steps: Iterable[Step], host: Host) -> bool:
             perform(step, host)
         except (OSError, HollowayError) as error:
             # What is left is still worth doing.
-            say(f"wg-quick: {describe(error)}")
+            print_message(f"wg-quick: {describe(error)}")
             succeeded = False
     return succeeded
 
 
 def perform(step: Step, host: Host) -> None:
     """Print a step and apply it; raises OSError or HollowayError."""
-    tell(step)
+    print_step(step)
     step.apply(host)
 
 

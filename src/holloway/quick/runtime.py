@@ -1,6 +1,6 @@
 """Where wg-quick keeps what it must know of an interface while that is up: /run/wg-quick/NAME.
 
-Gone with the next boot, as the interface is. `resolv_conf` and `record` keep their files here.
+Gone with the next boot, as the interface is. `resolv_conf` and `saved_state` keep their files here.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from holloway.control.resolve import SystemResolver
 from holloway.model import DeviceUpdate, Endpoint
 from holloway.quick.source import Source
-from holloway.quick.steps import say
+from holloway.quick.steps import print_message
 from holloway.text.conf import parse_conf
 
 
@@ -21,12 +21,12 @@ def settings(source: Source) -> Callable[[], DeviceUpdate]:
     What the file does not name stays as it is, as tools after 2021 have it: the device is new,
     and if something is set already, PreUp set it.
     """
-    resolver = SystemResolver(say)
-    parse_conf(source.config, _Unresolved(resolver), append=True)
+    resolver = SystemResolver(print_message)
+    parse_conf(source.config, _PortResolver(resolver), append=True)
     return lambda: parse_conf(source.config, resolver, append=True)
 
 
-class _Unresolved:
+class _PortResolver:
     """A resolver that leaves hosts alone, and warnings to the one that does not."""
 
     def __init__(self, resolver: SystemResolver) -> None:

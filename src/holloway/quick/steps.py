@@ -2,7 +2,7 @@
 
 A step knows the line that is printed for it (the `ip` or `wg` command that would do the same),
 how to apply itself, and which step takes it back. It does not know why or when: that is `plan`.
-Here are the steps on the device; those on its network are in `network`, `firewall` and `dns`.
+Here are the steps on the device; those on its network are in `network_steps`, `firewall` and `dns`.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from holloway.control import Control
 
 
-def tell(step: Step) -> None:
+def print_step(step: Step) -> None:
     """Print a step, as upstream prints the commands that it runs."""
     for line in step.text.split("\n"):
-        say(f"[#] {line}")
+        print_message(f"[#] {line}")
 
 
-def say(line: str) -> None:
+def print_message(line: str) -> None:
     """Tell the user; standard output belongs to `strip` and to hooks."""
     # Where nobody listens any more, the work still has to be done, or undone.
     with suppress(OSError):
@@ -67,7 +67,7 @@ class Step(Protocol):
 class Undoable(Protocol):
     """A step that may leave something behind even if it fails or is interrupted."""
 
-    def undo(self, host: Host) -> Step | None:
+    def inverse(self, host: Host) -> Step | None:
         """Tell the step that takes this one back; None where nothing is left to take back."""
         ...
 
@@ -77,7 +77,7 @@ class Reversible:
     """A step that is done whole or not at all, and the step that takes it back."""
 
     step: Step
-    inverse: Step
+    reverse: Step
 
     @property
     def text(self) -> str:
@@ -92,7 +92,7 @@ class Restorable:
     """A step whose inverse makes things as they were however far the step has come."""
 
     step: Step
-    inverse: Step
+    restore: Step
 
     @property
     def text(self) -> str:
@@ -101,23 +101,23 @@ class Restorable:
     def apply(self, host: Host) -> None:
         self.step.apply(host)
 
-    def undo(self, host: Host) -> Step | None:
-        return self.inverse
+    def inverse(self, host: Host) -> Step | None:
+        return self.restore
 
 
 @dataclass(frozen=True, slots=True)
-class Together:
+class Reordered:
     """Steps that are told in one order, which users know, and take effect in a safer one."""
 
-    told: tuple[Step, ...]
-    effective: tuple[Step, ...]
+    printed: tuple[Step, ...]
+    applied: tuple[Step, ...]
 
     @property
     def text(self) -> str:
-        return "\n".join(step.text for step in self.told)
+        return "\n".join(step.text for step in self.printed)
 
     def apply(self, host: Host) -> None:
-        for step in self.effective:
+        for step in self.applied:
             step.apply(host)
 
 
@@ -145,11 +145,11 @@ class AddLink:
             raise HollowayError(
                 f"this kernel has no WireGuard module, and there is no program `{program}'"
             )
-        say(FALLBACK)
-        say(f"[#] {program} {self.name}")
+        print_message(FALLBACK)
+        print_message(f"[#] {program} {self.name}")
         programs.run_program([program, self.name], host.interrupts)
 
-    def undo(self, host: Host) -> Step | None:
+    def inverse(self, host: Host) -> Step | None:
         return None if host.netlink.link(self.name) is None else DeleteLink(self.name)
 
 
@@ -167,9 +167,9 @@ class DeleteLink:
         link = host.netlink.link(self.name)
         host.netlink.delete_link(self.name)
         if link is not None and link.kind == "tun":
-            self._await_device()
+            self._wait_for_device()
 
-    def _await_device(self) -> None:
+    def _wait_for_device(self) -> None:
         """Wait until the device in user space, which ends without its link, has ended.
 
         Else it may remove the socket of the one that an `up` right after this starts. If it has
@@ -214,7 +214,7 @@ class Configure:
         return f"wg setconf {self.name} /dev/fd/63"
 
     def apply(self, host: Host) -> None:
-        with host.interrupts.waiting():
+        with host.interrupts.interruptible():
             update = self.resolve()
         try:
             host.find(self.name).set(update)

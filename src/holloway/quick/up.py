@@ -1,6 +1,6 @@
 """`wg-quick up`: the three parts of the plan, each made when the one before is true.
 
-`rehearse` tells the same steps without taking one: it looks at the host as it will be, as far as
+`dry_run` tells the same steps without taking one: it looks at the host as it will be, as far as
 hooks do not change it.
 """
 
@@ -11,14 +11,14 @@ from functools import cache
 
 from holloway.errors import HollowayError
 from holloway.model import Device, DeviceUpdate
-from holloway.quick import facts, plan, record
+from holloway.quick import facts, plan, saved_state
 from holloway.quick.changes import applied
 from holloway.quick.check import check
 from holloway.quick.facts import Facts
-from holloway.quick.record import Record, Settings
 from holloway.quick.run import Transaction, describe
+from holloway.quick.saved_state import SavedSettings, SavedState
 from holloway.quick.source import Source
-from holloway.quick.steps import FALLBACK, Host, Step, device_program, say
+from holloway.quick.steps import FALLBACK, Host, Step, device_program, print_message
 from holloway.text.quick import QuickConfig
 
 
@@ -36,10 +36,10 @@ def up(source: Source, resolve: Callable[[], DeviceUpdate], host: Host) -> None:
         # A hook may have changed the device meanwhile, and the addresses brought routes along.
         found = facts.observe(host.netlink, device)
         transaction.run(plan.route(name, config, device, found))
-        keep(host, name, done(config, look_up(), device, found, mtu))
+        save_state(host, name, new_state(config, look_up(), device, found, mtu))
 
 
-def rehearse(source: Source, resolve: Callable[[], DeviceUpdate], host: Host) -> Iterator[str]:
+def dry_run(source: Source, resolve: Callable[[], DeviceUpdate], host: Host) -> Iterator[str]:
     """The lines that `up` would print; raises HollowayError where `up` would refuse."""
     name, config = source.interface, source.config
     _refuse(source, host)
@@ -49,22 +49,22 @@ def rehearse(source: Source, resolve: Callable[[], DeviceUpdate], host: Host) ->
         yield from (FALLBACK, f"[#] {device_program()} {name}")
     for step in others:
         yield from _lines(step)
-    device = applied(Device(name), resolve(), Settings())
+    device = applied(Device(name), resolve(), SavedSettings())
     addresses = map(plan.interface, config.addresses)
-    found = facts.foresee(host.netlink, device, addresses)
+    found = facts.predict(host.netlink, device, addresses)
     for step in [*plan.address(name, config, found), *plan.route(name, config, device, found)]:
         yield from _lines(step)
 
 
-def done(
+def new_state(
     config: QuickConfig, update: DeviceUpdate, device: Device, found: Facts, mtu: int
-) -> Record:
+) -> SavedState:
     """The record of an `up` that found `found` before it led routes to `device`."""
     networks = plan.allowed_networks(device)
     defaults = plan.default_versions(networks, config)
     chosen = found.free_table if defaults and not device.fwmark else 0
-    return Record(
-        settings=Settings.of(update),
+    return SavedState(
+        settings=SavedSettings.of(update),
         addresses=tuple(str(plan.interface(text)) for text in config.addresses),
         mtu=mtu,
         dns=tuple(config.dns),
@@ -73,17 +73,17 @@ def done(
         mark=device.fwmark or chosen,
         chosen_mark=chosen,
         defaults=tuple(defaults),
-        hooks=record.hook_digests(config),
+        hooks=saved_state.hook_digests(config),
     )
 
 
-def keep(host: Host, name: str, work: Record) -> None:
+def save_state(host: Host, name: str, state: SavedState) -> None:
     """Write the record; without it, the interface is up all the same."""
     link = host.netlink.link(name)
     try:
-        record.keep(name, 0 if link is None else link.index, work)
+        saved_state.save(name, 0 if link is None else link.index, state)
     except OSError as error:
-        say(f"[!] A later reload will know less: {describe(error)}")
+        print_message(f"[!] A later reload will know less: {describe(error)}")
 
 
 def _refuse(source: Source, host: Host) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 from holloway.model import Device, DeviceUpdate, Peer
-from holloway.text.codec import encoded, read_configuration
+from holloway.text.convert import device_update_of
+from holloway.text.native import encoded, read_configuration
 from holloway.text.quick import QuickConfig, parse_quick
 from holloway.text.values import Resolver
-from holloway.text.views import device_update_of
 
 __all__ = ["QuickConfig", "dump_conf", "parse_conf", "parse_quick"]
 

@@ -11,7 +11,7 @@ from typing import Final
 from holloway.errors import KeyFormatError
 from holloway.key import Key
 from holloway.text.conf import clean
-from holloway.text.values import lowered
+from holloway.text.values import ascii_lower
 
 
 def peer_names(text: str) -> dict[Key, str]:
@@ -24,9 +24,9 @@ def peer_names(text: str) -> dict[Key, str]:
     for line in text.split("\n"):
         setting, _, value = clean(line).partition("=")
         if setting.startswith("["):
-            heads_peer = lowered(setting) == "[peer]"
+            heads_peer = ascii_lower(setting) == "[peer]"
             name = (_comment(line) or above) if heads_peer else ""
-        elif name and lowered(setting) == "publickey":
+        elif name and ascii_lower(setting) == "publickey":
             _note(names, value, name)
         above = "" if setting else _comment(line)
     return names

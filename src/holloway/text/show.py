@@ -95,7 +95,7 @@ def fields(device: Device, field: str, *, prefix: str = "") -> str | None:
     `prefix` goes before each line: the interface's name where several devices are shown.
     """
     if field == "dump":
-        from holloway.text.views import state_of
+        from holloway.text.convert import state_of
 
         printed = state_of(device).dump(prefix.encode("utf-8", "surrogateescape"))
         return printed.decode("utf-8", "surrogateescape")
@@ -107,7 +107,7 @@ def fields(device: Device, field: str, *, prefix: str = "") -> str | None:
     return "".join([prefix + row for row in rows])
 
 
-def _maybe(key: Key | None) -> str:
+def _base64_or_none(key: Key | None) -> str:
     return NONE if key is None else key.base64
 
 
@@ -171,13 +171,13 @@ _UNITS_OF_TIME: Final = (
 
 _DEVICE_FIELDS: Final[dict[str, Callable[[Device], str]]] = {
     "public-key": public_key,
-    "private-key": lambda device: _maybe(device.private_key),
+    "private-key": lambda device: _base64_or_none(device.private_key),
     "listen-port": lambda device: str(device.listen_port),
     "fwmark": _fwmark,
 }
 _PEER_FIELDS: Final[dict[str, Callable[[Peer], str]]] = {
     "peers": lambda peer: "",
-    "preshared-keys": lambda peer: f"\t{_maybe(peer.preshared_key)}",
+    "preshared-keys": lambda peer: f"\t{_base64_or_none(peer.preshared_key)}",
     "endpoints": lambda peer: f"\t{_endpoint(peer.endpoint)}",
     "allowed-ips": lambda peer: f"\t{' '.join(map(str, peer.allowed_ips)) or NONE}",
     "latest-handshakes": lambda peer: f"\t{peer.latest_handshake // SECOND}",

@@ -1,7 +1,7 @@
 """The UAPI, the text that a WireGuard device speaks over its socket, for those who want the model.
 
 A daemon reads with `parse_set` and answers with `dump_get`; a client asks with `dump_set` and
-reads with `parse_get`. The codec itself is `text.codec`'s; `errno=` lines and the socket are the
+reads with `parse_get`. The codec itself is `text.native`'s; `errno=` lines and the socket are the
 business of whoever calls.
 """
 
@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from holloway.model import Device, DeviceUpdate
-from holloway.text.codec import UapiError, encoded, read_answer, read_request
-from holloway.text.views import device_of, device_update_of, state_of, update_of
+from holloway.text.convert import device_of, device_update_of, state_of, update_of
+from holloway.text.native import UapiError, encoded, read_answer, read_request
 
 __all__ = ["UapiError", "diff", "dump_get", "dump_set", "parse_get", "parse_set"]
 

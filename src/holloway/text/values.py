@@ -12,8 +12,8 @@ from typing import Protocol
 from holloway.errors import ConfigError, KeyFormatError
 from holloway.key import Key
 from holloway.model import AllowedIP, Endpoint, PeerUpdate
-from holloway.text import codec
-from holloway.text.codec import encoded, setting
+from holloway.text import native
+from holloway.text.native import encoded, setting
 
 
 class Resolver(Protocol):
@@ -29,7 +29,7 @@ class Resolver(Protocol):
         """Tell the user of something that is accepted all the same."""
 
 
-def lowered(text: str) -> str:
+def ascii_lower(text: str) -> str:
     """Lower the case of ASCII letters: to wg(8), the Kelvin sign is no k."""
     return text.lower() if text.isascii() else text
 
@@ -44,29 +44,29 @@ def parse_key(text: str) -> Key:
 
 def parse_port(text: str, resolver: Resolver) -> int:
     """Read a listening port: a number or a service's name."""
-    return setting(codec.read_port, encoded(text), resolver)
+    return setting(native.read_port, encoded(text), resolver)
 
 
 def parse_fwmark(text: str) -> int:
     """Read a firewall mark: decimal, `0x` and hexadecimal, or `off`."""
-    return setting(codec.read_fwmark, encoded(text))
+    return setting(native.read_fwmark, encoded(text))
 
 
 def parse_keepalive(text: str) -> int:
     """Read a persistent keepalive interval: seconds or `off`."""
-    return setting(codec.read_keepalive, encoded(text))
+    return setting(native.read_keepalive, encoded(text))
 
 
 def parse_endpoint(text: str, resolver: Resolver) -> Endpoint:
     """Split `host:port` or `[host]:port` and have the resolver look it up."""
-    return Endpoint(*setting(codec.read_endpoint, encoded(text), resolver))
+    return Endpoint(*setting(native.read_endpoint, encoded(text), resolver))
 
 
 class AllowedIPChanges:
     """What becomes of a peer's allowed IPs, collected in the order in which it is written."""
 
     def __init__(self) -> None:
-        self._changes = codec.Changes()
+        self._changes = native.Changes()
 
     def read(self, text: str, resolver: Resolver) -> None:
         """Read networks joined by commas; no text at all is no network.

@@ -27,7 +27,7 @@ class ScriptedKernel:
 
     def __init__(self, *answers: list[bytes] | OSError) -> None:
         self.answers = list(answers)
-        self.asked: list[bytes] = []
+        self.requests: list[bytes] = []
 
     def __call__(self, protocol: int) -> Self:
         return self
@@ -41,8 +41,8 @@ class ScriptedKernel:
     def family(self, name: str) -> int:
         return 30
 
-    def ask(self, kind: int, payload: bytes, flags: int) -> list[bytes]:
-        self.asked.append(payload)
+    def request(self, kind: int, payload: bytes, flags: int) -> list[bytes]:
+        self.requests.append(payload)
         given = self.answers.pop(0)
         if isinstance(given, OSError):
             raise given
@@ -53,7 +53,7 @@ class ScriptedKernel:
 def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ScriptedKernel]:
     def make(*answers: list[bytes] | OSError) -> ScriptedKernel:
         scripted = ScriptedKernel(*answers)
-        monkeypatch.setattr(netlink, "Socket", scripted)
+        monkeypatch.setattr(netlink, "NetlinkSocket", scripted)
         return scripted
 
     return make
@@ -74,8 +74,8 @@ def test_a_device_that_changes_while_it_is_told_is_asked_again(
 ) -> None:
     interrupted = InterruptedError(errno.EINTR, os.strerror(errno.EINTR))
     scripted = script(interrupted, interrupted, [device(ONE)])
-    assert kernel.Link("wg0").get().peers[0].allowed_ips == (ONE,)
-    assert len(scripted.asked) == 3
+    assert kernel.KernelDevice("wg0").get().peers[0].allowed_ips == (ONE,)
+    assert len(scripted.requests) == 3
 
 
 def test_a_kernel_that_can_is_asked_to_take_a_network_away(
@@ -83,8 +83,8 @@ def test_a_kernel_that_can_is_asked_to_take_a_network_away(
 ) -> None:
     scripted = script([], [], [])
     update = DeviceUpdate(peers=(PeerUpdate(PA, removed_allowed_ips=(ONE,)),))
-    kernel.Link("wg0").set(update)
-    assert [REMOVE_ME in request for request in scripted.asked] == [False, True, False]
+    kernel.KernelDevice("wg0").set(update)
+    assert [REMOVE_ME in request for request in scripted.requests] == [False, True, False]
 
 
 def test_a_kernel_that_cannot_moves_it_to_a_peer_that_goes(
@@ -93,8 +93,8 @@ def test_a_kernel_that_cannot_moves_it_to_a_peer_that_goes(
     scripted = script([], OSError(errno.EINVAL, "Invalid argument"), [device(ONE)], [], [])
     # TWO is not the peer's: it has to stay where it is.
     update = DeviceUpdate(peers=(PeerUpdate(PA, removed_allowed_ips=(ONE, TWO)),))
-    kernel.Link("wg0").set(update)
-    moving = scripted.asked[3]
+    kernel.KernelDevice("wg0").set(update)
+    moving = scripted.requests[3]
     assert REMOVE_ME not in moving
     assert ONE.address in moving
     assert TWO.address not in moving
@@ -104,8 +104,8 @@ def test_another_refusal_is_not_tried_again(script: Callable[..., ScriptedKernel
     refusal = OSError(errno.EINVAL, "Invalid argument")
     scripted = script(refusal)
     with pytest.raises(OSError, match="Invalid argument"):
-        kernel.Link("wg0").set(DeviceUpdate(peers=(PeerUpdate(PB, allowed_ips=(ONE,)),)))
-    assert len(scripted.asked) == 1
+        kernel.KernelDevice("wg0").set(DeviceUpdate(peers=(PeerUpdate(PB, allowed_ips=(ONE,)),)))
+    assert len(scripted.requests) == 1
 
 
 def test_only_links_of_the_kind_are_named(script: Callable[..., ScriptedKernel]) -> None:
@@ -123,16 +123,16 @@ def test_a_place_without_netlink_has_no_interfaces(script: Callable[..., Scripte
 
 
 def test_the_running_kernel_tells_its_links_and_refuses_what_it_lacks() -> None:
-    with netlink.Socket(netlink.ROUTE) as connection:
-        links = connection.ask(18, bytes(16), netlink.DUMP)
+    with netlink.NetlinkSocket(netlink.ROUTE) as connection:
+        links = connection.request(18, bytes(16), netlink.DUMP)
         with pytest.raises(OSError, match=r".") as refused:
-            connection.ask(18, bytes(16) + attribute(3, b"nosuch\0"))
+            connection.request(18, bytes(16) + attribute(3, b"nosuch\0"))
     found = [dict(netlink.attributes(link[16:]))[3] for link in links]
     assert [name.rstrip(b"\0").decode() for name in found] == [
         name for _, name in socket.if_nameindex()
     ]
     assert refused.value.errno == errno.ENODEV
-    with netlink.Socket(netlink.GENERIC) as connection:
+    with netlink.NetlinkSocket(netlink.GENERIC) as connection:
         assert connection.family("nlctrl") == 16
         with pytest.raises(FileNotFoundError):
             connection.family("nosuch")

@@ -10,21 +10,21 @@ from holloway.errors import ConfigError
 from holloway.model import Endpoint
 
 
-class Desk:
+class RecordingResolver:
     """A resolver whose waits pass at once, and what it told and waited."""
 
     def __init__(self, retries: str | None = None) -> None:
-        self.told: list[str] = []
+        self.messages: list[str] = []
         self.waits: list[float] = []
         environment = {} if retries is None else {"WG_ENDPOINT_RESOLUTION_RETRIES": retries}
-        self.resolver = SystemResolver(self.told.append, environment, self.waits.append)
+        self.resolver = SystemResolver(self.messages.append, environment, self.waits.append)
 
     def endpoint(self, text: str = "vpn.example:5") -> Endpoint:
         host, _, service = text.rpartition(":")
         return self.resolver.endpoint(host, service, text)
 
 
-class Failing:
+class FailingLookup:
     """In the place of getaddrinfo: fails so often, then answers."""
 
     def __init__(self, error: OSError, times: int) -> None:
@@ -42,56 +42,56 @@ AGAIN = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"
 
 
 def test_a_passing_failure_is_waited_out_ever_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket, "getaddrinfo", Failing(AGAIN, 3))
-    desk = Desk()
-    assert desk.endpoint() == Endpoint("1.2.3.4", 5)
-    assert desk.waits == [1.0, 1.2, 1.44]
-    assert desk.told[1] == (
+    monkeypatch.setattr(socket, "getaddrinfo", FailingLookup(AGAIN, 3))
+    resolver = RecordingResolver()
+    assert resolver.endpoint() == Endpoint("1.2.3.4", 5)
+    assert resolver.waits == [1.0, 1.2, 1.44]
+    assert resolver.messages[1] == (
         "Temporary failure in name resolution: `vpn.example:5'. Trying again in 1.20 seconds..."
     )
 
 
 def test_after_fifteen_retries_it_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket, "getaddrinfo", Failing(AGAIN, 100))
-    desk = Desk()
+    monkeypatch.setattr(socket, "getaddrinfo", FailingLookup(AGAIN, 100))
+    resolver = RecordingResolver()
     with pytest.raises(ConfigError, match=r"name resolution: `vpn\.example:5'$"):
-        desk.endpoint()
-    assert len(desk.waits) == 15
+        resolver.endpoint()
+    assert len(resolver.waits) == 15
 
 
 def test_infinity_never_gives_up_and_waits_at_most_20_seconds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(socket, "getaddrinfo", Failing(AGAIN, 100))
-    desk = Desk("infinity")
-    assert desk.endpoint() == Endpoint("1.2.3.4", 5)
-    assert (len(desk.waits), desk.waits[-1]) == (100, 20.0)
+    monkeypatch.setattr(socket, "getaddrinfo", FailingLookup(AGAIN, 100))
+    resolver = RecordingResolver("infinity")
+    assert resolver.endpoint() == Endpoint("1.2.3.4", 5)
+    assert (len(resolver.waits), resolver.waits[-1]) == (100, 20.0)
 
 
 @pytest.mark.parametrize("number", [socket.EAI_NONAME, socket.EAI_FAIL, socket.EAI_NODATA])
 def test_a_lasting_failure_is_not_tried_again(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    monkeypatch.setattr(socket, "getaddrinfo", Failing(socket.gaierror(number, "gone"), 1))
-    desk = Desk()
+    monkeypatch.setattr(socket, "getaddrinfo", FailingLookup(socket.gaierror(number, "gone"), 1))
+    resolver = RecordingResolver()
     with pytest.raises(ConfigError, match="gone"):
-        desk.endpoint()
-    assert desk.waits == []
+        resolver.endpoint()
+    assert resolver.waits == []
 
 
 def test_an_error_of_the_system_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     error = OSError(errno.EMFILE, "Too many open files")
-    monkeypatch.setattr(socket, "getaddrinfo", Failing(error, 9))
+    monkeypatch.setattr(socket, "getaddrinfo", FailingLookup(error, 9))
     with pytest.raises(ConfigError, match=r"Too many open files: `vpn\.example:5'"):
-        Desk("0").endpoint()
+        RecordingResolver("0").endpoint()
 
 
 def test_a_variable_without_meaning_is_an_error_of_its_own() -> None:
     with pytest.raises(BadEnvironment, match="WG_ENDPOINT_RESOLUTION_RETRIES: `x'"):
-        Desk("x").endpoint()
+        RecordingResolver("x").endpoint()
 
 
 def test_a_port_may_be_a_large_number_and_wraps_around() -> None:
-    assert Desk().resolver.port("70000") == 4464
-    assert Desk().endpoint("::1:70000").port == 4464
+    assert RecordingResolver().resolver.port("70000") == 4464
+    assert RecordingResolver().endpoint("::1:70000").port == 4464
 
 
 def test_a_host_with_a_letter_beyond_ascii_goes_out_as_it_stands(
@@ -105,7 +105,7 @@ def test_a_host_with_a_letter_beyond_ascii_goes_out_as_it_stands(
         return answer
 
     monkeypatch.setattr(socket, "getaddrinfo", record)
-    Desk().endpoint("b\u00fccher:http")
+    RecordingResolver().endpoint("b\u00fccher:http")
     assert asked == ["b\u00fccher".encode(), b"http"]
 
 
@@ -115,6 +115,6 @@ def test_a_number_is_read_as_the_system_reads_it_without_asking(
 ) -> None:
     host, _, service = text.rpartition(":")
     found = socket.getaddrinfo(host, service, type=socket.SOCK_DGRAM)[0][4]
-    monkeypatch.setattr(socket, "getaddrinfo", Failing(AGAIN, 1))
-    desk = Desk("0")
-    assert desk.endpoint(text) == Endpoint(str(found[0]), int(found[1]))
+    monkeypatch.setattr(socket, "getaddrinfo", FailingLookup(AGAIN, 1))
+    resolver = RecordingResolver("0")
+    assert resolver.endpoint(text) == Endpoint(str(found[0]), int(found[1]))

@@ -110,9 +110,9 @@ def test_an_answer_ends_at_its_blank_line_wherever_it_is_broken(
     for place in range(1, len(answer)):
         connection = InPieces(answer[:place], answer[place:])
         monkeypatch.setattr(uapi, "_connect", lambda _, found=connection: found)
-        assert uapi.Socket("wg0").get().listen_port == 7
+        assert uapi.UapiDevice("wg0").get().listen_port == 7
     for place in range(answer.index(b"\n\n") + 1):
         connection = InPieces(answer[:place])
         monkeypatch.setattr(uapi, "_connect", lambda _, found=connection: found)
         with pytest.raises(OSError, match="Protocol error"):
-            uapi.Socket("wg0").get()
+            uapi.UapiDevice("wg0").get()

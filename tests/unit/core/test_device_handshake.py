@@ -42,10 +42,10 @@ class Bench:
 
     def initiation(self, sender: Key = THEM, stamp: int = 1, to: Key = US) -> bytes:
         identity = noise.Identity.of(sender.raw)
-        pairing = identity.pair(noise.Remote.of(to.public().raw))
-        assert pairing is not None
+        static_static = identity.static_static(noise.Remote.of(to.public().raw))
+        assert static_static is not None
         written = noise.initiate(
-            pairing,
+            static_static,
             ephemeral=self._random(32),
             index=1,
             timestamp=tai64n.encode(stamp * tai64n.STEP),
@@ -204,8 +204,8 @@ def test_events_of_a_peer_removed_or_a_device_down_do_nothing() -> None:
     bench.plane.actions.clear()
     bench.hear(bench.initiation())
     for _ in range(2):
-        bench.device.handle_stale(bench.now, number)
-        bench.device.handle_active(bench.now, number)
+        bench.device.handle_session_needed(bench.now, number)
+        bench.device.handle_debt_began(bench.now, number)
         bench.device.handle_confirmed(bench.now, number)
         bench.device.up(bench.now)
         gone = PeerUpdate(THEM.public(), remove=True)

@@ -13,17 +13,17 @@ def drawing(*numbers: int) -> Callable[[int], bytes]:
 
 def test_an_index_that_is_awaited_is_not_given_again() -> None:
     indices: Indices[str] = Indices(drawing(7, 7, 8))
-    first = indices.claim(Nanoseconds(0))
+    first = indices.allocate(Nanoseconds(0))
     indices.expect(first, "peer")
-    assert indices.claim(Nanoseconds(0)) == 8
+    assert indices.allocate(Nanoseconds(0)) == 8
     assert indices.awaiting(7) == "peer"
 
 
 def test_the_index_of_a_session_is_not_given_again_while_the_session_may_live() -> None:
     indices: Indices[str] = Indices(drawing(7, 7, 9, 7))
-    indices.hold(indices.claim(Nanoseconds(0)), Nanoseconds(180))
-    assert indices.claim(Nanoseconds(179)) == 9
-    assert indices.claim(Nanoseconds(180)) == 7
+    indices.hold(indices.allocate(Nanoseconds(0)), Nanoseconds(180))
+    assert indices.allocate(Nanoseconds(179)) == 9
+    assert indices.allocate(Nanoseconds(180)) == 7
 
 
 def test_a_released_index_finds_nobody() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from holloway.core import noise
 from holloway.core.discard import Discard
-from holloway.core.noise import Identity, InitiatorState, Pairing, SessionKeys
+from holloway.core.noise import Identity, InitiatorState, SessionKeys, StaticStatic
 from holloway.core.wire import Initiation, Response, parse_handshake_untrusted
 
 ALICE, BOB = Identity.of(bytes(range(32))), Identity.of(bytes(range(32, 64)))
@@ -17,22 +17,22 @@ PSK = bytes([9] * 32)
 KEYS = st.binary(min_size=32, max_size=32)
 
 
-def paired(us: Identity, them: Identity) -> Pairing:
-    pairing = us.pair(them.remote)
-    assert pairing is not None
-    return pairing
+def shared(us: Identity, them: Identity) -> StaticStatic:
+    result = us.static_static(them.remote)
+    assert result is not None
+    return result
 
 
 def initiation(us: Identity = ALICE, to: Identity = BOB) -> tuple[Initiation, InitiatorState]:
-    written = noise.initiate(paired(us, to), ephemeral=bytes([3] * 32), index=5, timestamp=STAMP)
+    written = noise.initiate(shared(us, to), ephemeral=bytes([3] * 32), index=5, timestamp=STAMP)
     assert not isinstance(written, Discard)
     return written
 
 
 def answered(message: Initiation, psk: bytes = PSK) -> tuple[Response, SessionKeys]:
-    claim = noise.open_claim_untrusted(BOB, message)
-    assert isinstance(claim, noise.Claim)
-    proven = noise.prove_claim_untrusted(paired(BOB, ALICE), claim)
+    unproven = noise.decrypt_static_untrusted(BOB, message)
+    assert isinstance(unproven, noise.UnprovenInitiation)
+    proven = noise.decrypt_timestamp_untrusted(shared(BOB, ALICE), unproven)
     assert isinstance(proven, noise.ResponderState)
     assert proven.timestamp == STAMP
     written = noise.respond(proven, psk, ephemeral=bytes([4] * 32), index=6)
@@ -59,16 +59,16 @@ def test_another_preshared_key_does_not_open_the_response() -> None:
 
 def test_an_initiation_for_somebody_else_does_not_open() -> None:
     message, _ = initiation(to=MALLORY)
-    assert noise.open_claim_untrusted(BOB, message) is Discard.UNDECRYPTABLE
+    assert noise.decrypt_static_untrusted(BOB, message) is Discard.UNDECRYPTABLE
 
 
 def test_whoever_claims_another_identity_cannot_prove_it() -> None:
     honest, _ = initiation()
     forged, _ = initiation(us=MALLORY)
-    claim = noise.open_claim_untrusted(BOB, forged)
-    assert isinstance(claim, noise.Claim)
-    assert claim.static == MALLORY.remote.raw
-    assert noise.prove_claim_untrusted(paired(BOB, ALICE), claim) is Discard.UNDECRYPTABLE
+    unproven = noise.decrypt_static_untrusted(BOB, forged)
+    assert isinstance(unproven, noise.UnprovenInitiation)
+    assert unproven.static == MALLORY.remote.raw
+    assert noise.decrypt_timestamp_untrusted(shared(BOB, ALICE), unproven) is Discard.UNDECRYPTABLE
     assert honest.static != forged.static
 
 
@@ -76,11 +76,13 @@ def test_whoever_claims_another_identity_cannot_prove_it() -> None:
 def test_an_initiation_with_any_bit_flipped_is_refused(bit: int) -> None:
     flipped = parse_handshake_untrusted(_flip(initiation()[0].build(), bit))
     assert isinstance(flipped, Initiation)
-    claim = noise.open_claim_untrusted(BOB, flipped)
-    if isinstance(claim, noise.Claim):
-        assert noise.prove_claim_untrusted(paired(BOB, ALICE), claim) is Discard.UNDECRYPTABLE
+    unproven = noise.decrypt_static_untrusted(BOB, flipped)
+    if isinstance(unproven, noise.UnprovenInitiation):
+        assert (
+            noise.decrypt_timestamp_untrusted(shared(BOB, ALICE), unproven) is Discard.UNDECRYPTABLE
+        )
     else:
-        assert claim in (Discard.UNDECRYPTABLE, Discard.LOW_ORDER)
+        assert unproven in (Discard.UNDECRYPTABLE, Discard.LOW_ORDER)
 
 
 @given(st.integers(4 * 8 * 3, 60 * 8 - 1))
@@ -95,7 +97,7 @@ def test_a_response_with_any_bit_flipped_is_refused(bit: int) -> None:
 @given(st.binary(min_size=108, max_size=108))
 def test_garbage_in_an_initiation_is_a_discard(garbage: bytes) -> None:
     message = Initiation(1, garbage[:32], garbage[32:80], garbage[80:])
-    assert isinstance(noise.open_claim_untrusted(BOB, message), Discard)
+    assert isinstance(noise.decrypt_static_untrusted(BOB, message), Discard)
 
 
 @given(st.binary(min_size=48, max_size=48))
@@ -114,8 +116,16 @@ def test_our_hmac_is_the_standard_librarys(key: bytes, data: bytes) -> None:
 def test_no_state_shows_a_secret() -> None:
     message, state = initiation()
     response, keys = answered(message)
-    shown = repr((ALICE, paired(ALICE, BOB), state, keys, noise.open_claim_untrusted(BOB, message)))
-    for secret in (keys.send, keys.receive, state.chaining_key, paired(ALICE, BOB).secret):
+    shown = repr(
+        (
+            ALICE,
+            shared(ALICE, BOB),
+            state,
+            keys,
+            noise.decrypt_static_untrusted(BOB, message),
+        )
+    )
+    for secret in (keys.send, keys.receive, state.chaining_key, shared(ALICE, BOB).secret):
         assert repr(secret) not in shown
     assert "SessionKeys object" in shown
     assert response.receiver == 5

@@ -5,7 +5,7 @@ from hypothesis import given
 from holloway import _native
 from holloway.core.orders import orders
 from holloway.model import DeviceUpdate
-from holloway.text.views import update_of
+from holloway.text.convert import update_of
 from models import updates
 
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holloway.errors import BadMessage
-from holloway.net.dns import AAAA, A, Answer, parse_answer_untrusted, question
+from holloway.net.dns import AAAA, A, Answer, encode_query, parse_answer_untrusted
 
-ASKED = question(0x1234, "nas.home", A)
+ASKED = encode_query(0x1234, "nas.home", A)
 NAME = b"\x03nas\x04home\x00"
 
 
@@ -20,25 +20,25 @@ def record(owner: bytes, kind: int, data: bytes) -> bytes:
 
 
 def answer(
-    *records: bytes, flags: int = 0x8180, number: int = 0x1234, asked: bytes = ASKED
+    *records: bytes, flags: int = 0x8180, number: int = 0x1234, query: bytes = ASKED
 ) -> bytes:
     return (
         struct.pack(">HHHHHH", number, flags, 1, len(records), 0, 0)
-        + asked[12:]
+        + query[12:]
         + b"".join(records)
     )
 
 
 def test_a_question_is_written_as_the_standard_has_it() -> None:
     assert struct.pack(">HHHHHH", 0x1234, 0x0100, 1, 0, 0, 0) + NAME + b"\0\1\0\1" == ASKED
-    assert question(1, "nas.home.", AAAA)[12:] == NAME + b"\0\x1c\0\1"
-    assert question(1, "bücher.example", A)[12:].startswith(b"\x0dxn--bcher-kva\x07example\0")
+    assert encode_query(1, "nas.home.", AAAA)[12:] == NAME + b"\0\x1c\0\1"
+    assert encode_query(1, "bücher.example", A)[12:].startswith(b"\x0dxn--bcher-kva\x07example\0")
 
 
 @pytest.mark.parametrize("name", ["", ".", "a..b", "x" * 64, ".".join(["x" * 60] * 5)])
 def test_what_cannot_be_a_name_is_not_asked_for(name: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        question(1, name, A)
+        encode_query(1, name, A)
 
 
 def test_addresses_are_read_behind_a_pointer() -> None:
@@ -78,7 +78,7 @@ def test_a_refusal_and_a_cut_are_told() -> None:
         b"",
         answer(number=0x1235),
         answer(flags=0x0100),
-        answer(asked=question(0x1234, "nas.work", A)),
+        answer(query=encode_query(0x1234, "nas.work", A)),
         answer(record(b"\xc0\x0c", A, bytes(4)))[:-1],
         answer(record(b"\xc0\x0c", A, bytes(3))),
         answer(record(b"\xc0\xff", A, bytes(4))),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from holloway.key import Key
 from holloway.model import AllowedIP, Device, DeviceUpdate, Endpoint, Peer, PeerUpdate
 from holloway.quick.changes import applied, change, difference
-from holloway.quick.record import Settings
+from holloway.quick.saved_state import SavedSettings
 
 KEYS = [Key(bytes([number]) * 32) for number in range(1, 5)]
 NETWORKS = [AllowedIP.parse(f"10.{number}.0.0/16") for number in range(4)]
@@ -35,17 +35,17 @@ peer_updates = st.builds(
 
 @given(first=st.lists(peer_updates), second=st.lists(peer_updates))
 def test_the_same_file_again_is_no_change(first: list[PeerUpdate], second: list[PeerUpdate]):
-    before = applied(Device("wg0"), whole(*first), Settings())
-    now = applied(before, whole(*second), Settings.of(whole(*first)))
-    again = applied(now, whole(*second), Settings.of(whole(*second)))
+    before = applied(Device("wg0"), whole(*first), SavedSettings())
+    now = applied(before, whole(*second), SavedSettings.of(whole(*first)))
+    again = applied(now, whole(*second), SavedSettings.of(whole(*second)))
     assert again == now
     assert change(now, again) == []
 
 
 @given(first=st.lists(peer_updates), second=st.lists(peer_updates))
 def test_only_peers_that_changed_are_named(first: list[PeerUpdate], second: list[PeerUpdate]):
-    before = applied(Device("wg0"), whole(*first), Settings())
-    now = applied(before, whole(*second), Settings.of(whole(*first)))
+    before = applied(Device("wg0"), whole(*first), SavedSettings())
+    now = applied(before, whole(*second), SavedSettings.of(whole(*first)))
     touched = {peer.public_key for peer in difference(before, now).peers}
     same = {peer.public_key for peer in before.peers if peer in now.peers}
     assert touched.isdisjoint(same)
@@ -54,7 +54,7 @@ def test_only_peers_that_changed_are_named(first: list[PeerUpdate], second: list
 
 def test_what_the_file_never_named_stays():
     device = Device("wg0", KEYS[3], 7, 9, (Peer(KEYS[0], KEYS[1], HERE, (), 5, 6, 7, 25),))
-    assert applied(device, whole(named(KEYS[0])), Settings()) == device
+    assert applied(device, whole(named(KEYS[0])), SavedSettings()) == device
 
 
 def test_what_left_the_file_goes_but_for_the_private_key():
@@ -63,23 +63,23 @@ def test_what_left_the_file_goes_but_for_the_private_key():
         private_key=KEYS[3],
         listen_port=7,
     )
-    device = applied(Device("wg0"), last, Settings())
-    now = applied(device, whole(named(KEYS[0])), Settings.of(last))
+    device = applied(Device("wg0"), last, SavedSettings())
+    now = applied(device, whole(named(KEYS[0])), SavedSettings.of(last))
     assert now == Device("wg0", KEYS[3], 0, 0, (Peer(KEYS[0]),))
 
 
 def test_a_peer_that_moved_stays_where_it_is_until_the_file_says_something_new():
     last = whole(named(KEYS[0], endpoint=HERE))
     roamed = Device("wg0", peers=(Peer(KEYS[0], endpoint=THERE),))
-    assert applied(roamed, last, Settings.of(last)).peers[0].endpoint == THERE
+    assert applied(roamed, last, SavedSettings.of(last)).peers[0].endpoint == THERE
     new = whole(named(KEYS[0], endpoint=Endpoint("192.0.2.3", 3)))
-    assert applied(roamed, new, Settings.of(last)).peers[0].endpoint == new.peers[0].endpoint
-    assert applied(roamed, last, Settings()).peers[0].endpoint == HERE
+    assert applied(roamed, new, SavedSettings.of(last)).peers[0].endpoint == new.peers[0].endpoint
+    assert applied(roamed, last, SavedSettings()).peers[0].endpoint == HERE
 
 
 def test_an_allowed_ip_is_of_the_last_peer_that_the_file_gives_it_to():
     update = whole(named(KEYS[0], *NETWORKS), named(KEYS[1], NETWORKS[1]))
-    found = applied(Device("wg0"), update, Settings()).peers
+    found = applied(Device("wg0"), update, SavedSettings()).peers
     assert [len(peer.allowed_ips) for peer in found] == [3, 1]
 
 

@@ -12,8 +12,8 @@ from holloway.model import AllowedIP, Device, DeviceUpdate, Peer
 from holloway.quick import plan
 from holloway.quick.facts import Facts
 from holloway.quick.netlink import Route
-from holloway.quick.network import AddRoutes
-from holloway.quick.steps import Step, Together
+from holloway.quick.network_steps import AddRoutes
+from holloway.quick.steps import Reordered, Step
 from holloway.text.quick import QuickConfig, parse_quick
 
 GUIDE = """
@@ -233,8 +233,8 @@ def test_a_default_route_goes_to_the_table_of_the_mark_that_is_set():
 
 def test_a_default_route_takes_effect_when_all_that_guards_it_does():
     taking = plan.route("wg0", QuickConfig(), device("0.0.0.0/0"), Facts())[-1]
-    assert isinstance(taking, Together)
-    assert [step.text for step in taking.effective] == [
+    assert isinstance(taking, Reordered)
+    assert [step.text for step in taking.applied] == [
         "sysctl -q net.ipv4.conf.all.src_valid_mark=1",
         "nft -f /dev/fd/63",
         "ip -4 rule add not fwmark 51820 table 51820",
@@ -245,8 +245,8 @@ def test_a_default_route_takes_effect_when_all_that_guards_it_does():
 
 def test_a_setting_that_is_as_it_should_be_is_told_and_not_written():
     taking = plan.route("wg0", QuickConfig(), device("0.0.0.0/0"), Facts(valid_mark=True))[-1]
-    assert isinstance(taking, Together)
-    assert len(taking.told) == len(taking.effective) + 1
+    assert isinstance(taking, Reordered)
+    assert len(taking.printed) == len(taking.applied) + 1
 
 
 def test_the_same_network_at_two_peers_is_one_route():

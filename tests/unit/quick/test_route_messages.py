@@ -40,6 +40,6 @@ def test_a_route_is_read_as_it_is_written(network: object, table: int):
     assert isinstance(network, type(ip_network("0.0.0.0/0")) | type(ip_network("::/0")))
     sent = messages.encode(messages.NEWROUTE, 0, 0, 5, Route(network, table))
     found = messages.decode(sent[messages.HEADER.size :])
-    assert found == messages.Found(
+    assert found == messages.RouteMessage(
         network.network_address.packed, network.prefixlen, table, messages.PROTOCOL_BOOT, 5, None
     )

@@ -32,10 +32,10 @@ class Plain:
 
 @dataclass(frozen=True)
 class Reversible(Plain):
-    undoing: Step | None = None
+    inverse_step: Step | None = None
 
-    def undo(self, host: Host) -> Step | None:
-        return self.undoing or Plain(f"undo {self.text}")
+    def inverse(self, host: Host) -> Step | None:
+        return self.inverse_step or Plain(f"undo {self.text}")
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def test_a_step_that_fails_half_way_is_undone_too(capsys: pytest.CaptureFixture[
 
 
 def test_an_undoing_that_fails_does_not_stop_the_others(capsys: pytest.CaptureFixture[str]):
-    broken = Reversible("b", undoing=Plain("undo b", OSError(5, "broken")))
+    broken = Reversible("b", inverse_step=Plain("undo b", OSError(5, "broken")))
     with pytest.raises(Failed), Transaction(host()) as transaction:
         transaction.run([Reversible("a"), broken, Plain("c", HollowayError("no"))])
     assert lines(capsys)[-3:] == ["[#] undo b", "wg-quick: broken", "[#] undo a"]
@@ -108,7 +108,7 @@ def test_a_signal_in_the_last_step_counts():
 def test_a_signal_ends_a_wait_at_once_but_only_once():
     interrupts = Interrupts()
     with interrupts.handled():
-        with pytest.raises(Interrupted, match="SIGINT"), interrupts.waiting():
+        with pytest.raises(Interrupted, match="SIGINT"), interrupts.interruptible():
             signal.raise_signal(signal.SIGINT)
         interrupts.check()
 
@@ -117,7 +117,7 @@ def test_a_signal_before_a_wait_ends_it_before_it_begins():
     interrupts = Interrupts()
     with interrupts.handled():
         signal.raise_signal(signal.SIGHUP)
-        with pytest.raises(Interrupted), interrupts.waiting():
+        with pytest.raises(Interrupted), interrupts.interruptible():
             raise AssertionError("the wait began")
 
 

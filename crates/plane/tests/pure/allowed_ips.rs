@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use holloway_plane::allowed_ips::{AllowedIps, Owner, Prefix};
 use proptest::prelude::*;
 
-use crate::bodies::{Peer, network};
+use crate::fuzz_properties::{Peer, network};
 
 /// All prefixes in the order of insertion, searched from end to end.
 #[derive(Default)]

@@ -69,7 +69,7 @@ impl Eager {
     }
 }
 
-/// The brain's part: one time to look, moved by `due` and by `Active`.
+/// The brain's part: one time to look, moved by `due` and by `DebtBegan`.
 struct Lazy {
     debts: Debts,
     look: Option<Nanos>,

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::bodies;
+use crate::fuzz_properties;
 use crate::packets::{ACK, Flow, flow, payload};
 
 fn garbage() -> impl Strategy<Value = Vec<u8>> {
@@ -31,17 +31,17 @@ fn batch(flow: &Flow, size: usize) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn no_bytes_break_the_gate(bytes in garbage(), kind in 0u8..5, size in 0usize..4) {
-        bodies::gate(&bytes);
+    fn no_bytes_break_the_cookie_checker(bytes in garbage(), kind in 0u8..5, size in 0usize..4) {
+        fuzz_properties::cookie(&bytes);
         let mut message = bytes;
         message.resize([116, 60, 64, 148][size], 1);
         message[..4].copy_from_slice(&[kind, 0, 0, 0]);
-        bodies::gate(&message);
+        fuzz_properties::cookie(&message);
     }
 
     #[test]
     fn no_bytes_break_a_session(bytes in garbage()) {
-        bodies::open(&bytes);
+        fuzz_properties::open(&bytes);
     }
 
     #[test]
@@ -50,42 +50,42 @@ proptest! {
         if let Some(version) = bytes.first_mut() {
             *version = if first { 0x45 } else { 0x60 };
         }
-        bodies::inner(&bytes);
+        fuzz_properties::ip(&bytes);
     }
 
     #[test]
     fn no_bytes_break_the_answers(bytes in garbage(), flow in flow(), scratches in scratches()) {
-        bodies::unreachable(&bytes);
+        fuzz_properties::unreachable(&bytes);
         let mut packet = flow.packet(0, 0, ACK, &payload(40, 1));
         scratch(&mut packet, &scratches);
-        bodies::unreachable(&[&[0], &packet[..]].concat());
+        fuzz_properties::unreachable(&[&[0], &packet[..]].concat());
         let short = bytes.len().min(200);
-        bodies::unreachable(&[&[short as u8], &bytes[..short], &packet[..]].concat());
+        fuzz_properties::unreachable(&[&[short as u8], &bytes[..short], &packet[..]].concat());
     }
 
     #[test]
     fn no_bytes_break_splitting(
         bytes in garbage(), flow in flow(), size in 1u16..200, scratches in scratches(),
     ) {
-        bodies::split_any(&bytes);
+        fuzz_properties::split_any(&bytes);
         let packet = flow.large(ACK, &payload(900, 1));
         let mut bytes = [&flow.vnet(size.into()).to_bytes()[..], &packet].concat();
         scratch(&mut bytes, &scratches);
-        bodies::split_any(&bytes);
+        fuzz_properties::split_any(&bytes);
     }
 
     #[test]
     fn no_bytes_break_coalescing(
         bytes in garbage(), flow in flow(), size in 2usize..200, scratches in scratches(),
     ) {
-        bodies::coalesce(&bytes);
+        fuzz_properties::coalesce(&bytes);
         let mut bytes = batch(&flow, size);
         scratch(&mut bytes[2..], &scratches);
-        bodies::coalesce(&bytes);
+        fuzz_properties::coalesce(&bytes);
     }
 
     #[test]
     fn no_operations_break_allowed_ips(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
-        bodies::allowed_ips(&bytes);
+        fuzz_properties::allowed_ips(&bytes);
     }
 }

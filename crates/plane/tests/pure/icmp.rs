@@ -242,7 +242,7 @@ fn a_translated_sender_is_read_from_the_kernels_answer() {
 fn a_question_names_the_answers_direction() {
     let mut message = [0xaa; conntrack::MAX_MESSAGE];
     let tcp = packet(true, 6, &[3, 0xe8, 0, 9, 0, 0, 0, 0]);
-    let length = conntrack::question(&tcp, &mut message).expect("TCP is tracked");
+    let length = conntrack::query(&tcp, &mut message).expect("TCP is tracked");
     assert_eq!(message[..4], (length as u32).to_ne_bytes());
     let has = |bytes: &[u8]| {
         message[..length]
@@ -259,6 +259,6 @@ fn a_question_names_the_answers_direction() {
         (packet(true, 47, &[0; 8]), false),
         (packet(true, 6, &[0; 7]), false),
     ] {
-        assert_eq!(conntrack::question(&packet, &mut message).is_some(), asked);
+        assert_eq!(conntrack::query(&packet, &mut message).is_some(), asked);
     }
 }

@@ -1,14 +1,14 @@
 //! The pure half of the plane, tested through its public names.
 
 mod allowed_ips;
-mod bodies;
 mod checksum;
 mod coalesce;
+mod cookie;
 mod debts;
+mod fuzz_properties;
 mod garbage;
-mod gate;
 mod icmp;
-mod inner;
+mod ip;
 mod packets;
 mod replay;
 mod session;

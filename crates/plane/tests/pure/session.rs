@@ -11,7 +11,7 @@ use holloway_plane::session::{
 use proptest::prelude::*;
 use std::sync::Arc;
 
-use crate::bodies::opened;
+use crate::fuzz_properties::opened;
 
 const HERE: [u8; 32] = [1; 32];
 const THERE: [u8; 32] = [2; 32];

@@ -3,7 +3,7 @@
 use holloway_plane::checksum;
 use holloway_plane::discard::Discard;
 use holloway_plane::offload::{VnetHeader, padded};
-use holloway_plane::split::{SPLIT_ROOM, Segments, split};
+use holloway_plane::split::{SPLIT_CAPACITY, Segments, split};
 use proptest::prelude::*;
 
 use crate::packets::{ACK, Flow, PSH, flow, payload};
@@ -11,7 +11,7 @@ use crate::packets::{ACK, Flow, PSH, flow, payload};
 const MTU: usize = 1420;
 
 pub fn cut(header: &VnetHeader, packet: &[u8]) -> Result<Vec<Vec<u8>>, Discard> {
-    let mut out = vec![0xa5; SPLIT_ROOM];
+    let mut out = vec![0xa5; SPLIT_CAPACITY];
     let segments = split(header, packet, &mut out, MTU)?;
     Ok(packets_of(&segments, &out))
 }
@@ -111,7 +111,7 @@ fn a_plain_packet_is_copied_as_it_is() {
 #[test]
 fn segments_leave_room_for_header_padding_and_tag() {
     let flow = example(false, false);
-    let mut out = vec![0; SPLIT_ROOM];
+    let mut out = vec![0; SPLIT_CAPACITY];
     let packet = flow.large(0, &payload(2000, 1));
     let segments = split(&flow.vnet(900), &packet, &mut out, MTU).expect("well-formed");
     assert_eq!(

@@ -5,14 +5,14 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use holloway_plane::batch::Lane;
+use holloway_plane::batch::Destination;
 use holloway_plane::discard::Discard;
 use holloway_plane::endpoint::{Endpoint, Local};
-use holloway_plane::mmsg::{Departing, MOST};
+use holloway_plane::mmsg::{MAX_TRAINS, OutgoingTrain};
 use holloway_plane::peer::Peer;
 use holloway_plane::session::{Deadlines, NEVER, Session};
 use holloway_plane::shared::Shared;
-use holloway_plane::transmit::{Port, Queued, deliver, full_train};
+use holloway_plane::transmit::{DatagramSender, Queued, deliver, full_train};
 use proptest::prelude::*;
 
 /// What the system can say; None is yes.
@@ -39,7 +39,7 @@ impl Scripted {
     }
 }
 
-impl Port for Scripted {
+impl DatagramSender for Scripted {
     fn send(&self, _: &Endpoint, _: u8, data: &[u8], segment: usize) -> io::Result<()> {
         self.attempts.set(self.attempts.get() + 1);
         assert!(
@@ -55,8 +55,8 @@ impl Port for Scripted {
         Ok(())
     }
 
-    fn send_many(&self, trains: &[Departing<'_>]) -> io::Result<usize> {
-        assert!(1 < trains.len() && trains.len() <= MOST);
+    fn send_many(&self, trains: &[OutgoingTrain<'_>]) -> io::Result<usize> {
+        assert!(1 < trains.len() && trains.len() <= MAX_TRAINS);
         for (number, train) in trains.iter().enumerate() {
             match self.send(&train.to, train.class, train.data, train.segment) {
                 Err(error) if number == 0 => return Err(error),
@@ -67,11 +67,11 @@ impl Port for Scripted {
         Ok(trains.len())
     }
 
-    fn segments(&self) -> bool {
+    fn gso_enabled(&self) -> bool {
         self.segments.get()
     }
 
-    fn forgo_segments(&self) {
+    fn disable_gso(&self) {
         self.segments.set(false);
     }
 
@@ -80,7 +80,7 @@ impl Port for Scripted {
     }
 }
 
-fn lane(peer: &Arc<Peer>, sticky: bool) -> Lane {
+fn destination(peer: &Arc<Peer>, sticky: bool) -> Destination {
     let deadlines = Deadlines {
         renew_on_send: NEVER,
         renew_on_receive: NEVER,
@@ -93,7 +93,7 @@ fn lane(peer: &Arc<Peer>, sticky: bool) -> Lane {
             interface: 1,
         });
     }
-    Lane {
+    Destination {
         peer: peer.clone(),
         session: Arc::new(Session::new(1, 2, &[1; 32], &[2; 32], deadlines)),
         endpoint,
@@ -111,7 +111,7 @@ fn queue(shapes: &[(usize, usize)], peers: &[Arc<Peer>], sticky: bool) -> (Vec<u
             number += 1;
         }
         queue.push(Queued {
-            lane: lane(&peers[turn % peers.len()], sticky),
+            destination: destination(&peers[turn % peers.len()], sticky),
             range: start..data.len(),
             segment,
             class: 0,
@@ -146,9 +146,9 @@ proptest! {
         let peers = [1, 2].map(|id| Arc::new(Peer::new(id, &[9; 32])));
         let (data, mut queue) = queue(&shapes, &peers, sticky);
         let given: usize = queue.iter().map(|one| one.range.len() / one.segment).sum();
-        let port = Scripted::new(&answers, waits);
-        deliver(&shared, &port, &mut queue, &data, 0);
-        let sent = port.sent.into_inner();
+        let sender = Scripted::new(&answers, waits);
+        deliver(&shared, &sender, &mut queue, &data, 0);
+        let sent = sender.sent.into_inner();
         let numbers: Vec<&[u8]> = sent.iter().map(|datagram| &datagram[..4]).collect();
         prop_assert!(numbers.is_sorted_by(|one, next| one < next), "twice, or out of order");
         let bytes: usize = sent.iter().map(Vec::len).sum();
@@ -162,34 +162,34 @@ proptest! {
 fn outcome(shapes: &[(usize, usize)], answers: &[Answer], waits: bool) -> (Scripted, u64) {
     let shared = Shared::new(1420).expect("descriptors");
     let (data, mut queue) = queue(shapes, &[Arc::new(Peer::new(1, &[9; 32]))], false);
-    let port = Scripted::new(answers, waits);
-    deliver(&shared, &port, &mut queue, &data, 0);
+    let sender = Scripted::new(answers, waits);
+    deliver(&shared, &sender, &mut queue, &data, 0);
     let lost = shared.discards.snapshot()[Discard::SendFailed as usize];
-    (port, lost)
+    (sender, lost)
 }
 
 #[test]
 fn a_storm_of_eagain_loses_what_could_not_wait_and_ends() {
     let storm = vec![Some(libc::EAGAIN); 1000];
-    let (port, lost) = outcome(&[(3, 100); 50], &storm, false);
-    assert_eq!((port.sent.into_inner().len(), lost), (0, 150));
-    assert!(port.attempts.get() <= 2 * 50, "{}", port.attempts.get());
-    let (port, lost) = outcome(&[(3, 100); 50], &storm, true);
-    assert_eq!((port.sent.into_inner().len(), lost), (0, 150));
-    assert!(port.attempts.get() <= 3 * 50);
+    let (sender, lost) = outcome(&[(3, 100); 50], &storm, false);
+    assert_eq!((sender.sent.into_inner().len(), lost), (0, 150));
+    assert!(sender.attempts.get() <= 2 * 50, "{}", sender.attempts.get());
+    let (sender, lost) = outcome(&[(3, 100); 50], &storm, true);
+    assert_eq!((sender.sent.into_inner().len(), lost), (0, 150));
+    assert!(sender.attempts.get() <= 3 * 50);
 }
 
 #[test]
 fn a_full_queue_below_costs_one_train_each_time() {
-    let (port, lost) = outcome(&[(5, 100); 4], &[Some(libc::ENOBUFS); 2], false);
-    assert_eq!((port.sent.into_inner().len(), lost), (15, 5));
+    let (sender, lost) = outcome(&[(5, 100); 4], &[Some(libc::ENOBUFS); 2], false);
+    assert_eq!((sender.sent.into_inner().len(), lost), (15, 5));
 }
 
 #[test]
 fn a_train_that_a_device_cannot_cut_goes_datagram_by_datagram() {
-    let (port, lost) = outcome(&[(40, 1452); 3], &[Some(libc::EIO), Some(libc::EIO)], false);
-    assert!(!port.segments.get());
-    assert_eq!((port.sent.into_inner().len(), lost), (120, 0));
+    let (sender, lost) = outcome(&[(40, 1452); 3], &[Some(libc::EIO), Some(libc::EIO)], false);
+    assert!(!sender.segments.get());
+    assert_eq!((sender.sent.into_inner().len(), lost), (120, 0));
 }
 
 #[test]
@@ -200,10 +200,10 @@ fn a_datagram_that_is_too_long_for_the_path_does_not_stop_those_after_it() {
         None,
         Some(libc::EMSGSIZE),
     ];
-    let (port, lost) = outcome(&[(3, 1000), (3, 1000)], &answers, false);
+    let (sender, lost) = outcome(&[(3, 1000), (3, 1000)], &answers, false);
     assert!(
-        port.segments.get(),
+        sender.segments.get(),
         "a train may be too long, the next is not"
     );
-    assert_eq!((port.sent.into_inner().len(), lost), (5, 1));
+    assert_eq!((sender.sent.into_inner().len(), lost), (5, 1));
 }

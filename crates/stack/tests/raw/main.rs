@@ -1,7 +1,7 @@
 //! The stack against packets that no honest host sends, and hosts that do not behave.
 
-mod bodies;
 mod floods;
+mod fuzz_properties;
+mod harness;
 mod segments;
-mod side;
 mod windows;

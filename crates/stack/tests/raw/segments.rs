@@ -4,7 +4,7 @@ use std::io::Read;
 
 use proptest::prelude::*;
 
-use crate::side::{FIN, PORT, Segment, Side};
+use crate::harness::{FIN, Harness, PORT, Segment};
 
 fn text(length: usize) -> Vec<u8> {
     (0..length).map(|number| (number * 7 % 251) as u8).collect()
@@ -17,8 +17,8 @@ proptest! {
     fn overlapping_segments_in_any_order_give_each_byte_once(
         cuts in proptest::collection::vec((0_usize..8000, 1_usize..1200), 1..40)
     ) {
-        let (mut side, listener) = Side::listening();
-        let (mut stream, next) = side.connected(listener, 4000);
+        let (mut harness, listener) = Harness::listening();
+        let (mut stream, next) = harness.connected(listener, 4000);
         let text = text(8000);
         let part = |start: usize, end: usize| Segment {
             sequence: next.sequence.wrapping_add(start as u32),
@@ -26,17 +26,17 @@ proptest! {
             ..next.clone()
         };
         for (start, length) in cuts {
-            side.send(&part(start, (start + length).min(text.len())));
+            harness.send(&part(start, (start + length).min(text.len())));
         }
         for start in (0..text.len()).step_by(1000) {
-            side.send(&part(start, start + 1000));
+            harness.send(&part(start, start + 1000));
         }
         let last = Segment {
             sequence: next.sequence.wrapping_add(8000),
             flags: next.flags | FIN,
             ..next.clone()
         };
-        side.send(&last);
+        harness.send(&last);
         let mut came = Vec::new();
         stream.read_to_end(&mut came).expect("an end");
         prop_assert_eq!(came, text);
@@ -46,8 +46,8 @@ proptest! {
     fn bogus_options_are_borne(
         options in proptest::collection::vec(any::<u8>(), 0..40), flags in any::<u8>()
     ) {
-        let (mut side, listener) = Side::listening();
-        let (_stream, next) = side.connected(listener, 4000);
+        let (mut harness, listener) = Harness::listening();
+        let (_stream, next) = harness.connected(listener, 4000);
         let first = Segment {
             source: 4001,
             destination: PORT,
@@ -55,9 +55,9 @@ proptest! {
             options: options.clone(),
             ..Segment::default()
         };
-        side.send(&first);
-        side.send(&Segment { flags, options, payload: vec![1; 100], ..next });
-        side.wait(1);
-        side.connected(listener, 4002);
+        harness.send(&first);
+        harness.send(&Segment { flags, options, payload: vec![1; 100], ..next });
+        harness.wait(1);
+        harness.connected(listener, 4002);
     }
 }

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from holloway.cli.wg.keys import SPACE, read_key_file
-from holloway.cli.wg.report import NAME, fail, reason, tell
+from holloway.cli.wg.report import NAME, fail, print_err, reason
 from holloway.control import find
 from holloway.control.resolve import SystemResolver
 from holloway.errors import ConfigError
@@ -35,7 +35,7 @@ def set_options(arguments: list[str]) -> int:
     if len(arguments) < 2:
         return fail(USAGE_OF_SET)
     try:
-        update = parse_options(arguments[1:], SystemResolver(tell))
+        update = parse_options(arguments[1:], SystemResolver(print_err))
     except ConfigError as error:
         return fail(error.reason)
     try:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 
-from holloway.cli.wg.report import NAME, fail, reason, tell
+from holloway.cli.wg.report import NAME, fail, print_err, reason
 from holloway.control import find
 from holloway.errors import ConfigError
-from holloway.text.codec import read_configuration
+from holloway.text.native import read_configuration
 
 TYPE_CHECKING = False  # without `typing`, which takes 6 ms to load
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from holloway.control.resolve import SystemResolver
     from holloway.model import Endpoint
-    from holloway.text.codec import Update
+    from holloway.text.native import Update
 
 MISSING_PUBLIC_KEY: Final = "A peer is missing a public key"
 """The one reason that stands against a whole file and not against a line of it."""
@@ -45,7 +45,7 @@ def set_file(name: str, arguments: list[str]) -> int:
         except OSError as error:
             return fail(f"Unable to retrieve current interface configuration: {reason(error)}")
     try:
-        find(interface).order(update)
+        find(interface).apply(update)
     except OSError as error:
         return fail(f"Unable to modify interface: {reason(error)}")
     return 0
@@ -60,7 +60,7 @@ def _read(text: bytes, *, append: bool) -> Update:
 def _refused(error: ConfigError) -> int:
     from holloway.control.resolve import BadEnvironment
 
-    tell(error.reason)
+    print_err(error.reason)
     if isinstance(error, BadEnvironment):
         return 1
     missing = error.reason == MISSING_PUBLIC_KEY
@@ -77,9 +77,9 @@ class _LateResolver:
         return self._system().endpoint(host, service, text)
 
     def warn(self, sentence: str) -> None:
-        tell(sentence)
+        print_err(sentence)
 
     def _system(self) -> SystemResolver:
         from holloway.control.resolve import SystemResolver
 
-        return SystemResolver(tell)
+        return SystemResolver(print_err)

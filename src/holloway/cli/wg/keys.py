@@ -7,7 +7,7 @@ import stat
 import sys
 from typing import IO, Final
 
-from holloway.cli.wg.report import NAME, fail, print_out, reason, tell
+from holloway.cli.wg.report import NAME, fail, print_err, print_out, reason
 from holloway.errors import ConfigError, KeyFormatError
 from holloway.key import BASE64_LENGTH, KEY_LENGTH, Key
 
@@ -78,8 +78,8 @@ def _warn_of_readers() -> None:
     except OSError:
         return  # no stdout, or none with a file behind it
     if stat.S_ISREG(mode) and mode & stat.S_IRWXO:
-        tell("Warning: writing to world accessible file.")
-        tell("Consider setting the umask to 077 and trying again.")
+        print_err("Warning: writing to world accessible file.")
+        print_err("Consider setting the umask to 077 and trying again.")
 
 
 _BAD_LENGTH: Final = "Invalid length key in key file"

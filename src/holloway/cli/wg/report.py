@@ -23,7 +23,7 @@ def print_bytes(text: bytes) -> None:
     sys.stdout.buffer.write(text)
 
 
-def tell(sentence: str) -> None:
+def print_err(sentence: str) -> None:
     """Tell the user a sentence, at once."""
     sys.stderr.write(f"{sentence}\n")
     sys.stderr.flush()
@@ -31,7 +31,7 @@ def tell(sentence: str) -> None:
 
 def fail(sentence: str) -> int:
     """Tell why it did not work; returns the exit status for that."""
-    tell(sentence)
+    print_err(sentence)
     return 1
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from holloway.cli.wg.report import NAME, fail, print_out, reason, tell
+from holloway.cli.wg.report import NAME, fail, print_err, print_out, reason
 from holloway.control import find, names
 from holloway.key import Key
 from holloway.model import Device
@@ -53,7 +53,7 @@ class Request:
     watch: bool = False
 
     @property
-    def contradiction(self) -> str | None:
+    def conflict(self) -> str | None:
         """Say what cannot be had together."""
         if self.field is not None and (self.json or self.names):
             return "--json and --names show whole devices, not a single field"
@@ -69,7 +69,7 @@ def show(arguments: list[str]) -> int:
     match words:
         case ["-h" | "--help" | "help"]:
             # To a program the words of the original, to a person ours too.
-            tell(USAGE + HELP if given or sys.stderr.isatty() else USAGE)
+            print_err(USAGE + HELP if given or sys.stderr.isatty() else USAGE)
             return 0
         case ["interfaces"] if not given:
             return _interfaces()
@@ -82,13 +82,13 @@ def show(arguments: list[str]) -> int:
         names="--names" in given,
         watch="--watch" in given,
     )
-    if request.contradiction is not None:
-        return fail(request.contradiction)
+    if request.conflict is not None:
+        return fail(request.conflict)
     if request.watch:
         from holloway.cli.wg.watch import watch
 
         return watch(lambda: _frame(request), " ".join([NAME, "show", *words]))
-    return answer(request, print_out, tell)
+    return answer(request, print_out, print_err)
 
 
 def answer(request: Request, out: Print, error: Print) -> int:

@@ -30,7 +30,7 @@ def watch(frame: Callable[[], str], title: str) -> int:
     if not sys.stdout.isatty():
         return fail("--watch needs a terminal to draw on")
     try:
-        with _screen(), _keys():
+        with _alternate_screen(), _raw_keys():
             _draw_until_quit(frame, title)
     except KeyboardInterrupt:
         pass  # the ordinary way to end it
@@ -57,7 +57,7 @@ def screenful(text: str, height: int) -> str:
         hidden = len(lines) - height + 1
         lines[height - 1 :] = [f"... {hidden} more lines"]
     drawn = "\r\n".join(f"{_BLANK_RIGHT}{line}{_RESET}" for line in lines)
-    return f"{_HOLD}{_HOME}{drawn}{_BLANK_BELOW}{_SHOW}"
+    return f"{_BEGIN_UPDATE}{_HOME}{drawn}{_BLANK_BELOW}{_END_UPDATE}"
 
 
 def _quit_within(seconds: float) -> bool:
@@ -73,7 +73,7 @@ def _quit_within(seconds: float) -> bool:
 
 
 @contextmanager
-def _screen() -> Iterator[None]:
+def _alternate_screen() -> Iterator[None]:
     """Draw on the terminal's other screen, without a cursor and without wrapping lines."""
     before = signal.signal(signal.SIGTERM, _interrupt)
     _write("\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J")
@@ -85,7 +85,7 @@ def _screen() -> Iterator[None]:
 
 
 @contextmanager
-def _keys() -> Iterator[None]:
+def _raw_keys() -> Iterator[None]:
     """Have keys at once and unseen; Ctrl-Z would leave the shell on our screen, so it is off."""
     if not sys.stdin.isatty():
         yield
@@ -110,8 +110,9 @@ def _write(text: str) -> None:
     sys.stdout.flush()
 
 
-_HOLD: Final = "\x1b[?2026h"  # terminals that know these two show the frame when it is whole
-_SHOW: Final = "\x1b[?2026l"
+# Terminals that know these two show the frame when it is whole.
+_BEGIN_UPDATE: Final = "\x1b[?2026h"
+_END_UPDATE: Final = "\x1b[?2026l"
 _HOME: Final = "\x1b[H"
 _RESET: Final = "\x1b[0m"
 _BLANK_RIGHT: Final = "\x1b[K"

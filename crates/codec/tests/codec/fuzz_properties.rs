@@ -1,0 +1,85 @@
+//! What the fuzz targets do with bytes; here so that the tests do it too, with fewer bytes.
+//!
+//! Each must hold for any bytes at all.
+
+use holloway_codec::address::{Endpoint, Host};
+use holloway_codec::conf;
+use holloway_codec::dump::{dump, dump_answer};
+use holloway_codec::setting::Resolver;
+use holloway_codec::uapi::{get, set};
+
+/// What a device is understood to be, it is understood to be again from what is written of it; and
+/// its dump is the same with a `Device` between and without.
+pub fn answer(bytes: &[u8]) {
+    let device = match get::parse(bytes) {
+        Ok(device) => device,
+        Err(refusal) => return assert_eq!(dump_answer(bytes, b"x"), Err(refusal)),
+    };
+    assert_eq!(dump_answer(bytes, b"x").as_ref(), Ok(&dump(&device, b"x")));
+    let written = get::write(&device);
+    let again = get::parse(&written).expect("what we wrote");
+    assert_eq!(get::write(&again), written);
+    assert_eq!(
+        dump(&again, b"").len(),
+        dump_answer(&written, b"").map_or(0, |dump| dump.len())
+    );
+}
+
+/// What is asked for is asked for again by what is written of it.
+pub fn request(bytes: &[u8]) {
+    let Ok(update) = set::parse(bytes) else {
+        return;
+    };
+    let written = set::write(&update);
+    let again = set::parse(body(&written)).expect("what we wrote");
+    assert_eq!(set::write(&again), written);
+}
+
+/// A file that is read makes a request that is read.
+pub fn configuration(bytes: &[u8]) {
+    for append in [false, true] {
+        let read = conf::parse(conf::numbered(bytes), &mut Numbers::default(), append);
+        if let Ok(update) = read {
+            let again = set::parse(body(&set::write(&update))).expect("what we wrote");
+            assert_eq!(again, update);
+        }
+    }
+}
+
+/// The lines of a request between its operation and the blank line.
+pub fn body(request: &[u8]) -> &[u8] {
+    let body = request.strip_prefix(b"set=1\n").expect("an operation");
+    body.strip_suffix(b"\n").expect("a blank line")
+}
+
+/// A resolver that knows numbers alone and remembers its warnings.
+#[derive(Default)]
+pub struct Numbers {
+    pub warnings: Vec<String>,
+}
+
+impl Resolver for Numbers {
+    type Error = String;
+
+    fn port(&mut self, service: &[u8]) -> Result<u16, String> {
+        let text = String::from_utf8_lossy(service);
+        text.parse().map_err(|_| format!("no such service: {text}"))
+    }
+
+    fn endpoint(&mut self, host: &[u8], service: &[u8], text: &[u8]) -> Result<Endpoint, String> {
+        let found = Endpoint::numeric(host, service);
+        let zoned = || {
+            Endpoint::parse(text)
+                .ok()
+                .filter(|found| matches!(found.host, Host::Text(_)))
+        };
+        let unknown = || format!("no such host: {}", String::from_utf8_lossy(text));
+        found.or_else(zoned).ok_or_else(unknown)
+    }
+
+    fn warn(&mut self, sentence: &[u8]) -> Result<(), String> {
+        self.warnings
+            .push(String::from_utf8_lossy(sentence).into_owned());
+        Ok(())
+    }
+}

@@ -1,0 +1,218 @@
+//! What becomes of packets that have nowhere to go: their senders are told, and so is the brain if it
+//! wants to log it. Both at a bounded rate.
+//!
+//! The answers leave by raw ICMP sockets of the interface's own namespace, so the kernel chooses
+//! their source address as it does for its own, and they pass no check made for packets from a
+//! peer. Called by `outbound`.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::RawFd;
+use std::sync::atomic::Ordering;
+
+use crate::clock::{Nanos, SECOND};
+use crate::conntrack;
+use crate::discard::Discard;
+use crate::events::Event;
+use crate::icmp::{self, Sender};
+use crate::ip;
+use crate::peer::Peer;
+use crate::poll::duplicate;
+use crate::shared::Shared;
+
+/// Answers a second, and at once (kernel, net/ipv4/icmp.c: icmp_msgs_per_sec, icmp_msgs_burst).
+const ANSWERS: TokenBucket = TokenBucket::new(SECOND / 1000, 50);
+/// Reports to the brain (kernel, net/core/utils.c: net_ratelimit_state, 10 in 5 seconds).
+const REPORTS: TokenBucket = TokenBucket::new(SECOND / 2, 10);
+
+/// The shard's part: how much may still be said, and a buffer.
+#[derive(Debug)]
+pub struct UnreachableHandler {
+    answers: TokenBucket,
+    reports: TokenBucket,
+    message: [u8; icmp::MAX_MESSAGE],
+}
+
+/// The sockets that answers leave by; without one nothing is answered.
+#[derive(Debug, Default)]
+pub struct IcmpSockets {
+    v4: Option<UdpSocket>,
+    v6: Option<UdpSocket>,
+    conntrack: Option<File>,
+}
+
+impl UnreachableHandler {
+    /// With full buckets.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            answers: ANSWERS,
+            reports: REPORTS,
+            message: [0; icmp::MAX_MESSAGE],
+        }
+    }
+
+    /// `packet` goes to nobody, or to `peer`, whose endpoint is not known: count it, answer it,
+    /// report it.
+    pub fn handle(&mut self, shared: &Shared, now: Nanos, packet: &[u8], peer: Option<&Peer>) {
+        let reason = peer.map_or(Discard::NoPeer, |_| Discard::NoEndpoint);
+        shared.discard(reason, 1, peer);
+        if shared.reports_unreachable.load(Ordering::Relaxed)
+            && let Ok(to) = ip::destination(packet)
+            && self.reports.take(now)
+        {
+            let peer = peer.map(Peer::id);
+            shared.events.push(Event::Unreachable { to, peer });
+        }
+        if let Some(sender) = icmp::answerable(packet)
+            && self.answers.take(now)
+        {
+            let sockets = shared.icmp_sockets.lock();
+            // An answer that cannot be sent is one that is lost: nobody waits for it.
+            let _ = sockets.answer(packet, sender, &mut self.message);
+        }
+    }
+}
+
+impl Default for UnreachableHandler {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl IcmpSockets {
+    /// By raw ICMP sockets for each family and a netlink socket to connection tracking, as far as
+    /// there are any. The descriptors stay the caller's.
+    pub fn new(v4: Option<RawFd>, v6: Option<RawFd>, tracking: Option<RawFd>) -> io::Result<Self> {
+        Ok(Self {
+            v4: v4.map(duplicate).transpose()?.map(UdpSocket::from),
+            v6: v6.map(duplicate).transpose()?.map(UdpSocket::from),
+            conntrack: tracking.map(duplicate).transpose()?.map(File::from),
+        })
+    }
+
+    fn answer(
+        &self,
+        packet: &[u8],
+        sender: IpAddr,
+        message: &mut [u8; icmp::MAX_MESSAGE],
+    ) -> io::Result<()> {
+        let socket = if sender.is_ipv4() { &self.v4 } else { &self.v6 };
+        let Some(socket) = socket else {
+            return Ok(());
+        };
+        let translated = self.translated(packet);
+        let length = icmp::host_unreachable(packet, translated, message);
+        let to = translated.map_or(sender, |sender| sender.address);
+        socket.send_to(&message[..length], SocketAddr::new(to, 0))?;
+        Ok(())
+    }
+
+    /// The sender before its address was translated, if it was. The kernel answers a query before
+    /// `write` returns.
+    fn translated(&self, packet: &[u8]) -> Option<Sender> {
+        let mut socket = self.conntrack.as_ref()?;
+        let mut message = [0; conntrack::MAX_MESSAGE];
+        let length = conntrack::query(packet, &mut message)?;
+        socket.write_all(&message[..length]).ok()?;
+        let length = socket.read(&mut message).ok()?;
+        conntrack::sender(packet, &message[..length])
+    }
+}
+
+/// So many at once, and one more each `cost`.
+#[derive(Clone, Debug)]
+struct TokenBucket {
+    cost: Nanos,
+    full: Nanos,
+    credit: Nanos,
+    filled: Nanos,
+}
+
+impl TokenBucket {
+    const fn new(cost: Nanos, at_once: Nanos) -> Self {
+        let full = cost * at_once;
+        Self {
+            cost,
+            full,
+            credit: full,
+            filled: 0,
+        }
+    }
+
+    fn take(&mut self, now: Nanos) -> bool {
+        let gained = now.saturating_sub(self.filled);
+        self.credit = self.credit.saturating_add(gained).min(self.full);
+        self.filled = now;
+        let enough = self.credit >= self.cost;
+        if enough {
+            self.credit -= self.cost;
+        }
+        enough
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(bucket: &mut TokenBucket, now: Nanos) -> usize {
+        (0..1000).filter(|_| bucket.take(now)).count()
+    }
+
+    #[test]
+    fn a_bucket_gives_a_burst_and_then_its_rate() {
+        let mut bucket = REPORTS;
+        assert_eq!(taken(&mut bucket, 7 * SECOND), 10);
+        assert_eq!(taken(&mut bucket, 7 * SECOND + SECOND / 4), 0);
+        assert_eq!(taken(&mut bucket, 8 * SECOND), 2);
+        assert_eq!(taken(&mut bucket, 800 * SECOND), 10);
+    }
+
+    fn shared(reports: bool) -> Shared {
+        let shared = Shared::new(1420).expect("an epoll");
+        shared.reports_unreachable.store(reports, Ordering::Relaxed);
+        shared
+    }
+
+    /// A ping from 10.0.0.1 to 10.0.0.9.
+    fn ping() -> Vec<u8> {
+        let mut packet = vec![0; 28];
+        packet[0] = 0x45;
+        packet[9] = icmp::ICMP;
+        packet[12..20].copy_from_slice(&[10, 0, 0, 1, 10, 0, 0, 9]);
+        packet[20] = 8;
+        packet
+    }
+
+    #[test]
+    fn reports_name_the_destination_or_the_peer_and_are_few() {
+        let (shared, mut handler) = (shared(true), UnreachableHandler::new());
+        let peer = Peer::new(7, &[9; 32]);
+        handler.handle(&shared, 1, &ping(), None);
+        handler.handle(&shared, 1, &ping(), Some(&peer));
+        for _ in 0..1000 {
+            handler.handle(&shared, 1, &ping(), None);
+        }
+        let events = shared.events.take(usize::MAX);
+        assert_eq!(events.len(), 10);
+        let of = |event: &Event| match event {
+            Event::Unreachable { to, peer } => (to.to_string(), *peer),
+            _ => panic!("nothing else happened"),
+        };
+        assert_eq!(of(&events[0]), ("10.0.0.9".to_owned(), None));
+        assert_eq!(of(&events[1]), ("10.0.0.9".to_owned(), Some(7)));
+        let count = shared.discards.snapshot();
+        assert_eq!(count[Discard::NoPeer as usize], 1001);
+        assert_eq!(count[Discard::NoEndpoint as usize], 1);
+        assert_eq!(peer.discards.snapshot()[Discard::NoEndpoint as usize], 1);
+    }
+
+    #[test]
+    fn nothing_is_reported_to_a_brain_that_did_not_ask() {
+        let (shared, mut handler) = (shared(false), UnreachableHandler::new());
+        handler.handle(&shared, 1, &ping(), None);
+        assert!(shared.events.take(1).is_empty());
+    }
+}

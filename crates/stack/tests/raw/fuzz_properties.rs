@@ -1,0 +1,41 @@
+//! What must hold of any packets: checked here on some, and by the fuzz target on many.
+
+use super::harness::{Harness, PORT};
+
+/// Packets as the plane could hand them over, in the frame of a connection that stands: nothing
+/// panics, nothing grows, and the next connection is served.
+pub fn packets(bytes: &[u8]) {
+    let (mut harness, listener) = Harness::listening();
+    let (_stream, next) = harness.connected(listener, 4000);
+    for piece in bytes.split(|&byte| byte == 0xA5).take(64) {
+        let raw = [&[0; 10], piece].concat();
+        harness.give(&[piece.to_vec(), raw]);
+        harness.now += 1_000_000;
+        if let [flags, window, distance, rest @ ..] = piece {
+            let mut segment = next.clone();
+            segment.flags = *flags;
+            segment.window = u16::from(*window) << 8;
+            segment.sequence = segment.sequence.wrapping_add(u32::from(*distance) * 97);
+            segment.ack = segment.ack.wrapping_add(u32::from(*window));
+            let options = rest.len().min(12);
+            segment.options = rest[..options].to_vec();
+            segment.payload = rest[options..].to_vec();
+            harness.send(&segment);
+        }
+    }
+    assert!(harness.engine.streams() <= 300);
+    harness.wait(1);
+    harness.connected(listener, PORT + 40_000);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_packets_are_borne(bytes in proptest::collection::vec(any::<u8>(), 0..3000)) {
+            super::packets(&bytes);
+        }
+    }
+}

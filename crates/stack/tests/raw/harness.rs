@@ -1,0 +1,210 @@
+//! A stack without its thread, whose other side is played by hand: raw packets and a clock.
+
+use std::io::IoSlice;
+use std::net::Ipv4Addr;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use holloway_plane::checksum;
+use holloway_plane::tun::{READ_SIZE, Tun};
+use holloway_stack::addresses::{Addresses, Own};
+use holloway_stack::engine::{Engine, Request, Settings, Shared};
+use holloway_stack::events::{Event, Events, Id};
+
+pub const FIN: u8 = 1;
+pub const SYN: u8 = 2;
+pub const RST: u8 = 4;
+pub const ACK: u8 = 16;
+
+pub const US: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+pub const THEM: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+pub const PORT: u16 = 80;
+pub const BUFFER: usize = 64 * 1024;
+
+/// A TCP segment.
+#[derive(Clone, Debug, Default)]
+pub struct Segment {
+    pub source: u16,
+    pub destination: u16,
+    pub sequence: u32,
+    pub ack: u32,
+    pub flags: u8,
+    pub window: u16,
+    pub options: Vec<u8>,
+    pub payload: Vec<u8>,
+}
+
+impl Segment {
+    /// As an IP packet from them to us, behind an empty vnet_hdr.
+    pub fn packet(&self) -> Vec<u8> {
+        let mut options = self.options.clone();
+        options.resize(options.len().next_multiple_of(4).min(40), 0);
+        let header = 20 + options.len();
+        let length = header + self.payload.len();
+        let mut out = vec![0; 10];
+        out.extend_from_slice(&[0x45, 0]);
+        out.extend_from_slice(&((20 + length) as u16).to_be_bytes());
+        out.extend_from_slice(&[0, 0, 0x40, 0, 64, 6, 0, 0]);
+        out.extend_from_slice(&THEM.octets());
+        out.extend_from_slice(&US.octets());
+        checksum::write_ipv4_header(&mut out[10..30]);
+        for port in [self.source, self.destination] {
+            out.extend_from_slice(&port.to_be_bytes());
+        }
+        for number in [self.sequence, self.ack] {
+            out.extend_from_slice(&number.to_be_bytes());
+        }
+        out.extend_from_slice(&[((header / 4) << 4) as u8, self.flags]);
+        out.extend_from_slice(&self.window.to_be_bytes());
+        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&options);
+        out.extend_from_slice(&self.payload);
+        let addresses = [THEM.octets(), US.octets()].concat();
+        let sum = checksum::pseudo_header(&addresses, 6, length) + checksum::sum(&out[30..]);
+        out[46..48].copy_from_slice(&(!checksum::fold(sum)).to_be_bytes());
+        out
+    }
+
+    fn parse(packet: &[u8]) -> Option<Self> {
+        let body = packet.get(30..).filter(|_| packet[19] == 6)?;
+        let number =
+            |at: usize| u32::from_be_bytes([body[at], body[at + 1], body[at + 2], body[at + 3]]);
+        let header = usize::from(body[12] >> 4) * 4;
+        Some(Self {
+            source: u16::from_be_bytes([body[0], body[1]]),
+            destination: u16::from_be_bytes([body[2], body[3]]),
+            sequence: number(4),
+            ack: number(8),
+            flags: body[13],
+            window: u16::from_be_bytes([body[14], body[15]]),
+            options: body[20..header].to_vec(),
+            payload: body[header..].to_vec(),
+        })
+    }
+}
+
+/// The stack and what is around it.
+pub struct Harness {
+    pub engine: Engine,
+    pub now: i64,
+    shared: Arc<Shared>,
+    tun: Tun,
+}
+
+impl Harness {
+    pub fn new() -> Self {
+        let (tun, endpoint) = Tun::to_stack("inner").expect("a pair");
+        let shared = Arc::new(Shared {
+            endpoint: Arc::new(endpoint),
+            events: Events::new().expect("an eventfd"),
+            requests: Default::default(),
+            counts: Default::default(),
+            last_id: AtomicU64::new(0),
+        });
+        let own = Own {
+            address: US.into(),
+            length: 24,
+        };
+        let settings = Settings {
+            addresses: Addresses::new(vec![own]),
+            mtu: 1420,
+            buffer: BUFFER,
+        };
+        let engine = Engine::new(shared.clone(), &settings).expect("an engine");
+        Self {
+            engine,
+            now: 1,
+            shared,
+            tun,
+        }
+    }
+
+    /// One that listens, and the listener.
+    pub fn listening() -> (Self, Id) {
+        let mut harness = Self::new();
+        harness.ask(Request::Listen(1_000_000, (US, PORT).into(), 16));
+        assert!(matches!(
+            harness.event(),
+            Some(Event::Opened(1_000_000, None, _))
+        ));
+        (harness, 1_000_000)
+    }
+
+    pub fn ask(&mut self, request: Request) {
+        self.shared.requests.lock().push_back(request);
+        self.shared.endpoint.wake();
+        self.turn();
+    }
+
+    pub fn event(&mut self) -> Option<Event> {
+        self.shared.events.take(1).pop()
+    }
+
+    /// Let the stack do what it can now.
+    pub fn turn(&mut self) {
+        let now = self.now;
+        for _ in 0..4 {
+            let going = self.engine.turn_at(0, |_| now, 0).expect("an interface");
+            assert!(going);
+        }
+    }
+
+    /// Give it packets, each with its vnet_hdr.
+    pub fn give(&mut self, packets: &[Vec<u8>]) {
+        for packet in packets {
+            let _ = self.tun.write(&[IoSlice::new(packet)]);
+        }
+        self.turn();
+    }
+
+    pub fn send(&mut self, segment: &Segment) -> Vec<Segment> {
+        self.give(&[segment.packet()]);
+        self.sent()
+    }
+
+    /// What TCP it has sent since.
+    pub fn sent(&mut self) -> Vec<Segment> {
+        let mut buffer = vec![0; READ_SIZE];
+        let mut sent = Vec::new();
+        while let Ok(length) = self.tun.read(&mut buffer) {
+            sent.extend(Segment::parse(&buffer[..length]));
+        }
+        sent
+    }
+
+    /// Connect to the listener from `source`: the program's end, and where the numbers stand.
+    pub fn connected(&mut self, listener: Id, source: u16) -> (UnixStream, Segment) {
+        let mut next = Segment {
+            source,
+            destination: PORT,
+            sequence: 1000,
+            flags: SYN,
+            window: 65_000,
+            options: vec![2, 4, 5, 0x64, 4, 2],
+            ..Segment::default()
+        };
+        let answers = self.send(&next);
+        let answer = answers.iter().find(|segment| segment.flags == SYN | ACK);
+        let answer = answer.expect("a listener answers").clone();
+        next.options.clear();
+        (next.flags, next.sequence) = (ACK, 1001);
+        next.ack = answer.sequence.wrapping_add(1);
+        self.send(&next);
+        let accepted = self.shared.events.accept(listener).expect("a connection");
+        let stream = UnixStream::from(accepted.fd);
+        stream.set_nonblocking(true).expect("a socket");
+        (stream, next)
+    }
+
+    /// Let time pass in steps, taking what is sent.
+    pub fn wait(&mut self, seconds: i64) -> Vec<Segment> {
+        let mut sent = Vec::new();
+        for _ in 0..seconds * 10 {
+            self.now += 100_000;
+            self.turn();
+            sent.extend(self.sent());
+        }
+        sent
+    }
+}

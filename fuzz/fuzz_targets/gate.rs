@@ -1,4 +1,0 @@
-//! See `bodies::gate`.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::bodies::gate(bytes));

@@ -1,4 +1,0 @@
-//! See `bodies::inner`.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::bodies::inner(bytes));

@@ -1,0 +1,4 @@
+//! See `plane::ip`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::plane::ip(bytes));

@@ -1,0 +1,179 @@
+"""The device process: a TUN, a UAPI socket, signals, and a `Tunnel` between them.
+
+Its contract is wireguard-go's, so that the original `wg-quick` can start it: it ends when its
+socket or its interface is removed. `cli.device` reads the environment, forks and calls it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import gc
+import logging
+import os
+import signal
+import socket
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from holloway import _native
+from holloway.device import link
+from holloway.device.link import IcmpSockets, LinkWatch
+from holloway.device.tunnel import Tunnel
+from holloway.device.uapi_server import SocketWatch, UapiConnection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from holloway.device.log import DeviceLog
+
+log = logging.getLogger(__name__)
+
+DEFAULT_MTU = 1420  # wireguard-go, kernel device.c: 1500 less the overhead over IPv6
+GC_THRESHOLD = 100_000
+"""Objects made before Python looks for cycles; its own number is 700."""
+RETRY_SECONDS = 5
+"""How long to wait before a device that could not come up tries again."""
+
+
+def open_tun(name: str) -> _native.Tun:
+    """Create the interface and give it the look of WireGuard's."""
+    tun = _native.Tun(name, DEFAULT_MTU)
+    link.configure_tun(tun.name)
+    return tun
+
+
+def serve(
+    tun: _native.Tun, listener: socket.socket, device_log: DeviceLog, ready: Callable[[], None]
+) -> None:
+    """Run a device until it ends; `ready` is called once its socket answers."""
+    # What a peer is made of lives long and has hardly a cycle. At Python's own pace all of it
+    # would be looked through again and again while ten thousand peers are set.
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
+
+    async def run() -> None:
+        await Daemon(tun, listener, device_log).run(ready)
+
+    asyncio.run(run())
+
+
+class Daemon:
+    """One device from its birth to its end. Make it inside the event loop."""
+
+    def __init__(self, tun: _native.Tun, listener: socket.socket, device_log: DeviceLog) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._tun = tun
+        self._listener = listener
+        self._log = device_log
+        self._entered_before = False
+        self._ended = asyncio.Event()
+        self._last_error: str | None = None
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Serve until a signal, or until the interface or the socket is gone.
+
+        `ready` is called once the socket answers.
+        """
+        with contextlib.ExitStack() as stack:
+            self._start_tunnel(stack)
+            self._watch_link(stack)
+            self._watch_socket(stack)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._loop.add_signal_handler(number, self._ended.set)
+            server = await self._loop.create_unix_server(
+                lambda: UapiConnection(self._tunnel, self._log), sock=self._listener
+            )
+            stack.callback(server.close)
+            log.info("UAPI listener started")
+            ready()
+            notify("READY=1")
+            await self._ended.wait()
+            notify("STOPPING=1")
+            self._report_discards()
+            log.info("Shutting down")
+        log.debug("Interface destroyed")
+
+    def _start_tunnel(self, stack: contextlib.ExitStack) -> None:
+        self._tunnel = Tunnel(self._tun)
+        stack.callback(self._tunnel.close)
+        self._tunnel.died.add_done_callback(lambda _: self._ended.set())
+        self._log.observe(self._tunnel.log_level_changed)
+        log.debug("Interface created")
+
+    def _watch_link(self, stack: contextlib.ExitStack) -> None:
+        self._link = LinkWatch(self._tun.fileno(), self._namespace_entered)
+        stack.callback(self._link.close)
+        self._loop.add_reader(self._link.fileno(), self._update_link_state)
+        stack.callback(lambda: self._loop.remove_reader(self._link.fileno()))
+        self._update_link_state()
+
+    def _namespace_entered(self) -> None:
+        """Set up what belongs to the network namespace that the interface has come to.
+
+        This thread is inside it. A move takes away what `configure_tun` gave; pyroute2 has an event
+        loop of its own, so it gets a thread, which is in the same namespace.
+        """
+        sockets = IcmpSockets()
+        self._tunnel.set_icmp_sockets(*sockets.filenos())
+        sockets.close()
+        if self._entered_before:
+            thread = threading.Thread(target=link.configure_tun, args=(self._tun.name,))
+            thread.start()
+            thread.join()
+        self._entered_before = True
+
+    def _update_link_state(self) -> None:
+        """Tell the tunnel what became of its interface."""
+        self._loop.remove_reader(self._link.fileno())
+        try:
+            state = self._link.state()
+            self._tunnel.link_changed(up=state.up, mtu=state.mtu)
+        except OSError as error:
+            if error.errno == errno.EBADFD:
+                self._ended.set()
+                return
+            self._report(f"Unable to follow the interface: {error.strerror}")
+            self._loop.call_later(RETRY_SECONDS, self._update_link_state)
+        else:
+            self._last_error = None
+        self._loop.add_reader(self._link.fileno(), self._update_link_state)
+
+    def _report(self, message: str) -> None:
+        """Log a trouble once, until it is over or another one."""
+        if message != self._last_error:
+            self._last_error = message
+            log.error("%s", message)
+
+    def _report_discards(self) -> None:
+        """Say what was not passed on in the device's life, and why."""
+        counts = self._tunnel.discards()
+        reasons = [f"{count} {reason}" for reason, count in counts.items() if count]
+        log.info("Packets not passed on: %s", ", ".join(reasons) or "none")
+
+    def _watch_socket(self, stack: contextlib.ExitStack) -> None:
+        """End with the socket's removal; take the socket along otherwise."""
+        path = Path(self._listener.getsockname())
+        watch = SocketWatch(path)
+        stack.callback(watch.close)
+        stack.callback(path.unlink, missing_ok=True)
+
+        def check() -> None:
+            if watch.removed():
+                self._ended.set()
+
+        self._loop.add_reader(watch.fileno(), check)
+        stack.callback(self._loop.remove_reader, watch.fileno())
+
+
+def notify(state: str) -> None:
+    """Tell systemd, where it asked to be told (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, contextlib.suppress(OSError):
+        sender.sendto(state.encode(), address)

@@ -1,0 +1,219 @@
+"""The UAPI socket of a running device: claimed, served, and watched for its removal.
+
+Requests become an `Update` or ask for an answer; nothing here knows what a device does with
+them. The contract is the cross-platform userspace one: one blank line ends a request, a
+connection may carry many, and an answer ends with `errno=N`. Beyond it, `log=LEVEL`
+sets how much the device says, and `log=follow` passes that on. `daemon` runs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import errno
+import logging
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+from holloway.device.log import LEVELS
+from holloway.errors import ConfigError
+from holloway.text.native import UapiError, Update, read_request
+
+if TYPE_CHECKING:
+    from holloway.device.log import DeviceLog
+
+log = logging.getLogger(__name__)
+
+SOCKET_DIRECTORY: Final = Path("/var/run/wireguard")
+MAX_REQUEST: Final = 256 << 20
+"""Bytes of one request: room for a million peers, and a bound."""
+
+OPERATIONS: Final = (b"get=1\n", b"set=1\n")
+LOG_OPERATION: Final = b"log="
+MAX_BACKLOG: Final = 256 << 10
+"""Bytes that wait for a slow follower of the log before lines are left out."""
+IN_ATTRIB: Final = 0x4  # linux/inotify.h; an unlink changes the link count
+IN_DELETE_SELF: Final = 0x400
+
+
+def claim(name: str) -> socket.socket:
+    """Listen on an interface's socket, readable by its owner alone.
+
+    A socket that nobody serves is replaced; one that answers raises OSError (EADDRINUSE).
+    """
+    SOCKET_DIRECTORY.mkdir(mode=0o755, parents=True, exist_ok=True)
+    path = socket_path(name)
+    if path.exists():
+        _remove_stale(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    umask = os.umask(0o077)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(umask)
+    listener.listen()
+    return listener
+
+
+def socket_path(name: str) -> Path:
+    """Where wg(8) looks for an interface."""
+    return SOCKET_DIRECTORY / f"{name}.sock"
+
+
+def _remove_stale(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            return
+    raise OSError(errno.EADDRINUSE, "unix socket in use", str(path))
+
+
+class SocketWatch:
+    """Tells when the socket's file is gone; `fileno` is readable when it may be."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        library = ctypes.CDLL(None, use_errno=True)
+        self._inotify = library.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
+        watch = library.inotify_add_watch(
+            self._inotify, os.fsencode(path), IN_ATTRIB | IN_DELETE_SELF
+        )
+        if self._inotify < 0 or watch < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(path))
+
+    def fileno(self) -> int:
+        return int(self._inotify)
+
+    def removed(self) -> bool:
+        """Drain the events and look."""
+        os.read(self._inotify, 65536)
+        return not os.path.lexists(self._path)
+
+    def close(self) -> None:
+        os.close(self._inotify)
+
+
+class UapiHandler(Protocol):
+    """The device behind the socket."""
+
+    def uapi_get(self) -> bytes:
+        """Write the whole answer to `get=1`."""
+
+    def apply(self, update: Update) -> None:
+        """Apply an update whole, or raise (OSError, ConfigError) and change nothing."""
+
+
+class UapiConnection(asyncio.Protocol):
+    """One client's connection. A broken request closes it, a refused one is answered."""
+
+    _transport: asyncio.Transport
+
+    def __init__(self, device: UapiHandler, device_log: DeviceLog) -> None:
+        self._device = device
+        self._log = device_log
+        self._dropped_lines = 0
+        self._received = bytearray()
+        self._searched = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._log.unfollow(self._send_log_line)
+
+    def pause_writing(self) -> None:
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        while (request := self._next_request()) is not None:
+            self._transport.write(self._answer(request))
+
+    def _next_request(self) -> bytes | None:
+        """Take a whole request off the buffer: its operation line and what follows."""
+        received = self._received
+        if b"\n" in received[:16] and not received.startswith((*OPERATIONS, LOG_OPERATION)):
+            self._reject("invalid operation")
+            return None
+        end = received.find(b"\n\n", self._searched)
+        if end < 0:
+            self._searched = max(0, len(received) - 1)
+            if len(received) > MAX_REQUEST or (len(received) > 16 and b"\n" not in received):
+                self._reject("request too long")
+            return None
+        with memoryview(received) as view:
+            request = bytes(view[: end + 1])
+        del received[: end + 2]
+        self._searched = 0
+        return request
+
+    def _reject(self, reason: str) -> None:
+        log.error("UAPI: %s", reason)
+        self._received.clear()
+        self._searched = 0
+        self._transport.close()
+
+    def _answer(self, request: bytes) -> bytes:
+        if request.startswith(LOG_OPERATION):
+            return self._answer_log(request[len(LOG_OPERATION) : -1].decode(errors="replace"))
+        body = request[len(OPERATIONS[0]) :]
+        if request.startswith(b"get=1\n"):
+            return self._answer_get(body)
+        # wg(8) reads the errno of a set as negative and that of a get as positive.
+        return b"errno=%d\n\n" % -self._set(body)
+
+    def _answer_log(self, wanted: str) -> bytes:
+        """Set the level, or follow, or neither where nothing is wanted; tell the level."""
+        if wanted == "follow":
+            self._transport.write(self._level())
+            self._log.follow(self._send_log_line)
+            return b""
+        if wanted in LEVELS:
+            self._log.level = wanted
+        elif wanted:
+            log.error("UAPI: no such log level")
+            return b"errno=%d\n\n" % -errno.EINVAL
+        return self._level()
+
+    def _level(self) -> bytes:
+        return f"level={self._log.level}\nerrno=0\n\n".encode()
+
+    def _send_log_line(self, line: str) -> None:
+        """Give a follower the next line of the log, unless it is far behind."""
+        if self._transport.get_write_buffer_size() > MAX_BACKLOG:
+            self._dropped_lines += 1
+            return
+        if self._dropped_lines:
+            line = f"({self._dropped_lines} lines left out)\n{line}"
+            self._dropped_lines = 0
+        self._transport.write(f"{line}\n".encode(errors="replace"))
+
+    def _answer_get(self, body: bytes) -> bytes:
+        if body:
+            log.error("UAPI: a get has no arguments")
+            return b"errno=%d\n\n" % errno.EINVAL
+        return self._device.uapi_get()
+
+    def _set(self, body: bytes) -> int:
+        """Apply an update whole, or log why not; the errno, 0 if it was applied."""
+        try:
+            self._device.apply(read_request(body))
+        except UapiError as error:
+            log.error("UAPI: %s", error)
+            return error.errno
+        except ConfigError as error:
+            log.error("UAPI: %s", error)
+            return errno.EINVAL
+        except OSError as error:
+            log.error("UAPI: %s", error.strerror)
+            return error.errno or errno.EIO
+        return 0

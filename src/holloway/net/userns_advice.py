@@ -1,0 +1,123 @@
+"""What allows a private namespace on a system that forbids it: the commands, for this very system.
+
+The reasons differ and look alike: a limit, a switch of Debian's kernel, AppArmor, a container.
+Reads them from /proc through a function that a test can replace; changes nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from holloway.net.errors import DENIED, FIND_PROGRAM
+from holloway.net.namespace import PROGRAM
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from holloway.net.errors import NoNamespace
+
+SPECIAL: Final = re.compile(r'[\\*?\[\]{}^"@]')
+PROFILE: Final = """\
+# Lets Holloway's launcher, and what it starts, make user namespaces where
+# kernel.apparmor_restrict_unprivileged_userns forbids them (Ubuntu 23.10 and newer).
+# As /etc/apparmor.d/holloway-namespace it is loaded at boot, and at once by
+#   sudo apparmor_parser -r /etc/apparmor.d/holloway-namespace
+
+abi <abi/4.0>,
+include <tunables/global>
+
+profile holloway-namespace {path} flags=(unconfined) {{
+  userns,
+
+  include if exists <local/holloway-namespace>
+}}
+"""
+
+
+def apparmor_profile(path: str = "") -> str:
+    """The profile for a launcher, here the one of this installation; `path` may be a pattern."""
+    # The kernel knows programs by their paths without symbolic links.
+    return PROFILE.format(path=path or escape_path(PROGRAM.resolve()))
+
+
+def escape_path(path: Path) -> str:
+    """Write a path as a profile's pattern that nothing else matches (apparmor.d(5), globbing)."""
+    return '"{}"'.format(SPECIAL.sub(r"\\\g<0>", str(path)))
+
+
+def userns_advice(error: NoNamespace, read: Callable[[str], str] | None = None) -> str:
+    """Say what to do, in lines; empty where that is not known."""
+    read = read or _read
+    if error.step == FIND_PROGRAM:
+        return INSTALL
+    if error.step == "open /dev/net/tun":
+        return CONTAINER_TUN if _is_container(read) else _tun(error.errno)
+    if read("/proc/sys/user/max_user_namespaces") == "0" or error.errno == errno.ENOSPC:
+        return SWITCH.format(what="The limit is none", setting="user.max_user_namespaces=15000")
+    if error.errno not in DENIED:
+        return ""
+    if read("/proc/sys/kernel/unprivileged_userns_clone") == "0":
+        setting = "kernel.unprivileged_userns_clone=1"
+        return SWITCH.format(what="The kernel has them switched off", setting=setting)
+    if read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
+        return APPARMOR
+    if error.errno == errno.EACCES and (profile := _profile(read)):
+        return CONFINED.format(profile=profile)
+    return CONTAINER if _is_container(read) else ""
+
+
+def _profile(read: Callable[[str], str]) -> str:
+    """The AppArmor profile that is enforced upon us, if any."""
+    name, _, mode = read("/proc/self/attr/apparmor/current").rpartition(" ")
+    return name if mode == "(enforce)" else ""
+
+
+def _tun(number: int | None) -> str:
+    return TUN_DENIED if number in DENIED else TUN
+
+
+def _is_container(read: Callable[[str], str]) -> bool:
+    """Whether a filter of system calls is upon us, as container engines lay it."""
+    lines = read("/proc/self/status").splitlines()
+    return "Seccomp:\t2" in lines
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+SWITCH: Final = """\
+{what}. An administrator changes that for good:
+  sudo sysctl -w {setting}
+  echo {setting} | sudo tee /etc/sysctl.d/userns.conf"""
+ADD_PROFILE: Final = """
+  holloway run --apparmor-profile | sudo tee /etc/apparmor.d/holloway-namespace
+  sudo apparmor_parser -r /etc/apparmor.d/holloway-namespace"""
+APPARMOR: Final = f"""\
+AppArmor lets only programs with a profile use them. An administrator adds it:\
+{ADD_PROFILE}"""
+CONFINED: Final = f"""\
+AppArmor's profile {{profile}}, which confines this program, forbids them. If
+it lets programs have profiles of their own, an administrator adds one:\
+{ADD_PROFILE}"""
+CONTAINER: Final = """\
+A container's filter of system calls forbids them. Start the container with
+  --security-opt seccomp=unconfined --security-opt apparmor=unconfined
+  --device /dev/net/tun"""
+CONTAINER_TUN: Final = """\
+A container has it if it is started with
+  --device /dev/net/tun"""
+TUN_DENIED: Final = """\
+An administrator opens it to all, as udev does:
+  sudo chmod 666 /dev/net/tun"""
+TUN: Final = """\
+An administrator loads the module:
+  sudo modprobe tun"""
+INSTALL: Final = """\
+It is part of Holloway's wheels for Linux; in a checkout `make build` builds it."""

@@ -1,0 +1,159 @@
+"""What wg-quick has made of an interface, so that `reload` can tell it from the work of others.
+
+A key, an address or a route that a hook or the user brought in is not in the record, and stays.
+Holds no secret: of keys, only whether the file had one; of hooks, only a digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Final
+
+from holloway.key import Key
+from holloway.model import DeviceUpdate, PeerUpdate
+from holloway.quick import runtime
+from holloway.quick.netlink import Route
+from holloway.text.quick import QuickConfig
+
+PRIVATE: Final = 0o600
+PHASES: Final = ("PreUp", "PostUp", "PreDown", "PostDown")
+
+
+@dataclass(frozen=True, slots=True)
+class SavedPeer:
+    """What a file said of a peer: the endpoint as it was looked up, and what else it named."""
+
+    endpoint: str | None = None
+    preshared_key: bool = False
+    persistent_keepalive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SavedSettings:
+    """What a file named for the device."""
+
+    private_key: bool = False
+    listen_port: bool = False
+    fwmark: bool = False
+    peers: Mapping[str, SavedPeer] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, update: DeviceUpdate) -> SavedSettings:
+        """Note what `update`, read from a file, names."""
+        peers = {
+            peer.public_key.base64: SavedPeer(
+                endpoint=None if peer.endpoint is None else str(peer.endpoint),
+                preshared_key=peer.preshared_key is not None,
+                persistent_keepalive=peer.persistent_keepalive is not None,
+            )
+            for peer in merged_peers(update)
+        }
+        return cls(
+            private_key=update.private_key is not None,
+            listen_port=update.listen_port is not None,
+            fwmark=update.fwmark is not None,
+            peers=peers,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SavedState:
+    """The work of the last `up` or `reload`.
+
+    `chosen_mark` is the mark that wg-quick chose itself, 0 if it did not; `defaults` are the IP
+    versions of which it took the default route, `mark` the mark with which it did. `hooks` are
+    digests, none where they are not known.
+    """
+
+    settings: SavedSettings = field(default_factory=SavedSettings)
+    addresses: tuple[str, ...] = ()
+    mtu: int = 0
+    dns: tuple[str, ...] = ()
+    table: str | None = None
+    routes: tuple[Route, ...] = ()
+    mark: int = 0
+    chosen_mark: int = 0
+    defaults: tuple[int, ...] = ()
+    hooks: Mapping[str, str] = field(default_factory=dict)
+
+
+def merged_peers(update: DeviceUpdate) -> list[PeerUpdate]:
+    """The peers of a file, one that it names several times as all of that makes it."""
+    found: dict[Key, PeerUpdate] = {}
+    for each in update.peers:
+        last = found.get(each.public_key, each)
+        found[each.public_key] = replace(
+            each,
+            preshared_key=last.preshared_key if each.preshared_key is None else each.preshared_key,
+            endpoint=each.endpoint or last.endpoint,
+            persistent_keepalive=(
+                last.persistent_keepalive
+                if each.persistent_keepalive is None
+                else each.persistent_keepalive
+            ),
+        )
+    return list(found.values())
+
+
+def hook_digests(config: QuickConfig) -> dict[str, str]:
+    """A digest of the hooks of each phase, in which no secret of theirs can be read."""
+    hooks = (config.pre_up, config.post_up, config.pre_down, config.post_down)
+    return {phase: _digest("\n".join(each)) for phase, each in zip(PHASES, hooks, strict=True)}
+
+
+def save(name: str, link: int, state: SavedState) -> None:
+    """Write the record of an interface; raises OSError."""
+    routes = [[str(route.network), route.table] for route in state.routes]
+    place = {"link": link, "namespace": _namespace()}
+    text = json.dumps({"place": place, **asdict(state), "routes": routes})
+    runtime.make_directory(name)
+    runtime.write(_path(name), text, PRIVATE)
+
+
+def load(name: str, link: int) -> SavedState | None:
+    """Read the record of an interface; None if there is none of this very interface."""
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+        values = json.loads(_path(name).read_text())
+        if values.pop("place") == {"link": link, "namespace": _namespace()}:
+            return _parse(values)
+    return None
+
+
+def remove(name: str) -> None:
+    """Remove the record of an interface."""
+    with suppress(OSError):
+        _path(name).unlink(missing_ok=True)
+    runtime.remove_directory(name)
+
+
+def _parse(values: dict[str, object]) -> SavedState:
+    settings, routes = values.pop("settings"), values.pop("routes")
+    assert isinstance(settings, dict)
+    assert isinstance(routes, list)
+    peers = {key: SavedPeer(**peer) for key, peer in settings.pop("peers").items()}
+    lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+    return SavedState(
+        **{**values, **lists},  # type: ignore[arg-type]
+        settings=SavedSettings(**settings, peers=peers),
+        routes=tuple(Route(ip_network(network), table) for network, table in routes),
+    )
+
+
+def _path(name: str) -> Path:
+    return runtime.directory(name) / "record.json"
+
+
+def _namespace() -> int:
+    # Interfaces of two network namespaces may have the same name and number, and share /run.
+    return os.stat("/proc/self/ns/net").st_ino
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()

@@ -1,0 +1,97 @@
+"""The model as the codec's values, and back: `Device` and `State`, `DeviceUpdate` and `Update`."""
+
+from __future__ import annotations
+
+from holloway.key import Key
+from holloway.model import SECOND, AllowedIP, Device, DeviceUpdate, Endpoint, Peer, PeerUpdate
+from holloway.text.native import State, Update
+
+
+def state_of(device: Device) -> State:
+    """Make the codec's value of a device."""
+    peers = [
+        (
+            peer.public_key.raw,
+            _raw(peer.preshared_key),
+            _endpoint(peer.endpoint),
+            peer.allowed_ips,
+            peer.latest_handshake // SECOND,
+            peer.latest_handshake % SECOND,
+            peer.rx_bytes,
+            peer.tx_bytes,
+            peer.persistent_keepalive,
+            peer.protocol_version,
+        )
+        for peer in device.peers
+    ]
+    return State(_raw(device.private_key), device.listen_port, device.fwmark, peers)
+
+
+def device_of(state: State, name: str) -> Device:
+    """Make a device of the codec's value."""
+    private_key, listen_port, fwmark, parts = state.parts()
+    peers = []
+    for public, psk, endpoint, networks, seconds, nanoseconds, *rest in parts:
+        handshake = seconds * SECOND + nanoseconds
+        peer = Peer(
+            Key(public),
+            _key(psk),
+            None if endpoint is None else Endpoint(*endpoint),
+            tuple(map(AllowedIP._make, networks)),
+            handshake,
+            *rest,
+        )
+        peers.append(peer)
+    return Device(name, _key(private_key), listen_port, fwmark, tuple(peers))
+
+
+def update_of(update: DeviceUpdate) -> Update:
+    """Make the codec's value of an update."""
+    peers = [
+        (
+            peer.public_key.raw,
+            peer.remove,
+            peer.update_only,
+            _raw(peer.preshared_key),
+            _endpoint(peer.endpoint),
+            peer.persistent_keepalive,
+            peer.replace_allowed_ips,
+            peer.removed_allowed_ips,
+            peer.allowed_ips,
+        )
+        for peer in update.peers
+    ]
+    private_key = _raw(update.private_key)
+    return Update(private_key, update.listen_port, update.fwmark, update.replace_peers, peers)
+
+
+def device_update_of(update: Update) -> DeviceUpdate:
+    """Make an update of the codec's value."""
+    private_key, listen_port, fwmark, replace_peers, parts = update.parts()
+    peers = []
+    for public, remove, only, psk, endpoint, keepalive, replace, removed, added in parts:
+        peer = PeerUpdate(
+            Key(public),
+            remove,
+            only,
+            _key(psk),
+            None if endpoint is None else Endpoint(*endpoint),
+            keepalive,
+            replace,
+            tuple(map(AllowedIP._make, removed)),
+            tuple(map(AllowedIP._make, added)),
+        )
+        peers.append(peer)
+    return DeviceUpdate(_key(private_key), listen_port, fwmark, replace_peers, tuple(peers))
+
+
+def _raw(key: Key | None) -> bytes | None:
+    return None if key is None else key.raw
+
+
+def _key(raw: bytes | None) -> Key | None:
+    return None if raw is None else Key(raw)
+
+
+def _endpoint(endpoint: Endpoint | None) -> tuple[str, int] | None:
+    return None if endpoint is None else (endpoint.host, endpoint.port)

@@ -1,0 +1,138 @@
+"""A proxy between two networks that are both this host, and clients that speak byte by byte."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from holloway.proxy import socks5
+from holloway.proxy.networks import HostNetwork
+from holloway.proxy.proxy import Proxy
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from holloway.proxy.networks import Address
+    from holloway.proxy.settings import Port
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+LOOPBACK = ("127.0.0.1", 0)
+
+
+@dataclass
+class ProxyHarness:
+    """A proxy and where its acceptors listen."""
+
+    proxy: Proxy
+    clients: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    async def open(self, acceptor: int = 0) -> Streams:
+        """Connect to an acceptor."""
+        port = self.proxy.acceptors[acceptor].listener.address[1]
+        streams = await asyncio.open_connection("127.0.0.1", port)
+        self.clients.append(streams[1])
+        return streams
+
+    async def close(self) -> None:
+        """Close the clients and the proxy."""
+        for client in self.clients:
+            client.close()
+        await self.proxy.close()
+
+    async def wait_ended(self, count: int) -> dict[tuple[str, str], int]:
+        """Wait until so many connections have ended, and tell how."""
+        ended = self.proxy.connection_log.ended
+        assert await wait_until(lambda: sum(ended.values()) >= count), ended
+        return dict(ended)
+
+
+@contextlib.asynccontextmanager
+async def run_proxy(*ports: Port, **limits: int) -> AsyncIterator[ProxyHarness]:
+    harness = ProxyHarness(Proxy(HostNetwork(), HostNetwork(), **limits))
+    try:
+        await harness.proxy.open(ports)
+        yield harness
+    finally:
+        await harness.close()
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Send back what comes, and end where the client does."""
+    with contextlib.closing(writer), contextlib.suppress(ConnectionError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    handler: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]] = echo,
+    host: str = "127.0.0.1",
+) -> AsyncIterator[int]:
+    """A server of this host; yields its port."""
+    server = await asyncio.start_server(handler, host, 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+class EchoDatagrams(asyncio.DatagramProtocol):
+    """Sends datagrams back, with a mark."""
+
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
+        self.transport = transport
+        self.clients: list[Address] = []
+
+    def datagram_received(self, data: bytes, addr: Address) -> None:
+        self.clients.append(addr)
+        self.transport.sendto(b"echo " + data, addr)
+
+
+class Inbox(asyncio.DatagramProtocol):
+    """Collects datagrams."""
+
+    def __init__(self) -> None:
+        self.received: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def datagram_received(self, data: bytes, addr: Address) -> None:
+        del addr
+        self.received.put_nowait(data)
+
+
+async def exchange(streams: Streams, data: bytes, size: int) -> bytes:
+    """Write, and read an answer of so many bytes."""
+    reader, writer = streams
+    writer.write(data)
+    return await asyncio.wait_for(reader.readexactly(size), 10)
+
+
+async def read_all(streams: Streams, data: bytes = b"") -> bytes:
+    """Write, and read until the end."""
+    reader, writer = streams
+    if data:
+        writer.write(data)
+    with contextlib.closing(writer):
+        return await asyncio.wait_for(reader.read(), 10)
+
+
+def connect_request(host: str, port: int, command: int = 1) -> bytes:
+    return bytes((5, command, 0)) + socks5.write_address(host, port)
+
+
+async def socks5_connect(streams: Streams, host: str, port: int) -> int:
+    """Go through a SOCKS5 handshake without password; return the reply's code."""
+    assert await exchange(streams, b"\x05\x01\x00", 2) == b"\x05\x00"
+    reply = await exchange(streams, connect_request(host, port), 4)
+    await streams[0].readexactly(6 if reply[3] == 1 else 18)
+    return reply[1]
+
+
+async def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+    """Ask again until it is true; False if it never is."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while not condition():  # noqa: ASYNC110  # of another's state
+                await asyncio.sleep(0.005)
+    return condition()

@@ -1,0 +1,124 @@
+"""The log over the UAPI socket: levels, followers, and those that read too slowly."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+
+from holloway.device.log import DeviceLog
+from holloway.device.uapi_server import MAX_BACKLOG, UapiConnection
+from holloway.text.native import Update
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class NoDevice:
+    """A device that nothing is asked of."""
+
+    def uapi_get(self) -> bytes:
+        return b"listen_port=0\nerrno=0\n\n"
+
+    def apply(self, update: Update) -> None:
+        raise AssertionError("no request here sets anything")
+
+
+class Client(asyncio.Transport):
+    """Takes what is written, or lets it lie."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken = ""
+        self.waiting = 0
+        self.closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.taken += bytes(data).decode()
+
+    def get_write_buffer_size(self) -> int:
+        return self.waiting
+
+    def close(self) -> None:
+        self.closed = True
+
+    def take(self) -> str:
+        taken, self.taken = self.taken, ""
+        return taken
+
+
+@pytest.fixture
+def device_log() -> Iterator[DeviceLog]:
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    made = DeviceLog("wg0", "error")
+    made.install()
+    yield made
+    root.setLevel(level)
+    root.handlers[:] = handlers
+
+
+def connect(device_log: DeviceLog) -> tuple[UapiConnection, Client]:
+    connection, client = UapiConnection(NoDevice(), device_log), Client()
+    connection.connection_made(client)
+    return connection, client
+
+
+def test_the_level_is_told_and_changed(device_log: DeviceLog) -> None:
+    connection, client = connect(device_log)
+    connection.data_received(b"log=\n\nlog=verbose\n\n")
+    assert client.taken == "level=error\nerrno=0\n\nlevel=verbose\nerrno=0\n\n"
+    assert device_log.level == "verbose"
+
+
+@pytest.mark.parametrize("request_", [b"log=loud\n\n", b"log=error\nmore=1\n\n", b"log=\xff\n\n"])
+def test_what_is_no_level_is_refused_and_changes_nothing(
+    device_log: DeviceLog, request_: bytes
+) -> None:
+    connection, client = connect(device_log)
+    connection.data_received(request_)
+    assert client.taken == "errno=-22\n\n"
+    assert device_log.level == "error"
+    assert not client.closed
+
+
+def test_a_follower_gets_its_answer_before_the_past(device_log: DeviceLog) -> None:
+    logging.getLogger("holloway").error("long ago")
+    connection, client = connect(device_log)
+    connection.data_received(b"log=follow\n\n")
+    assert client.taken.startswith("level=error\nerrno=0\n\nERROR: (wg0) ")
+    assert client.taken.endswith(" long ago\n")
+
+
+def test_a_follower_hears_until_it_leaves(device_log: DeviceLog) -> None:
+    connection, client = connect(device_log)
+    connection.data_received(b"log=follow\n\n")
+    connection.data_received(b"log=follow\n\n")
+    assert client.take() == "level=error\nerrno=0\n\n" * 2
+    logging.getLogger("holloway").error("heard once")
+    assert client.take().count("heard once\n") == 1
+    connection.connection_lost(None)
+    logging.getLogger("holloway").error("not heard")
+    assert client.take() == ""
+
+
+def test_a_follower_far_behind_misses_lines_and_is_told_how_many(device_log: DeviceLog) -> None:
+    log = logging.getLogger("holloway")
+    connection, client = connect(device_log)
+    connection.data_received(b"log=follow\n\n")
+    client.take()
+    client.waiting = MAX_BACKLOG + 1
+    for _ in range(3):
+        log.error("too much")
+    assert client.take() == ""
+    client.waiting = 0
+    log.error("again")
+    assert client.take().startswith("(3 lines left out)\nERROR: (wg0) ")
+
+
+def test_a_follower_may_ask_other_things_too(device_log: DeviceLog) -> None:
+    connection, client = connect(device_log)
+    connection.data_received(b"log=follow\n\nget=1\n\n")
+    assert client.take().endswith("listen_port=0\nerrno=0\n\n")

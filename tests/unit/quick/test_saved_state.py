@@ -1,0 +1,63 @@
+"""What is kept of an interface: all of it comes back, none of it is secret."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from typing import TYPE_CHECKING
+
+import pytest
+
+from holloway.quick import runtime, saved_state
+from holloway.quick.netlink import Route
+from holloway.quick.saved_state import SavedPeer, SavedSettings, SavedState
+from holloway.text.quick import parse_quick
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STATE = SavedState(
+    settings=SavedSettings(private_key=True, peers={"key": SavedPeer("192.0.2.1:1", True, False)}),
+    addresses=("10.0.0.1/24",),
+    mtu=1420,
+    dns=("10.0.0.53", "home"),
+    table="vpn",
+    routes=(Route(ip_network("10.0.0.0/8"), 77), Route(ip_network("fd00::/8"))),
+    mark=7,
+    chosen_mark=7,
+    defaults=(6, 4),
+    hooks=saved_state.hook_digests(parse_quick("[Interface]\nPostUp = s3cret")),
+)
+
+
+@pytest.fixture(autouse=True)
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(runtime, "DIRECTORY", tmp_path / "wg-quick")
+    return tmp_path
+
+
+def test_a_record_comes_back_as_it_was_for_this_interface_only():
+    saved_state.save("wg0", 3, STATE)
+    assert saved_state.load("wg0", 3) == STATE
+    assert saved_state.load("wg0", 4) is None
+    assert saved_state.load("wg1", 3) is None
+
+
+def test_it_is_private_and_holds_no_hook(directory: Path):
+    saved_state.save("wg0", 3, STATE)
+    (file,) = (directory / "wg-quick" / "wg0").iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert "s3cret" not in file.read_text()
+
+
+def test_nothing_is_left_of_a_forgotten_one(directory: Path):
+    saved_state.save("wg0", 3, STATE)
+    saved_state.remove("wg0")
+    assert list(directory.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"place": 1}', '{"place": {}, "x": 1}'])
+def test_a_spoiled_one_is_none(directory: Path, text: str):
+    saved_state.save("wg0", 3, STATE)
+    (file,) = (directory / "wg-quick" / "wg0").iterdir()
+    file.write_text(text)
+    assert saved_state.load("wg0", 3) is None
