@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from docs.machine import Machine, tunnel, two_machines
-from guide.page import STAND_INS
+from guide.page import FAKES
 from holloway.lab import Host, join
 from hosts import PEERS, WG, key_pair
 
@@ -93,7 +93,7 @@ def dns(page: Page) -> None:
         tap = laptop.serve(page.take("tcpdump"), until="listening on", user="root")
         shell.type("getent -s dns hosts nas || true; wg-quick down wg0")
         assert "0 packets captured" in tap.stop()
-        laptop.has(STAND_INS / "resolvectl")
+        laptop.has(FAKES / "resolvectl")
         hook = page.take("PostUp")
         shell.type(
             f"sed -i '/^DNS/d' {WG0}; sed -i '/^Address/r /dev/stdin' {WG0} <<'END'\n{hook}END"
@@ -159,14 +159,14 @@ def reload(page: Page) -> None:
         assert printed.split() == [key if word.endswith("=") else word for word in sample]
         shell.type(page.take("wg-quick down wg0 && wg-quick up wg0"))
         shell.type("wg-quick down wg0")
-        router.has(STAND_INS / "systemctl")
+        router.has(FAKES / "systemctl")
         shell.type("cd /home/you/holloway")
         shell.type(page.take("install -D -m 644"))
         units(page, shell)
 
 
 def units(page: Page, shell: Shell) -> None:
-    """The stand-in for systemd has no targets, so the last line restarts the one tunnel."""
+    """The fake systemctl has no targets, so the last line restarts the one tunnel."""
     *lines, last = page.take("systemctl enable --now").splitlines()
     shell.type("\n".join(lines))
     shell.type("wg show wg0")

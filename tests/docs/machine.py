@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from holloway.lab import Host, join
 from hosts import REPOSITORY, WG, key_pair
-from net.nobody import open_the_way
+from net.unprivileged import grant_access
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,7 +150,7 @@ class Machine(Host):
 
     def __enter__(self) -> Self:
         super().__enter__()
-        open_the_way(self)
+        grant_access(self)
         furnish(self, installed=self._installed)
         return self
 

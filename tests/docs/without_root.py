@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from docs.machine import HOME, Users, furnish
-from net.home import DIRECTORY, home
+from net.home_lab import DIRECTORY, home_lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ END"""
 @contextmanager
 def at_the_laptop() -> Iterator[tuple[Users, Host]]:
     """Who types on the laptop, and the host at home."""
-    with home() as place:
+    with home_lab() as place:
         furnish(place.laptop)
         users = Users(place.laptop)
         files = " ".join(
@@ -45,7 +45,7 @@ def at_the_laptop() -> Iterator[tuple[Users, Host]]:
         place.laptop.run("install", "-d", "-o", "you", f"{HOME}/.ssh")
         # As the pages advise for servers in the tunnel.
         place.laptop.run("sh", "-c", f"echo PersistentKeepalive = 25 >>{HOME}/laptop.conf")
-        yield users, place.home
+        yield users, place.server
     users.close()
 
 
