@@ -59,9 +59,9 @@ class UapiDevice:
 
     def get(self) -> Device:
         """Ask the device; raises `OSError`."""
-        from holloway.text.convert import device_of
+        from holloway.text.convert import device_of_answer
 
-        return device_of(self.state(), self.name)
+        return self._get_answer(lambda answer: device_of_answer(answer, self.name))
 
     def set(self, update: DeviceUpdate) -> None:
         """Change the device; raises `OSError`."""

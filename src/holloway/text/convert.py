@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from holloway.key import Key
 from holloway.model import SECOND, AllowedIP, Device, DeviceUpdate, Endpoint, Peer, PeerUpdate
-from holloway.text.native import State, Update
+from holloway.text.native import State, Update, read_answer
 
 
 def state_of(device: Device) -> State:
@@ -24,7 +26,8 @@ def state_of(device: Device) -> State:
         )
         for peer in device.peers
     ]
-    return State(_raw(device.private_key), device.listen_port, device.fwmark, peers)
+    bound_port = 0 if device.listen_error else device.listen_port
+    return State(_raw(device.private_key), bound_port, device.fwmark, peers)
 
 
 def device_of(state: State, name: str) -> Device:
@@ -43,6 +46,24 @@ def device_of(state: State, name: str) -> Device:
         )
         peers.append(peer)
     return Device(name, _key(private_key), listen_port, fwmark, tuple(peers))
+
+
+def device_of_answer(answer: bytes, name: str) -> Device:
+    """Read a device's answer to `get=1`, a port that is not bound too; raises `UapiError`."""
+    device = device_of(read_answer(answer), name)
+    if not answer.startswith(LISTEN_ERROR):
+        return device
+    error, port, _ = answer.split(b"\n", 2)
+    return dataclasses.replace(
+        device,
+        listen_error=int(error.removeprefix(LISTEN_ERROR)),
+        listen_port=int(port.removeprefix(UNBOUND_PORT)),
+    )
+
+
+def unbound_lines(port: int, error: int) -> bytes:
+    """Write what precedes an answer to `get=1` whose port is not bound; wg(8) ignores it."""
+    return b"%s%d\n%s%d\n" % (LISTEN_ERROR, error, UNBOUND_PORT, port)
 
 
 def update_of(update: DeviceUpdate) -> Update:
@@ -95,3 +116,7 @@ def _key(raw: bytes | None) -> Key | None:
 
 def _endpoint(endpoint: Endpoint | None) -> tuple[str, int] | None:
     return None if endpoint is None else (endpoint.host, endpoint.port)
+
+
+LISTEN_ERROR = b"listen_error="
+UNBOUND_PORT = b"unbound_port="
