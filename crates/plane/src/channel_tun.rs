@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::poll::Wake;
+use holloway_poll::Wake;
 
 /// What may wait for the stack: some windows of the usual size.
 const TO_STACK_LIMIT: usize = 8 << 20;

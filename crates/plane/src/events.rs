@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use crate::discard::Discard;
 use crate::endpoint::Endpoint;
 use crate::peer::PeerId;
-use crate::poll::Wake;
+use holloway_poll::Wake;
 
 /// How many handshake messages wait at most (kernel, messages.h: MAX_QUEUED_INCOMING_HANDSHAKES).
 pub const MAX_HANDSHAKES: usize = 4096;

@@ -30,7 +30,6 @@ pub mod offload;
 pub mod outbound;
 pub mod peer;
 pub mod plane;
-pub mod poll;
 pub mod replay;
 pub mod segment;
 pub mod session;

@@ -13,9 +13,9 @@ use crate::clock;
 use crate::events::Event;
 use crate::inbound::Inbound;
 use crate::outbound::Outbound;
-use crate::poll::{NOTHING_READY, Ready};
 use crate::shared::Shared;
 use crate::tun::Tun;
+use holloway_poll::{NOTHING_READY, Ready};
 
 /// What is ready.
 #[derive(Clone, Copy, Debug)]

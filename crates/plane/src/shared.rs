@@ -17,10 +17,10 @@ use crate::discard::{Discard, Discards};
 use crate::events::{Event, Events};
 use crate::index::IndexTable;
 use crate::peer::{Peer, PeerId};
-use crate::poll::{Epoll, Wake};
 use crate::session::Session;
 use crate::udp::Sockets;
 use crate::unreachable::IcmpSockets;
+use holloway_poll::{Epoll, Wake};
 
 /// The state of one plane.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use crate::discard::Discard;
 use crate::endpoint::Endpoint;
 use crate::mmsg::{self, MAX_TRAINS, OutgoingTrain};
 use crate::peer::Peer;
-use crate::poll;
+
 use crate::shared::Shared;
 use crate::udp::{MAX_PAYLOAD, MAX_SEGMENTS, Sockets, Udp};
 
@@ -76,7 +76,7 @@ impl DatagramSender for Udp {
     }
 
     fn writable(&self, milliseconds: i32) -> bool {
-        poll::writable(self, milliseconds)
+        holloway_poll::writable(self, milliseconds)
     }
 }
 

@@ -18,8 +18,8 @@ use crate::events::Event;
 use crate::icmp::{self, Sender};
 use crate::ip;
 use crate::peer::Peer;
-use crate::poll::duplicate;
 use crate::shared::Shared;
+use holloway_poll::duplicate;
 
 /// Answers a second, and at once (kernel, net/ipv4/icmp.c: icmp_msgs_per_sec, icmp_msgs_burst).
 const ANSWERS: TokenBucket = TokenBucket::new(SECOND / 1000, 50);

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use holloway_plane::channel_tun::LinkEndpoint;
 use holloway_plane::offload::{TCP, UDP, VNET_HEADER};
-use holloway_plane::poll::Epoll;
+use holloway_poll::Epoll;
 use parking_lot::Mutex;
 use smoltcp::iface::{Config, Interface};
 use smoltcp::wire::HardwareAddress;
