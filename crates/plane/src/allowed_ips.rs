@@ -234,3 +234,6 @@ impl<T: Owner + Clone> Default for AllowedIps<T> {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests;

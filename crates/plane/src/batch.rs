@@ -5,20 +5,31 @@
 use std::sync::Arc;
 
 use crate::clock::Nanos;
+use crate::discard::Discard;
 use crate::endpoint::Endpoint;
 use crate::mmsg::MAX_TRAINS;
-use crate::offload::padded;
 use crate::peer::Peer;
-use crate::session::{HEADER, OVERHEAD, Session};
+use crate::session::{HEADER, OVERHEAD, Session, padded};
 use crate::shared::Shared;
-use crate::split::{SPLIT_CAPACITY, Segments};
 use crate::transmit::{Queued, full_train, transmit_all};
 use crate::tun::Tun;
 use crate::udp::Sockets;
 use holloway_aead::TAG;
+use holloway_packet::offload::VnetHeader;
+use holloway_packet::split::{
+    self, BadOffload, MAX_HEADERS, MAX_PACKET, MIN_SEGMENT, Segments, Slots,
+};
 
 /// More waits in the buffer only while one large packet is cut.
 const LIMIT: usize = 512 * 1024;
+/// Room for what the kernel hands over in one read: the longest packet, cut into the smallest segments
+/// that Linux makes.
+const SPLIT_CAPACITY: usize = 256 * 1024;
+const _: () = assert!(
+    (MAX_PACKET - MAX_HEADERS).div_ceil(MIN_SEGMENT)
+        * (OVERHEAD + padded(MAX_HEADERS + MIN_SEGMENT, 0))
+        <= SPLIT_CAPACITY
+);
 /// So many sealed bytes leave in one call: a few full trains of large packets, many of small ones. The
 /// call, and the wake-up at the far end, cost the same for one. A turn's end sends what is left.
 const FLUSH_THRESHOLD: usize = 256 * 1024;
@@ -77,6 +88,23 @@ impl Batch {
             class: 0,
             closed: false,
         }
+    }
+
+    /// Write the packets of one TUN read behind those that wait. `mtu` bounds their padding. `add` must
+    /// follow.
+    #[inline]
+    pub fn split(
+        &mut self,
+        header: &VnetHeader,
+        packet: &[u8],
+        mtu: usize,
+    ) -> Result<Segments, Discard> {
+        let slots = Slots {
+            before: HEADER,
+            size: |length| OVERHEAD + padded(length, mtu),
+        };
+        split::split(header, packet, self.spare_capacity_mut(), slots)
+            .map_err(|BadOffload| Discard::BadOffload)
     }
 
     /// Where the next packets are to be put, as `split` does.

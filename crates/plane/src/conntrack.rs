@@ -6,8 +6,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::icmp::{ICMP, ICMPV6, Sender, transport};
-use crate::ip;
+use holloway_packet::icmp::Sender;
+use holloway_packet::ip;
+use holloway_packet::transport::{ICMP, ICMPV6, TCP, Transport, UDP};
 
 /// Room for a query, and more than the part of an answer that is read.
 pub const MAX_MESSAGE: usize = 512;
@@ -29,8 +30,6 @@ const SOURCE_PORT: u16 = 2; // CTA_PROTO_SRC_PORT
 const DESTINATION_PORT: u16 = 3;
 const ICMP_ID: u16 = 4; // CTA_PROTO_ICMP_ID; TYPE and CODE follow, and the three of ICMPv6
 const ICMPV6_ID: u16 = 7;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
 const ECHO: u8 = 8;
 const ECHO_V6: u8 = 128;
 const ECHO_REPLY_V6: u8 = 129;
@@ -39,10 +38,10 @@ const ECHO_REPLY_V6: u8 = 129;
 /// where nobody would know: neither TCP, UDP nor a ping.
 #[must_use]
 pub fn query(packet: &[u8], message: &mut [u8; MAX_MESSAGE]) -> Option<usize> {
-    let transport = transport(packet)?;
+    let transport = Transport::find(packet)?;
     let head = packet.get(transport.at..transport.at + 8)?;
-    let from = ip::source(packet).ok()?;
-    let to = ip::destination(packet).ok()?;
+    let from = ip::source(packet)?;
+    let to = ip::destination(packet)?;
     let mut writer = Writer { message, length: 0 };
     writer.bytes(&[0; NETLINK_HEADER]);
     let family = if from.is_ipv4() {
@@ -85,11 +84,7 @@ pub fn sender(packet: &[u8], answer: &[u8]) -> Option<Sender> {
     let original = find(body, TUPLE_ORIGINAL).filter(|_| kind == NEW)?;
     let addresses = find(original, ADDRESSES)?;
     let protocol = find(original, PROTOCOL)?;
-    let address = match (
-        ip::source(packet).ok()?,
-        find(addresses, 1),
-        find(addresses, 3),
-    ) {
+    let address = match (ip::source(packet)?, find(addresses, 1), find(addresses, 3)) {
         (IpAddr::V4(_), Some(v4), _) => Ipv4Addr::from(*v4.first_chunk::<4>()?).into(),
         (IpAddr::V6(_), _, Some(v6)) => Ipv6Addr::from(*v6.first_chunk::<16>()?).into(),
         _ => return None,
@@ -102,8 +97,8 @@ pub fn sender(packet: &[u8], answer: &[u8]) -> Option<Sender> {
         port: port.map(u16::from_be_bytes),
     };
     // An answer within a connection that the other side began: not the sender is the original.
-    let is_answer = ip::destination(packet) == Ok(address);
-    (!is_answer && ip::source(packet) != Ok(address)).then_some(sender)
+    let is_answer = ip::destination(packet) == Some(address);
+    (!is_answer && ip::source(packet) != Some(address)).then_some(sender)
 }
 
 /// The content of the first attribute of a kind.
@@ -165,3 +160,6 @@ impl Writer<'_> {
         self.length
     }
 }
+
+#[cfg(test)]
+pub mod tests;

@@ -298,3 +298,6 @@ fn equal(computed: &[u8; MAC], claimed: &[u8]) -> bool {
 fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
     bytes.try_into().expect("the caller cuts to size")
 }
+
+#[cfg(test)]
+mod tests;

@@ -165,8 +165,11 @@ fn collect(debt: &AtomicU64, now: Nanos, span: Nanos) -> bool {
             .is_ok()
 }
 
+#[cfg(all(test, not(feature = "loom")))]
+mod tests;
+
 #[cfg(all(test, feature = "loom"))]
-mod tests {
+mod models {
     use loom::sync::Arc;
     use loom::thread;
 

@@ -114,3 +114,27 @@ impl Default for Discards {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_own_name_and_counter() {
+        let discards = Discards::new();
+        for (times, reason) in Discard::ALL.iter().enumerate() {
+            discards.count(*reason, times as u64);
+            assert_eq!(
+                Discard::NAMES
+                    .iter()
+                    .filter(|name| **name == reason.name())
+                    .count(),
+                1
+            );
+        }
+        assert_eq!(
+            discards.snapshot(),
+            std::array::from_fn::<u64, REASONS, _>(|at| at as u64)
+        );
+    }
+}

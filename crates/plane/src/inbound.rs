@@ -10,14 +10,11 @@ use std::sync::Arc;
 
 use crate::allowed_ips::AllowedIps;
 use crate::batch::Turn;
-use crate::coalesce::{Coalescer, MAX_PIECES, Write};
 use crate::discard::Discard;
-use crate::ecn;
 use crate::endpoint::Endpoint;
 use crate::events::Event;
 use crate::handshakes::Handshakes;
 use crate::index::{Entry, IndexTable};
-use crate::ip;
 use crate::mmsg::{SLOTS, STRIDE, Slots};
 use crate::outbound::gone;
 use crate::peer::Peer;
@@ -25,6 +22,8 @@ use crate::session::{HEADER, OVERHEAD, Session, TRANSPORT};
 use crate::tun::Offloads;
 use crate::udp::{Train, Udp};
 use holloway_aead::{Group, TAG, nonce};
+use holloway_packet::coalesce::{Coalescer, MAX_PIECES, Write};
+use holloway_packet::{ecn, ip};
 
 /// How many trains are asked for at a time: a few long ones fill the cache, small ones go all at once.
 const FEW: usize = 4;
@@ -351,8 +350,9 @@ fn check(
     peer: &Arc<Peer>,
     packet: &[u8],
 ) -> Result<usize, Discard> {
-    let length = ip::total_length(packet)?;
-    match routes.lookup(ip::source(packet)?) {
+    let length = ip::total_length(packet).ok_or(Discard::MalformedInner)?;
+    let source = ip::source(packet).ok_or(Discard::MalformedInner)?;
+    match routes.lookup(source) {
         Some(owner) if Arc::ptr_eq(owner, peer) => Ok(length),
         _ => Err(Discard::SourceNotAllowed),
     }

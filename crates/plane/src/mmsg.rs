@@ -134,3 +134,6 @@ pub fn send(socket: &Udp, trains: &[OutgoingTrain<'_>]) -> io::Result<usize> {
 fn check(result: c_int) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,15 +10,14 @@ use std::sync::Arc;
 use crate::allowed_ips::AllowedIps;
 use crate::batch::{Batch, Destination, Turn};
 use crate::discard::Discard;
-use crate::ecn;
-use crate::ip;
-use crate::offload::{VnetHeader, padded};
 use crate::peer::Peer;
-use crate::session::{HEADER, OVERHEAD};
-use crate::split::{Segments, split};
-use crate::tun::{READ_SIZE, VNET_HEADER};
+use crate::session::{HEADER, OVERHEAD, padded};
+use crate::tun::READ_SIZE;
 use crate::unreachable::UnreachableHandler;
 use holloway_aead::TAG;
+use holloway_packet::offload::{VNET_HEADER, VnetHeader};
+use holloway_packet::split::Segments;
+use holloway_packet::{ecn, ip};
 
 /// A turn reads at most so many packets, and begins no read beyond so many bytes, so that the other
 /// direction is not kept waiting.
@@ -129,7 +128,7 @@ impl Outbound {
             return;
         }
         let class = ecn::encapsulate(ip::tos(packet));
-        match split(&header, packet, self.batch.spare_capacity_mut(), turn.mtu) {
+        match self.batch.split(&header, packet, turn.mtu) {
             Ok(segments) => self.dispatch(turn, &segments, class),
             Err(reason) => turn.shared.discard(reason, 1, Some(peer)),
         }
@@ -237,7 +236,7 @@ fn route<'a>(
     routes: &'a AllowedIps<Arc<Peer>>,
     packet: &[u8],
 ) -> Result<Option<&'a Arc<Peer>>, Discard> {
-    Ok(match ip::destination(packet)? {
+    Ok(match ip::destination(packet).ok_or(Discard::NotIp)? {
         IpAddr::V4(address) => routes.lookup_v4(address.octets()),
         IpAddr::V6(address) => routes.lookup_v6(address.octets()),
     })

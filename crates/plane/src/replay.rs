@@ -61,3 +61,6 @@ impl Default for Window {
 const fn slot(block: u64) -> usize {
     (block % BLOCKS) as usize
 }
+
+#[cfg(test)]
+mod tests;

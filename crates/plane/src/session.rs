@@ -25,6 +25,20 @@ pub const REJECT_AFTER_MESSAGES: u64 = u64::MAX - WINDOW;
 /// A time that never comes.
 pub const NEVER: Nanos = Nanos::MAX;
 
+/// The length of a plaintext once padded: to a multiple of 16, but not beyond the MTU (paper, 5.4.6;
+/// kernel send.c, calculate_skb_padding). MTU 0 is unknown and bounds nothing.
+#[must_use]
+pub const fn padded(length: usize, mtu: usize) -> usize {
+    let rounded = length.next_multiple_of(16);
+    if mtu == 0 || rounded <= mtu {
+        rounded
+    } else if length > mtu {
+        length
+    } else {
+        mtu
+    }
+}
+
 /// When a session is to be renewed and when it ends, on the brain's clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
@@ -175,3 +189,6 @@ impl Session {
         self.replay.lock()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -335,33 +335,4 @@ pub fn full_train(segment: usize) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::endpoint::Local;
-
-    #[test]
-    fn a_full_train_is_as_long_as_one_send_may_be() {
-        assert_eq!(full_train(1452), 45 * 1452);
-        assert_eq!(full_train(32), MAX_SEGMENTS * 32);
-        assert_eq!(full_train(60_000), 60_000);
-        assert_eq!(full_train(65_507), 65_507);
-    }
-
-    #[test]
-    fn a_source_is_doubted_only_where_there_is_one_and_a_train_before_it() {
-        let chosen = Endpoint::parse("192.0.2.1", 1).expect("an address");
-        let local = Some(Local {
-            address: [192, 0, 2, 2].into(),
-            interface: 1,
-        });
-        let sticky = Endpoint { local, ..chosen };
-        let of = |several, to| Refusal::of(libc::EINVAL, several, to);
-        assert!(matches!(of(true, &sticky), Refusal::Train(_)));
-        assert!(matches!(of(false, &sticky), Refusal::Source(_)));
-        assert!(matches!(of(false, &chosen), Refusal::Final(_)));
-        assert!(matches!(
-            Refusal::of(libc::EPERM, true, &sticky),
-            Refusal::Final(libc::EPERM)
-        ));
-    }
-}
+mod tests;

@@ -11,12 +11,10 @@ use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 
+use holloway_packet::offload::VNET_HEADER;
 use libc::{Ioctl, c_int, c_short, c_uint};
 
 use crate::channel_tun::{self, ChannelTun, LinkEndpoint};
-
-/// The length of the vnet_hdr we ask for.
-pub const VNET_HEADER: usize = 10;
 
 /// What one read of the interface may need: a vnet_hdr and the largest IP packet.
 pub const READ_SIZE: usize = VNET_HEADER + 65535;

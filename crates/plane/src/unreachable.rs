@@ -15,10 +15,10 @@ use crate::clock::{Nanos, SECOND};
 use crate::conntrack;
 use crate::discard::Discard;
 use crate::events::Event;
-use crate::icmp::{self, Sender};
-use crate::ip;
 use crate::peer::Peer;
 use crate::shared::Shared;
+use holloway_packet::icmp::{self, Sender};
+use holloway_packet::ip;
 use holloway_poll::duplicate;
 
 /// Answers a second, and at once (kernel, net/ipv4/icmp.c: icmp_msgs_per_sec, icmp_msgs_burst).
@@ -59,7 +59,7 @@ impl UnreachableHandler {
         let reason = peer.map_or(Discard::NoPeer, |_| Discard::NoEndpoint);
         shared.discard(reason, 1, peer);
         if shared.reports_unreachable.load(Ordering::Relaxed)
-            && let Ok(to) = ip::destination(packet)
+            && let Some(to) = ip::destination(packet)
             && self.reports.take(now)
         {
             let peer = peer.map(Peer::id);
@@ -180,7 +180,7 @@ mod tests {
     fn ping() -> Vec<u8> {
         let mut packet = vec![0; 28];
         packet[0] = 0x45;
-        packet[9] = icmp::ICMP;
+        packet[9] = holloway_packet::transport::ICMP;
         packet[12..20].copy_from_slice(&[10, 0, 0, 1, 10, 0, 0, 9]);
         packet[20] = 8;
         packet

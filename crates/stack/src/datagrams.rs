@@ -8,7 +8,8 @@ use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 
-use holloway_plane::offload::{UDP_HEADER, VNET_HEADER};
+use holloway_packet::offload::VNET_HEADER;
+use holloway_packet::transport::UDP_HEADER;
 
 use crate::counts::Reason;
 use crate::engine::Net;

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use holloway_plane::checksum;
+use holloway_packet::checksum;
 use holloway_plane::tun::{READ_SIZE, Tun};
 use holloway_stack::addresses::{Addresses, Own};
 use holloway_stack::engine::{Engine, Request, Settings, Shared};
