@@ -4,8 +4,7 @@ use holloway_codec::address::{Endpoint as Written, Host, Network};
 use holloway_codec::device::Peer;
 use holloway_codec::key::Key;
 use holloway_codec::uapi::get::{write_device, write_peer};
-use holloway_plane::endpoint::Endpoint;
-use holloway_plane::plane::Plane;
+use holloway_plane::{Endpoint, Plane};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 

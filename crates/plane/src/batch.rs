@@ -4,16 +4,11 @@
 
 use std::sync::Arc;
 
-use crate::clock::Nanos;
 use crate::discard::Discard;
-use crate::endpoint::Endpoint;
 use crate::mmsg::MAX_TRAINS;
-use crate::peer::Peer;
-use crate::session::{HEADER, OVERHEAD, Session, padded};
-use crate::shared::Shared;
-use crate::transmit::{Queued, full_train, transmit_all};
-use crate::tun::Tun;
-use crate::udp::Sockets;
+use crate::session::{HEADER, OVERHEAD, padded};
+use crate::transmit::{Destination, Queued, full_train, transmit_all};
+use crate::turn::Turn;
 use holloway_aead::TAG;
 use holloway_packet::offload::VnetHeader;
 use holloway_packet::split::{
@@ -33,32 +28,6 @@ const _: () = assert!(
 /// So many sealed bytes leave in one call: a few full trains of large packets, many of small ones. The
 /// call, and the wake-up at the far end, cost the same for one. A turn's end sends what is left.
 const FLUSH_THRESHOLD: usize = 256 * 1024;
-
-/// What one turn of the shard works with.
-#[derive(Clone, Copy, Debug)]
-pub struct Turn<'a> {
-    /// The plane.
-    pub shared: &'a Shared,
-    /// The interface.
-    pub tun: &'a Tun,
-    /// The sockets, if bound.
-    pub sockets: Option<&'a Sockets>,
-    /// The time, read once.
-    pub now: Nanos,
-    /// The MTU that bounds the padding, read once: `split` and `add` must agree on it.
-    pub mtu: usize,
-}
-
-/// Where to and under which session, looked up once a turn.
-#[derive(Clone, Debug)]
-pub struct Destination {
-    /// To whom.
-    pub peer: Arc<Peer>,
-    /// Under which keys.
-    pub session: Arc<Session>,
-    /// To which address.
-    pub endpoint: Endpoint,
-}
 
 /// Datagrams to one destination, of one length and one traffic class; only the last may be shorter.
 #[derive(Debug)]

@@ -6,17 +6,15 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use blake2::Blake2sMac;
-use blake2::digest::consts::U16;
-use blake2::digest::{FixedOutput, KeyInit, Update};
 use blake2::{Blake2s256, Digest};
-use chacha20poly1305::{AeadInOut, XChaCha20Poly1305};
+use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305};
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::clock::{Nanos, SECOND};
 use crate::discard::Discard;
 use crate::limiter::Limiter;
+use crate::mac::{MAC, mac};
 
 /// Type of the first handshake message (paper, 5.4).
 pub const INITIATION: u8 = 1;
@@ -34,7 +32,6 @@ pub const COOKIE_REPLY_SIZE: usize = 64;
 /// Length of mac1 and mac2 together, the end of each handshake message.
 pub const MACS: usize = 2 * MAC;
 
-const MAC: usize = 16;
 /// How long a cookie, and the secret it is made with, may be used (paper, 5.4.7: two minutes).
 const COOKIE_LIFE: Nanos = 120 * SECOND;
 
@@ -280,14 +277,6 @@ impl Drop for Keys {
         self.mac1.zeroize();
         self.cookie.zeroize();
     }
-}
-
-/// Keyed BLAKE2s-128 (paper, 5.4: Mac).
-pub(crate) fn mac(key: &[u8], message: &[u8]) -> [u8; MAC] {
-    let mut state =
-        <Blake2sMac<U16> as KeyInit>::new_from_slice(key).expect("keys are 16 or 32 bytes");
-    Update::update(&mut state, message);
-    state.finalize_fixed().into()
 }
 
 /// Compare without telling by time where they differ.

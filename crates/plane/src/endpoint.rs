@@ -7,7 +7,7 @@
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-use crate::udp::{interface_index, interface_name};
+use crate::interface;
 
 /// A peer's UDP address. Two are equal if the remote is; the local address is only a preference.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,7 @@ impl Endpoint {
         let address: Ipv6Addr = address.parse().ok()?;
         let scope = match zone.parse() {
             Ok(number) => number,
-            Err(_) => interface_index(zone)?,
+            Err(_) => interface::index_of(zone)?,
         };
         Some(Self::new(SocketAddrV6::new(address, port, 0, scope).into()))
     }
@@ -58,7 +58,7 @@ impl Endpoint {
         match self.remote {
             SocketAddr::V6(remote) if remote.scope_id() != 0 => {
                 let scope = remote.scope_id();
-                let zone = interface_name(scope).unwrap_or_else(|| scope.to_string());
+                let zone = interface::name_of(scope).unwrap_or_else(|| scope.to_string());
                 format!("{}%{zone}", remote.ip())
             }
             remote => remote.ip().to_string(),

@@ -14,7 +14,7 @@ use crate::clock::Nanos;
 use crate::conntrack;
 use crate::cookie::{CookieChecker, CookieGenerator, MACS, Verdict};
 use crate::discard::Discard;
-use crate::session::{Deadlines, HEADER, NEVER, Session};
+use crate::session::{Deadlines, HEADER, Session};
 
 const KEY: [u8; 32] = [7; 32];
 
@@ -62,9 +62,9 @@ pub fn opened(session: &Session, now: Nanos, packet: &mut [u8]) -> Result<u64, D
 /// A session opens nothing that it has not sealed.
 pub fn open(bytes: &[u8]) {
     let deadlines = Deadlines {
-        renew_on_send: NEVER,
-        renew_on_receive: NEVER,
-        reject: NEVER,
+        renew_on_send: u64::MAX,
+        renew_on_receive: u64::MAX,
+        reject: u64::MAX,
     };
     let session = Session::new(1, 2, &KEY, &KEY, deadlines);
     assert!(opened(&session, 0, &mut bytes.to_vec()).is_err());

@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use crate::batch::Turn;
 use crate::clock::{Nanos, SECOND};
 use crate::cookie::Verdict;
 use crate::cookie::{COOKIE_REPLY, COOKIE_REPLY_SIZE, INITIATION, MACS, RESPONSE, RESPONSE_SIZE};
@@ -13,6 +12,7 @@ use crate::discard::Discard;
 use crate::events::Handshake;
 use crate::index::{Entry, IndexTable};
 use crate::peer::Peer;
+use crate::turn::Turn;
 use crate::udp::{Train, Udp};
 
 /// How long load lasts once it was seen (kernel, receive.c: last_under_load).

@@ -9,7 +9,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::allowed_ips::AllowedIps;
-use crate::batch::Turn;
 use crate::discard::Discard;
 use crate::endpoint::Endpoint;
 use crate::events::Event;
@@ -20,6 +19,7 @@ use crate::outbound::gone;
 use crate::peer::Peer;
 use crate::session::{HEADER, OVERHEAD, Session, TRANSPORT};
 use crate::tun::Offloads;
+use crate::turn::Turn;
 use crate::udp::{Train, Udp};
 use holloway_aead::{Group, TAG, nonce};
 use holloway_packet::coalesce::{Coalescer, MAX_PIECES, Write};

@@ -61,13 +61,13 @@ impl Keypairs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::{Deadlines, NEVER};
+    use crate::session::Deadlines;
 
     fn session(local_index: u32) -> Arc<Session> {
         let deadlines = Deadlines {
-            renew_on_send: NEVER,
-            renew_on_receive: NEVER,
-            reject: NEVER,
+            renew_on_send: u64::MAX,
+            renew_on_receive: u64::MAX,
+            reject: u64::MAX,
         };
         Arc::new(Session::new(local_index, 0, &[1; 32], &[2; 32], deadlines))
     }

@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 
 use crate::clock::{Nanos, SECOND};
-use crate::cookie::mac;
+use crate::mac::mac;
 
 const SETS: usize = 1024;
 const WAYS: usize = 4;

@@ -8,11 +8,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::allowed_ips::AllowedIps;
-use crate::batch::{Batch, Destination, Turn};
+use crate::batch::Batch;
 use crate::discard::Discard;
 use crate::peer::Peer;
 use crate::session::{HEADER, OVERHEAD, padded};
+use crate::transmit::Destination;
 use crate::tun::READ_SIZE;
+use crate::turn::Turn;
 use crate::unreachable::UnreachableHandler;
 use holloway_aead::TAG;
 use holloway_packet::offload::{VNET_HEADER, VnetHeader};

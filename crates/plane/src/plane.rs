@@ -13,12 +13,12 @@ use crate::discard::REASONS;
 use crate::endpoint::Endpoint;
 use crate::events::Event;
 use crate::handle::Handle;
+use crate::icmp_sockets::IcmpSockets;
 use crate::peer::{Peer, PeerId};
 use crate::shard::{Shard, Token};
 use crate::shared::Shared;
 use crate::tun::Tun;
 use crate::udp::Sockets;
-use crate::unreachable::IcmpSockets;
 
 /// The MTU until `set_mtu` says another: WireGuard's own default.
 const DEFAULT_MTU: u32 = 1420;

@@ -22,8 +22,6 @@ pub const TRANSPORT: u8 = 4;
 pub const REKEY_AFTER_MESSAGES: u64 = 1 << 60;
 /// Counters from this on are never used (paper, 6.1: 2^64 - 2^13 - 1).
 pub const REJECT_AFTER_MESSAGES: u64 = u64::MAX - WINDOW;
-/// A time that never comes.
-pub const NEVER: Nanos = Nanos::MAX;
 
 /// The length of a plaintext once padded: to a multiple of 16, but not beyond the MTU (paper, 5.4.6;
 /// kernel send.c, calculate_skb_padding). MTU 0 is unknown and bounds nothing.
@@ -42,9 +40,9 @@ pub const fn padded(length: usize, mtu: usize) -> usize {
 /// When a session is to be renewed and when it ends, on the brain's clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
-    /// Sending from here on asks for a new session; `NEVER` for a responder.
+    /// Sending from here on asks for a new session; `Nanos::MAX` for a responder.
     pub renew_on_send: Nanos,
-    /// Receiving from here on asks for a new session, once; `NEVER` for a responder.
+    /// Receiving from here on asks for a new session, once; `Nanos::MAX` for a responder.
     pub renew_on_receive: Nanos,
     /// From here on nothing is sent or accepted.
     pub reject: Nanos,

@@ -8,13 +8,13 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::batch::Turn;
 use crate::clock;
 use crate::events::Event;
 use crate::inbound::Inbound;
 use crate::outbound::Outbound;
 use crate::shared::Shared;
 use crate::tun::Tun;
+use crate::turn::Turn;
 use holloway_poll::{NOTHING_READY, Ready};
 
 /// What is ready.

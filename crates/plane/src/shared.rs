@@ -15,11 +15,11 @@ use crate::clock::{Nanos, SECOND};
 use crate::cookie::{CookieChecker, system_random};
 use crate::discard::{Discard, Discards};
 use crate::events::{Event, Events};
+use crate::icmp_sockets::IcmpSockets;
 use crate::index::IndexTable;
 use crate::peer::{Peer, PeerId};
 use crate::session::Session;
 use crate::udp::Sockets;
-use crate::unreachable::IcmpSockets;
 use holloway_poll::{Epoll, Wake};
 
 /// The state of one plane.

@@ -4,13 +4,14 @@
 
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
-use crate::batch::Destination;
 use crate::clock::Nanos;
 use crate::discard::Discard;
 use crate::endpoint::Endpoint;
 use crate::mmsg::{self, MAX_TRAINS, OutgoingTrain};
 use crate::peer::Peer;
+use crate::session::Session;
 
 use crate::shared::Shared;
 use crate::udp::{MAX_PAYLOAD, MAX_SEGMENTS, Sockets, Udp};
@@ -29,6 +30,17 @@ pub struct Datagrams<'a> {
     pub class: u8,
     /// When.
     pub now: Nanos,
+}
+
+/// Where to and under which session, looked up once a turn.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    /// To whom.
+    pub peer: Arc<Peer>,
+    /// Under which keys.
+    pub session: Arc<Session>,
+    /// To which address.
+    pub endpoint: Endpoint,
 }
 
 /// A train to one destination, and where in the batch's buffer it is.

@@ -2,7 +2,6 @@
 //! and UDP_GRO), local addresses, traffic class and mark. Decides nothing about peers.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::zeroed;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -253,29 +252,6 @@ impl AsRawFd for Udp {
     fn as_raw_fd(&self) -> RawFd {
         self.fd.as_raw_fd()
     }
-}
-
-/// The number of the interface with this name.
-#[must_use]
-pub fn interface_index(name: &str) -> Option<u32> {
-    let name = CString::new(name).ok()?;
-    // SAFETY: `name` is a C string.
-    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
-    (index != 0).then_some(index)
-}
-
-/// The name of the interface with this number.
-#[must_use]
-pub fn interface_name(index: u32) -> Option<String> {
-    let mut name = [0; libc::IF_NAMESIZE];
-    // SAFETY: `name` has the room that if_indextoname asks for.
-    let result = unsafe { libc::if_indextoname(index, name.as_mut_ptr()) };
-    if result.is_null() {
-        return None;
-    }
-    // SAFETY: on success it has written a C string.
-    let name = unsafe { CStr::from_ptr(name.as_ptr()) };
-    Some(name.to_string_lossy().into_owned())
 }
 
 /// A message header that points to all of these, which must outlive it.

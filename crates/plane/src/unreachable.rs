@@ -5,21 +5,15 @@
 //! their source address as it does for its own, and they pass no check made for packets from a
 //! peer. Called by `outbound`.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::fd::RawFd;
 use std::sync::atomic::Ordering;
 
 use crate::clock::{Nanos, SECOND};
-use crate::conntrack;
 use crate::discard::Discard;
 use crate::events::Event;
 use crate::peer::Peer;
 use crate::shared::Shared;
-use holloway_packet::icmp::{self, Sender};
+use holloway_packet::icmp;
 use holloway_packet::ip;
-use holloway_poll::duplicate;
 
 /// Answers a second, and at once (kernel, net/ipv4/icmp.c: icmp_msgs_per_sec, icmp_msgs_burst).
 const ANSWERS: TokenBucket = TokenBucket::new(SECOND / 1000, 50);
@@ -32,14 +26,6 @@ pub struct UnreachableHandler {
     answers: TokenBucket,
     reports: TokenBucket,
     message: [u8; icmp::MAX_MESSAGE],
-}
-
-/// The sockets that answers leave by; without one nothing is answered.
-#[derive(Debug, Default)]
-pub struct IcmpSockets {
-    v4: Option<UdpSocket>,
-    v6: Option<UdpSocket>,
-    conntrack: Option<File>,
 }
 
 impl UnreachableHandler {
@@ -78,46 +64,6 @@ impl UnreachableHandler {
 impl Default for UnreachableHandler {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl IcmpSockets {
-    /// By raw ICMP sockets for each family and a netlink socket to connection tracking, as far as
-    /// there are any. The descriptors stay the caller's.
-    pub fn new(v4: Option<RawFd>, v6: Option<RawFd>, tracking: Option<RawFd>) -> io::Result<Self> {
-        Ok(Self {
-            v4: v4.map(duplicate).transpose()?.map(UdpSocket::from),
-            v6: v6.map(duplicate).transpose()?.map(UdpSocket::from),
-            conntrack: tracking.map(duplicate).transpose()?.map(File::from),
-        })
-    }
-
-    fn answer(
-        &self,
-        packet: &[u8],
-        sender: IpAddr,
-        message: &mut [u8; icmp::MAX_MESSAGE],
-    ) -> io::Result<()> {
-        let socket = if sender.is_ipv4() { &self.v4 } else { &self.v6 };
-        let Some(socket) = socket else {
-            return Ok(());
-        };
-        let translated = self.translated(packet);
-        let length = icmp::host_unreachable(packet, translated, message);
-        let to = translated.map_or(sender, |sender| sender.address);
-        socket.send_to(&message[..length], SocketAddr::new(to, 0))?;
-        Ok(())
-    }
-
-    /// The sender before its address was translated, if it was. The kernel answers a query before
-    /// `write` returns.
-    fn translated(&self, packet: &[u8]) -> Option<Sender> {
-        let mut socket = self.conntrack.as_ref()?;
-        let mut message = [0; conntrack::MAX_MESSAGE];
-        let length = conntrack::query(packet, &mut message)?;
-        socket.write_all(&message[..length]).ok()?;
-        let length = socket.read(&mut message).ok()?;
-        conntrack::sender(packet, &message[..length])
     }
 }
 

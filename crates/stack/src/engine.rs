@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use holloway_packet::offload::VNET_HEADER;
 use holloway_packet::transport::{ICMP, ICMPV6, TCP, UDP};
-use holloway_plane::channel_tun::LinkEndpoint;
+use holloway_plane::LinkEndpoint;
 use holloway_poll::Epoll;
 use parking_lot::Mutex;
 use smoltcp::iface::{Config, Interface};

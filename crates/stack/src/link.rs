@@ -15,9 +15,7 @@ use holloway_packet::offload::{
     GSO_NONE, GSO_TCPV4, GSO_TCPV6, NEEDS_CSUM, VNET_HEADER, VnetHeader,
 };
 use holloway_packet::transport::{TCP, TCP_CHECKSUM, TCP_HEADER};
-use holloway_plane::channel_tun::LinkEndpoint;
-use holloway_plane::session::OVERHEAD;
-use holloway_plane::transmit::full_train;
+use holloway_plane::{LinkEndpoint, OVERHEAD, full_train};
 use smoltcp::phy::{self, Checksum, ChecksumCapabilities, DeviceCapabilities, Medium};
 use smoltcp::time::Instant;
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use holloway_plane::channel_tun::LinkEndpoint;
+use holloway_plane::LinkEndpoint;
 use parking_lot::Mutex;
 
 use crate::counts::{Counts, REASONS, Reason};

@@ -3,7 +3,8 @@
 use std::net::Ipv4Addr;
 
 use super::*;
-use crate::udp::{MAX_PAYLOAD, Sockets, interface_index};
+use crate::interface;
+use crate::udp::{MAX_PAYLOAD, Sockets};
 
 struct Pair {
     here: Sockets,
@@ -78,7 +79,7 @@ fn trains_of_different_peers_and_lengths_leave_and_arrive_in_order() {
         assert_eq!(train.from.remote.port(), pair.here.port);
         let local = train.from.local.expect("a local address");
         assert_eq!(local.address, Ipv4Addr::LOCALHOST);
-        assert_eq!(Some(local.interface), interface_index("lo"));
+        assert_eq!(Some(local.interface), interface::index_of("lo"));
     }
 }
 

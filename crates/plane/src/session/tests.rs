@@ -17,8 +17,8 @@ const INITIATOR: Deadlines = Deadlines {
     reject: 180,
 };
 const RESPONDER: Deadlines = Deadlines {
-    renew_on_send: NEVER,
-    renew_on_receive: NEVER,
+    renew_on_send: u64::MAX,
+    renew_on_receive: u64::MAX,
     reject: 180,
 };
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::endpoint::Local;
-use crate::session::{Deadlines, NEVER, Session};
+use crate::session::{Deadlines, Session};
 use proptest::prelude::*;
 
 use super::*;
@@ -77,9 +77,9 @@ impl DatagramSender for Scripted {
 
 fn destination(peer: &Arc<Peer>, sticky: bool) -> Destination {
     let deadlines = Deadlines {
-        renew_on_send: NEVER,
-        renew_on_receive: NEVER,
-        reject: NEVER,
+        renew_on_send: u64::MAX,
+        renew_on_receive: u64::MAX,
+        reject: u64::MAX,
     };
     let mut endpoint = Endpoint::parse("192.0.2.1", 51820).expect("an address");
     if sticky {

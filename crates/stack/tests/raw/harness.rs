@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use holloway_packet::checksum;
-use holloway_plane::tun::{READ_SIZE, Tun};
+use holloway_plane::{READ_SIZE, Tun};
 use holloway_stack::addresses::{Addresses, Own};
 use holloway_stack::engine::{Engine, Request, Settings, Shared};
 use holloway_stack::events::{Event, Events, Id};
