@@ -84,6 +84,7 @@ impl Session {
     }
 
     /// The same session further on: its next send counter is `counter`.
+    #[cfg(test)]
     #[must_use]
     pub fn with_counter(self, counter: u64) -> Self {
         Self {
@@ -96,12 +97,6 @@ impl Session {
     #[must_use]
     pub const fn local_index(&self) -> u32 {
         self.local_index
-    }
-
-    /// The index by which we address the peer.
-    #[must_use]
-    pub const fn remote_index(&self) -> u32 {
-        self.remote_index
     }
 
     /// From when on nothing is sent or accepted.

@@ -12,9 +12,9 @@ use holloway_packet::offload::VNET_HEADER;
 use holloway_packet::transport::UDP_HEADER;
 
 use crate::counts::Reason;
-use crate::engine::Net;
 use crate::events::{Event, Id};
 use crate::fragments::fragment;
+use crate::net::Net;
 use crate::packet::{Flow, complete_udp, ip_header, write_udp};
 use crate::ports::Ports;
 use crate::socket_pair::DatagramEnd;

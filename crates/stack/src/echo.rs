@@ -8,8 +8,8 @@ use holloway_packet::offload::VNET_HEADER;
 use holloway_packet::transport::{ICMP, ICMPV6, TCP, Transport};
 
 use crate::counts::Reason;
-use crate::engine::Net;
 use crate::events::{Event, Id};
+use crate::net::Net;
 use crate::packet::{Arrival, Flow, ip_header, port_pair, write_icmp};
 use crate::ports::random;
 use crate::timers::{Micros, SECOND};
