@@ -1,10 +1,10 @@
-//! The Internet checksum (RFC 1071): sums are kept unfolded and in big-endian value, so that parts
-//! may be added in any order. Called by the offload files.
+//! The Internet checksum (RFC 1071). Sums are kept unfolded and in big-endian order, so that parts can
+//! be added in any order.
 //!
-//! The loop is plain, for the compiler makes vector code of it that nothing written for a processor
-//! was seen to beat (`examples/checksum.rs`): twice what copying the packet costs, a tenth of sealing it.
+//! The loop is plain because the compiler turns it into vector code that no hand-written version has
+//! beaten (`examples/checksum.rs`). It costs twice a copy of the packet, and a tenth of sealing it.
 
-/// Add up `bytes` as big-endian 16-bit words, the last padded with a zero.
+/// The sum of `bytes` as big-endian 16-bit words, the last one padded with a zero.
 #[must_use]
 pub fn sum(bytes: &[u8]) -> u64 {
     let (chunks, rest) = bytes.as_chunks::<32>();
@@ -23,7 +23,7 @@ pub fn sum(bytes: &[u8]) -> u64 {
     if let [last] = rest {
         native += u64::from(u16::from_ne_bytes([*last, 0]));
     }
-    // A ones' complement sum of swapped words is the swapped sum.
+    // The ones' complement sum of byte-swapped words is the byte-swapped sum.
     u64::from(u16::from_be(fold(native)))
 }
 
@@ -45,7 +45,7 @@ pub fn pseudo_header(addresses: &[u8], protocol: u8, length: usize) -> u64 {
     sum(addresses) + u64::from(protocol) + length as u64
 }
 
-/// Write the checksum of an IPv4 header that has no options.
+/// Write the checksum of an IPv4 header.
 pub fn write_ipv4_header(header: &mut [u8]) {
     header[10..12].fill(0);
     let checksum = !fold(sum(header));

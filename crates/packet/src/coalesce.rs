@@ -1,8 +1,8 @@
-//! Decrypted packets of one batch, joined into few large TUN writes without copying their payload.
+//! Receive offload: joins the packets of one batch into few large TUN writes, without copying payload.
 //!
-//! A run is a series of TCP segments or UDP datagrams of one flow that the kernel could have cut from
-//! one packet; `split` would give back exactly what came in. Whatever cannot be joined goes alone and
-//! unchanged. Order within a flow is kept. Reads untrusted bytes; never panics. Called by the shard.
+//! A run is a series of TCP segments or UDP datagrams of one flow that could have been cut from one
+//! packet: `split` restores them exactly. A packet that cannot be joined is written alone and unchanged.
+//! The order within a flow is kept.
 
 use std::ops::Range;
 
@@ -12,19 +12,19 @@ use crate::offload::{GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, NEEDS_CSUM, VnetHeader};
 use crate::segment::Segment;
 use crate::transport::TCP;
 
-/// The most packets in one write: what all kernels take as one UDP packet (UDP_MAX_SEGMENTS), and
-/// more than a full packet has TCP segments of the usual size.
+/// The maximum number of packets in one write: all kernels accept as many in one UDP packet
+/// (UDP_MAX_SEGMENTS), and a full TCP packet has fewer segments of the usual size.
 pub const MAX_PIECES: usize = 64;
 
-/// The most bytes that one IP packet can have.
+/// The maximum length of an IP packet.
 const MAX_PACKET: usize = 65_535;
-/// How many flows of one batch are joined side by side.
+/// How many flows of a batch are joined at the same time.
 const OPEN: usize = 8;
 /// No piece.
 const NIL: u32 = u32::MAX;
 const PSH: u8 = 0x08;
 
-/// A part of the batch's buffer, and the next one of the same write.
+/// A part of the batch's buffer, and the index of the next part of the same write.
 #[derive(Clone, Debug)]
 struct Piece {
     range: Range<usize>,
@@ -37,23 +37,23 @@ struct Draft {
     first_piece: u32,
 }
 
-/// A write that may yet grow.
+/// A write that can still grow.
 #[derive(Clone, Debug)]
 struct Run {
     write: usize,
     last_piece: u32,
     first: Segment,
-    /// Whether the first packet's checksums are known to be right.
+    /// Whether the first packet's checksums are known to be correct.
     is_sound: bool,
     is_pushed: bool,
     pieces: u32,
     payload: usize,
 }
 
-/// One write to the TUN: its header, and, as an iterator, the parts of the buffer that follow it.
+/// One write to the TUN: a header, and as an iterator the parts of the buffer that follow it.
 #[derive(Clone, Debug)]
 pub struct Write<'a> {
-    /// What to put before the packet.
+    /// The virtio_net_hdr of the write.
     pub header: VnetHeader,
     pieces: &'a [Piece],
     next: u32,
@@ -70,7 +70,7 @@ impl Iterator for Write<'_> {
     }
 }
 
-/// Builds the writes of one batch; kept for the next one, so that its lists are allocated once.
+/// Builds the writes of a batch. Reused across batches, so that its lists are allocated once.
 #[derive(Debug)]
 pub struct Coalescer {
     joins_tcp: bool,
@@ -81,7 +81,7 @@ pub struct Coalescer {
 }
 
 impl Coalescer {
-    /// For an interface that takes large TCP packets (`tso`), large UDP packets (`uso`), or neither.
+    /// For an interface that accepts large TCP packets (`tso`), large UDP packets (`uso`), or neither.
     #[must_use]
     pub fn new(tso: bool, uso: bool) -> Self {
         Self {
@@ -93,8 +93,8 @@ impl Coalescer {
         }
     }
 
-    /// Take the next packet of the batch, `buffer[range]`, cut to its IP length. The buffer is the
-    /// same in all calls until `clear`.
+    /// Add the next packet of the batch, `buffer[range]`, without padding. All calls until `clear` must
+    /// pass the same buffer.
     pub fn push(&mut self, buffer: &mut [u8], range: Range<usize>) {
         let Some(packet) = buffer.get(range.clone()) else {
             return;
@@ -109,21 +109,21 @@ impl Coalescer {
                 self.write_alone(range);
             }
             None => {
-                // A fragment, or behind options: it may be of any flow, so nothing may overtake it.
+                // A fragment or a packet with options can belong to any flow, so nothing may overtake it.
                 self.finish(buffer);
                 self.write_alone(range);
             }
         }
     }
 
-    /// Write the headers of what was joined; after the last packet of a batch.
+    /// Write the headers of the joined packets. Call it after the last packet of a batch.
     pub fn finish(&mut self, buffer: &mut [u8]) {
         while let Some(run) = self.open.pop() {
             self.close(buffer, &run);
         }
     }
 
-    /// The writes in order, once finished.
+    /// The writes in order. Call it after `finish`.
     #[inline]
     pub fn writes(&self) -> impl ExactSizeIterator<Item = Write<'_>> {
         self.writes.iter().map(|draft| Write {
@@ -148,7 +148,7 @@ impl Coalescer {
         }
     }
 
-    /// Put a segment behind its flow's run, or let it begin one.
+    /// Append a segment to its flow's run, or start a run with it.
     fn place(&mut self, buffer: &mut [u8], range: Range<usize>, segment: Segment) {
         let flow = self
             .open
@@ -237,13 +237,13 @@ impl Run {
             && segment.continues(buffer, &self.first, self.pieces, self.payload)
     }
 
-    /// Looked at only when a second packet comes.
+    /// Checked only when a second packet comes.
     fn is_sound(&mut self, buffer: &[u8]) -> bool {
         self.is_sound = self.is_sound || self.first.is_sound(buffer);
         self.is_sound
     }
 
-    /// Make the first packet's headers those of the whole, and say what the kernel must know.
+    /// Turn the first packet's headers into those of the joined packet, and return its virtio_net_hdr.
     fn write_headers(&self, buffer: &mut [u8]) -> VnetHeader {
         let first = &self.first;
         let length = first.headers + self.payload;

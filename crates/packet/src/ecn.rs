@@ -7,8 +7,8 @@ const MASK: u8 = 0b11;
 const ECT0: u8 = 0b10;
 const CE: u8 = 0b11;
 
-/// The outer header's ECN bits for a packet with this inner TOS. Congestion met inside stays inside:
-/// the outer path begins anew as ECN-capable.
+/// The outer header's ECN bits for a packet with this inner TOS. A congestion mark on the inner packet
+/// is not copied: the outer path starts as ECN-capable.
 #[inline]
 #[must_use]
 pub const fn encapsulate(inner_tos: u8) -> u8 {
@@ -18,14 +18,14 @@ pub const fn encapsulate(inner_tos: u8) -> u8 {
     }
 }
 
-/// Whether a received outer TOS tells of congestion.
+/// Whether a received outer TOS has the congestion mark.
 #[inline]
 #[must_use]
 pub const fn is_congested(outer_tos: u8) -> bool {
     outer_tos & MASK == CE
 }
 
-/// Note in a decrypted packet that the outer path was congested, if the packet can carry it.
+/// Mark a decrypted packet if the outer path was congested and the packet is ECN-capable.
 #[inline]
 pub fn decapsulate(packet: &mut [u8], outer_congested: bool) {
     if !outer_congested {
@@ -47,7 +47,7 @@ fn congest_v4(packet: &mut [u8]) {
         return;
     }
     header[1] |= CE;
-    // RFC 1624, equation 3: the sum loses the old word and gains the new one.
+    // RFC 1624, equation 3: subtract the old word, add the new one.
     let old = u16::from_be_bytes([header[10], header[11]]);
     let sum = checksum::fold(u64::from(!old) + u64::from(CE - ecn));
     header[10..12].copy_from_slice(&(!sum).to_be_bytes());

@@ -1,8 +1,7 @@
-//! The ICMP answer to a packet that has nowhere to go: who may have one, and what it says.
+//! ICMP errors for packets that cannot be delivered: which packets get one, and its contents.
 //!
-//! The kernel's device answers host unreachable (device.c, wg_xmit); which packets are never
-//! answered is RFC 1122, 3.2.2, and RFC 4443, 2.4 (kernel: net/ipv4/icmp.c, net/ipv6/icmp.c). Reads
-//! untrusted bytes; never panics. Called by `unreachable`.
+//! The kernel's device sends host unreachable (device.c, wg_xmit). RFC 1122, 3.2.2, and RFC 4443, 2.4,
+//! say which packets never get an error (kernel: net/ipv4/icmp.c, net/ipv6/icmp.c).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -10,7 +9,7 @@ use crate::checksum;
 use crate::ip::{self, IPV4_HEADER, IPV6_HEADER};
 use crate::transport::{ICMP, ICMPV6, Transport};
 
-/// The longest message: an ICMPv6 error fills the least MTU of IPv6 (RFC 4443, 2.4 (c)).
+/// The longest message: an ICMPv6 error may fill the minimum MTU of IPv6 (RFC 4443, 2.4 (c)).
 pub const MAX_MESSAGE: usize = 1280 - IPV6_HEADER;
 
 const HEADER: usize = 8;
@@ -18,20 +17,20 @@ const HEADER: usize = 8;
 const MAX_MESSAGE_V4: usize = 576 - IPV4_HEADER;
 const HOST_UNREACHABLE: [u8; 2] = [3, 1];
 const ADDRESS_UNREACHABLE: [u8; 2] = [1, 3];
-/// ICMP types of IPv4 that are known and no errors (kernel icmp.c: icmp_pointers).
+/// ICMP types of IPv4 that are not errors (kernel icmp.c: icmp_pointers).
 const QUERIES_V4: [u8; 10] = [0, 8, 9, 10, 13, 14, 15, 16, 17, 18];
 const REDIRECT_V6: u8 = 137;
 
-/// What was before a translation of the sender's address, to be put back into what is quoted.
+/// The sender's address and port before address translation; an error quotes the packet with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sender {
     /// Its address.
     pub address: IpAddr,
-    /// Its port, or the identifier of its ICMP query; None where the protocol has neither.
+    /// Its port, or the identifier of its ICMP query. None if the protocol has neither.
     pub port: Option<u16>,
 }
 
-/// Who is to be told that `packet` has nowhere to go; None if nobody may be.
+/// The host that gets an error for `packet`. None if there must be no error.
 #[must_use]
 pub fn answerable(packet: &[u8]) -> Option<IpAddr> {
     let source = ip::source(packet)?;
@@ -50,7 +49,7 @@ pub fn answerable(packet: &[u8]) -> Option<IpAddr> {
     may.then_some(source)
 }
 
-/// Write the answer to `packet`, which is `answerable`, and return its length. An ICMPv6 checksum is
+/// Write the error for `packet`, which is `answerable`, and return its length. The ICMPv6 checksum is
 /// left to the kernel, which knows the addresses (RFC 3542, 3.1).
 pub fn host_unreachable(
     packet: &[u8],
@@ -76,8 +75,7 @@ pub fn host_unreachable(
     length
 }
 
-/// Whether an answer can go to this address: it names one host, and one that is not ourselves by
-/// definition.
+/// Whether an error can be sent to this address: it must name one host, and not the local one.
 fn is_host(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
@@ -91,8 +89,8 @@ fn is_group(address: IpAddr) -> bool {
     address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
-/// Put the sender's own address and port into the packet that is quoted to it, so that it knows its
-/// packet again. (The kernel puts back the address alone: icmp.c, icmp_ndo_send.)
+/// Restore the sender's own address and port in the packet quoted to it, so that it recognizes the
+/// packet. (The kernel restores the address alone: icmp.c, icmp_ndo_send.)
 fn restore(packet: &mut [u8], sender: Sender) {
     let Some(transport) = Transport::find(packet) else {
         return;

@@ -1,6 +1,4 @@
-//! What the shard must know of an inner IP packet: where from, where to, how long, which TOS.
-//!
-//! Reads untrusted bytes; never panics. Called by the shard for routing and the source check.
+//! Fields of the IP header: addresses, length, TOS.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -9,7 +7,7 @@ pub const IPV4_HEADER: usize = 20;
 /// Length of the fixed IPv6 header.
 pub const IPV6_HEADER: usize = 40;
 
-/// Where a packet from the interface wants to go.
+/// The destination of a packet. None if it has no whole IP header.
 #[inline]
 #[must_use]
 pub fn destination(packet: &[u8]) -> Option<IpAddr> {
@@ -20,7 +18,7 @@ pub fn destination(packet: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// Where a decrypted packet claims to come from.
+/// The source of a packet. None if it has no whole IP header.
 #[inline]
 #[must_use]
 pub fn source(packet: &[u8]) -> Option<IpAddr> {
@@ -31,7 +29,8 @@ pub fn source(packet: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// How long a decrypted packet is without its padding (kernel receive.c, wg_packet_consume_data_done).
+/// The length of a packet without padding behind it (kernel receive.c, wg_packet_consume_data_done).
+/// None if the header is malformed or says more than there is.
 #[inline]
 #[must_use]
 pub fn total_length(packet: &[u8]) -> Option<usize> {
@@ -46,7 +45,7 @@ pub fn total_length(packet: &[u8]) -> Option<usize> {
     length.filter(|&length| least <= length && length <= packet.len())
 }
 
-/// The TOS or traffic class; 0 of what is no IP packet.
+/// The TOS or traffic class. 0 if it is not an IP packet.
 #[inline]
 #[must_use]
 pub fn tos(packet: &[u8]) -> u8 {

@@ -1,7 +1,7 @@
-//! The header that a TUN interface puts before each packet (struct virtio_net_hdr), by which the
-//! kernel hands over many segments as one packet, and takes them so.
+//! The header before each packet of a TUN interface (struct virtio_net_hdr), which lets the kernel and
+//! a program exchange many segments as one packet.
 //!
-//! `split` undoes it on the way out, `coalesce` does it on the way in.
+//! `split` cuts packets from the kernel; `coalesce` joins packets for it.
 
 /// Length of the header.
 pub const VNET_HEADER: usize = 10;
@@ -16,10 +16,10 @@ pub const GSO_TCPV4: u8 = 1;
 pub const GSO_TCPV6: u8 = 4;
 /// UDP datagrams over either (VIRTIO_NET_HDR_GSO_UDP_L4).
 pub const GSO_UDP_L4: u8 = 5;
-/// Added to a TCP type if CWR is set (VIRTIO_NET_HDR_GSO_ECN).
+/// Set in a TCP type if the packet has CWR (VIRTIO_NET_HDR_GSO_ECN).
 pub const GSO_ECN: u8 = 0x80;
 
-/// What the kernel says, or is told, about one packet. All zero: a plain packet.
+/// The header. All zeros: a plain packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct VnetHeader {
     /// `NEEDS_CSUM` or 0.
@@ -30,14 +30,14 @@ pub struct VnetHeader {
     pub hdr_len: u16,
     /// Payload of each segment but the last.
     pub gso_size: u16,
-    /// From where the checksum is computed.
+    /// Offset at which the checksummed bytes begin.
     pub csum_start: u16,
-    /// Where after that it is put.
+    /// Offset of the checksum from there.
     pub csum_offset: u16,
 }
 
 impl VnetHeader {
-    /// Read one, in the machine's own byte order.
+    /// Decode a header, which is in native byte order.
     #[inline]
     #[must_use]
     pub fn parse(bytes: &[u8; VNET_HEADER]) -> Self {
@@ -52,7 +52,7 @@ impl VnetHeader {
         }
     }
 
-    /// Write one, in the machine's own byte order.
+    /// Encode the header in native byte order.
     #[inline]
     #[must_use]
     pub fn to_bytes(self) -> [u8; VNET_HEADER] {

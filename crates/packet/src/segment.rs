@@ -1,7 +1,6 @@
-//! What `coalesce` must know of a TCP segment or UDP datagram, and which of them continue which.
+//! TCP segments and UDP datagrams as `coalesce` needs them: which one continues which.
 //!
-//! Reads untrusted bytes; never panics. Only packets without IP options, extension headers or
-//! fragmentation are understood.
+//! Only packets without IP options, extension headers and fragmentation are parsed.
 
 use crate::checksum;
 use crate::ip::{self, IPV4_HEADER, IPV6_HEADER};
@@ -15,16 +14,16 @@ const PSH: u8 = 0x08;
 const FRAGMENT: u16 = 0x3fff;
 const DONT_FRAGMENT: u8 = 0x40;
 
-/// A packet that was understood.
+/// A parsed packet.
 #[derive(Clone, Copy, Debug)]
 pub struct Segment {
-    /// Where the packet begins in the batch's buffer.
+    /// Offset of the packet in the batch's buffer.
     pub start: usize,
-    /// Where the TCP or UDP header begins in the packet.
+    /// Offset of the TCP or UDP header in the packet.
     pub transport: usize,
     /// Length of all headers.
     pub headers: usize,
-    /// Length of what follows them.
+    /// Length of the payload.
     pub payload: usize,
     /// `TCP` or `UDP`.
     pub protocol: u8,
@@ -35,7 +34,7 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Understand a packet that begins at `start` of the batch's buffer.
+    /// Parse a packet that begins at `start` of the batch's buffer.
     #[must_use]
     pub fn parse(packet: &[u8], start: usize) -> Option<Self> {
         if ip::total_length(packet) != Some(packet.len()) {
@@ -74,19 +73,19 @@ impl Segment {
         self.transport == IPV4_HEADER
     }
 
-    /// Whether TCP says to hand the data on at once: nothing is added behind it.
+    /// Whether PSH is set: nothing is appended to such a segment.
     #[must_use]
     pub const fn is_pushed(&self) -> bool {
         self.flags & PSH != 0
     }
 
-    /// Whether this could be a part of a larger packet at all.
+    /// Whether it can be a part of a larger packet.
     #[must_use]
     pub const fn is_joinable(&self) -> bool {
         self.payload != 0 && (self.protocol == UDP || self.flags & !(PSH | ECE) == ACK)
     }
 
-    /// Whether both are of one flow: same addresses, ports and protocol.
+    /// Whether both belong to one flow: the same addresses, ports and protocol.
     #[must_use]
     pub fn is_of_flow(&self, buffer: &[u8], other: &Self) -> bool {
         self.ports == other.ports
@@ -95,8 +94,8 @@ impl Segment {
             && self.addresses(buffer) == other.addresses(buffer)
     }
 
-    /// Whether this is what follows `pieces` packets with `payload` bytes that began with `first`, a
-    /// packet of the same flow, so that cutting the whole would give it back.
+    /// Whether it follows `pieces` packets of the same flow with `payload` bytes in all, the first of
+    /// them `first`, so that splitting the joined packet restores it.
     #[must_use]
     pub fn continues(&self, buffer: &[u8], first: &Self, pieces: u32, payload: usize) -> bool {
         let (mine, its) = (&buffer[self.start..], &buffer[first.start..]);
@@ -113,8 +112,8 @@ impl Segment {
                     && same_tcp(mine_above, its_above, self.headers - self.transport))
     }
 
-    /// Whether the checksums are right, and written as `split` writes them: ones' complement has two
-    /// zeros, and UDP gives one of them another meaning. What is not must stay as it is.
+    /// Whether the checksums are correct and encoded as `split` encodes them: ones' complement has two
+    /// zeros, and one of them has another meaning in UDP. Other packets must stay as they are.
     #[must_use]
     pub fn is_sound(&self, buffer: &[u8]) -> bool {
         let packet = &buffer[self.start..self.start + self.headers + self.payload];
@@ -133,7 +132,7 @@ impl Segment {
         checksum::pseudo_header(self.addresses(buffer), self.protocol, length)
     }
 
-    /// Where in the TCP or UDP header the checksum is.
+    /// Offset of the checksum in the TCP or UDP header.
     #[must_use]
     pub const fn checksum_offset(&self) -> usize {
         checksum_offset(self.protocol)
@@ -145,7 +144,7 @@ impl Segment {
     }
 }
 
-/// What a sum over data and its checksum is if they agree.
+/// Whether the sum over data and its checksum shows that the checksum is correct.
 const fn is_zero(sum: u64) -> bool {
     checksum::fold(sum) == 0xffff
 }
@@ -163,8 +162,8 @@ fn udp(body: &[u8]) -> Option<(usize, u8, u32)> {
     (length == body.len()).then_some((UDP_HEADER, 0, 0))
 }
 
-/// All but length, identification and checksum. Identifications must count up as `split` would write
-/// them, unless no router may fragment the packet, which leaves them without meaning (RFC 6864).
+/// Compare all fields except length, identification and checksum. Identifications must count up as
+/// `split` writes them, unless the packet must not be fragmented: they mean nothing then (RFC 6864).
 fn same_v4(mine: &[u8], first: &[u8], pieces: u32) -> bool {
     let id = |packet: &[u8]| u16::from_be_bytes([packet[4], packet[5]]);
     mine[..2] == first[..2]
@@ -172,12 +171,13 @@ fn same_v4(mine: &[u8], first: &[u8], pieces: u32) -> bool {
         && (mine[6] & DONT_FRAGMENT != 0 || id(mine) == id(first).wrapping_add(pieces as u16))
 }
 
-/// All but the length: traffic class, flow label, hop limit.
+/// Compare all fields except the length: traffic class, flow label, hop limit.
 fn same_v6(mine: &[u8], first: &[u8]) -> bool {
     mine[..4] == first[..4] && mine[6..8] == first[6..8]
 }
 
-/// All but ports, sequence number, PSH and checksum: the window too, as the kernel's GRO has it.
+/// Compare all fields except ports, sequence number, PSH and checksum. Like the kernel's GRO, this
+/// includes the window.
 fn same_tcp(mine: &[u8], first: &[u8], header: usize) -> bool {
     mine[8..13] == first[8..13]
         && (mine[13] ^ first[13]) & !PSH == 0

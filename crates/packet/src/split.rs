@@ -1,18 +1,16 @@
-//! What a TUN read gives, made into packets fit for the wire: segments of a large TCP or UDP packet,
-//! checksums completed.
+//! Segmentation: cuts the large TCP or UDP packet of one TUN read into segments and completes checksums.
 //!
-//! Segments land where they will be sealed and sent, with room for the transport header before and
-//! the tag after each. Reads untrusted bytes; never panics. Called by the shard.
+//! Segments are written where they will be sealed and sent, with room before and after each.
 
 use crate::checksum;
 use crate::ip::{IPV4_HEADER, IPV6_HEADER};
 use crate::offload::{GSO_ECN, GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, NEEDS_CSUM, VnetHeader};
 use crate::transport::{TCP, TCP_HEADER, UDP, UDP_HEADER, checksum_offset};
 
-/// The smallest segment of TCP that Linux makes (TCP_MIN_SND_MSS).
+/// The smallest TCP segment size that Linux uses (TCP_MIN_SND_MSS).
 pub const MIN_SEGMENT: usize = 48;
 
-/// The longest headers that `split` may have to repeat for such segments: IPv6 and TCP with all options.
+/// The longest headers of a TCP segment: IPv6, and TCP with all options.
 pub const MAX_HEADERS: usize = IPV6_HEADER + 60;
 
 /// The greatest value of an IP header's length field.
@@ -25,19 +23,19 @@ const FIN: u8 = 0x01;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadOffload;
 
-/// Where `split` puts packets: each into a slot of its own, the slots one behind the other.
+/// The layout of the buffer that `split` fills: consecutive slots with one packet each.
 #[derive(Clone, Copy, Debug)]
 pub struct Slots<F> {
-    /// How many bytes of a slot precede the packet.
+    /// Offset of the packet in its slot.
     pub before: usize,
-    /// The length of the slot for a packet of this length, `before` included.
+    /// Returns the length of the slot for a packet of a given length.
     pub size: F,
 }
 
-/// Where `split` has put the packets: packet `i` begins at `i * stride + before`.
+/// The packets that `split` has written: packet `i` begins at `i * stride + before`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segments {
-    /// How many there are, at least one.
+    /// The number of packets, at least one.
     pub count: usize,
     /// The length of each slot but the last.
     pub stride: usize,
@@ -109,14 +107,14 @@ fn whole(
     })
 }
 
-/// The headers that all segments of a packet share.
+/// The headers that are common to all segments of a packet.
 struct Template<'a> {
     packet: &'a [u8],
     is_v4: bool,
     protocol: u8,
-    /// Where the TCP or UDP header begins.
+    /// Offset of the TCP or UDP header.
     transport: usize,
-    /// Where the payload begins.
+    /// Offset of the payload.
     headers: usize,
     /// The pseudo-header's sum without its length.
     pseudo: u64,
@@ -137,7 +135,7 @@ impl<'a> Template<'a> {
             let length = usize::from(packet[0] & 0xf) * 4;
             length >= IPV4_HEADER && transport == length && packet.get(9) == Some(&protocol)
         } else {
-            transport >= IPV6_HEADER // extension headers may stand between
+            transport >= IPV6_HEADER // there may be extension headers
         };
         let headers = transport + transport_header(protocol, packet, transport)?;
         if !fits || header.flags & NEEDS_CSUM == 0 || headers > packet.len() {
@@ -145,8 +143,8 @@ impl<'a> Template<'a> {
         }
         let at = transport + checksum_offset(protocol);
         let field = u16::from_be_bytes([packet[at], packet[at + 1]]);
-        // The kernel sums the whole packet's length; taking that away leaves addresses and protocol,
-        // and the final destination where a routing header names another one.
+        // The kernel's sum includes the whole packet's length. Subtracting it leaves addresses and
+        // protocol, with the final destination if there is a routing header.
         let length = (packet.len() - transport) as u64;
         let pseudo = u64::from(field) + u64::from(!checksum::fold(length));
         Ok(Self {
@@ -188,7 +186,7 @@ impl<'a> Template<'a> {
         }
     }
 
-    /// Write one segment: headers, payload, and all that differs from segment to segment.
+    /// Write one segment: headers, payload, and the fields that differ between segments.
     fn write(&self, segment: &mut [u8], part: &Part<'_>) {
         let (headers, rest) = segment.split_at_mut(self.headers);
         headers.copy_from_slice(&self.packet[..self.headers]);
@@ -228,8 +226,8 @@ fn write_v4(segment: &mut [u8], number: usize) {
     checksum::write_ipv4_header(&mut segment[..length]);
 }
 
-/// Sequence number and flags (kernel tcp_offload.c, tcp_gso_segment): FIN and PSH belong to the last
-/// segment, CWR to the first.
+/// Write sequence number and flags (kernel tcp_offload.c, tcp_gso_segment): FIN and PSH are set on the
+/// last segment only, CWR on the first.
 fn write_tcp(segment: &mut [u8], part: &Part<'_>) {
     let sequence = u32::from_be_bytes([segment[4], segment[5], segment[6], segment[7]]);
     let sequence = sequence.wrapping_add(part.offset as u32);
@@ -255,8 +253,8 @@ fn transport_header(protocol: u8, packet: &[u8], transport: usize) -> Result<usi
     }
 }
 
-/// The checksum for a sum. Never 0, which in UDP means that there is none; in TCP it is the same
-/// number (kernel skb_checksum_help does so too).
+/// The checksum for a sum. Never 0, which in UDP means no checksum; for TCP 0xffff is equivalent
+/// (kernel skb_checksum_help does the same).
 const fn complement(sum: u64) -> u16 {
     match !checksum::fold(sum) {
         0 => 0xffff,

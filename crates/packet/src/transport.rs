@@ -1,5 +1,4 @@
-//! The header behind the IP header: which protocol it belongs to and where it begins, and what
-//! offloads need to know of TCP and UDP headers.
+//! The transport header: its protocol and offset in a packet, and the layout of TCP and UDP headers.
 
 use crate::ip::{IPV4_HEADER, IPV6_HEADER};
 

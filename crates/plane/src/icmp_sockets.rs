@@ -1,6 +1,6 @@
-//! The sockets that ICMP errors leave by: raw ones of the interface's own namespace, so the kernel
-//! chooses their source address as it does for its own, and they pass no check made for packets from a
-//! peer. Beside them one that asks connection tracking who a packet's sender was.
+//! The sockets that send ICMP errors: raw sockets of the interface's network namespace, so that the
+//! kernel chooses the source address as for its own errors, and no check for packets from a peer applies.
+//! A third socket asks connection tracking for the sender of a packet whose address was translated.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -12,7 +12,7 @@ use holloway_poll::duplicate;
 
 use crate::conntrack;
 
-/// The sockets that answers leave by; without one nothing is answered.
+/// The sockets. Without one for a family, no errors are sent in that family.
 #[derive(Debug, Default)]
 pub struct IcmpSockets {
     v4: Option<UdpSocket>,
@@ -21,8 +21,8 @@ pub struct IcmpSockets {
 }
 
 impl IcmpSockets {
-    /// By raw ICMP sockets for each family and a netlink socket to connection tracking, as far as
-    /// there are any. The descriptors stay the caller's.
+    /// Use raw ICMP sockets for each family and a netlink socket to connection tracking, as far as they
+    /// exist. The caller keeps its descriptors.
     pub fn new(v4: Option<RawFd>, v6: Option<RawFd>, tracking: Option<RawFd>) -> io::Result<Self> {
         Ok(Self {
             v4: v4.map(duplicate).transpose()?.map(UdpSocket::from),
@@ -31,7 +31,7 @@ impl IcmpSockets {
         })
     }
 
-    /// Send the answer to `packet` to its `sender`, by way of `message`.
+    /// Send an error for `packet` to `sender`, using `message` as a buffer.
     pub fn answer(
         &self,
         packet: &[u8],
@@ -49,7 +49,7 @@ impl IcmpSockets {
         Ok(())
     }
 
-    /// The sender before its address was translated, if it was. The kernel answers a query before
+    /// The sender before address translation, if there was one. The kernel responds to a query before
     /// `write` returns.
     fn translated(&self, packet: &[u8]) -> Option<Sender> {
         let mut socket = self.conntrack.as_ref()?;

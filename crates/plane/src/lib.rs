@@ -1,7 +1,7 @@
 //! The packet plane of Holloway: moves packets between a TUN interface and UDP sockets.
 //!
-//! It never decides when to shake hands or with which keys; it is told sessions to use and reports
-//! events. No Python here: `crates/native` binds it.
+//! It does not decide when to shake hands or with which keys: sessions are installed from outside, and
+//! it reports events. It contains no Python: `crates/native` binds it. The public names are listed below.
 
 mod allowed_ips;
 mod batch;

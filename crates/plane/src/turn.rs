@@ -1,11 +1,11 @@
-//! One turn of the shard: what all its parts work with. Read once, at the turn's start.
+//! One turn of the shard: what all its parts work with, read once at the start of the turn.
 
 use crate::clock::Nanos;
 use crate::shared::Shared;
 use crate::tun::Tun;
 use crate::udp::Sockets;
 
-/// What one turn of the shard works with.
+/// The context of one turn.
 #[derive(Clone, Copy, Debug)]
 pub struct Turn<'a> {
     /// The plane.
@@ -16,6 +16,6 @@ pub struct Turn<'a> {
     pub sockets: Option<&'a Sockets>,
     /// The time, read once.
     pub now: Nanos,
-    /// The MTU that bounds the padding, read once: `split` and `add` must agree on it.
+    /// The MTU that bounds the padding, read once because `Batch::split` and `add` must agree on it.
     pub mtu: usize,
 }

@@ -1,9 +1,5 @@
-//! What becomes of packets that have nowhere to go: their senders are told, and so is the brain if it
-//! wants to log it. Both at a bounded rate.
-//!
-//! The answers leave by raw ICMP sockets of the interface's own namespace, so the kernel chooses
-//! their source address as it does for its own, and they pass no check made for packets from a
-//! peer. Called by `outbound`.
+//! Packets that cannot be delivered: their senders get an ICMP error, and the brain an event if it wants
+//! to log them. Both are rate-limited. Called by `outbound`.
 
 use std::sync::atomic::Ordering;
 
@@ -15,12 +11,12 @@ use crate::shared::Shared;
 use holloway_packet::icmp;
 use holloway_packet::ip;
 
-/// Answers a second, and at once (kernel, net/ipv4/icmp.c: icmp_msgs_per_sec, icmp_msgs_burst).
+/// Rate and burst of ICMP errors (kernel, net/ipv4/icmp.c: icmp_msgs_per_sec, icmp_msgs_burst).
 const ANSWERS: TokenBucket = TokenBucket::new(SECOND / 1000, 50);
-/// Reports to the brain (kernel, net/core/utils.c: net_ratelimit_state, 10 in 5 seconds).
+/// Rate and burst of events (kernel, net/core/utils.c: net_ratelimit_state, 10 in 5 seconds).
 const REPORTS: TokenBucket = TokenBucket::new(SECOND / 2, 10);
 
-/// The shard's part: how much may still be said, and a buffer.
+/// The shard's state: two rate limits and a buffer.
 #[derive(Debug)]
 pub struct UnreachableHandler {
     answers: TokenBucket,
@@ -29,7 +25,7 @@ pub struct UnreachableHandler {
 }
 
 impl UnreachableHandler {
-    /// With full buckets.
+    /// Create it with full buckets.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -39,8 +35,8 @@ impl UnreachableHandler {
         }
     }
 
-    /// `packet` goes to nobody, or to `peer`, whose endpoint is not known: count it, answer it,
-    /// report it.
+    /// Handle a packet that belongs to no peer, or to `peer`, whose endpoint is not known: count it, send
+    /// an ICMP error, and report it.
     pub fn handle(&mut self, shared: &Shared, now: Nanos, packet: &[u8], peer: Option<&Peer>) {
         let reason = peer.map_or(Discard::NoPeer, |_| Discard::NoEndpoint);
         shared.discard(reason, 1, peer);
@@ -55,7 +51,7 @@ impl UnreachableHandler {
             && self.answers.take(now)
         {
             let sockets = shared.icmp_sockets.lock();
-            // An answer that cannot be sent is one that is lost: nobody waits for it.
+            // An ICMP error that cannot be sent is lost; nobody waits for it.
             let _ = sockets.answer(packet, sender, &mut self.message);
         }
     }
@@ -67,7 +63,7 @@ impl Default for UnreachableHandler {
     }
 }
 
-/// So many at once, and one more each `cost`.
+/// A token bucket: a burst, and one more token each `cost`.
 #[derive(Clone, Debug)]
 struct TokenBucket {
     cost: Nanos,

@@ -1,4 +1,4 @@
-//! Waiting: an epoll set, and an eventfd to be woken by; and descriptors of our own. Wrappers of
+//! Waiting for descriptors: epoll, and an eventfd by which one thread wakes another. Wrappers of
 //! system calls, no policy.
 #![allow(unsafe_code)]
 
@@ -11,7 +11,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 pub struct Wake(File);
 
 impl Wake {
-    /// Make one that is not set.
+    /// Create one that is not set.
     pub fn new() -> io::Result<Self> {
         // SAFETY: no pointers; the result is checked before it is owned.
         let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
@@ -21,7 +21,7 @@ impl Wake {
 
     /// Make it readable.
     pub fn set(&self) {
-        // It can fail only with EAGAIN, when it is set 2^64 - 2 times over: set all the same.
+        // The only failure is EAGAIN, after 2^64 - 2 calls; it stays set then.
         let _ = (&self.0).write(&1_u64.to_ne_bytes());
     }
 
@@ -37,18 +37,18 @@ impl AsRawFd for Wake {
     }
 }
 
-/// An epoll set: level-triggered and for reading, but for streams.
+/// An epoll set: level-triggered and for reading, except for streams.
 #[derive(Debug)]
 pub struct Epoll(OwnedFd);
 
-/// What `Epoll::wait` fills; a token each.
+/// The events that `Epoll::wait` fills in.
 pub type Ready = [libc::epoll_event; 8];
 
-/// An empty one.
+/// No events.
 pub const NOTHING_READY: Ready = [libc::epoll_event { events: 0, u64: 0 }; 8];
 
 impl Epoll {
-    /// Make an empty set.
+    /// Create an empty set.
     pub fn new() -> io::Result<Self> {
         // SAFETY: no pointers; the result is checked before it is owned.
         let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
@@ -68,7 +68,7 @@ impl Epoll {
         Ok(())
     }
 
-    /// Watch a stream socket, edge-triggered, for all that can happen to it.
+    /// Watch a stream socket, edge-triggered, for reading, writing and the end of the other side.
     pub fn add_stream(&self, fd: RawFd, token: u64) -> io::Result<()> {
         let changes = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
         let mut event = libc::epoll_event {
@@ -81,21 +81,21 @@ impl Epoll {
         Ok(())
     }
 
-    /// Watch `fd` no more.
+    /// Stop watching `fd`.
     pub fn remove(&self, fd: RawFd) {
         let epoll = self.0.as_raw_fd();
         let null = std::ptr::null_mut();
-        // SAFETY: EPOLL_CTL_DEL ignores the event. ENOENT, its only failure here, is harmless.
+        // SAFETY: EPOLL_CTL_DEL ignores the event. The only failure here is ENOENT, which is harmless.
         unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_DEL, fd, null) };
     }
 
-    /// Block until something is ready, and yield the tokens. Yields none when interrupted.
+    /// Block until something is ready, and yield its tokens. Yields none if interrupted.
     pub fn wait<'a>(&self, ready: &'a mut Ready) -> io::Result<impl Iterator<Item = u64> + 'a> {
         let events = self.wait_for(ready, -1)?;
         Ok(events.iter().map(|event| event.u64))
     }
 
-    /// Block for `milliseconds` at most, -1 for ever, and say what is ready. It is nothing when
+    /// Block for at most `milliseconds` (-1: without a timeout) and return what is ready: nothing if
     /// interrupted.
     pub fn wait_for<'a>(
         &self,
@@ -115,7 +115,7 @@ impl Epoll {
     }
 }
 
-/// Wait until `fd` can be written to, at most `milliseconds`; whether it can.
+/// Wait at most `milliseconds` until `fd` is writable, and return whether it is.
 #[must_use]
 pub fn writable(fd: &impl AsRawFd, milliseconds: i32) -> bool {
     let mut poll = libc::pollfd {
@@ -127,7 +127,7 @@ pub fn writable(fd: &impl AsRawFd, milliseconds: i32) -> bool {
     unsafe { libc::poll(&raw mut poll, 1, milliseconds) == 1 }
 }
 
-/// A descriptor of our own to what another's stands for.
+/// Duplicate a descriptor that somebody else owns.
 pub fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: no pointers; the result is checked before it is owned.
     let ours = check(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) })?;
