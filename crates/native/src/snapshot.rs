@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use holloway_codec::address::{Endpoint as Written, Host, Network};
 use holloway_codec::device;
 use holloway_codec::key::Key;
-use holloway_plane::endpoint::Endpoint;
-use holloway_plane::plane::Plane;
+use holloway_plane::{Endpoint, Plane};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 
