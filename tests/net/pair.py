@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import gc
 import os
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from holloway.net.namespace import Namespace
 from holloway.net.stack import BUFFER
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
 FIRST = ("10.7.0.1", "fd07::1")
 SECOND = ("10.7.0.2", "fd07::2")
@@ -91,13 +90,3 @@ def descriptors() -> int:
     gc.collect()
     pooled = sum(each.pooled for each in gc.get_objects() if type(each) is Namespace)
     return len(os.listdir("/proc/self/fd")) - pooled
-
-
-async def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
-    """Ask again until it is true; False if it never is."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        await asyncio.sleep(0.01)
-    return True

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from net.pair import FIRST, descriptors, echo, network, new_key, pair, wait_until
+from net.pair import FIRST, descriptors, echo, network, new_key, pair
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

@@ -23,7 +23,8 @@ from holloway.net.blocking import BlockingNetwork
 from holloway.proxy.forwarded import Forwarded
 from hosts import eventually
 from net.certificate import certificate
-from net.pair import FIRST, SECOND, network, new_key, pair, peer, wait_until
+from net.pair import FIRST, SECOND, network, new_key, pair, peer
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,8 @@ from typing import cast
 import pytest
 
 from holloway import DeviceUpdate, Endpoint, PeerUpdate
-from net.pair import FIRST, SECOND, echo, network, new_key, pair, peer, wait_until
+from net.pair import FIRST, SECOND, echo, network, new_key, pair, peer
+from waiting import wait_until
 
 
 @pytest.mark.parametrize("number", [0, 1])

@@ -9,7 +9,8 @@ import socket
 
 import pytest
 
-from net.pair import FIRST, SECOND, descriptors, echo, network, new_key, pair, wait_until
+from net.pair import FIRST, SECOND, descriptors, echo, network, new_key, pair
+from waiting import wait_until
 
 
 @pytest.mark.parametrize("number", [0, 1])

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from holloway.proxy import socks5
 from holloway.proxy.networks import HostNetwork
 from holloway.proxy.proxy import Proxy
+from net.pair import echo
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from holloway.proxy.networks import Address
+    from holloway.proxy.address import Address
     from holloway.proxy.settings import Port
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -57,14 +59,6 @@ async def run_proxy(*ports: Port, **limits: int) -> AsyncIterator[ProxyHarness]:
         yield harness
     finally:
         await harness.close()
-
-
-async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Send back what comes, and end where the client does."""
-    with contextlib.closing(writer), contextlib.suppress(ConnectionError):
-        while data := await reader.read(1 << 16):
-            writer.write(data)
-            await writer.drain()
 
 
 @contextlib.asynccontextmanager
@@ -127,12 +121,3 @@ async def socks5_connect(streams: Streams, host: str, port: int) -> int:
     reply = await exchange(streams, connect_request(host, port), 4)
     await streams[0].readexactly(6 if reply[3] == 1 else 18)
     return reply[1]
-
-
-async def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
-    """Ask again until it is true; False if it never is."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            while not condition():  # noqa: ASYNC110  # of another's state
-                await asyncio.sleep(0.005)
-    return condition()

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from holloway import Network
-from net.pair import FIRST, SECOND, network, new_key, peer
-from proxy.proxy_harness import echo, wait_until
+from net.pair import FIRST, SECOND, echo, network, new_key, peer
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

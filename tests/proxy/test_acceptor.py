@@ -22,8 +22,8 @@ from proxy.proxy_harness import (
     run_proxy,
     serving,
     socks5_connect,
-    wait_until,
 )
+from waiting import wait_until
 
 OPEN = Socks5Port(LOOPBACK)
 LOGIN = Login("me", "pw")
@@ -202,7 +202,7 @@ def test_a_port_that_is_taken_is_named() -> None:
 
 def test_no_host_is_all_addresses_of_both_families() -> None:
     async def run() -> None:
-        listeners = await HostNetwork().listen("", 0)
+        listeners = await HostNetwork().listen_on([], 0, backlog=1)
         assert {listener.address[0] for listener in listeners} == {"0.0.0.0", "::"}
         assert len({listener.address[1] for listener in listeners}) == 1
         for listener in listeners:

@@ -5,11 +5,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+from typing import TYPE_CHECKING
 
 import pytest
 
 from holloway.proxy.settings import HttpPort, Login
 from proxy.proxy_harness import LOOPBACK, exchange, read_all, run_proxy, serving
+from waiting import wait_until
+
+if TYPE_CHECKING:
+    from holloway.proxy.connection_log import Connection
+    from proxy.proxy_harness import ProxyHarness
 
 OPEN = HttpPort(LOOPBACK)
 CLOSED = HttpPort(LOOPBACK, Login("me", "geheim"))
@@ -39,6 +45,13 @@ class Server:
             return await reader.readuntil(b"\r\n0\r\n\r\n")
         _, has_length, value = head.partition(b"content-length: ")
         return await reader.readexactly(int(value.split()[0])) if has_length else b""
+
+
+async def opened(harness: ProxyHarness) -> list[Connection]:
+    """The connections of the proxy, once there are any."""
+    connections = harness.proxy.connection_log.open
+    assert await wait_until(lambda: bool(connections))
+    return list(connections)
 
 
 def test_connect_makes_a_tunnel() -> None:
@@ -124,6 +137,34 @@ def test_a_large_chunked_upload_arrives_whole() -> None:
             assert b"Expect" not in server.got
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "fields_and_body",
+    [
+        b"\r\n",
+        b"Content-Length: 5\r\n\r\nhello",
+        b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    ],
+)
+def test_all_that_reaches_the_server_is_counted(
+    fields_and_body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> tuple[int, int]:
+        server = Server()
+        async with serving(server) as port, run_proxy(OPEN) as harness:
+            streams = await harness.open()
+            [connection] = await opened(harness)
+            line = f"POST http://127.0.0.1:{port}/ HTTP/1.1\r\n".encode()
+            answer = await read_all(streams, line + fields_and_body)
+            await harness.wait_ended(1)
+            assert harness.proxy.connection_log.moved() == (len(server.got), len(answer))
+            assert connection.moved() == (len(server.got), len(answer))
+            return len(server.got), len(answer)
+
+    with caplog.at_level("INFO", "holloway.proxy"):
+        sent, received = asyncio.run(run())
+    assert f": done, {sent} B up, {received} B down, " in caplog.text
 
 
 def test_an_upgraded_connection_goes_both_ways() -> None:

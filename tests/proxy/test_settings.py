@@ -20,7 +20,7 @@ from holloway.proxy.settings import (
 )
 
 if TYPE_CHECKING:
-    from holloway.proxy.networks import Address
+    from holloway.proxy.address import Address
 
 WG = """\
 [Interface]

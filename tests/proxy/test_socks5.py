@@ -21,8 +21,8 @@ from proxy.proxy_harness import (
     run_proxy,
     serving,
     socks5_connect,
-    wait_until,
 )
+from waiting import wait_until
 
 OPEN = Socks5Port(LOOPBACK)
 CLOSED = Socks5Port(LOOPBACK, Login("me", "geheim"))

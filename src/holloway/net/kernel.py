@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import select
 import socket
@@ -83,9 +82,9 @@ class KernelStack:
         sock = self.socket(family_of(address[0]), type, 0)
         return await sockets.connect(sock, address, source=source)
 
-    async def listen(self, address: Address, *, backlog: int) -> KernelListener:
+    async def listen(self, address: Address, *, backlog: int) -> sockets.SocketListener:
         sock = self.socket(family_of(address[0]), socket.SOCK_STREAM, 0)
-        return KernelListener(self._loop, sockets.listen(sock, address, backlog), self._sockets)
+        return sockets.listen(sock, address, backlog, self._sockets.add)
 
     async def datagram_endpoint(
         self,
@@ -162,63 +161,6 @@ class KernelStack:
             await asyncio.sleep(DRAIN_SECONDS)
             if not readable.poll(0):
                 return
-
-
-class KernelListener:
-    """See `stack.Listener`."""
-
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        listening: Socket,
-        stack_sockets: weakref.WeakSet[Socket],
-    ) -> None:
-        self._loop = loop
-        self._socket = listening
-        self._stack_sockets = stack_sockets
-        self._waiting: set[asyncio.Future[None]] = set()
-        self._address: Address = listening.getsockname()[:2]
-
-    @property
-    def address(self) -> Address:
-        return self._address
-
-    async def accept(self) -> tuple[Socket, Address]:
-        while True:
-            try:
-                connection, address = self._socket.accept()
-            except BlockingIOError:
-                await self._readable()
-                continue
-            connection.setblocking(False)
-            self._stack_sockets.add(connection)
-            return connection, address[:2]
-
-    def close(self) -> None:
-        if self._waiting:
-            self._loop.remove_reader(self._socket)
-        for waiting in self._waiting:
-            if not waiting.done():
-                waiting.set_exception(OSError(errno.EBADF, "the listener is closed"))
-        self._waiting.clear()
-        self._socket.close()
-
-    async def _readable(self) -> None:
-        waiting = self._loop.create_future()
-        if not self._waiting:
-            self._loop.add_reader(self._socket, self._wake)
-        self._waiting.add(waiting)
-        try:
-            await waiting
-        finally:
-            self._waiting.discard(waiting)
-            if not self._waiting and self._socket.fileno() >= 0:
-                self._loop.remove_reader(self._socket)
-
-    def _wake(self) -> None:
-        for waiting in self._waiting:
-            if not waiting.done():
-                waiting.set_result(None)
 
 
 ICMP_SOCKETS: Final = (

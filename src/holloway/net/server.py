@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from holloway.net.sockets import accept
 
 if TYPE_CHECKING:
     import socket
@@ -87,15 +88,11 @@ class Server(asyncio.AbstractServer):
     async def _accept(self, listener: Listener) -> None:
         while not self._closed.is_set():
             try:
-                connection, _ = await listener.accept()
+                connection, _ = await accept(listener)
             except OSError as error:
-                if error.errno not in OUT_OF_RESOURCES:
-                    if not self._closed.is_set():
-                        log.info("Port %d is closed: %s", listener.address[1], error)
-                    return
-                log.warning("A connection has to wait: %s", error.strerror)
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
+                if not self._closed.is_set():
+                    log.info("Port %d is closed: %s", listener.address[1], error)
+                return
             task = self._loop.create_task(self._start_transport(connection))
             self._handshakes.add(task)
             task.add_done_callback(self._handshakes.discard)
@@ -111,7 +108,3 @@ class Server(asyncio.AbstractServer):
             with contextlib.suppress(OSError):
                 connection.close()
             raise
-
-
-OUT_OF_RESOURCES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-RETRY_SECONDS: Final = 1.0  # as asyncio: ACCEPT_RETRY_DELAY

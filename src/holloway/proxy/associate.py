@@ -13,9 +13,10 @@ from holloway.proxy.relay import Outcome
 from holloway.proxy.socks5 import Reply
 
 if TYPE_CHECKING:
-    from holloway.proxy.acceptor import Client
+    from holloway.proxy.address import Address
+    from holloway.proxy.client import Client
     from holloway.proxy.connection_log import ConnectionLog
-    from holloway.proxy.networks import Address, ProxyNetwork
+    from holloway.proxy.networks import ProxyNetwork
 
 MAX_TARGETS: Final = 256
 """Targets that one client may speak with at a time."""

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from holloway.proxy.networks import Address, ProxyNetwork
+    from holloway.proxy.address import Address
+    from holloway.proxy.networks import ProxyNetwork
 
 Key = TypeVar("Key")
 

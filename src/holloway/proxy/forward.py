@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from holloway.proxy.address import format_address
 from holloway.proxy.flows import Flows, UdpPort
-from holloway.proxy.networks import format_address
 
 if TYPE_CHECKING:
-    from holloway.proxy.acceptor import Client
+    from holloway.proxy.address import Address
+    from holloway.proxy.client import Client
     from holloway.proxy.connection_log import ConnectionLog
-    from holloway.proxy.networks import Address, ProxyNetwork
+    from holloway.proxy.networks import ProxyNetwork
     from holloway.proxy.relay import Outcome
 
 

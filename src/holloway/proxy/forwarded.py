@@ -15,11 +15,10 @@ from holloway.net.blocking import BlockingNetwork
 from holloway.proxy.forward import Forward
 from holloway.proxy.networks import HostNetwork
 from holloway.proxy.proxy import Proxy
-from holloway.proxy.tunnel_network import TunnelNetwork
 
 if TYPE_CHECKING:
     from holloway.net.network import Network
-    from holloway.proxy.networks import Address
+    from holloway.proxy.address import Address
 
 
 class Forwarded:
@@ -39,10 +38,10 @@ class Forwarded:
         self._bind = bind
 
     async def __aenter__(self) -> Address:
-        host, tunnel = HostNetwork(), TunnelNetwork(self._network)
-        self._proxy = Proxy(host, tunnel)
+        host = HostNetwork()
+        self._proxy = Proxy(host, self._network)
         try:
-            service = Forward(tunnel, self._target, "forward")
+            service = Forward(self._network, self._target, "forward")
             return (await self._proxy.serve(host, self._bind, service))[0]
         except BaseException:
             await self._proxy.close()

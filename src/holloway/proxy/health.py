@@ -21,7 +21,7 @@ from holloway.proxy.metrics import HasDevice, Metrics
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from holloway.proxy.acceptor import Client
+    from holloway.proxy.client import Client
     from holloway.proxy.connection_log import ConnectionLog
 
 SLACK: Final = 2.0

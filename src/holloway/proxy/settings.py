@@ -12,11 +12,12 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, Final
 
 from holloway.errors import ConfigError
+from holloway.proxy.address import parse_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from holloway.proxy.networks import Address
+    from holloway.proxy.address import Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +97,6 @@ def parse_settings(text: str, environment: Mapping[str, str]) -> Settings:
 def allow_all(wg: str) -> str:
     """Let a peer without AllowedIPs have all addresses, as wireproxy does."""
     return re.sub(_LAST_OF_PEER, _with_allowed_ips, wg)
-
-
-def parse_address(text: str, *, key: str | None = None, line: int | None = None) -> Address:
-    """Read `host:port` or `[address]:port`; no host is every address."""
-    found = _ADDRESS.fullmatch(text)
-    if found is None or int(found[3]) > 0xFFFF:
-        raise ConfigError(f"`{text}' is not HOST:PORT", key=key, line=line)
-    return found[1] or found[2] or "", int(found[3])
 
 
 def parse_forward(text: str, *, is_reverse: bool = False) -> ForwardPort:
@@ -312,7 +305,6 @@ _KEYS: Final = {
 _HEADING: Final = re.compile(r"\[\s*([A-Za-z0-9]+)\s*\]\s*(?:[#;].*)?")
 _QUOTED: Final = re.compile(r"([\"'`])(.*?)\1\s*(?:[#;].*)?$")
 _COMMENT: Final = re.compile(r"[#;]")
-_ADDRESS: Final = re.compile(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([^\s\[\]:]*)):([0-9]{1,5})", re.ASCII)
 _HOST: Final = r"\[[0-9A-Fa-f:.%\w]+\]|[^\s\[\]:]*"
 _FORWARD: Final = re.compile(
     rf"(?:((?:{_HOST}):))?([0-9]{{1,5}}):((?:{_HOST}):[0-9]{{1,5}})(/tcp|/udp)?", re.ASCII | re.I

@@ -6,15 +6,15 @@ import errno
 from typing import TYPE_CHECKING, Final
 
 from holloway.proxy import socks5
-from holloway.proxy.acceptor import Refused
+from holloway.proxy.address import format_address
 from holloway.proxy.associate import Association
-from holloway.proxy.networks import format_address
+from holloway.proxy.client import Refused
 from holloway.proxy.socks5 import Command, Method, Reply
 
 if TYPE_CHECKING:
     from socket import socket
 
-    from holloway.proxy.acceptor import Client
+    from holloway.proxy.client import Client
     from holloway.proxy.connection_log import ConnectionLog
     from holloway.proxy.networks import ProxyNetwork
     from holloway.proxy.relay import Outcome
