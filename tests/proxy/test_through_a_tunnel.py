@@ -203,14 +203,18 @@ def test_a_client_that_leaves_while_its_target_is_silent_is_not_counted_as_unrea
             await harness.proxy.open([HttpPort(LOOPBACK), Socks5Port(LOOPBACK)])
             connections = harness.proxy.connection_log.open
             clients = itertools.product(enumerate(requests), (True, False))
+            staying = []
             for number, ((acceptor, request), leaves) in enumerate(clients, 1):
-                _, writer = await harness.open(acceptor)
+                streams = _, writer = await harness.open(acceptor)
                 writer.write(request)
                 assert await wait_until(partial(are_connecting, connections, number))
                 if leaves:
                     writer.close()
                     await writer.wait_closed()
+                else:
+                    staying.append(streams)
             await both.second.close()
+            await asyncio.gather(*map(read_all, staying))
             ended = await harness.wait_ended(6)
             services = ("forward", "http", "socks5")
             assert ended == dict.fromkeys(itertools.product(services, ("gone", "unreachable")), 1)
