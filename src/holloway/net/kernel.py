@@ -1,7 +1,7 @@
 """The kernel's own TCP/IP, in a private network namespace whose TUN the tunnel serves.
 
-Its sockets are ordinary kernel sockets, made in the namespace and handed over: a socket belongs
-for life to the namespace it was made in. Implements `stack.Stack`; `network` uses it.
+Its sockets are ordinary kernel sockets that a helper makes in the namespace and passes here: a
+socket stays in the namespace that it was made in. Implements `stack.Stack`; `network` uses it.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class KernelStack:
         return await kernel_ping(self.socket, address, timeout)
 
     def provide_icmp_sockets(self, tunnel: Tunnel) -> None:
-        """Have the tunnel tell senders at once that a packet has nowhere to go, by ICMP."""
+        """Let the tunnel answer unroutable packets with ICMP errors at once."""
         with contextlib.ExitStack() as raw:
             numbers: list[int | None] = [None, None]
             for index, (family, protocol, level, option, filter_all) in enumerate(ICMP_SOCKETS):
@@ -136,7 +136,7 @@ class KernelStack:
             await self._drain()
 
     def _helper_exited(self) -> None:
-        """The helper process has ended, though nobody asked it to."""
+        """The helper process has ended by itself."""
         assert self._namespace is not None
         self._loop.remove_reader(self._namespace.fileno())
         if not self.died.done():
@@ -148,13 +148,13 @@ class KernelStack:
                 return
         except OSError as error:
             log.debug("The sockets cannot be destroyed: %s", error)
-        # The next best where the kernel has no such thing: an end, if not an error.
+        # Without CONFIG_INET_DIAG_DESTROY the sockets see an end of the stream, not an error.
         for sock in list(self._sockets):
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
 
     async def _drain(self) -> None:
-        """Let what was sent last, resets among it, leave through the tunnel."""
+        """Let the last packets, resets among them, leave through the tunnel."""
         readable = select.poll()
         readable.register(self.tun.fileno(), select.POLLIN)
         for _ in range(DRAIN_TURNS):

@@ -1,7 +1,7 @@
-"""A TCP server inside the tunnel, with the manners of `asyncio.Server`.
+"""A TCP server inside the tunnel, with the interface of `asyncio.Server`.
 
-It accepts from the listeners of a stack and gives each connection a transport; it knows neither
-the tunnel nor which stack it is. Made by `Network.start_server` and `create_server`.
+Accepts from the listeners of any stack and gives each connection a transport. Knows no tunnel.
+`Network.start_server` and `create_server` make one.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class Server(asyncio.AbstractServer):
 
     @property
     def addresses(self) -> list[Address]:
-        """Where it listens."""
+        """The addresses that it listens on."""
         return [listener.address for listener in self._listeners]
 
     @property
     def port(self) -> int:
-        """The port it listens on, chosen by the system if none was named."""
+        """The port that it listens on; the system chooses it if 0 was asked for."""
         return self._listeners[0].address[1]
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
@@ -57,7 +57,7 @@ class Server(asyncio.AbstractServer):
         return bool(self._accepting) and not self._closed.is_set()
 
     async def start_serving(self) -> None:
-        """Begin to accept."""
+        """Start accepting."""
         if not self._accepting:
             self._accepting = [
                 self._loop.create_task(self._accept(each)) for each in self._listeners
@@ -72,7 +72,7 @@ class Server(asyncio.AbstractServer):
             self.close()
 
     def close(self) -> None:
-        """Accept no more; connections live on."""
+        """Stop accepting; open connections stay open."""
         self._closed.set()
         for listener in self._listeners:
             listener.close()
@@ -80,7 +80,7 @@ class Server(asyncio.AbstractServer):
             task.cancel()
 
     async def wait_closed(self) -> None:
-        """Wait until nothing of it runs any more."""
+        """Wait until all its tasks have ended."""
         await self._closed.wait()
         tasks = [*self._accepting, *self._handshakes]
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -98,7 +98,7 @@ class Server(asyncio.AbstractServer):
             task.add_done_callback(self._handshakes.discard)
 
     async def _start_transport(self, connection: socket.socket) -> None:
-        """Give a connection its transport; with TLS that takes a handshake."""
+        """Give a connection its transport, after the handshake if there is TLS."""
         try:
             await self._loop.connect_accepted_socket(self._factory, connection, ssl=self._context)
         except OSError as error:  # ssl.SSLError is one

@@ -1,6 +1,6 @@
-"""A client of a proxy: reads its request, answers it, and relays it to its target.
+"""A client of a proxy: its request, its answers, and the relay to its target.
 
-Knows no protocol; the services speak through it. `acceptor` makes one for each connection.
+Knows no protocol; services read and write through it. `acceptor` makes one for each connection.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class Refused(BadMessage):
 
 
 class ClientLeft(Exception):
-    """The client closed its connection before it reached its target."""
+    """The client closed its connection before its target was reached."""
 
 
 class Client:
-    """A client that a service speaks with."""
+    """A client, as a service sees it."""
 
     def __init__(
         self,
@@ -79,11 +79,11 @@ class Client:
         self._on_accepted()
 
     async def connect(self, network: ProxyNetwork, host: str, port: int) -> socket:
-        """Connect to the target; raises OSError, and ClientLeft if nobody waits for it any more.
+        """Connect to the target; raises OSError, or ClientLeft if the client no longer waits.
 
-        A client that sends all it has and then ends its own direction still waits. So an end that
-        is there from the start does not count, nor does one that comes before a target that
-        answers.
+        A client may end its own direction as soon as it has sent everything, and still wait for the
+        target. So the end of that direction means that the client left only if it comes during the
+        attempt, and only if the attempt fails.
         """
         had_ended = self._has_ended()
         try:
@@ -127,10 +127,10 @@ class Client:
         return bool(self._poll(select.POLLRDHUP))
 
     def _is_reset(self) -> bool:
-        """Whether the client has closed its connection in both directions, as far as is known."""
+        """Whether the connection is closed in both directions."""
         return bool(self._poll(0))
 
     def _poll(self, events: int) -> list[tuple[int, int]]:
         poll = select.poll()
-        poll.register(self.socket, events)  # POLLHUP and POLLERR always
+        poll.register(self.socket, events)  # poll(2) adds POLLHUP and POLLERR
         return poll.poll(0)

@@ -1,4 +1,4 @@
-"""Port forwards: what comes to a port of one network goes to one target in the other."""
+"""Port forwards: a port in one network leads to one target in the other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Forward:
-    """The service behind a TCP port: there is but one place to go."""
+    """The service behind a TCP port: every client has the same target."""
 
     def __init__(self, network: ProxyNetwork, target: Address, name: str) -> None:
         self.name = name
@@ -31,7 +31,7 @@ class Forward:
 
 
 class DatagramForward(UdpPort):
-    """A UDP port, and a conversation with the target for each client that speaks to it."""
+    """A UDP port, with a flow to the target for each client."""
 
     def __init__(
         self, network: ProxyNetwork, target: Address, connection_log: ConnectionLog, idle: float
@@ -42,7 +42,7 @@ class DatagramForward(UdpPort):
 
     @property
     def address(self) -> Address:
-        """Where it listens."""
+        """The address that it listens on."""
         assert self.transport is not None
         host, port = self.transport.get_extra_info("sockname")[:2]
         return host, port
@@ -55,7 +55,7 @@ class DatagramForward(UdpPort):
         self._flows.send(addr, self._target, data)
 
     def close(self) -> None:
-        """Listen no more and end every conversation."""
+        """Close the port and end every flow."""
         self._flows.close()
         if self.transport is not None:
             self.transport.close()

@@ -1,9 +1,9 @@
-"""A port of this host that leads into a tunnel, for libraries that insist on their own sockets.
+"""A port of this host that leads into a tunnel, for libraries that open their own sockets.
 
     async with Forwarded(network, "db.home", 5432) as (host, port):
 
-libpq, gRPC and others written in C connect by themselves; they are told this port instead. It is
-on the loopback interface: every program of this machine can reach it meanwhile.
+libpq, gRPC and other libraries in C connect by themselves; give them this port instead. It is on
+the loopback interface, so every program of this machine can use it meanwhile.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Forwarded:
             raise
 
     async def __aexit__(self, *exception: object) -> None:
-        # What the library has just closed is still on its way to the other side.
+        # The end of connections that the library has just closed is still to be relayed.
         for _ in range(DRAIN_TURNS):
             if not self._proxy.connection_log.open:
                 break
@@ -63,7 +63,7 @@ class Forwarded:
 
     def _blocking_network(self) -> BlockingNetwork:
         if self._blocking is None:
-            raise TypeError("use `async with` for a network of asyncio")
+            raise TypeError("use `async with`: this is a network for asyncio")
         return self._blocking
 
 

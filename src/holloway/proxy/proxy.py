@@ -1,6 +1,6 @@
-"""A whole proxy: opens what the settings name, and closes it again.
+"""A whole proxy: opens the ports that the settings name, and closes them.
 
-Knows the two networks only as `ProxyNetwork`s, so that a test may put any two around it.
+Knows the two networks only as `ProxyNetwork`s, so that a test may use any two.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BACKLOG: Final = 1024
 
 
 class Proxy:
-    """Serves ports between `host` and `tunnel`. Make it inside the event loop that is to use it."""
+    """Serves ports between `host` and `tunnel`. Make it inside the event loop that uses it."""
 
     def __init__(
         self, host: ProxyNetwork, tunnel: ProxyNetwork, *, max_connections: int | None = None
@@ -45,7 +45,7 @@ class Proxy:
         self._forwards: list[DatagramForward] = []
 
     async def open(self, ports: Iterable[Port]) -> list[str]:
-        """Open ports and say what they are; raises OSError, and what was opened is closed again."""
+        """Open ports and return a line about each; closes all of them if one raises OSError."""
         try:
             return [line for port in ports for line in await self._open(port)]
         except BaseException:
