@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
 @contextlib.asynccontextmanager
 async def between(stack: str, *ports: Port) -> AsyncIterator[tuple[ProxyHarness, Network]]:
-    """A proxy into a tunnel, and the network at its other end."""
+    """Run a proxy into a tunnel; yields it, and the network at the other end."""
     async with pair(stack) as both:
-        await both.second.ping(FIRST[0])  # else the first knows no endpoint yet
+        await both.second.ping(FIRST[0])  # the first learns the endpoint
         harness = ProxyHarness(Proxy(HostNetwork(), both.second))
         try:
             await harness.proxy.open(ports)
@@ -83,7 +83,7 @@ def test_the_http_proxy_reaches_the_other_end(stack: str, host: str) -> None:
     asyncio.run(run())
 
 
-def test_what_no_peer_has_is_told_in_the_words_of_the_system(stack: str) -> None:
+def test_an_address_that_no_peer_has_is_reported_with_the_text_of_the_system(stack: str) -> None:
     async def run() -> None:
         async with between(stack, Socks5Port(LOOPBACK), HttpPort(LOOPBACK)) as (harness, _):
             assert await socks5_connect(await harness.open(), "10.99.0.1", 80) == (
@@ -189,7 +189,7 @@ def are_connecting(connections: Collection[Connection], number: int) -> bool:
 def test_a_client_that_leaves_while_its_target_is_silent_is_not_counted_as_unreachable(
     stack: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    silent = "10.8.0.1"  # the peer's, which has no such address
+    silent = "10.8.0.1"  # allowed for the peer, which has no such address
     requests = [
         b"",
         f"CONNECT {silent}:80 HTTP/1.1\r\n\r\n".encode(),
@@ -225,7 +225,7 @@ def test_a_client_that_leaves_while_its_target_is_silent_is_not_counted_as_unrea
     assert caplog.text.count(": gone: it left before the target was reached") == 3
 
 
-def test_a_port_in_a_tunnel_that_ended_is_told_in_the_log(
+def test_a_port_in_a_tunnel_that_ended_is_logged(
     stack: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def run() -> None:
