@@ -2,8 +2,8 @@
 
     python echo_stream.py STACK [fast-rekey]
 
-Sends and compares at the same time, so that there are always packets in flight. With fast-rekey it renews
-its session every second. Prints "ready", and in the end how many bytes came back unchanged.
+Sends and compares at the same time, so that there are always packets in flight. With fast-rekey it
+renews its session every second. Prints "ready", and in the end how many bytes came back unchanged.
 """
 
 from __future__ import annotations

@@ -258,6 +258,16 @@ def test_a_closed_listener_ends_a_waiting_accept(stack: str) -> None:
     asyncio.run(run())
 
 
+def test_the_port_of_a_closed_listener_is_free_at_once(stack: str) -> None:
+    async def run() -> None:
+        async with network(1, new_key(), stack=stack) as opened:
+            for _ in range(1000):
+                listener = await opened.listen(5000)
+                listener.close()
+
+    asyncio.run(run())
+
+
 FULL = """
 import asyncio, os, sys
 sys.path.insert(0, {tests!r})

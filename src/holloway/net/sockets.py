@@ -7,6 +7,7 @@ is closed if what was asked of it fails.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
@@ -92,6 +93,7 @@ class SocketListener:
     def __init__(self, listening: Socket, on_accept: Callable[[Socket], None] | None) -> None:
         self._loop = asyncio.get_running_loop()
         self._socket = listening
+        self._owner = os.getpid()
         self._on_accept = on_accept
         self._waiting: set[asyncio.Future[None]] = set()
         self._address: Address = listening.getsockname()[:2]
@@ -119,6 +121,11 @@ class SocketListener:
             if not waiting.done():
                 waiting.set_exception(OSError(errno.EBADF, "the listener is closed"))
         self._waiting.clear()
+        if os.getpid() == self._owner:
+            # Closing alone is not enough while another process has a copy of the descriptor, as the
+            # helper of a namespace has for a moment: the port would stay in use.
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RD)
         self._socket.close()
 
     async def _readable(self) -> None:
