@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.root
 
 LAB = (str(BIN / "holloway"), "lab")
-UP = "takes it down."
+UP = "ends it."
 # From where and to where a packet goes through the tunnel.
 THROUGH = {
     "peer-to-site": ("laptop", "10.10.10.230"),
@@ -140,6 +140,20 @@ def test_hosts_of_the_same_name_are_told_apart_by_their_lab(machine: Host):
     assert lab(machine, "shell", "laptop", "true") == (0, "")
     assert lab(machine, "down") == (0, "site-to-site is down.\n")
     for started in (one, two):
+        started.communicate(timeout=10)
+
+
+def test_a_command_in_a_host_is_a_line_of_shell_as_with_ssh(machine: Host):
+    with start(machine, "site-to-site", "--no-steps") as started:
+        for words, says in (
+            (["hostname; pwd"], "alpha\n/etc/wireguard\n"),
+            (["hostname", "|", "tr", "a-z", "A-Z"], "ALPHA\n"),
+            (["echo", "'two  blanks'", "#", "a comment"], "two  blanks\n"),
+            (["echo", "'$HOME'", "a b"], "$HOME a b\n"),
+        ):
+            assert lab(machine, "shell", "alpha", *words) == (0, says)
+        assert lab(machine, "shell", "alpha", "exit 7")[0] == 7
+        lab(machine, "down")
         started.communicate(timeout=10)
 
 
