@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from holloway.cli import config_file, verbosity
 from holloway.errors import ConfigError, HollowayError
 from holloway.proxy.acceptor import connection_capacity, explain
 from holloway.proxy.settings import (
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("holloway.proxy")
 
+NOTHING_TO_SERVE: Final = "nothing to serve: name a port, for instance --socks5 1080"
 PASSWORD: Final = "HOLLOWAY_PROXY_PASSWORD"  # noqa: S105  # the variable's name
 DESCRIPTION: Final = """\
 Proxies and port forwards into a WireGuard tunnel, without root and without an interface.
@@ -95,22 +97,21 @@ def _parser() -> argparse.ArgumentParser:
     add("--health", metavar="ADDRESS", help="serve /healthz, /readyz, /status and /metrics there")
     add("--stack", choices=("kernel", "userspace"), help="whose TCP/IP it is to be")
     add("--check", action="store_true", help="only read the configuration")
-    verbosity = parser.add_mutually_exclusive_group()
-    verbosity.add_argument("-q", "--quiet", action="store_true", help="say only what went wrong")
-    verbosity.add_argument("-v", "--verbose", action="store_true", help="say what the tunnel does")
+    verbosity.add_options(parser)
     return parser
 
 
 def _settings(options: argparse.Namespace) -> Settings:
     """Join the file and the options."""
-    path = Path(options.config)
+    path = config_file.find(options.config)
     with _named(path):
         settings = parse_settings(_read(path), os.environ)
     if settings.wg_path is not None:
         wg = Path(settings.wg_path)
         if not wg.is_absolute() and not wg.exists():
             wg = path.parent / wg
-        settings = replace(settings, wg=allow_all(_read(wg)), wg_path=str(wg))
+        settings = replace(settings, wg=allow_all(_read(wg)))
+        path = wg
     login = _login(options.user)
     ports: list[Port] = [*settings.ports]
     ports += [Socks5Port(_here(each), login) for each in options.socks5]
@@ -118,9 +119,9 @@ def _settings(options: argparse.Namespace) -> Settings:
     ports += [parse_forward(each) for each in options.forward]
     ports += [parse_forward(each, is_reverse=True) for each in options.reverse]
     stdio = parse_address(options.stdio, key="--stdio") if options.stdio else settings.stdio
-    if not ports and stdio is None:
-        raise ConfigError("nothing to serve: name a port, for instance --socks5 1080")
-    return replace(settings, ports=tuple(ports), stdio=stdio)
+    if not ports and stdio is None and not options.check:
+        raise ConfigError(NOTHING_TO_SERVE)
+    return replace(settings, wg_path=str(path), ports=tuple(ports), stdio=stdio)
 
 
 def _login(user: str | None) -> Login | None:
@@ -137,11 +138,12 @@ def _here(text: str) -> Address:
 
 
 def _read(path: Path) -> str:
+    config_file.warn_if_exposed(path)
     return path.read_text(encoding="utf-8", errors="surrogateescape")
 
 
 @contextmanager
-def _named(path: str | Path) -> Iterator[None]:
+def _named(path: object) -> Iterator[None]:
     """Say which file it is that something is wrong with."""
     try:
         yield
@@ -150,12 +152,36 @@ def _named(path: str | Path) -> Iterator[None]:
 
 
 def _check(settings: Settings, options: argparse.Namespace) -> int:
+    """Print what would be done."""
     from holloway.net.settings import from_config
 
-    with _named(settings.wg_path or options.config):
-        notes = (*settings.notes, *from_config(settings.wg).notes)
-    print("\n".join((*notes, "The configuration is good.")))
+    with _named(settings.wg_path):
+        network = from_config(settings.wg)
+    addresses = ", ".join(str(each) for each in network.addresses)
+    print(f"The tunnel has the address {addresses}; peers: {len(network.update.peers)}")
+    for line in (*_services(settings, options), *settings.notes, *network.notes):
+        print(line)
+    print("The configuration is good.")
     return 0
+
+
+def _services(settings: Settings, options: argparse.Namespace) -> list[str]:
+    """Describe what the settings and the options ask to serve."""
+    from holloway.proxy.networks import format_address
+    from holloway.proxy.proxy import describe
+
+    lines = [line for port in settings.ports for line in describe(port, [port.bind])]
+    if settings.stdio is not None:
+        lines.append(f"Standard input and output lead to {format_address(settings.stdio)}")
+    if options.health:
+        lines.append(_describe_health(_here(options.health)))
+    return lines or [f"There is {NOTHING_TO_SERVE}"]
+
+
+def _describe_health(address: Address) -> str:
+    from holloway.proxy.networks import format_address
+
+    return f"Health on http://{format_address(address)}/healthz"
 
 
 async def _run(settings: Settings, options: argparse.Namespace) -> int:
@@ -163,7 +189,7 @@ async def _run(settings: Settings, options: argparse.Namespace) -> int:
 
     for note in settings.notes:
         log.warning("%s", note)
-    with _named(settings.wg_path or options.config):
+    with _named(settings.wg_path):
         network = Network.from_config(settings.wg, stack=options.stack)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(network)
@@ -188,7 +214,7 @@ async def _open(
     settings: Settings, options: argparse.Namespace, network: Network, stack: AsyncExitStack
 ) -> None:
     """Open the ports; ssh waits for standard input and output alone, and loads none of this."""
-    from holloway.proxy.networks import HostNetwork, format_address
+    from holloway.proxy.networks import HostNetwork
     from holloway.proxy.proxy import Proxy
     from holloway.proxy.tunnel_network import TunnelNetwork
 
@@ -206,7 +232,7 @@ async def _open(
         stack.callback(alive.close)
         service = Health(network, proxy.connection_log, alive)
         for address in await proxy.serve(host, _here(options.health), service):
-            log.info("Health on http://%s/healthz", format_address(address))
+            log.info("%s", _describe_health(address))
     if _is_live(options):
         from holloway.cli.proxy_counters import Counters
 
@@ -255,10 +281,8 @@ def _start_log(options: argparse.Namespace) -> None:
     What the configuration says in vain was said at its first use, or by `--check`.
     """
     is_quiet = options.quiet or bool(options.stdio)
-    level = logging.DEBUG if options.verbose else logging.ERROR if is_quiet else logging.WARNING
-    logging.basicConfig(level=level, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    verbosity.start_log("%(asctime)s %(message)s", is_quiet=is_quiet, is_verbose=options.verbose)
     log.setLevel(logging.WARNING if is_quiet else logging.INFO)
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
 
 
 def _explain(error: Exception) -> str:
