@@ -127,6 +127,32 @@ def test_without_dns_the_system_s_servers_are_copied_with_a_note(files: Files) -
     assert done.stderr.count("\n") == 1
 
 
+def test_without_dns_nothing_is_noted_while_no_name_is_looked_up(files: Files) -> None:
+    for script in ("", "import socket; socket.getaddrinfo('10.7.0.1', 80)"):
+        done = files.run(str(files.office), "--", PYTHON, "-c", script)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_without_dns_the_note_comes_with_the_first_name(files: Files) -> None:
+    script = (
+        "import contextlib, socket; input()\n"
+        "for _ in range(2):\n"
+        "    with contextlib.suppress(OSError): socket.getaddrinfo('page.home.test', 80)\n"
+        "input()"
+    )
+    command = [*HOLLOWAY, "run", str(files.office), "--", PYTHON, "-c", script]
+    environment = {**os.environ, "RES_OPTIONS": "timeout:1 attempts:1"}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as started:
+        assert started.stdin is not None
+        assert started.stderr is not None
+        started.stdin.write("\n")
+        started.stdin.flush()
+        assert started.stderr.readline().startswith("holloway run: DNS is not set")
+        assert started.communicate("\n", timeout=60)[1] == ""
+
+
 def test_a_file_that_everybody_may_read_is_warned_of(files: Files) -> None:
     files.laptop.chmod(0o644)
     directory = files.laptop.parent

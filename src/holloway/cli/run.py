@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -21,12 +21,13 @@ from holloway.cli.explain import explain
 from holloway.cli.job import Job, Signals
 from holloway.errors import ConfigError, HollowayError
 from holloway.net.errors import NoNamespace
+from holloway.net.first_lookup import FirstLookup
 from holloway.net.network import Network
 from holloway.net.program import command_inside, resolv_conf
 from holloway.proxy.publish import parse_publication
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from holloway.proxy.settings import ForwardPort
 
@@ -189,14 +190,43 @@ async def _run(invocation: _Invocation, network: Network, signals: Signals) -> i
         for line in await _publish(network, invocation.ports, stack):
             invocation.print_note(line)
         names = resolv_conf(network)
-        if names.note is not None:
-            invocation.print_note(names.note)
         if invocation.name == "shell":
             where = ", ".join(network.addresses)
             invocation.print_note(f"inside {network.name} ({where}); leave with `exit' or Ctrl-D")
-        wrapped, inherited = command_inside(network, invocation.command, names, invocation.end)
+        lookup = stack.enter_context(_noted_at_first_lookup(invocation, names.note))
+        wrapped, inherited = command_inside(
+            network, invocation.command, names, invocation.end, lookup
+        )
         status = await job.run(wrapped, invocation.environment(network.name), inherited)
     return job.exit_status(status)
+
+
+@contextmanager
+def _noted_at_first_lookup(invocation: _Invocation, note: str | None) -> Iterator[int | None]:
+    """Print a note about name servers when the program first looks a name up."""
+    if note is None:
+        yield None
+        return
+    try:
+        first = FirstLookup()
+    except OSError:
+        invocation.print_note(note)
+        yield None
+        return
+    loop = asyncio.get_running_loop()
+
+    def check() -> None:
+        if first.has_happened():
+            loop.remove_reader(first.fileno())
+            invocation.print_note(note)
+
+    with first:
+        loop.add_reader(first.fileno(), check)
+        try:
+            yield first.fileno()
+        finally:
+            check()  # a short program may have ended before the loop saw it
+            loop.remove_reader(first.fileno())
 
 
 async def _open(network: Network, job: Job) -> None:
