@@ -93,12 +93,12 @@ class End:
         )
         return result.stdout.count(" bytes from ")
 
-    def events(self, seconds: float = 5.0) -> list[Event]:
+    def events(self, seconds: float = 30.0) -> list[Event]:
         """What the plane says, once it says something."""
         select.select([self.plane.fileno()], [], [], seconds)
         return self.plane.events()
 
-    def expect(self, kind: type[Event], seconds: float = 5.0) -> list[Event]:
+    def expect(self, kind: type[Event], seconds: float = 30.0) -> list[Event]:
         """All events until one of `kind` came."""
         seen: list[Event] = []
         end = time.monotonic() + seconds
@@ -157,7 +157,7 @@ def ip(*command: str) -> None:
     subprocess.run(["ip", *command], check=True, capture_output=True)
 
 
-def until(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
+def until(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
     """Whether it becomes true in time."""
     end = time.monotonic() + seconds
     while not condition():

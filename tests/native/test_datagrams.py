@@ -40,7 +40,7 @@ def received_inside(near: End, far: Far, *packets: bytes) -> list[list[object]]:
     assert taking.stdout.readline() == "ready\n"
     for packet in packets:
         far.send(far.seal(packet))
-    output, errors = taking.communicate(timeout=20)
+    output, errors = taking.communicate(timeout=60)
     assert taking.returncode == 0, errors
     got: list[list[object]] = json.loads(output)
     return got

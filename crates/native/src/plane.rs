@@ -15,7 +15,7 @@ use crate::peer::Peer;
 use crate::snapshot::{DeviceSnapshot, device_of};
 use crate::state::State;
 use crate::tun::Tun;
-use crate::values::{counts, key};
+use crate::values::{address as ip_address, counts, key};
 
 #[pyclass(frozen, module = "holloway._native")]
 pub struct Plane(plane::Plane);
@@ -76,6 +76,12 @@ impl Plane {
     #[pyo3(signature = (public_key, /))]
     fn peer(&self, public_key: &[u8]) -> PyResult<Peer> {
         Ok(Peer(self.0.peer(key(public_key)?)))
+    }
+
+    #[pyo3(signature = (address, /))]
+    fn lookup_allowed_ip(&self, address: &[u8]) -> PyResult<Option<PeerId>> {
+        let address = ip_address(address).ok_or_else(|| PyValueError::new_err("not an address"))?;
+        Ok(self.0.lookup_allowed_ip(address))
     }
 
     fn sticky_sources(&self) -> Vec<(PeerId, Endpoint)> {

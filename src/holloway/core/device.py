@@ -165,10 +165,10 @@ class Device(Generic[EndpointType]):
         peer = self._peers.get(public_key.raw)
         return {} if peer is None else {why.value: n for why, n in peer.discards.items()}
 
-    def has_endpoint(self, public_key: Key) -> bool:
-        """Whether it is known where this peer is."""
-        peer = self._peers.get(public_key.raw)
-        return peer is not None and peer.plane.endpoint is not None
+    def has_endpoint(self, peer: int) -> bool:
+        """Whether the endpoint of the peer with this id is known."""
+        found = self._by_id.get(peer)
+        return found is not None and found.plane.endpoint is not None
 
     def _serving(self, peer: int) -> Peer[EndpointType] | None:
         """Find the peer of an event; it may be gone, or the device down, since it was pushed."""

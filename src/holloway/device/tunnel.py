@@ -26,9 +26,9 @@ from holloway.text.native import State, Update, refusal
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
+    from ipaddress import IPv4Address, IPv6Address
 
     from holloway import model
-    from holloway.key import Key
 
 log = logging.getLogger(__name__)
 
@@ -88,9 +88,13 @@ class Tunnel:
         finally:
             self._set_timer()
 
-    def has_endpoint(self, public_key: Key) -> bool:
-        """Whether it is known where this peer is, configured or discovered."""
-        return self._device.has_endpoint(public_key)
+    def peer_of(self, address: IPv4Address | IPv6Address) -> int | None:
+        """Return the id of the peer whose allowed IPs contain an inner address."""
+        return self._plane.lookup_allowed_ip(address.packed)
+
+    def has_endpoint(self, peer: int) -> bool:
+        """Whether the endpoint of the peer with this id is known, configured or discovered."""
+        return self._device.has_endpoint(peer)
 
     def link_changed(self, *, up: bool, mtu: int) -> None:
         """Follow the interface: sockets are open and timers run only while it is up.
