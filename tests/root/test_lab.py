@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.root
 
 LAB = (str(BIN / "holloway"), "lab")
-UP = "ends it."
+UP = "takes it down."
 # From where and to where a packet goes through the tunnel.
 THROUGH = {
     "peer-to-site": ("laptop", "10.10.10.230"),

@@ -27,10 +27,10 @@ Commands:
 `holloway COMMAND --help` describes a command.
 
 Examples:
-  holloway demo                                        the first look; with sudo it shows more
+  sudo holloway demo                                   see how it works
   sudo wg-quick up wg0                                 bring a tunnel up for the whole system
-  holloway run wg0 -- curl http://10.10.10.5/          or for one program
-  holloway proxy laptop.conf --socks5 1080             or for the programs that use a proxy
+  holloway run laptop.conf -- curl http://10.10.10.5/  ...for one program
+  holloway proxy laptop.conf --socks5 1080             ...for the programs that use a proxy
 """
 
 

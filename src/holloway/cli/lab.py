@@ -142,7 +142,7 @@ def _wait(topology: Topology) -> NoReturn:
     print(f"\n{display.bold('The lab is up.')} From another terminal:")
     for host in topology.hosts:
         print(f"  sudo holloway lab shell {host}")
-    print("Ctrl-C here, or `sudo holloway lab down` there, ends it.", flush=True)
+    print("Ctrl-C here, or `sudo holloway lab down` there, takes it down.", flush=True)
     while True:
         signal.pause()
 

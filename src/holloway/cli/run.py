@@ -41,7 +41,7 @@ Opens your shell inside a WireGuard tunnel, which is the only network of all pro
 there. Needs neither root nor an interface of the system. The shell has the variable
 HOLLOWAY_NETWORK, for your prompt."""
 MORE: Final = """\
-CONFIG is a wg-quick file, or a name: wg0 is /etc/wireguard/wg0.conf.
+CONFIG is a wg-quick file, or a name: wg0 is /etc/wireguard/wg0.conf, if you may read that.
 
 A PORT is [ADDRESS:]PORT:INSIDE[/udp]: connections to PORT of this host reach port INSIDE of the
 program. Without ADDRESS only this host can connect; 0.0.0.0 or [::] admits others."""
@@ -52,7 +52,7 @@ if it cannot be run, 125 if the tunnel could not be opened.
 
 Examples:
   holloway run laptop.conf -- curl http://10.10.10.5/
-  holloway run wg0 ssh admin@10.10.10.5
+  holloway run laptop.conf ssh admin@10.10.10.5
   holloway run -p 8080:80 laptop.conf -- python3 -m http.server 80
   holloway run --apparmor-profile | sudo tee /etc/apparmor.d/holloway-namespace
 """
@@ -60,7 +60,7 @@ SHELL_EXAMPLES: Final = f"""{MORE}
 
 Examples:
   holloway shell laptop.conf
-  holloway shell -p [::1]:8080:80 wg0
+  holloway shell -p [::1]:8080:80 laptop.conf
 """
 
 
