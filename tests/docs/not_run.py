@@ -53,7 +53,7 @@ NOT_RUN: dict[str, dict[str, str]] = {
         "holloway-device [-f|--foreground] INTERFACE-NAME": SYNOPSIS,
     },
     "docs/reference/holloway-run.md": {
-        "holloway run [-p PORT]... [-q] CONFIG [--] COMMAND [ARGUMENT...]": SYNOPSIS,
+        "holloway run [-p PORT]... [-q | -v] CONFIG [--] COMMAND [ARGUMENT...]": SYNOPSIS,
     },
     "docs/reference/network.md": {
         'async with holloway.Network.from_config("laptop.conf") as net: ...     # asyncio':

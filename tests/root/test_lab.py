@@ -143,6 +143,20 @@ def test_hosts_of_the_same_name_are_told_apart_by_their_lab(machine: Host):
         started.communicate(timeout=10)
 
 
+def test_a_command_in_a_host_is_a_line_of_shell_as_with_ssh(machine: Host):
+    with start(machine, "site-to-site", "--no-steps") as started:
+        for words, says in (
+            (["hostname; pwd"], "alpha\n/etc/wireguard\n"),
+            (["hostname", "|", "tr", "a-z", "A-Z"], "ALPHA\n"),
+            (["echo", "'two  blanks'", "#", "a comment"], "two  blanks\n"),
+            (["echo", "'$HOME'", "a b"], "$HOME a b\n"),
+        ):
+            assert lab(machine, "shell", "alpha", *words) == (0, says)
+        assert lab(machine, "shell", "alpha", "exit 7")[0] == 7
+        lab(machine, "down")
+        started.communicate(timeout=10)
+
+
 def test_the_same_lab_does_not_run_twice(machine: Host):
     with start(machine, "site-to-site", "--no-steps") as started:
         status, said = lab(machine, "site-to-site", "--no-steps")

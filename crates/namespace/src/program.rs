@@ -25,6 +25,8 @@ struct Invocation {
     signal: i32,
     /// Where to read what shall be in resolv.conf.
     resolv_conf: RawFd,
+    /// An inotify instance that is to report the first look-up of a name, or -1.
+    watch: RawFd,
     command: Vec<OsString>,
 }
 
@@ -59,6 +61,7 @@ fn invocation(mut arguments: impl Iterator<Item = OsString>) -> Option<Invocatio
         parent: next()?.parse().ok()?,
         signal: next()?.parse().ok()?,
         resolv_conf: next()?.parse().ok()?,
+        watch: next()?.parse().ok()?,
         command: arguments.collect(),
     };
     (!invocation.command.is_empty()).then_some(invocation)
@@ -72,6 +75,11 @@ fn prepare(invocation: &Invocation) -> Result<(), Failure> {
     join(invocation.helper)?;
     system::unshare(libc::CLONE_NEWNS).step("mount namespace")?;
     look_up_names_here(&resolv_conf)?;
+    if invocation.watch >= 0 {
+        let watch = system::own(invocation.watch).step("watch name servers")?;
+        // Without a file there is nothing to watch, and who started us knows.
+        let _ = system::watch_first_open(&watch, RESOLV_CONF);
+    }
     system::drop_capabilities(&OF_PROGRAMS).step("drop capabilities")?;
     system::die_with_parent(invocation.parent, invocation.signal).step("watch the parent")
 }
@@ -158,8 +166,8 @@ mod tests {
     }
 
     #[test]
-    fn an_invocation_has_four_numbers_and_a_command() {
-        let invocation = parsed(&["12", "34", "15", "5", "curl", "-s"]).expect("well formed");
+    fn an_invocation_has_five_numbers_and_a_command() {
+        let invocation = parsed(&["12", "34", "15", "5", "-1", "curl", "-s"]).expect("well formed");
         assert_eq!((invocation.helper, invocation.parent), (12, 34));
         assert_eq!((invocation.signal, invocation.resolv_conf), (15, 5));
         assert_eq!(invocation.command, ["curl", "-s"]);
@@ -169,8 +177,8 @@ mod tests {
     fn less_is_no_invocation() {
         for words in [
             &[][..],
-            &["12", "34", "15", "5"],
-            &["12", "34", "TERM", "5", "curl"],
+            &["12", "34", "15", "5", "-1"],
+            &["12", "34", "TERM", "5", "-1", "curl"],
         ] {
             assert!(parsed(words).is_none(), "{words:?}");
         }

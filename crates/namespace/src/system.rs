@@ -148,6 +148,14 @@ pub fn unmount(place: &str) -> io::Result<()> {
     check(unsafe { libc::umount2(place.as_ptr(), libc::MNT_DETACH) })
 }
 
+/// Have an inotify instance report the first time that a file is opened.
+pub fn watch_first_open(watch: &OwnedFd, file: &str) -> io::Result<()> {
+    let file = CString::new(file)?;
+    let events = libc::IN_OPEN | libc::IN_ONESHOT;
+    // SAFETY: a string that ends in NUL.
+    check(unsafe { libc::inotify_add_watch(watch.as_raw_fd(), file.as_ptr(), events) })
+}
+
 fn mount(source: Option<&str>, place: &str, kind: Option<&str>, flags: c_ulong) -> io::Result<()> {
     let source = source.map(CString::new).transpose()?;
     let kind = kind.map(CString::new).transpose()?;

@@ -31,13 +31,17 @@ class ResolvConf:
 
 
 def command_inside(
-    network: Network, command: Sequence[str], resolv_conf: ResolvConf, end: signal.Signals
-) -> tuple[list[str], int]:
-    """Wrap a command so that it runs inside; the wrapper must inherit the returned descriptor.
+    network: Network,
+    command: Sequence[str],
+    resolv_conf: ResolvConf,
+    end: signal.Signals,
+    first_lookup: int | None = None,
+) -> tuple[list[str], list[int]]:
+    """Wrap a command so that it runs inside; the wrapper has to inherit the descriptors returned.
 
-    `network` has the kernel's stack. The command gets the signal `end` if this process ends first.
-    Exit status 127 means that it was not found, 126 that it cannot be run, and 125 that the wrapper
-    failed.
+    `network` has the kernel's stack. The command gets `end` when this process ends before it.
+    `first_lookup` is the descriptor of a `FirstLookup`. Exit status 127 means that the command was
+    not found, 126 that it cannot be run, 125 that the wrapper failed.
     """
     assert network.helper is not None
     reading, writing = os.pipe()
@@ -45,8 +49,9 @@ def command_inside(
         os.write(writing, resolv_conf.text.encode(errors="surrogateescape"))
     finally:
         os.close(writing)
-    numbers = (network.helper, os.getpid(), int(end), reading)
-    return [str(PROGRAM), "run", *map(str, numbers), *command], reading
+    watches = [] if first_lookup is None else [os.dup(first_lookup)]
+    numbers = (network.helper, os.getpid(), int(end), reading, *(watches or [NO_WATCH]))
+    return [str(PROGRAM), "run", *map(str, numbers), *command], [reading, *watches]
 
 
 def resolv_conf(network: Network) -> ResolvConf:
@@ -99,4 +104,5 @@ def _read(path: Path) -> str:
 
 SYSTEM: Final = Path("/etc/resolv.conf")
 BEHIND_RESOLVED: Final = Path("/run/systemd/resolve/resolv.conf")
+NO_WATCH: Final = -1
 MAX_TEXT: Final = 1 << 15  # less than a pipe holds

@@ -75,17 +75,16 @@ class Proxy:
         match port:
             case Socks5Port(bind, login):
                 service = Socks5(self._tunnel, login, self.connection_log)
-                return _describe("SOCKS5", await self.serve(self._host, bind, service), login)
+                return describe(port, await self.serve(self._host, bind, service))
             case HttpPort(bind, login):
                 http = Http(self._tunnel, login)
-                return _describe("HTTP proxy", await self.serve(self._host, bind, http), login)
+                return describe(port, await self.serve(self._host, bind, http))
             case ForwardPort(is_udp=True):
                 return await self._open_datagrams(port)
             case ForwardPort(bind, target):
                 ingress, egress = self._networks(port)
                 forward = Forward(egress, target, "reverse" if port.is_reverse else "forward")
-                found = await self.serve(ingress, bind, forward)
-        return [_describe_forward(port, each) for each in found]
+                return describe(port, await self.serve(ingress, bind, forward))
 
     async def _open_datagrams(self, port: ForwardPort) -> list[str]:
         ingress, egress = self._networks(port)
@@ -93,7 +92,7 @@ class Proxy:
         self._forwards.append(forward)
         with _naming(port.bind):
             await ingress.create_datagram_endpoint(lambda: forward, local_addr=port.bind)
-        return [_describe_forward(port, forward.address)]
+        return describe(port, [forward.address])
 
     def _networks(self, port: ForwardPort) -> tuple[ProxyNetwork, ProxyNetwork]:
         networks = (self._host, self._tunnel)
@@ -109,7 +108,18 @@ def _naming(bind: Address) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, format_address(bind)) from None
 
 
-def _describe(what: str, found: list[Address], login: object) -> list[str]:
+def describe(port: Port, found: list[Address]) -> list[str]:
+    """Say in a line for each address what is served there."""
+    match port:
+        case Socks5Port(login=login):
+            return _describe_proxy("SOCKS5", found, login)
+        case HttpPort(login=login):
+            return _describe_proxy("HTTP proxy", found, login)
+        case ForwardPort():
+            return [_describe_forward(port, each) for each in found]
+
+
+def _describe_proxy(what: str, found: list[Address], login: object) -> list[str]:
     lines = [f"{what} on {format_address(address)}" for address in found]
     if login is None:
         lines += [
