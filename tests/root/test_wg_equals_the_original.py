@@ -21,7 +21,7 @@ from wg_pair import FULL, HEX_A, ORIGINAL, OURS, PA, PB, PC, PRIVATE, ZERO, Pair
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.spread]
 
 FIELDS = [
     "public-key", "private-key", "listen-port", "fwmark", "peers", "preshared-keys", "endpoints",

@@ -15,7 +15,7 @@ from wg_pair import ORIGINAL, OURS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.root, pytest.mark.interop]
+pytestmark = [pytest.mark.root, pytest.mark.interop, pytest.mark.slow, pytest.mark.spread]
 
 PRIVATE, PA, PB, PC = (b64encode(bytes([n]) * 31 + b"\x40").decode() for n in (72, 8, 16, 24))
 # No endpoint has a route, so that a device that begins a handshake sends and counts nothing.

@@ -16,7 +16,7 @@ from quick_host import QuickHost, peer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.spread]
 
 LONG = "x" * 100_000
 DIGITS = "1" * 5_000
