@@ -93,7 +93,7 @@ check: build
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/python -m mypy.stubtest holloway._native
+	$(BIN)/python -m mypy.stubtest holloway._native holloway._native_types
 	$(BIN)/lint-imports
 	cargo fmt --check
 	cargo clippy --quiet --all-targets -- -D warnings

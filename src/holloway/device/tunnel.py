@@ -20,14 +20,15 @@ from holloway.control.netlink import drain
 from holloway.core.constants import SECOND, Nanoseconds
 from holloway.core.device import Device
 from holloway.device import routes
-from holloway.text.native import refusal
+from holloway.text.convert import device_of, update_of
+from holloway.text.native import State, Update, refusal
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
+    from ipaddress import IPv4Address, IPv6Address
 
     from holloway import model
-    from holloway.key import Key
 
 log = logging.getLogger(__name__)
 
@@ -68,33 +69,32 @@ class Tunnel:
 
     def get(self) -> model.Device:
         """Show the device as it is now."""
-        return self._device.state(self.name)
+        return device_of(self.state(), self.name)
 
     def set(self, update: model.DeviceUpdate) -> None:
         """Apply an update whole, or raise (OSError, ConfigError) and change nothing."""
-        try:
-            self._device.configure(now(), update)
-        finally:
-            self._set_timer()
+        self.apply(update_of(update))
 
-    def uapi_get(self) -> bytes:
-        """Write the whole answer to `get=1` of the UAPI."""
-        return self._plane.answer(*self._device.known())
+    def state(self) -> State:
+        """Return the device as it is now, as the codec's value."""
+        return self._plane.state(self._device.snapshot())
 
-    def apply(self, update: _native.Update) -> None:
-        """Like `set`, of an update as the codec read it."""
+    def apply(self, update: Update) -> None:
+        """Like `set`, for an update as the codec read it."""
         try:
-            orders = update.orders()
+            self._device.apply(now(), update)
         except _native.Refused as refused:
             raise refusal(refused) from None
-        try:
-            self._device.order(now(), orders)
         finally:
             self._set_timer()
 
-    def has_endpoint(self, public_key: Key) -> bool:
-        """Whether it is known where this peer is, configured or discovered."""
-        return self._device.has_endpoint(public_key)
+    def peer_of(self, address: IPv4Address | IPv6Address) -> int | None:
+        """Return the id of the peer whose allowed IPs contain an inner address."""
+        return self._plane.lookup_allowed_ip(address.packed)
+
+    def has_endpoint(self, peer: int) -> bool:
+        """Whether the endpoint of the peer with this id is known, configured or discovered."""
+        return self._device.has_endpoint(peer)
 
     def link_changed(self, *, up: bool, mtu: int) -> None:
         """Follow the interface: sockets are open and timers run only while it is up.

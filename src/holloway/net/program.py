@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from holloway.net.namespace import PROGRAM
-from holloway.net.routes import Routes
 from holloway.text.address import numeric
 
 if TYPE_CHECKING:
@@ -63,8 +62,7 @@ def resolv_conf(network: Network) -> ResolvConf:
 
 def _of_system(network: Network, text: str) -> ResolvConf:
     servers = _servers(text)
-    routes = Routes(network.device)
-    lost = [server for server, address in servers.items() if routes.find(address) is None]
+    lost = [server for server, address in servers.items() if not network.has_peer_for(address)]
     says = f"DNS is not set: names are asked of the system's {', '.join(servers)}"
     if not servers:
         note = "DNS is not set, nor has the system a name server: names will not be found"

@@ -39,11 +39,20 @@ class Settings:
     name: str
     update: DeviceUpdate
     addresses: tuple[Interface, ...]
-    servers: tuple[str, ...] = ()
-    domains: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
     mtu: int = 1420
     notes: tuple[str, ...] = ()
     source: QuickConfig | None = None
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The name servers of `DNS`."""
+        return tuple(each for each in self.dns if numeric(each) is not None)
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The search domains of `DNS`: what is no address."""
+        return tuple(each for each in self.dns if numeric(each) is None)
 
     def resolved(self, resolver: Resolver) -> Settings:
         """Look up the names of endpoints; may take long. Raises ConfigError."""
@@ -67,8 +76,7 @@ def from_config(given: str | os.PathLike[str]) -> Settings:
         name=name,
         update=update,
         addresses=_addresses(config.addresses),
-        servers=tuple(each for each in config.dns if numeric(each) is not None),
-        domains=tuple(each for each in config.dns if numeric(each) is None),
+        dns=tuple(config.dns),
         mtu=_mtu(config.mtu),
         notes=tuple(notes),
         source=config if checking.saw_names else None,
@@ -96,8 +104,7 @@ def from_arguments(
             peers=tuple(map(_update, peers)),
         ),
         addresses=_addresses(addresses),
-        servers=tuple(each for each in dns if numeric(each) is not None),
-        domains=tuple(each for each in dns if numeric(each) is None),
+        dns=tuple(dns),
         mtu=_mtu(mtu),
     )
 

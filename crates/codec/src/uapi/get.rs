@@ -2,7 +2,6 @@
 
 use crate::address::{Endpoint, Network, split_once};
 use crate::device::{Device, Peer};
-use crate::key::Key;
 use crate::number::{decimal, decimal16, decimal32};
 use crate::refusal::{Kind, Reason, Refusal};
 
@@ -10,6 +9,8 @@ use super::{PUBLIC_KEY, key, lines, number, write_key, write_number};
 
 /// What a clock's seconds fit in.
 const MAX_SECONDS: u64 = i64::MAX.unsigned_abs();
+/// A peer's lines with two allowed IPs, about.
+const PEER_LENGTH: usize = 400;
 const NO_KEY: &[u8] = &[b'0'; 64];
 
 /// Read an answer up to its first blank line; unknown keys are passed over, as wg(8) does.
@@ -88,32 +89,26 @@ fn read_peer(peer: &mut Peer, name: &[u8], value: &[u8]) -> Result<(), Reason> {
 /// Write an answer, without the errno line that ends it.
 #[must_use]
 pub fn write(device: &Device) -> Vec<u8> {
-    let mut out = Vec::new();
-    write_device(
-        &mut out,
-        device.private_key.as_ref(),
-        device.listen_port,
-        device.fwmark,
-    );
+    let mut out = Vec::with_capacity(PEER_LENGTH * (device.peers.len() + 1));
+    write_device(&mut out, device);
     for peer in &device.peers {
-        write_peer(&mut out, peer, peer.allowed_ips.iter().copied());
+        write_peer(&mut out, peer);
     }
     out
 }
 
 /// Write the lines before the first peer.
-pub fn write_device(out: &mut Vec<u8>, private_key: Option<&Key>, listen_port: u16, fwmark: u32) {
-    if let Some(key) = private_key.filter(|key| !key.is_zero()) {
+fn write_device(out: &mut Vec<u8>, device: &Device) {
+    if let Some(key) = device.private_key.as_ref().filter(|key| !key.is_zero()) {
         write_key(out, "private_key=", key);
     }
-    write_number(out, "listen_port=", listen_port.into());
-    if fwmark != 0 {
-        write_number(out, "fwmark=", fwmark.into());
+    write_number(out, "listen_port=", device.listen_port.into());
+    if device.fwmark != 0 {
+        write_number(out, "fwmark=", device.fwmark.into());
     }
 }
 
-/// Write a peer's lines; the networks that it has come apart, for a device keeps them apart.
-pub fn write_peer(out: &mut Vec<u8>, peer: &Peer, networks: impl Iterator<Item = Network>) {
+fn write_peer(out: &mut Vec<u8>, peer: &Peer) {
     write_key(out, "public_key=", &peer.public_key);
     out.extend_from_slice(b"preshared_key=");
     match &peer.preshared_key {
@@ -133,7 +128,7 @@ pub fn write_peer(out: &mut Vec<u8>, peer: &Peer, networks: impl Iterator<Item =
     write_number(out, "rx_bytes=", peer.rx_bytes);
     let interval = peer.persistent_keepalive;
     write_number(out, "persistent_keepalive_interval=", interval.into());
-    for network in networks {
+    for network in &peer.allowed_ips {
         out.extend_from_slice(b"allowed_ip=");
         network.write(out);
         out.push(b'\n');

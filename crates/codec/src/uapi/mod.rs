@@ -1,8 +1,8 @@
 //! The UAPI, the text that a WireGuard device speaks over its socket: both directions.
 //!
-//! A daemon reads with `set::parse` and answers with `get::write_device` and `get::write_peer`; a
-//! client asks with `set::write` and reads with `get::parse`. `errno=` lines and the socket are
-//! the business of whoever calls.
+//! A daemon reads requests with `set::parse` and answers with `get::write`; a client writes requests
+//! with `set::write` and reads answers with `get::parse`. The caller handles `errno=` lines and the
+//! socket.
 
 pub mod get;
 pub mod set;
