@@ -125,7 +125,7 @@ report: build
 pictures: build
 	$(BIN)/python tests/docs/pictures.py
 
-picture: build
+picture: release
 	$(BIN)/python tests/docs/demo_picture.py
 
 bench-configuration: release
