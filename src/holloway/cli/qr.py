@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from holloway.errors import HollowayError
+from holloway.errors import HollowayError, without_keys
 from holloway.quick import source
 
 USAGE: Final = "Usage: holloway qr { CONFIG_FILE | INTERFACE | - }"
@@ -88,7 +88,7 @@ def _interface_keys(text: str) -> set[str]:
     keys = set()
     section = ""
     for line in text.splitlines():
-        words = line.partition("#")[0].strip().lower()
+        words = without_keys(line.partition("#")[0]).strip().lower()
         if words.startswith("["):
             section = words
         elif section == "[interface]" and "=" in words:

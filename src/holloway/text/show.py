@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from holloway.errors import HIDDEN
 from holloway.key import Key
 from holloway.model import SECOND, Device, Endpoint, Peer
 
 NONE: Final = "(none)"
-HIDDEN: Final = "(hidden)"
 
 
 @dataclass(frozen=True, slots=True)
