@@ -165,6 +165,9 @@ class _Device:
     def uapi_get(self) -> bytes:
         raise AssertionError
 
+    def uapi_discards(self) -> bytes:
+        raise AssertionError
+
     def apply(self, update: object) -> None:
         raise AssertionError(update)
 
