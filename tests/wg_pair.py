@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 ORIGINAL = ["env", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "wg"]
 OURS = [WG["holloway"]]
 
+ALLOWED_IPS_USAGE = (
+    "[allowed-ips <ip1>/<cidr1>[,<ip2>/<cidr2>]...]",
+    "[allowed-ips [+|-]<ip1>/<cidr1>[,[+|-]<ip2>/<cidr2>]...]",
+)
+"""What the usage of `wg set` says of allowed IPs in 2021, and since there are increments."""
+
 PRIVATE, PA, PB, PC = (b64encode(bytes([n]) * 32).decode() for n in (72, 5, 9, 1))
 HEX_A, HEX_B, HEX_C = ("05" * 32, "09" * 32, "01" * 32)
 ZERO = "0" * 64

@@ -1,6 +1,7 @@
 """What `wg show` prints of a device: for people (`pretty`), and by fields for programs (`fields`).
 
-Pure: the time and the wish for colours come in. Byte for byte as wg(8) 1.0.20210914.
+Pure: the caller passes the time and whether to use colours. The output equals that of wg(8), byte
+for byte (docs/decisions/0004-which-wg.md).
 """
 
 from __future__ import annotations
