@@ -104,6 +104,9 @@ class SimPeer:
     def traffic(self) -> tuple[int, int]:
         return self._rx, self._tx
 
+    def discards(self) -> dict[str, int]:
+        return {}
+
     def handshake_received(self, remote: SimEndpoint, size: int, now: int, /) -> None:
         self._endpoint = remote
         self._rx += size

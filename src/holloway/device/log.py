@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from holloway.errors import without_keys
+
 LEVELS: Final = {
     "verbose": logging.DEBUG,
     "error": logging.ERROR,
@@ -34,11 +36,7 @@ class DeviceLog:
 
     def __init__(self, name: str, level: str) -> None:
         self._output = _Output()
-        self._output.setFormatter(
-            logging.Formatter(
-                f"%(levelname)s: ({name}) %(asctime)s %(message)s", "%Y/%m/%d %H:%M:%S"
-            )
-        )
+        self._output.setFormatter(_Formatter(name))
         self._output.addFilter(RateLimit(time.monotonic))
         self._observers: list[Callable[[], None]] = []
         self.level = level
@@ -106,6 +104,16 @@ class RateLimit(logging.Filter):
             begun, count = now, 0
         self._windows[message] = (begun, count + 1)
         return count < BURST
+
+
+class _Formatter(logging.Formatter):
+    """Writes a line as wireguard-go does, without what may be a key."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"%(levelname)s: ({name}) %(asctime)s %(message)s", "%Y/%m/%d %H:%M:%S")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_keys(super().format(record))
 
 
 class _Output(logging.StreamHandler):  # type: ignore[type-arg]

@@ -21,7 +21,10 @@ from holloway.control.netlink import drain
 from holloway.core.constants import SECOND, Nanoseconds
 from holloway.core.device import Device
 from holloway.device import routes
+from holloway.device.discard_log import DiscardLog
+from holloway.key import Key
 from holloway.text.convert import device_of, update_of
+from holloway.text.discards import Discards, dump_answer
 from holloway.text.native import State, Update, refusal
 
 if TYPE_CHECKING:
@@ -52,6 +55,8 @@ class Tunnel:
         self._plane = _native.Plane(tun)
         self._device = Device(self._plane, random=os.urandom, wall=time.time_ns)
         self._timer: asyncio.TimerHandle | None = None
+        # The brain logs what it discards, with where that came from.
+        self._discard_log = DiscardLog(self._plane.discards, self._plane_discards)
         self._is_up = False
         self._listen_error = 0  # why the port is not bound although the interface is up
         self.died: asyncio.Future[int] = self._loop.create_future()
@@ -114,17 +119,25 @@ class Tunnel:
         self._plane.set_icmp_sockets(v4, v6, conntrack)
 
     def log_level_changed(self) -> None:
-        """Have the plane report what would be logged now, and nothing else."""
-        self._plane.report_unreachable(log.isEnabledFor(logging.DEBUG))
+        """Have reported what would be logged now, and nothing else."""
+        verbose = log.isEnabledFor(logging.DEBUG)
+        self._plane.report_unreachable(verbose)
+        self._discard_log.enable(verbose)
 
     def discards(self) -> dict[str, int]:
         """Count packets and messages not passed on, by reason, plane and brain together."""
         return self._plane.discards() | self._device.discards()
 
+    def uapi_discards(self) -> bytes:
+        """Return the answer to `discards=1` of the UAPI, without the errno line that ends it."""
+        peers = {Key(peer.public_key): counts for peer, counts in self._device.peer_discards()}
+        return dump_answer(Discards(self.discards(), peers))
+
     def close(self) -> None:
         """Stop. Session keys are zeroed; the TUN stays open."""
         if self._timer is not None:
             self._timer.cancel()
+        self._discard_log.enable(wanted=False)
         self._loop.remove_reader(self._plane.fileno())
         if self._route_timer is not None:
             self._route_timer.cancel()
@@ -132,6 +145,11 @@ class Tunnel:
             self._loop.remove_reader(self._routes)
             self._routes.close()
         self._plane.close()
+
+    def _plane_discards(self) -> Iterator[tuple[int, str, dict[str, int]]]:
+        """Yield number and name of each peer, and what the plane discarded of it."""
+        for peer, _ in self._device.peer_discards():
+            yield peer.plane.id, str(peer), peer.plane.discards()
 
     @contextlib.contextmanager
     def _changing(self, listen_port: int | None) -> Iterator[None]:

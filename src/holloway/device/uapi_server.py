@@ -31,7 +31,9 @@ MAX_REQUEST: Final = 256 << 20
 """Bytes of one request: room for a million peers, and a bound."""
 
 OPERATIONS: Final = (b"get=1\n", b"set=1\n")
+DISCARDS_OPERATION: Final = b"discards=1\n"
 LOG_OPERATION: Final = b"log="
+BEGINNINGS: Final = (*OPERATIONS, DISCARDS_OPERATION, LOG_OPERATION)
 MAX_BACKLOG: Final = 256 << 10
 """Bytes that wait for a slow follower of the log before lines are left out."""
 IN_ATTRIB: Final = 0x4  # linux/inotify.h; an unlink changes the link count
@@ -104,6 +106,9 @@ class UapiHandler(Protocol):
     def state(self) -> State:
         """Return the device as it is now."""
 
+    def uapi_discards(self) -> bytes:
+        """Return the answer to `discards=1`, without the errno line that ends it."""
+
     def apply(self, update: Update) -> None:
         """Apply an update whole, or raise (OSError, ConfigError) and change nothing."""
 
@@ -141,7 +146,7 @@ class UapiConnection(asyncio.Protocol):
     def _next_request(self) -> bytes | None:
         """Take a whole request off the buffer: its operation line and what follows."""
         received = self._received
-        if b"\n" in received[:16] and not received.startswith((*OPERATIONS, LOG_OPERATION)):
+        if b"\n" in received[:16] and not received.startswith(BEGINNINGS):
             self._reject("invalid operation")
             return None
         end = received.find(b"\n\n", self._searched)
@@ -165,6 +170,10 @@ class UapiConnection(asyncio.Protocol):
     def _answer(self, request: bytes) -> bytes:
         if request.startswith(LOG_OPERATION):
             return self._answer_log(request[len(LOG_OPERATION) : -1].decode(errors="replace"))
+        if request == DISCARDS_OPERATION:
+            return self._device.uapi_discards() + b"errno=0\n\n"
+        if request.startswith(DISCARDS_OPERATION):
+            return self._refuse_arguments()
         body = request[len(OPERATIONS[0]) :]
         if request.startswith(b"get=1\n"):
             return self._answer_get(body)
@@ -199,9 +208,12 @@ class UapiConnection(asyncio.Protocol):
 
     def _answer_get(self, body: bytes) -> bytes:
         if body:
-            log.error("UAPI: a get has no arguments")
-            return b"errno=%d\n\n" % errno.EINVAL
+            return self._refuse_arguments()
         return self._device.state().answer() + b"errno=0\n\n"
+
+    def _refuse_arguments(self) -> bytes:
+        log.error("UAPI: a get has no arguments")
+        return b"errno=%d\n\n" % errno.EINVAL
 
     def _set(self, body: bytes) -> int:
         """Apply an update whole, or log why not; the errno, 0 if it was applied."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from holloway.control import uapi
 from holloway.control.listen_port import port_in_use, require_free
-from holloway.errors import HollowayError
+from holloway.errors import HollowayError, without_keys
 from holloway.model import DeviceUpdate
 from holloway.quick import programs
 from holloway.quick.interrupts import Interrupts
@@ -194,7 +194,7 @@ class Hook:
 
     @property
     def text(self) -> str:
-        return self.command
+        return without_keys(self.command)
 
     def apply(self, host: Host) -> None:
         try:

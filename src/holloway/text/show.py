@@ -1,6 +1,7 @@
 """What `wg show` prints of a device: for people (`pretty`), and by fields for programs (`fields`).
 
-Pure: the time and the wish for colours come in. Byte for byte as wg(8) 1.0.20210914.
+Pure: the caller passes the time and whether to use colours. The output equals that of wg(8), byte
+for byte (docs/decisions/0004-which-wg.md).
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from holloway.errors import HIDDEN
 from holloway.key import Key
 from holloway.model import SECOND, Device, Endpoint, Peer
 
 NONE: Final = "(none)"
-HIDDEN: Final = "(hidden)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,18 @@ class Style:
     def paint(self, codes: str, text: str) -> str:
         """Put `text` between colour codes."""
         return f"{codes}{text}{_RESET}" if self.colours else text
+
+    def heading(self, interface: str) -> str:
+        """Print the line that begins an interface."""
+        reset = _RESET if self.colours else ""
+        label = self.paint(_GREEN + _BOLD, "interface")
+        return f"{reset}{label}: {self.paint(_GREEN, interface)}"
+
+    def peer_heading(self, key: Key, name: str | None) -> str:
+        """Print the line that begins a peer, with its name if it has one."""
+        label = self.paint(_YELLOW + _BOLD, "peer")
+        beside = "" if name is None else f" ({self.paint(_BOLD, name)})"
+        return f"{label}: {self.paint(_YELLOW, key.base64)}{beside}"
 
     def label(self, text: str) -> str:
         """Print the name of a value."""
@@ -46,8 +59,7 @@ def pretty(
     device: Device, now: int, style: Style, names: Mapping[Key, str] = MappingProxyType({})
 ) -> str:
     """Print a device for people; `now` is seconds since 1970, `names` are shown beside keys."""
-    name = style.paint(_GREEN + _BOLD, "interface")
-    lines = [f"{_RESET if style.colours else ''}{name}: {style.paint(_GREEN, device.name)}"]
+    lines = [style.heading(device.name)]
     if device.private_key is not None:
         lines.append(f"{style.label('public key')}{public_key(device)}")
     if device.private_key is not None:
@@ -63,9 +75,7 @@ def pretty(
 
 
 def _pretty_peer(peer: Peer, now: int, style: Style, name: str | None) -> Iterator[str]:
-    beside = "" if name is None else f" ({style.paint(_BOLD, name)})"
-    label = style.paint(_YELLOW + _BOLD, "peer")
-    yield f"{label}: {style.paint(_YELLOW, peer.public_key.base64)}{beside}"
+    yield style.peer_heading(peer.public_key, name)
     if peer.preshared_key is not None:
         yield f"{style.label('preshared key')}{style.secret(peer.preshared_key)}"
     if peer.endpoint is not None:

@@ -1,4 +1,4 @@
-"""The `wg` command: argv -> `Control` -> what wg(8) 1.0.20210914 prints, byte for byte.
+"""The `wg` command: argv -> `Control` -> what wg(8) prints, byte for byte.
 
 Each subcommand is loaded when it is called for, so that `wg show` starts quickly.
 """

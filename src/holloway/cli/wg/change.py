@@ -26,7 +26,7 @@ USAGE_OF_SET: Final = (
     f"Usage: {NAME} set <interface> [listen-port <port>] [fwmark <mark>] "
     "[private-key <file path>] [peer <base64 public key> [remove] [preshared-key <file path>] "
     "[endpoint <ip>:<port>] [persistent-keepalive <interval seconds>] "
-    "[allowed-ips <ip1>/<cidr1>[,<ip2>/<cidr2>]...] ]..."
+    "[allowed-ips [+|-]<ip1>/<cidr1>[,[+|-]<ip2>/<cidr2>]...] ]..."
 )
 
 

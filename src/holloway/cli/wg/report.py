@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from holloway.errors import without_keys
+
 TYPE_CHECKING = False  # without `typing`, which takes 6 ms to load
 if TYPE_CHECKING:
     from typing import Final
@@ -24,8 +26,8 @@ def print_bytes(text: bytes) -> None:
 
 
 def print_err(sentence: str) -> None:
-    """Tell the user a sentence, at once."""
-    sys.stderr.write(f"{sentence}\n")
+    """Print a sentence for the user at once; what may be a key in it is hidden."""
+    sys.stderr.write(f"{without_keys(sentence)}\n")
     sys.stderr.flush()
 
 

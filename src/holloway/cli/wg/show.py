@@ -25,7 +25,11 @@ USAGE: Final = (
 )
 USAGE_OF_SHOWCONF: Final = f"Usage: {NAME} showconf <interface>"
 OPTIONS: Final = ("--json", "--names", "--watch")
+DISCARDS: Final = "discards"
 HELP: Final = f"""
+Beside the fields above:
+  discards  what the device did not pass on, by reason; of peers too
+
 Options, anywhere after `show':
   --json    print whole devices as JSON, secret keys too
   --names   show each peer's name: the comment on its `[Peer]' line, or on the line above it, in
@@ -35,6 +39,7 @@ Options, anywhere after `show':
 Examples:
   {NAME} show wg0
   {NAME} show wg0 --names --watch
+  {NAME} show wg0 discards
   {NAME} show all dump
   {NAME} show --json | jq -r '.wg0.peers[].endpoint'"""
 CONFIGURATIONS: Final = "/etc/wireguard"
@@ -55,7 +60,7 @@ class Request:
     @property
     def conflict(self) -> str | None:
         """Say what cannot be had together."""
-        if self.field is not None and (self.json or self.names):
+        if self.field not in (None, DISCARDS) and (self.json or self.names):
             return "--json and --names show whole devices, not a single field"
         if self.json and self.watch:
             return "--watch is for people, --json for programs"
@@ -93,6 +98,10 @@ def show(arguments: list[str]) -> int:
 
 def answer(request: Request, out: Print, error: Print) -> int:
     """Print what was asked for; returns the exit status."""
+    if request.field == DISCARDS:
+        from holloway.cli.wg.discards import show_discards
+
+        return show_discards(request, out, error)
     if request.interface is None:
         return _all(request, out, error)
     try:
@@ -160,7 +169,7 @@ def _all(request: Request, out: Print, error: Print) -> int:
 
 def _print(device: Device, request: Request, out: Print, error: Print, prefix: str = "") -> int:
     if request.field is None:
-        out(pretty(device, int(time.time()), _style(), _names(device, request)))
+        out(pretty(device, int(time.time()), style(), names_of(device.name, request)))
         return 0
     text = fields(device, request.field, prefix=prefix)
     if text is None:
@@ -173,16 +182,16 @@ def _print(device: Device, request: Request, out: Print, error: Print, prefix: s
 def _json(devices: list[Device], request: Request) -> str:
     from holloway.text.show_json import to_json
 
-    return to_json([(device, _names(device, request)) for device in devices])
+    return to_json([(device, names_of(device.name, request)) for device in devices])
 
 
-def _names(device: Device, request: Request) -> dict[Key, str]:
-    """Find the names of the device's peers; none where none are wanted or can be read."""
+def names_of(interface: str, request: Request) -> dict[Key, str]:
+    """Find the names of an interface's peers; none if none are wanted or can be read."""
     if not request.names:
         return {}
     from holloway.text.names import peer_names
 
-    path = f"{CONFIGURATIONS}/{device.name}.conf"
+    path = f"{CONFIGURATIONS}/{interface}.conf"
     try:
         with open(path, encoding="utf-8", errors="replace", newline="\n") as file:
             return peer_names(file.read())
@@ -197,7 +206,8 @@ def _frame(request: Request) -> str:
     return "".join(pieces)
 
 
-def _style() -> Style:
+def style() -> Style:
+    """How to print for people, by the environment and the terminal."""
     mode = os.environ.get("WG_COLOR_MODE")
     return Style(
         colours=mode == "always" or (mode != "never" and sys.stdout.isatty()),
