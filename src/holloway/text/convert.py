@@ -1,4 +1,7 @@
-"""The model as the codec's values, and back: `Device` and `State`, `DeviceUpdate` and `Update`."""
+"""Converts the model to the codec's types and back.
+
+`Device` becomes `State`, and `DeviceUpdate` becomes `Update`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from holloway.text.native import State, Update, read_answer
 
 
 def state_of(device: Device) -> State:
-    """Make the codec's value of a device."""
+    """Convert a device to the codec's type."""
     peers = [
         (
             peer.public_key.raw,
@@ -31,7 +34,7 @@ def state_of(device: Device) -> State:
 
 
 def device_of(state: State, name: str) -> Device:
-    """Make a device of the codec's value."""
+    """Convert the codec's state to a device."""
     private_key, listen_port, fwmark, parts = state.parts()
     peers = []
     for public, psk, endpoint, networks, seconds, nanoseconds, *rest in parts:
@@ -49,7 +52,7 @@ def device_of(state: State, name: str) -> Device:
 
 
 def device_of_answer(answer: bytes, name: str) -> Device:
-    """Read a device's answer to `get=1`, a port that is not bound too; raises `UapiError`."""
+    """Parse a device's answer to `get=1`, also a port that is not bound; raises `UapiError`."""
     device = device_of(read_answer(answer), name)
     if not answer.startswith(LISTEN_ERROR):
         return device
@@ -62,12 +65,12 @@ def device_of_answer(answer: bytes, name: str) -> Device:
 
 
 def unbound_lines(port: int, error: int) -> bytes:
-    """Write what precedes an answer to `get=1` whose port is not bound; wg(8) ignores it."""
+    """Return the lines before an answer whose port is not bound; wg(8) ignores them."""
     return b"%s%d\n%s%d\n" % (LISTEN_ERROR, error, UNBOUND_PORT, port)
 
 
 def update_of(update: DeviceUpdate) -> Update:
-    """Make the codec's value of an update."""
+    """Convert an update to the codec's type."""
     peers = [
         (
             peer.public_key.raw,
@@ -87,7 +90,7 @@ def update_of(update: DeviceUpdate) -> Update:
 
 
 def device_update_of(update: Update) -> DeviceUpdate:
-    """Make an update of the codec's value."""
+    """Convert the codec's update to the model's."""
     private_key, listen_port, fwmark, replace_peers, parts = update.parts()
     peers = []
     for public, remove, only, psk, endpoint, keepalive, replace, removed, added in parts:
