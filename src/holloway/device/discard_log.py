@@ -1,7 +1,7 @@
-"""Logs what a device does not pass on: what was counted since the last look, while that is wanted.
+"""Logs what a device discards, from its counters.
 
-Packets never come here. While the log is at level verbose, counters are compared once a second;
-otherwise nothing is done and nobody is woken. `tunnel` has one.
+While the log is at level verbose, the counters are compared once a second. At other levels nothing
+runs, so an idle device does not wake up. It never sees packets. `tunnel` has one.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS: Final = 1.0
 LOGGED_BY_ITSELF: Final = frozenset({"no_peer", "no_endpoint"})
-"""Reasons of which the plane reports single packets, with their addresses."""
+"""Reasons for which the plane reports single packets, with their addresses."""
 
 OfPeers = Iterable[tuple[int, str, Counts]]
-"""The number, the name and the counts of each peer that something was counted for."""
+"""The number, name and counts of each peer that has any."""
 
 
 class DiscardLog:
-    """Compares the counters of one device."""
+    """Compares the counters of one device and logs the differences."""
 
     def __init__(self, of_device: Callable[[], Counts], of_peers: Callable[[], OfPeers]) -> None:
         self._loop = asyncio.get_running_loop()
@@ -36,7 +36,7 @@ class DiscardLog:
         self._peers: dict[int, Counter[str]] = {}
 
     def enable(self, wanted: bool) -> None:
-        """Begin to log what is counted from now on, or stop."""
+        """Start logging what is discarded from now on, or stop."""
         if wanted == (self._timer is not None):
             return
         if self._timer is not None:
@@ -45,10 +45,10 @@ class DiscardLog:
             return
         self._device = Counter(self._of_device())
         self._peers = {number: Counter(counts) for number, _, counts in self._of_peers()}
-        self._timer = self._loop.call_later(INTERVAL_SECONDS, self._look)
+        self._timer = self._loop.call_later(INTERVAL_SECONDS, self._compare)
 
-    def _look(self) -> None:
-        self._timer = self._loop.call_later(INTERVAL_SECONDS, self._look)
+    def _compare(self) -> None:
+        self._timer = self._loop.call_later(INTERVAL_SECONDS, self._compare)
         device = Counter(self._of_device())
         new = device - self._device
         if not new:
@@ -56,11 +56,11 @@ class DiscardLog:
         of_peers = self._log_peers()
         for reason, count in (new - of_peers).items():
             _log(reason, count, "")
-        # What a peer counted meanwhile will be in the next look at the device.
+        # What was counted for a peer after the device was read is logged already.
         self._device = device + (of_peers - new)
 
     def _log_peers(self) -> Counter[str]:
-        """Log what is new of each peer; return the sum of all."""
+        """Log what is new for each peer; return the sum over all peers."""
         total: Counter[str] = Counter()
         for number, name, counts in self._of_peers():
             new = Counter(counts) - self._peers.get(number, Counter())
@@ -73,6 +73,6 @@ class DiscardLog:
 
 def _log(reason: str, count: int, place: str) -> None:
     if reason not in LOGGED_BY_ITSELF:
-        # Each reason is a message of its own, so that a flood of one hides no other.
+        # Each reason is a separate message for the rate limit.
         message = f"Discarded %d %s%s: {reason} ({explanation(reason)})"
         log.debug(message, count, "packet" if count == 1 else "packets", place)

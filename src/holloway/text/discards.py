@@ -1,7 +1,7 @@
-"""What a device did not pass on, by reason: as its UAPI writes it, for people, and as JSON.
+"""Counts of discarded packets by reason: in the UAPI, for people, and as JSON.
 
-Pure. A reason is counted for the device, and for the peer too where it is known. Called by the
-device for its answer and its log, and by `wg show INTERFACE discards`.
+Pure. A packet is counted for the device, and also for its peer if that is known. Used by the device
+for its answer and its log, and by `wg show INTERFACE discards`.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ Counts = Mapping[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Discards:
-    """Counts by reason: of a whole device, and of those of its peers that have any."""
+    """Counts by reason: of a device, and of each of its peers that has any."""
 
     device: Counts
     peers: Mapping[Key, Counts] = field(default_factory=dict)
 
 
 def explanation(reason: str) -> str:
-    """Say in a few words what a reason means; a newer device may have more of them."""
+    """Return what a reason means in a few words; a newer device may have unknown ones."""
     return EXPLANATIONS.get(reason, "see the documentation of the device")
 
 
 def dump_answer(discards: Discards) -> bytes:
-    """Write a device's answer to `discards=1`, without the errno line that ends it."""
+    """Return a device's answer to `discards=1`, without the errno line that ends it."""
     lines = [f"{reason}={count}" for reason, count in discards.device.items()]
     for key, counts in discards.peers.items():
         lines.append(f"public_key={key.raw.hex()}")
@@ -42,7 +42,7 @@ def dump_answer(discards: Discards) -> bytes:
 
 
 def parse_answer(answer: bytes) -> Discards:
-    """Read such an answer; raises OSError (EPROTO). What did not occur is left out."""
+    """Parse such an answer without its zeros; raises OSError (EPROTO)."""
     device: dict[str, int] = {}
     peers: dict[Key, Counts] = {}
     counts = device
@@ -60,7 +60,7 @@ def parse_answer(answer: bytes) -> Discards:
 
 
 def pretty(name: str, discards: Discards, style: Style, names: Mapping[Key, str]) -> str:
-    """Print the counts of the interface `name` for people; `names` are shown beside keys."""
+    """Format the counts of the interface `name` for people; `names` appear beside keys."""
     lines = [style.heading(name)]
     lines += _rows(discards.device, style)
     for key, counts in discards.peers.items():
@@ -69,7 +69,7 @@ def pretty(name: str, discards: Discards, style: Style, names: Mapping[Key, str]
 
 
 def to_json(devices: Iterable[tuple[str, Discards, Mapping[Key, str]]]) -> str:
-    """Write counts as one object, by interface; the names of peers that have one come along."""
+    """Format counts as one JSON object, by interface, with the names of peers that have one."""
     shown = {
         name: {
             "discards": dict(discards.device),

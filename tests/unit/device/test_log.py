@@ -85,7 +85,7 @@ def test_a_frequent_message_is_held_back_and_counted() -> None:
     now += INTERVAL
     later = record("often")
     assert limit.filter(later)
-    assert later.getMessage() == "often (3 such messages held back)"
+    assert later.getMessage() == "often (3 such messages suppressed)"
     again = record("often")
     assert limit.filter(again)
     assert again.getMessage() == "often"

@@ -1,4 +1,4 @@
-"""`wg set`: options become a `DeviceUpdate`."""
+"""`wg set`: turns options into a `DeviceUpdate`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ USAGE_OF_SET: Final = (
 
 
 def set_options(arguments: list[str]) -> int:
-    """`wg set`; returns the exit status."""
+    """Run `wg set`; returns the exit status."""
     if len(arguments) < 2:
         return fail(USAGE_OF_SET)
     try:
@@ -85,7 +85,7 @@ class _Peer:
         self.allowed_ips = AllowedIPChanges()
 
     def read(self, name: str, value: str, resolver: Resolver) -> None:
-        """Take an option."""
+        """Read one option."""
         match name:
             case "endpoint":
                 self.update = replace(self.update, endpoint=parse_endpoint(value, resolver))
@@ -99,7 +99,7 @@ class _Peer:
                 raise ConfigError(f"Invalid argument: {name}")
 
     def result(self) -> PeerUpdate:
-        """Return the whole update."""
+        """Return the update of this peer."""
         return self.allowed_ips.applied(self.update)
 
 

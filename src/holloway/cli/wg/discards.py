@@ -1,6 +1,6 @@
-"""`wg show INTERFACE discards`: what devices did not pass on, and why.
+"""`wg show INTERFACE discards`: what devices discarded, and why.
 
-Only devices of ours count that, and answer it beside their state. Called by `show`.
+Only our devices count that; `UapiDevice.discards` asks them. Called by `show`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Print = Callable[[str], None]
 
-UNKNOWN_REQUEST: Final = (errno.EPROTO, errno.EINVAL, errno.EIO)  # as other devices have it
+UNKNOWN_REQUEST: Final = (errno.EPROTO, errno.EINVAL, errno.EIO)  # what other devices answer
 
 
 def show_discards(request: Request, out: Print, error: Print) -> int:
@@ -47,13 +47,13 @@ def show_discards(request: Request, out: Print, error: Print) -> int:
 
 
 class _CountsNothing(Exception):
-    """A device that is none of ours."""
+    """The device is not ours."""
 
 
 def _discards(name: str) -> Discards:
     device = find(name)
     if not isinstance(device, uapi.UapiDevice):
-        device.get()  # or OSError: there is none
+        device.get()  # raises OSError if there is none
         raise _CountsNothing(f"{name} is in the kernel, which does not count what it discards")
     try:
         return device.discards()

@@ -1,6 +1,6 @@
-"""`wg show` and `wg showconf`: what devices are.
+"""`wg show` and `wg showconf`: print the state of devices.
 
-Arguments become a `Request`, which is answered once, or with `--watch` each second (`watch`).
+The arguments become a `Request`, answered once, or each second with `--watch` (`watch`).
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ USAGE_OF_SHOWCONF: Final = f"Usage: {NAME} showconf <interface>"
 OPTIONS: Final = ("--json", "--names", "--watch")
 DISCARDS: Final = "discards"
 HELP: Final = f"""
-Beside the fields above:
-  discards  what the device did not pass on, by reason; of peers too
+Another field:
+  discards  how many packets the device discarded, by reason and peer
 
 Options, anywhere after `show':
   --json    print whole devices as JSON, secret keys too
   --names   show each peer's name: the comment on its `[Peer]' line, or on the line above it, in
             /etc/wireguard/<interface>.conf
-  --watch   show it anew each second; q quits
+  --watch   refresh each second; q quits
 
 Examples:
   {NAME} show wg0
@@ -49,7 +49,7 @@ Print = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to show: of `interface`, or of all where it is None, a field or everything."""
+    """What to show: a field or everything (None) of an interface or of all (None)."""
 
     interface: str | None = None
     field: str | None = None
@@ -59,7 +59,7 @@ class Request:
 
     @property
     def conflict(self) -> str | None:
-        """Say what cannot be had together."""
+        """Return which options exclude each other, if they do."""
         if self.field not in (None, DISCARDS) and (self.json or self.names):
             return "--json and --names show whole devices, not a single field"
         if self.json and self.watch:
@@ -73,7 +73,7 @@ def show(arguments: list[str]) -> int:
     words = [argument for argument in arguments if argument not in OPTIONS]
     match words:
         case ["-h" | "--help" | "help"]:
-            # To a program the words of the original, to a person ours too.
+            # A program gets the original's text alone, a person ours as well.
             print_err(USAGE + HELP if given or sys.stderr.isatty() else USAGE)
             return 0
         case ["interfaces"] if not given:
@@ -97,7 +97,7 @@ def show(arguments: list[str]) -> int:
 
 
 def answer(request: Request, out: Print, error: Print) -> int:
-    """Print what was asked for; returns the exit status."""
+    """Answer a request; returns the exit status."""
     if request.field == DISCARDS:
         from holloway.cli.wg.discards import show_discards
 
@@ -186,7 +186,7 @@ def _json(devices: list[Device], request: Request) -> str:
 
 
 def names_of(interface: str, request: Request) -> dict[Key, str]:
-    """Find the names of an interface's peers; none if none are wanted or can be read."""
+    """Return the names of an interface's peers; none if not requested or not readable."""
     if not request.names:
         return {}
     from holloway.text.names import peer_names
@@ -200,14 +200,14 @@ def names_of(interface: str, request: Request) -> dict[Key, str]:
 
 
 def _frame(request: Request) -> str:
-    """Everything that one look shows, what went wrong too."""
+    """Return everything that one refresh prints, errors too."""
     pieces: list[str] = []
     answer(request, pieces.append, lambda sentence: pieces.append(f"{sentence}\n"))
     return "".join(pieces)
 
 
 def style() -> Style:
-    """How to print for people, by the environment and the terminal."""
+    """Choose how to print for people, from the environment and the terminal."""
     mode = os.environ.get("WG_COLOR_MODE")
     return Style(
         colours=mode == "always" or (mode != "never" and sys.stdout.isatty()),
