@@ -30,7 +30,7 @@ GB ?= 10
 # Many tests wait more than they work, so there are more workers than processors.
 WORKERS ?= $(shell echo $$(($$(nproc) + 2)))
 PYTEST := $(BIN)/pytest -n $(WORKERS) --durations 20
-PURE_CRATES := -p holloway-aead -p holloway-text -p holloway-plane
+PURE_CRATES := -p holloway-aead -p holloway-codec -p holloway-packet -p holloway-poll -p holloway-plane
 LAUNCHER := src/holloway/net/holloway-namespace
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
@@ -125,7 +125,7 @@ report: build
 pictures: build
 	$(BIN)/python tests/docs/pictures.py
 
-picture: build
+picture: release
 	$(BIN)/python tests/docs/demo_picture.py
 
 bench-configuration: release

@@ -43,25 +43,25 @@ NOTES = """\
   `wg`; the load is iperf3 and ping. Everything shares the machine's processors, so a device that
   needs less of them also leaves more to the load. Ratios of one run hold; figures do not carry to
   another machine or another day.
-- The cable is free: veth hands on segmented datagrams whole and computes no checksums. A network
-  card costs more.
-- TCP: what the receiver got, under cubic, the kernel's own choice, whatever the machine's may be:
+- The link costs nothing: veth passes segmented datagrams on whole and computes no checksums. A
+  network card costs more.
+- TCP: what the receiver got, with cubic, the kernel's default, whatever the machine's setting is.
   BBR sends by a clock, which makes a fast device wait. CPU is that of both devices, user and
   system. *Reverse*: the far end sends.
-- UDP: one sender as fast as it can, no segmentation in the application; counted is what the far
-  device passed on.
-- Latency, *loaded*: pings beside a transfer that sends all it can wait behind what its sender has
-  queued before the device, under cubic up to the 4 MB of its send buffer, however fast the device
-  is: look at the 99th percentile, and at the pings beside a transfer of 300 Mbit/s, which every
-  device carries.
+- UDP: one sender, as fast as it can, without segmentation in the application. The figure counts
+  what the far device passed on.
+- Latency, *loaded*: pings beside a transfer at full speed wait behind what its sender has queued
+  before the device, with cubic up to the 4 MB of its send buffer, however fast the device is. So
+  look at the 99th percentile, and at the pings beside a transfer of 300 Mbit/s, which every device
+  carries.
 - *First handshake*: the round trip of the first ping to a peer that was just added: a handshake,
   and data there and back. *Handshakes*: initiations of many peers, at most 64 of them unanswered.
-  No rate is given for a device that leaves more than one in twenty unanswered: it sheds load,
-  which is its right and no measure of speed.
-- *Many peers*: a device of its own, configured and shown by the original `wg`, whose own time is
-  in it.
-- *Idle*: how often any thread of both devices was switched to, while a session stood and nothing
-  was sent.
+  A device that leaves more than one in twenty unanswered has no rate: it sheds load, as it may, and
+  its rate would not measure speed.
+- *Many peers*: a separate device, configured and shown by the original `wg`, whose own time is
+  included.
+- *Idle*: how often a thread of both devices was scheduled, while there was a session and no
+  traffic.
 
 `make bench` repeats it (`BENCH="--also ring --out docs/benchmarks/results.json"`), and `make
 report` makes this page and the picture from what it found.
@@ -87,7 +87,7 @@ def page(report: Report) -> str:
         *(f"- {name}: {version}" for name, version in about["versions"].items()),
         "",
         "Medians with least and greatest in brackets, and ratios of our medians to the others'.",
-        "Rates (`/s`) are better when larger, all else when smaller.",
+        "Rates (`/s`) are better when larger, everything else when smaller.",
         "",
         run.table(),
         "",

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 HOME = "/home/you"
 MARK = "-- typed --"
-TIMEOUT_SECONDS = 30
+TIMEOUT_SECONDS = 60
+# On a terminal Ctrl-C ends a program, even where the tests run in the background.
+LOG_IN = ("env", "--default-signal=INT", "su", "-")
 # /etc is the host's own; the other directories become so here, for they are the machine's.
 SETTLE = f"""
 mount -t tmpfs -o mode=755 tmpfs /home
@@ -43,7 +45,7 @@ class Shell:
 
     def __init__(self, host: Host, user: str) -> None:
         self._shell = subprocess.Popen(
-            host.argv("su", "-", user),
+            host.argv(*LOG_IN, user),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             env=os.environ | {"TERM": "xterm"},
         )  # fmt: skip
@@ -79,7 +81,7 @@ class Running:
     def __init__(self, host: Host, user: str, block: str) -> None:
         self._host = host
         self._program = subprocess.Popen(
-            host.argv("su", "-", user, "-c", f"echo $$; {_replacing(block)}"),
+            host.argv(*LOG_IN, user, "-c", f"echo $$; {_replacing(block)}"),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         self._printed = ""

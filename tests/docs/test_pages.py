@@ -16,6 +16,8 @@ from net.test_recipes import TUTORIAL
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = [pytest.mark.slow, pytest.mark.spread]
+
 SCENARIOS: dict[str, Callable[[Page], None]] = {
     "README.md": first_steps.readme,
     "docs/how-to/install.md": first_steps.install,
@@ -38,6 +40,7 @@ FOLLOWED = [
 
 
 @pytest.mark.root
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", FOLLOWED)
 def test_a_page_holds_what_it_promises(name: str) -> None:
     page = Page(name)

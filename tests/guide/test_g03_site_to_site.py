@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from holloway.lab import Lab
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 ALPHA, BETA = (tunnel.config for tunnel in SITE_TO_SITE.tunnels)
 BOTH = ("alpha:wgA", "beta:wgB")

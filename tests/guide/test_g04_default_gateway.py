@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from holloway.lab import Lab
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 GATEWAY, LAPTOP = (tunnel.config for tunnel in DEFAULT_GATEWAY.tunnels)
 BOTH = ("gateway:gateway0", "laptop:wg0")

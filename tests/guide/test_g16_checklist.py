@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from holloway.lab import Lab
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 ROUTER, LAPTOP = (tunnel.config for tunnel in PEER_TO_SITE.tunnels)
 BOTH = ("router:wg0", "laptop:home0")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.root, pytest.mark.interop, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.root, pytest.mark.interop, pytest.mark.timeout(400), pytest.mark.slow]
 
 REKEY_AFTER_SECONDS = 120  # paper, 6.1
 SPARE_SECONDS = 30

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from native.ends import allow, routes
+from native.ends import allow, allowed_ips
 
 if TYPE_CHECKING:
     from native.ends import End
@@ -31,7 +31,7 @@ def test_the_longest_prefix_decides_whose_an_address_is(near: End) -> None:
     assert owner("fd77:1::1") == everything.id
     assert owner("fd77:1::2") == some.id
     assert owner("fd78::1") is None
-    some.route(routes(removed=("10.77.0.0/16",)))
+    some.change_allowed_ips(allowed_ips(removed=("10.77.0.0/16",)))
     assert owner("10.77.1.1") == everything.id
 
 

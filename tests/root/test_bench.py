@@ -13,7 +13,7 @@ from results import Report
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 MEASURES = (
     "idle", "first handshake", "latency", "TCP, 1 stream", "UDP, 64 bytes", "memory after traffic",

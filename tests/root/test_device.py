@@ -17,7 +17,7 @@ from hosts import DEVICES, WG, eventually, program, result, start_device
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.spread]
 
 DEVICE = DEVICES["holloway"][0]
 KEY = Key(os.urandom(32)).clamped()

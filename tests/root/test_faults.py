@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Step = Callable[[Tunnel], None]
 
-pytestmark = [pytest.mark.root, pytest.mark.interop]
+pytestmark = [pytest.mark.root, pytest.mark.interop, pytest.mark.slow, pytest.mark.spread("tunnel")]
 
 SECONDS = 2.0
 """Of traffic; the steps of a fault come one after the other in it."""

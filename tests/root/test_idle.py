@@ -11,7 +11,7 @@ from tunnel import Tunnel
 
 from hosts import WG
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 KEEPALIVE = 32
 """Bytes of a transport message without a packet (paper, 5.4.6)."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.spread("tunnels")]
 
 BIG_MTU = 34816 - 1500 + 1420
 PSK = Key(bytes(range(32))).base64

@@ -16,7 +16,7 @@ from hosts import WG, eventually, key_pair, program, result, start_device
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.spread]
 
 OUTER = 9100
 """The cable's MTU: enough for what a tunnel of 9,000 makes."""

@@ -15,7 +15,7 @@ from hosts import WG, eventually, key_pair, program, result, start_device
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.spread]
 
 
 class Side:

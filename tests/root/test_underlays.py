@@ -19,7 +19,7 @@ from hosts import WG, eventually, key_pair, start_device
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.spread]
 
 PORT = 51820
 # Handshake messages have 148 and 92 bytes; no transport message does, for it is padded.

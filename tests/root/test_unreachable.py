@@ -14,7 +14,7 @@ from hosts import DEVICES, WG, eventually, start_device
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.spread]
 
 PEER = Key(bytes([9]) * 32).public().base64
 DEVICE = DEVICES["holloway"][0]

@@ -14,7 +14,7 @@ from quick_host import CONFIG, PEER_KEYS, QuickHost, peer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.spread]
 
 ADDRESS = "Address = 10.10.11.10/24, fd00:1::1/64"
 UNDONE = "[#] ip link delete dev wg0"

@@ -1,11 +1,10 @@
 //! Up to eight packets of one length, on their way through the cipher together.
 
-use crate::{Nonce, TAG, Variant};
+use crate::parameters::{LANES, Nonce, TAG};
+use crate::variant::Variant;
 #[cfg(target_arch = "x86_64")]
 use crate::{avx2, wide};
 
-/// The most packets of a group.
-pub const LANES: usize = 8;
 /// Packets, each a text and 16 bytes of tag, with their nonces.
 #[derive(Debug, Default)]
 pub struct Group<'a> {

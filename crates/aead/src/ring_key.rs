@@ -7,7 +7,7 @@ use std::sync::atomic::{Ordering, compiler_fence};
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce as RingNonce, UnboundKey};
 
-use crate::{Nonce, TAG};
+use crate::parameters::{Nonce, TAG};
 
 // The key's memory is overwritten before its box is freed, which must then run no drop code on it.
 const _: () = assert!(!std::mem::needs_drop::<LessSafeKey>());

@@ -4,8 +4,7 @@
 use holloway_codec::address::{Endpoint as Written, Host, Network};
 use holloway_codec::refusal::{Kind, Refusal};
 use holloway_codec::update;
-use holloway_plane::allowed_ips::{self, Prefix};
-use holloway_plane::endpoint as plane;
+use holloway_plane::{self as plane, Prefix};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -27,7 +26,7 @@ pub struct PeerChange {
 
 /// The change of one peer's allowed IPs; opaque to Python.
 #[pyclass(frozen, module = "holloway._native")]
-pub struct AllowedIPsChange(pub allowed_ips::Change);
+pub struct AllowedIPsChange(pub plane::AllowedIpsChange);
 
 impl PeerChange {
     /// Raises `Refused` if the endpoint names an unknown interface.
@@ -38,7 +37,7 @@ impl PeerChange {
         });
         let allowed_ips =
             allowed_ips_of(peer).ok_or_else(|| PyValueError::new_err("a network has host bits"))?;
-        let allowed_ips = (allowed_ips != allowed_ips::Change::default())
+        let allowed_ips = (allowed_ips != plane::AllowedIpsChange::default())
             .then(|| Py::new(py, AllowedIPsChange(allowed_ips)))
             .transpose()?;
         let preshared_key = peer.preshared_key.as_ref();
@@ -55,12 +54,12 @@ impl PeerChange {
 }
 
 /// None if a network has bits beyond its prefix length.
-fn allowed_ips_of(peer: &update::PeerUpdate) -> Option<allowed_ips::Change> {
+fn allowed_ips_of(peer: &update::PeerUpdate) -> Option<plane::AllowedIpsChange> {
     let prefixes = |networks: &[Network]| {
         let prefix = |network: &Network| Prefix::new(network.address, network.length);
         networks.iter().map(prefix).collect::<Option<_>>()
     };
-    Some(allowed_ips::Change {
+    Some(plane::AllowedIpsChange {
         replace: peer.replace_allowed_ips,
         removed: prefixes(&peer.removed_allowed_ips)?,
         added: prefixes(&peer.allowed_ips)?,

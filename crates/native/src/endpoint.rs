@@ -1,6 +1,6 @@
 //! `Endpoint`.
 
-use holloway_plane::endpoint as plane;
+use holloway_plane as plane;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 

@@ -1,8 +1,6 @@
 //! `Peer` and `Due`.
 
-use holloway_plane::handle::{Handle, SessionParameters};
-use holloway_plane::session::Deadlines;
-use holloway_plane::{cookie, debts};
+use holloway_plane::{self as plane, Deadlines, Handle, SessionParameters};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -62,10 +60,10 @@ impl Peer {
 
     #[pyo3(signature = (message, now, /))]
     fn send_handshake(&self, py: Python<'_>, message: &[u8], now: u64) -> PyResult<()> {
-        const INITIATION: usize = cookie::INITIATION_SIZE - cookie::MACS;
-        const RESPONSE: usize = cookie::RESPONSE_SIZE - cookie::MACS;
+        const INITIATION: usize = plane::INITIATION_SIZE - plane::MACS;
+        const RESPONSE: usize = plane::RESPONSE_SIZE - plane::MACS;
         match (message.first(), message.len()) {
-            (Some(&cookie::INITIATION), INITIATION) | (Some(&cookie::RESPONSE), RESPONSE) => {}
+            (Some(&plane::INITIATION), INITIATION) | (Some(&plane::RESPONSE), RESPONSE) => {}
             _ => return Err(PyValueError::new_err("not a Noise message")),
         }
         py.detach(|| self.0.send_handshake(message, now));
@@ -130,7 +128,7 @@ impl Peer {
 }
 
 #[pyclass(frozen, module = "holloway._native")]
-pub struct Due(debts::Due);
+pub struct Due(plane::Due);
 
 #[pymethods]
 impl Due {

@@ -2,9 +2,7 @@
 
 use std::os::fd::{AsRawFd, RawFd};
 
-use holloway_plane::peer::PeerId;
-use holloway_plane::plane;
-use holloway_plane::unreachable::IcmpSockets;
+use holloway_plane::{self as plane, IcmpSockets, PeerId};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;

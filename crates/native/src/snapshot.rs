@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use holloway_codec::address::{Endpoint as Written, Host, Network};
 use holloway_codec::device;
 use holloway_codec::key::Key;
-use holloway_plane::endpoint::Endpoint;
-use holloway_plane::plane::Plane;
+use holloway_plane::{Endpoint, Plane};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 
@@ -19,6 +18,7 @@ pub struct DeviceSnapshot {
     listen_port: u16,
     fwmark: u32,
     peers: Vec<PeerSnapshot>,
+    listen_error: u32,
 }
 
 /// The brain's half of one peer.
@@ -37,6 +37,7 @@ pub fn device_of(plane: &Plane, snapshot: &DeviceSnapshot) -> PyResult<device::D
     Ok(device::Device {
         private_key: snapshot.private_key.as_ref().map(key_of).transpose()?,
         listen_port: snapshot.listen_port,
+        listen_error: snapshot.listen_error,
         fwmark: snapshot.fwmark,
         peers: peers
             .filter_map(|peer| peer_of(plane, peer).transpose())

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use holloway_codec::address::{Endpoint, Host, Network, width};
 use holloway_codec::key::Key;
 use holloway_codec::refusal::{Kind, Refusal};
-use holloway_plane::discard::Discard;
+use holloway_plane::Discard;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};

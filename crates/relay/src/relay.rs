@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use holloway_plane::poll::{Epoll, Wake};
+use holloway_poll::{Epoll, Wake};
 
 use crate::pair::{End, Failure, MAX_PEEK, Moved, Pair, Turn};
 use crate::socket::Socket;

@@ -8,12 +8,13 @@ use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 
-use holloway_plane::offload::{UDP_HEADER, VNET_HEADER};
+use holloway_packet::offload::VNET_HEADER;
+use holloway_packet::transport::UDP_HEADER;
 
 use crate::counts::Reason;
-use crate::engine::Net;
 use crate::events::{Event, Id};
 use crate::fragments::fragment;
+use crate::net::Net;
 use crate::packet::{Flow, complete_udp, ip_header, write_udp};
 use crate::ports::Ports;
 use crate::socket_pair::DatagramEnd;

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
-use holloway_plane::icmp;
-use holloway_plane::ip;
-use holloway_plane::offload::{TCP, VNET_HEADER};
+use holloway_packet::ip;
+use holloway_packet::offload::VNET_HEADER;
+use holloway_packet::transport::{ICMP, ICMPV6, TCP, Transport};
 
 use crate::counts::Reason;
-use crate::engine::Net;
 use crate::events::{Event, Id};
-use crate::packet::{Arrival, Flow, ICMP, ICMPV6, ip_header, port_pair, write_icmp};
+use crate::net::Net;
+use crate::packet::{Arrival, Flow, ip_header, port_pair, write_icmp};
 use crate::ports::random;
 use crate::timers::{Micros, SECOND};
 
@@ -119,9 +119,9 @@ impl Echo {
 
     /// `quoted` is the packet of ours that went nowhere, or its beginning.
     fn unreachable(&mut self, net: &Net, quoted: &[u8], errno: i32) -> Option<(Flow, i32)> {
-        let transport = icmp::transport(quoted)?;
-        let local = ip::source(quoted).ok()?;
-        let remote = ip::destination(quoted).ok()?;
+        let transport = Transport::find(quoted)?;
+        let local = ip::source(quoted)?;
+        let remote = ip::destination(quoted)?;
         let body = quoted.get(transport.at..)?;
         let (source, destination) = port_pair(body)?;
         match transport.protocol {

@@ -5,28 +5,22 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use holloway_plane::channel_tun::LinkEndpoint;
-use holloway_plane::offload::{TCP, UDP, VNET_HEADER};
-use holloway_plane::poll::Epoll;
-use parking_lot::Mutex;
-use smoltcp::iface::{Config, Interface};
-use smoltcp::wire::HardwareAddress;
+use holloway_packet::offload::VNET_HEADER;
+use holloway_packet::transport::{ICMP, ICMPV6, TCP, UDP};
+use holloway_poll::Epoll;
 
-use crate::addresses::Addresses;
-use crate::counts::{Counts, Reason};
+use crate::counts::Reason;
 use crate::datagrams::Datagrams;
 use crate::echo::Echo;
-use crate::events::{Event, Events, Id};
+use crate::events::Id;
 use crate::fragments::Fragments;
-use crate::link::Link;
-use crate::packet::{Arrival, Flow, ICMP, ICMPV6, Segment, is_fragment};
-use crate::ports::random;
+use crate::net::{Net, Settings};
+use crate::packet::{Arrival, Flow, Segment, is_fragment};
+use crate::shared::{Request, Shared};
 use crate::streams::Streams;
 use crate::timers::Micros;
 
@@ -36,94 +30,6 @@ const PACKETS: usize = 128;
 const READY: usize = 64;
 /// The link endpoint in the epoll set.
 const ENDPOINT: Id = 0;
-
-/// How the stack is to be.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Our addresses.
-    pub addresses: Addresses,
-    /// The largest packet.
-    pub mtu: usize,
-    /// The size of each of a stream's two buffers, which bounds its rate: a buffer a round trip.
-    pub buffer: usize,
-}
-
-/// Something asked of the stack. What comes of it is an event with the same number.
-#[derive(Debug)]
-pub enum Request {
-    /// A TCP connection: from, to, and how long it may take.
-    Connect(Id, Option<SocketAddr>, SocketAddr, Micros),
-    /// A TCP port, and how many connections may wait there.
-    Listen(Id, SocketAddr, usize),
-    /// A UDP port: local, remote.
-    Datagrams(Id, Option<SocketAddr>, Option<SocketAddr>),
-    /// An echo.
-    Echo(Id, IpAddr),
-    /// What has this number is not wanted any more, if it is not open yet; a listener in any case.
-    Cancel(Id),
-    /// Reset everything and end.
-    Close,
-}
-
-/// What the engine shares with its owner.
-#[derive(Debug)]
-pub struct Shared {
-    /// To the plane; its wake is the engine's too.
-    pub endpoint: Arc<LinkEndpoint>,
-    /// To the owner.
-    pub events: Events,
-    /// From the owner.
-    pub requests: Mutex<VecDeque<Request>>,
-    /// What went nowhere.
-    pub counts: Arc<Counts>,
-    /// The last number given.
-    pub last_id: AtomicU64,
-}
-
-/// What all parts of the engine use.
-pub struct Net {
-    /// smoltcp's.
-    pub interface: Interface,
-    /// The way to the plane.
-    pub link: Link,
-    /// The owner's queues.
-    pub events: EventsOf,
-    /// What went nowhere.
-    pub counts: Arc<Counts>,
-    /// All descriptors that are waited for.
-    pub epoll: Epoll,
-    /// The size of a socket pair's buffers.
-    pub pair_buffer: usize,
-    /// The time of this turn.
-    pub now: Micros,
-    shared: Arc<Shared>,
-}
-
-/// The events, by way of what is shared.
-#[derive(Clone, Debug)]
-pub struct EventsOf(Arc<Shared>);
-
-impl std::ops::Deref for EventsOf {
-    type Target = Events;
-
-    fn deref(&self) -> &Events {
-        &self.0.events
-    }
-}
-
-impl Net {
-    /// A number for something new.
-    #[must_use]
-    pub fn next_id(&self) -> Id {
-        self.shared.last_id.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
-    /// Tell the owner that what it asked for failed.
-    pub fn failed(&self, id: Id, error: &io::Error) {
-        let errno = error.raw_os_error().unwrap_or(libc::EIO);
-        self.events.push(Event::Failed(id, errno));
-    }
-}
 
 /// The stack's whole state but its thread.
 pub struct Engine {
@@ -142,28 +48,7 @@ impl Engine {
     pub fn new(shared: Arc<Shared>, settings: &Settings) -> io::Result<Self> {
         let epoll = Epoll::new()?;
         epoll.add(shared.endpoint.as_raw_fd(), ENDPOINT)?;
-        let mut link = Link::new(
-            shared.endpoint.clone(),
-            shared.counts.clone(),
-            settings.addresses.clone(),
-            settings.mtu,
-        );
-        let mut config = Config::new(HardwareAddress::Ip);
-        config.random_seed = random();
-        let now = smoltcp::time::Instant::from_micros(0_i64);
-        let mut interface = Interface::new(config, &mut link, now);
-        // Which addresses are ours is checked before smoltcp sees a packet.
-        interface.set_any_ip(true);
-        let net = Net {
-            interface,
-            link,
-            events: EventsOf(shared.clone()),
-            counts: shared.counts.clone(),
-            epoll,
-            pair_buffer: settings.buffer.min(256 * 1024),
-            now: 0,
-            shared: shared.clone(),
-        };
+        let net = Net::new(shared.clone(), settings, epoll);
         Ok(Self {
             net,
             streams: Streams::new(settings.buffer),

@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-use holloway_plane::poll::Wake;
+use holloway_poll::Wake;
 use parking_lot::Mutex;
 
 /// A number for a stream, a listener, a UDP port or an echo; never used twice. 0 is none.

@@ -5,9 +5,9 @@
 
 use std::collections::VecDeque;
 
-use holloway_plane::checksum;
-use holloway_plane::ip::{self, IPV4_HEADER, IPV6_HEADER};
-use holloway_plane::offload::{VNET_HEADER, VnetHeader};
+use holloway_packet::checksum;
+use holloway_packet::ip::{self, IPV4_HEADER, IPV6_HEADER};
+use holloway_packet::offload::{VNET_HEADER, VnetHeader};
 
 use crate::counts::Reason;
 use crate::timers::{Micros, SECOND};
@@ -147,7 +147,7 @@ impl Incomplete {
 }
 
 fn parse_untrusted(packet: &[u8]) -> Option<Part<'_>> {
-    let packet = packet.get(..ip::total_length(packet).ok()?)?;
+    let packet = packet.get(..ip::total_length(packet)?)?;
     let part = if packet[0] >> 4 == 4 {
         parse_v4(packet)?
     } else {

@@ -6,6 +6,7 @@
 //! ICMP are so little that they are here. To the program a stream is one end of a socket pair.
 
 pub mod addresses;
+pub mod buffers;
 pub mod counts;
 pub mod datagrams;
 pub mod echo;
@@ -14,11 +15,15 @@ pub mod events;
 pub mod fragments;
 pub mod link;
 pub mod listener;
+pub mod loss;
 pub mod mapping;
+pub mod net;
 pub mod packet;
 pub mod ports;
+pub mod shared;
 pub mod socket_pair;
 pub mod stack;
 pub mod stream;
 pub mod streams;
+pub mod time_wait;
 pub mod timers;

@@ -9,15 +9,13 @@ use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use holloway_plane::channel_tun::LinkEndpoint;
-use holloway_plane::checksum;
-use holloway_plane::ip::{self, IPV4_HEADER, IPV6_HEADER};
-use holloway_plane::offload::{
-    GSO_NONE, GSO_TCPV4, GSO_TCPV6, NEEDS_CSUM, TCP, TCP_CHECKSUM, TCP_HEADER, VNET_HEADER,
-    VnetHeader,
+use holloway_packet::checksum;
+use holloway_packet::ip::{self, IPV4_HEADER, IPV6_HEADER};
+use holloway_packet::offload::{
+    GSO_NONE, GSO_TCPV4, GSO_TCPV6, NEEDS_CSUM, VNET_HEADER, VnetHeader,
 };
-use holloway_plane::session::OVERHEAD;
-use holloway_plane::transmit::full_train;
+use holloway_packet::transport::{TCP, TCP_CHECKSUM, TCP_HEADER};
+use holloway_plane::{LinkEndpoint, OVERHEAD, full_train};
 use smoltcp::phy::{self, Checksum, ChecksumCapabilities, DeviceCapabilities, Medium};
 use smoltcp::time::Instant;
 
@@ -263,7 +261,7 @@ impl Out<'_> {
 
     fn hand_over(&mut self, packet: Vec<u8>) {
         let ours = ip::destination(&packet[VNET_HEADER..])
-            .is_ok_and(|destination| self.addresses.contains(destination));
+            .is_some_and(|destination| self.addresses.contains(destination));
         let fits = if ours {
             self.looped.len() < LOOPED
         } else {

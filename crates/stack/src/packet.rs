@@ -6,16 +6,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
-use holloway_plane::checksum;
-use holloway_plane::icmp;
-use holloway_plane::ip::{self, IPV4_HEADER, IPV6_HEADER};
-use holloway_plane::offload::{
-    NEEDS_CSUM, TCP, TCP_HEADER, UDP, UDP_HEADER, VNET_HEADER, VnetHeader,
+use holloway_packet::checksum;
+use holloway_packet::ip::{self, IPV4_HEADER, IPV6_HEADER};
+use holloway_packet::offload::{NEEDS_CSUM, VNET_HEADER, VnetHeader};
+use holloway_packet::transport::{
+    ICMP, ICMPV6, TCP, TCP_HEADER, Transport, UDP, UDP_CHECKSUM, UDP_HEADER,
 };
 
 use crate::counts::Reason;
-
-pub use holloway_plane::icmp::{ICMP, ICMPV6};
 
 const HOP_LIMIT: u8 = 64;
 const MORE_FRAGMENTS: u16 = 0x2000;
@@ -102,12 +100,11 @@ impl<'a> Arrival<'a> {
             .split_first_chunk::<VNET_HEADER>()
             .ok_or(Reason::Malformed)?;
         let header = VnetHeader::parse(header);
-        let malformed = |_| Reason::Malformed;
-        let length = ip::total_length(packet).map_err(malformed)?;
+        let length = ip::total_length(packet).ok_or(Reason::Malformed)?;
         let packet = &packet[..length];
-        let source = ip::source(packet).map_err(malformed)?;
-        let destination = ip::destination(packet).map_err(malformed)?;
-        let transport = icmp::transport(packet).ok_or(Reason::Malformed)?;
+        let source = ip::source(packet).ok_or(Reason::Malformed)?;
+        let destination = ip::destination(packet).ok_or(Reason::Malformed)?;
+        let transport = Transport::find(packet).ok_or(Reason::Malformed)?;
         let body = packet.get(transport.at..).ok_or(Reason::Malformed)?;
         if source.is_multicast() || source.is_unspecified() {
             return Err(Reason::Malformed);
@@ -207,7 +204,7 @@ pub fn write_udp(out: &mut Vec<u8>, flow: &Flow, payload: &[u8]) {
     let header = VnetHeader {
         flags: NEEDS_CSUM,
         csum_start: ip_header(is_v4) as u16,
-        csum_offset: 6,
+        csum_offset: UDP_CHECKSUM as u16,
         ..VnetHeader::default()
     };
     out.extend_from_slice(&header.to_bytes());

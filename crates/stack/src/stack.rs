@@ -10,12 +10,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use holloway_plane::channel_tun::LinkEndpoint;
+use holloway_plane::LinkEndpoint;
 use parking_lot::Mutex;
 
 use crate::counts::{Counts, REASONS, Reason};
-use crate::engine::{Engine, Request, Settings, Shared};
+use crate::engine::Engine;
 use crate::events::{Accepted, Event, Events, Id};
+use crate::net::Settings;
+use crate::shared::{Request, Shared};
 use crate::timers::Micros;
 
 /// How long the plane may take to fetch the last resets.

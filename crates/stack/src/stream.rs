@@ -10,9 +10,10 @@ use smoltcp::socket::tcp::{RecvError, Socket, SocketBuffer, State};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{IpEndpoint, IpListenEndpoint};
 
+use crate::buffers::Buffers;
 use crate::events::Id;
 use crate::link::Link;
-use crate::mapping::Mapping;
+use crate::loss::{DUPLICATES, LossDetector};
 use crate::packet::{Flow, SYN, Segment};
 use crate::socket_pair::StreamEnd;
 use crate::timers::{Micros, SECOND};
@@ -30,12 +31,6 @@ const ACK_DELAY: Duration = Duration::from_micros(10_000 * SPEEDUP as u64);
 /// smoltcp's time goes so much faster: its least retransmission timeout, a second, is then Linux's
 /// (TCP_RTO_MIN), and its greatest 12 s.
 const SPEEDUP: Micros = 5;
-/// So many segments that came beyond a gap show that it is a loss (RFC 6675, 4), and so many
-/// acknowledgements without news (RFC 5681, 3.2).
-const DUPLICATES: u32 = 3;
-/// A stream that has rested so long gives its memory back if it has used so much.
-const REST: Micros = SECOND;
-const MIN_RELEASED: usize = 64 * 1024;
 
 /// No smaller segments are made, whatever the other side says (Linux: TCP_MIN_SND_MSS).
 const MIN_SEGMENT: usize = 48;
@@ -97,22 +92,16 @@ pub struct Stream {
     has_gap: bool,
     /// The other side would be told of them.
     has_sack: bool,
-    /// Up to where was sent.
-    sent: Option<u32>,
-    /// What was acknowledged when the last loss showed.
-    lost: Option<u32>,
+    loss: LossDetector,
     /// The largest segment that the other side takes.
     segment: usize,
-    used: usize,
-    last_used: Micros,
     /// When the other side was heard, or we began to wait for it.
     last_received: Micros,
     /// Nothing more is sent.
     is_quiet: bool,
     deadline: Option<Micros>,
     // After `set`, which holds slices of them.
-    receive: Mapping,
-    send: Mapping,
+    buffers: Buffers,
 }
 
 impl Stream {
@@ -144,10 +133,10 @@ impl Stream {
 
     #[allow(unsafe_code)]
     fn new(flow: Flow, phase: Phase, buffer: usize) -> io::Result<Self> {
-        let (receive, send) = (Mapping::new(buffer)?, Mapping::new(buffer)?);
+        let buffers = Buffers::new(buffer)?;
         // SAFETY: one slice of each, in a socket that is dropped before them.
-        let buffers = unsafe { [receive.as_static(), send.as_static()] };
-        let [rx, tx] = buffers.map(SocketBuffer::new);
+        let slices = unsafe { [buffers.receive.as_static(), buffers.send.as_static()] };
+        let [rx, tx] = slices.map(SocketBuffer::new);
         let mut socket = Socket::new(rx, tx);
         socket.set_nagle_enabled(false);
         let mut set = SocketSet::new(Vec::with_capacity(1));
@@ -166,16 +155,12 @@ impl Stream {
             is_ended: false,
             has_gap: false,
             has_sack: false,
-            sent: None,
-            lost: None,
+            loss: LossDetector::default(),
             segment: MIN_SEGMENT,
-            used: 0,
-            last_used: 0,
             last_received: 0,
             is_quiet: false,
             deadline: None,
-            receive,
-            send,
+            buffers,
         })
     }
 
@@ -202,7 +187,7 @@ impl Stream {
         self.socket().set_ack_delay(Some(delay));
         link.reports_gap = None;
         link.segment = self.segment;
-        if self.shows_loss(segment) {
+        if self.loss.shows(segment, self.segment) {
             // smoltcp does not look at selective acknowledgements; what it knows is repetition.
             for _ in 0..DUPLICATES {
                 link.offer(packet.clone());
@@ -212,24 +197,11 @@ impl Stream {
         link.offer(packet);
         interface.poll_ingress_single(instant(now), link, &mut self.set);
         self.has_gap = link.reports_gap.unwrap_or(self.has_gap);
-        self.last_used = now;
+        self.buffers.touch(now);
         self.last_received = now;
         if matches!(self.phase, Phase::Orphan) {
             self.deadline = Some(now + FIN_TIMEOUT);
         }
-    }
-
-    /// Whether the segment after what is acknowledged is lost, and that is new.
-    fn shows_loss(&mut self, segment: Segment) -> bool {
-        let end = segment.ack.wrapping_add(segment.beyond);
-        // Or it has the last one, and so nothing more will come to show it (RFC 5827).
-        let is_beyond = segment.beyond >= DUPLICATES * self.segment as u32
-            || segment.beyond > 0 && self.sent == Some(end);
-        let is_loss = segment.payload == 0 && is_beyond && self.lost != Some(segment.ack);
-        if is_loss {
-            self.lost = Some(segment.ack);
-        }
-        is_loss
     }
 
     /// The program's end is readable, writable, finished or gone.
@@ -261,8 +233,7 @@ impl Stream {
             }
             let moved = self.deliver() + self.collect();
             if moved > 0 {
-                self.used += moved;
-                self.last_used = now;
+                self.buffers.moved(moved, now);
             }
             let sent = self.emit(interface, link, now);
             if !sent {
@@ -339,7 +310,7 @@ impl Stream {
             socket.close();
             if self.is_abandoned {
                 self.phase = Phase::Orphan;
-                self.deadline = Some(self.last_used + FIN_TIMEOUT);
+                self.deadline = Some(self.buffers.last_used() + FIN_TIMEOUT);
             }
         }
         moved
@@ -358,35 +329,20 @@ impl Stream {
             if result == PollResult::None {
                 return number > 0;
             }
-            self.record_sent(link.sent);
+            self.loss.record_sent(link.sent);
         }
         true
     }
 
-    /// Something was sent up to there, perhaps again.
-    fn record_sent(&mut self, sent: Option<u32>) {
-        if let Some(sent) = sent
-            && self
-                .sent
-                .is_none_or(|before| sent.wrapping_sub(before) < 1 << 31)
-        {
-            self.sent = Some(sent);
-        }
-    }
-
     /// Give back the memory of a stream that rests.
     fn rest(&mut self, now: Micros) {
-        if self.used < MIN_RELEASED || now < self.last_used + REST {
+        if self.buffers.rest_due().is_none_or(|at| now < at) {
             return;
         }
-        let is_empty = self.socket().recv_queue() == 0;
-        if is_empty && self.has_sack && !self.has_gap {
-            self.receive.release();
-        }
-        if self.socket().send_queue() == 0 {
-            self.send.release();
-        }
-        self.used = 0;
+        let socket = self.set.get_mut::<Socket<'static>>(self.handle);
+        // A gap means that bytes wait in the buffer, and without SACK nobody would know of one.
+        let receive = socket.recv_queue() == 0 && self.has_sack && !self.has_gap;
+        self.buffers.release(receive, socket.send_queue() == 0);
     }
 
     /// What became of it.
@@ -424,7 +380,7 @@ impl Stream {
         // It has just been looked at: a stream that can do nothing must not keep us busy.
         let later = |at: Micros| at.max(now + 1000);
         let polled = polled.map(|at| later(at.total_micros() / SPEEDUP));
-        let rest = (self.used >= MIN_RELEASED).then(|| later(self.last_used + REST));
+        let rest = self.buffers.rest_due().map(later);
         let silent = (self.socket().send_queue() > 0).then(|| self.last_received + SILENCE);
         let times = [polled, self.deadline, rest, silent];
         times.into_iter().flatten().min()

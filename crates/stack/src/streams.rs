@@ -9,18 +9,15 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 
 use crate::counts::Reason;
-use crate::engine::Net;
 use crate::events::{Accepted, Event, Id};
 use crate::listener::Listeners;
+use crate::net::Net;
 use crate::packet::{ACK, Flow, RST, SYN, Segment};
 use crate::ports::Ports;
 use crate::socket_pair::StreamEnd;
 use crate::stream::{Outcome, Phase, Stream};
-use crate::timers::{Micros, SECOND, Timers};
-
-/// How long the ports of a connection that we ended are not used again.
-const TIME_WAIT: Micros = 10 * SECOND;
-const MAX_TIME_WAIT: usize = 16_384;
+use crate::time_wait::TimeWait;
+use crate::timers::{Micros, Timers};
 
 /// All streams and listeners.
 #[derive(Debug)]
@@ -31,8 +28,7 @@ pub struct Streams {
     listed: VecDeque<Id>,
     refused: Vec<Id>,
     timers: Timers,
-    time_wait: HashMap<Flow, Micros>,
-    time_wait_queue: VecDeque<(Micros, Flow)>,
+    time_wait: TimeWait,
     ports: Ports,
     no_sockets: smoltcp::iface::SocketSet<'static>,
     buffer: usize,
@@ -49,8 +45,7 @@ impl Streams {
             listed: VecDeque::new(),
             refused: Vec::new(),
             timers: Timers::default(),
-            time_wait: HashMap::new(),
-            time_wait_queue: VecDeque::new(),
+            time_wait: TimeWait::default(),
             ports: Ports::default(),
             no_sockets: smoltcp::iface::SocketSet::new(Vec::new()),
             buffer,
@@ -116,7 +111,7 @@ impl Streams {
                 let is_free = |port| {
                     let flow = flow(port);
                     !self.flows.contains_key(&flow)
-                        && !self.time_wait.contains_key(&flow)
+                        && !self.time_wait.contains(&flow)
                         && !self.listeners.has(flow.local)
                 };
                 let port = self.ports.choose(is_free);
@@ -266,12 +261,7 @@ impl Streams {
                 self.list(id);
             }
         }
-        while let Some(&(at, flow)) = self.time_wait_queue.front()
-            && (at <= now || self.time_wait_queue.len() > MAX_TIME_WAIT)
-        {
-            self.time_wait_queue.pop_front();
-            self.time_wait.remove(&flow);
-        }
+        self.time_wait.expire(now);
     }
 
     /// When to look again: now if streams wait to be processed.
@@ -386,10 +376,7 @@ impl Streams {
         let Some(stream) = self.remove(id) else {
             return;
         };
-        let until = net.now + TIME_WAIT;
-        if self.time_wait.insert(stream.flow, until).is_none() {
-            self.time_wait_queue.push_back((until, stream.flow));
-        }
+        self.time_wait.add(net.now, stream.flow);
         if let Phase::Open(end) = stream.phase {
             end.close();
         }

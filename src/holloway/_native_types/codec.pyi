@@ -129,9 +129,10 @@ class State:
         listen_port: int,
         fwmark: int,
         peers: Sequence[_PeerState],
+        listen_error: int = 0,
         /,
     ) -> State: ...
-    def parts(self) -> tuple[bytes | None, int, int, list[_PeerState]]:
+    def parts(self) -> tuple[bytes | None, int, int, list[_PeerState], int]:
         """What it was made from."""
 
     @staticmethod

@@ -22,13 +22,13 @@ from holloway.cli.job import Job, Signals
 from holloway.errors import ConfigError, HollowayError
 from holloway.net.errors import NoNamespace
 from holloway.net.first_lookup import FirstLookup
-from holloway.net.network import Network
 from holloway.net.program import command_inside, resolv_conf
-from holloway.proxy.publish import parse_publication
+from holloway.proxy.publish import ProgramNetwork, parse_publication
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from holloway.net.network import Network
     from holloway.proxy.settings import ForwardPort
 
 RUN: Final = """\
@@ -167,7 +167,7 @@ def _begin(name: str, options: argparse.Namespace, command: Sequence[str]) -> in
         ports = [parse_publication(text) for text in options.publish]
         invocation = _Invocation(name, command, ports, options.quiet)
         config_file.warn_if_exposed(config)
-        network = Network.from_config(config, stack="kernel")
+        network = ProgramNetwork.from_config(config, stack="kernel")
         return asyncio.run(_run(invocation, network, Signals()))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -246,10 +246,9 @@ async def _publish(
         return []
     from holloway.proxy.networks import HostNetwork
     from holloway.proxy.proxy import Proxy
-    from holloway.proxy.publish import ProgramNetwork
 
     # Few enough that the limit of open files, which the program inherits, need not be raised.
-    proxy = Proxy(HostNetwork(), ProgramNetwork(network), max_connections=PUBLISHED_CONNECTIONS)
+    proxy = Proxy(HostNetwork(), network, max_connections=PUBLISHED_CONNECTIONS)
     stack.push_async_callback(proxy.close)
     return await proxy.open(ports)
 

@@ -19,9 +19,13 @@ class PeerSnapshot(NamedTuple):
 
 
 class DeviceSnapshot(NamedTuple):
-    """A device; `listen_port` 0 means none chosen, `fwmark` 0 means off."""
+    """A device; `listen_port` 0 means none chosen, `fwmark` 0 means off.
+
+    `listen_error` is the errno with which the interface came up without its port, 0 for none.
+    """
 
     private_key: bytes | None
     listen_port: int
     fwmark: int
     peers: list[PeerSnapshot]
+    listen_error: int = 0

@@ -1,7 +1,7 @@
-"""Any program inside a network: how it is started there, and whom it asks for names.
+"""Any program inside a network: the command that starts it there, and its resolv.conf.
 
-`holloway-namespace run` enters the private namespace and becomes the program, so that it is the
-child of whoever starts it. Used by `holloway run`; knows no terminal and no arguments of ours.
+`holloway-namespace run` enters the private namespace and executes the program, which is therefore
+a child of the process that starts it. Used by `holloway run`; knows no terminal and no arguments.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ResolvConf:
-    """The resolv.conf of a program; `note` is what its user should know of it."""
+    """The resolv.conf of a program; `note` is a remark on it for the user."""
 
     text: str
     note: str | None = None
@@ -55,7 +55,7 @@ def command_inside(
 
 
 def resolv_conf(network: Network) -> ResolvConf:
-    """The name servers of the configuration, or the system's where it has none."""
+    """Return the name servers of the configuration, or the system's if it has none."""
     if not network.name_servers:
         return _of_system(network, _system_text())
     lines = [f"# {network.name}: DNS of the configuration"]
@@ -80,7 +80,7 @@ def _of_system(network: Network, text: str) -> ResolvConf:
 
 
 def _system_text() -> str:
-    """The system's resolv.conf; behind a resolver of its own, that one's servers."""
+    """Return the system's resolv.conf, or the servers behind its local resolver."""
     text = _read(SYSTEM)
     servers = _servers(text)
     if servers and all(address.is_loopback for address in servers.values()):

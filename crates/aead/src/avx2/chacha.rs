@@ -2,8 +2,7 @@
 
 use core::arch::x86_64::*;
 
-use crate::Nonce;
-use crate::group::LANES;
+use crate::parameters::{LANES, Nonce};
 
 const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574]; // RFC 8439, 2.3
 

@@ -7,8 +7,7 @@
 
 use core::arch::x86_64::*;
 
-use crate::Nonce;
-use crate::group::LANES;
+use crate::parameters::{LANES, Nonce};
 use chacha::{Rotations, State, double_round, finish, initial_state, rotations};
 use poly::Poly;
 
@@ -120,7 +119,7 @@ fn bytes(vector: __m256i) -> [u8; HALF] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::TAG;
+    use crate::parameters::TAG;
 
     /// Without ring, so that an interpreter can follow every load and store.
     fn sealed_and_opened(length: usize, count: usize) {

@@ -10,8 +10,7 @@
 
 use core::arch::x86_64::*;
 
-use crate::Nonce;
-use crate::group::LANES;
+use crate::parameters::{LANES, Nonce};
 use chacha::{State, double_round, finish, initial_state, quarter_round, start};
 use poly::{Pending, Poly, transpose_halves};
 

@@ -3,7 +3,7 @@
 
 use core::arch::x86_64::*;
 
-use crate::group::LANES;
+use crate::parameters::LANES;
 
 const LIMB: u64 = (1 << 44) - 1;
 const TOP_LIMB: u64 = (1 << 42) - 1;

@@ -52,6 +52,8 @@ fn read_device(device: &mut Device, name: &[u8], value: &[u8]) -> Result<(), Rea
     match name {
         b"private_key" => device.private_key = Some(key(value)?),
         b"listen_port" => device.listen_port = number(decimal16(value), u16::MAX.into())?,
+        b"unbound_port" => device.listen_port = number(decimal16(value), u16::MAX.into())?,
+        b"listen_error" => device.listen_error = number(decimal32(value), u32::MAX.into())?,
         b"fwmark" => device.fwmark = number(decimal32(value), u32::MAX.into())?,
         _ => {}
     }
@@ -102,7 +104,12 @@ fn write_device(out: &mut Vec<u8>, device: &Device) {
     if let Some(key) = device.private_key.as_ref().filter(|key| !key.is_zero()) {
         write_key(out, "private_key=", key);
     }
-    write_number(out, "listen_port=", device.listen_port.into());
+    write_number(out, "listen_port=", device.usable_port().into());
+    if device.listen_error != 0 {
+        // Keys of ours: wg(8) ignores them, and shows no port.
+        write_number(out, "listen_error=", device.listen_error.into());
+        write_number(out, "unbound_port=", device.listen_port.into());
+    }
     if device.fwmark != 0 {
         write_number(out, "fwmark=", device.fwmark.into());
     }

@@ -6,11 +6,13 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use holloway_plane::checksum;
-use holloway_plane::tun::{READ_SIZE, Tun};
+use holloway_packet::checksum;
+use holloway_plane::{READ_SIZE, Tun};
 use holloway_stack::addresses::{Addresses, Own};
-use holloway_stack::engine::{Engine, Request, Settings, Shared};
+use holloway_stack::engine::Engine;
 use holloway_stack::events::{Event, Events, Id};
+use holloway_stack::net::Settings;
+use holloway_stack::shared::{Request, Shared};
 
 pub const FIN: u8 = 1;
 pub const SYN: u8 = 2;

@@ -1,0 +1,100 @@
+//! What all parts of the engine work with: the interface, the link, and the queues to the owner.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use holloway_poll::Epoll;
+use smoltcp::iface::{Config, Interface};
+use smoltcp::wire::HardwareAddress;
+
+use crate::addresses::Addresses;
+use crate::counts::Counts;
+use crate::events::{Event, Events, Id};
+use crate::link::Link;
+use crate::ports::random;
+use crate::shared::Shared;
+use crate::timers::Micros;
+
+/// How the stack is to be.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Our addresses.
+    pub addresses: Addresses,
+    /// The largest packet.
+    pub mtu: usize,
+    /// The size of each of a stream's two buffers, which bounds its rate: a buffer a round trip.
+    pub buffer: usize,
+}
+
+/// What all parts of the engine use.
+pub struct Net {
+    /// smoltcp's.
+    pub interface: Interface,
+    /// The way to the plane.
+    pub link: Link,
+    /// The owner's queues.
+    pub events: EventsOf,
+    /// What went nowhere.
+    pub counts: Arc<Counts>,
+    /// All descriptors that are waited for.
+    pub epoll: Epoll,
+    /// The size of a socket pair's buffers.
+    pub pair_buffer: usize,
+    /// The time of this turn.
+    pub now: Micros,
+    shared: Arc<Shared>,
+}
+
+/// The events, by way of what is shared.
+#[derive(Clone, Debug)]
+pub struct EventsOf(Arc<Shared>);
+
+impl std::ops::Deref for EventsOf {
+    type Target = Events;
+
+    fn deref(&self) -> &Events {
+        &self.0.events
+    }
+}
+
+impl Net {
+    /// What the parts of a new engine work with.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>, settings: &Settings, epoll: Epoll) -> Self {
+        let mut link = Link::new(
+            shared.endpoint.clone(),
+            shared.counts.clone(),
+            settings.addresses.clone(),
+            settings.mtu,
+        );
+        let mut config = Config::new(HardwareAddress::Ip);
+        config.random_seed = random();
+        let now = smoltcp::time::Instant::from_micros(0_i64);
+        let mut interface = Interface::new(config, &mut link, now);
+        // Which addresses are ours is checked before smoltcp sees a packet.
+        interface.set_any_ip(true);
+        Self {
+            interface,
+            link,
+            events: EventsOf(shared.clone()),
+            counts: shared.counts.clone(),
+            epoll,
+            pair_buffer: settings.buffer.min(256 * 1024),
+            now: 0,
+            shared,
+        }
+    }
+
+    /// A number for something new.
+    #[must_use]
+    pub fn next_id(&self) -> Id {
+        self.shared.last_id.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Tell the owner that what it asked for failed.
+    pub fn failed(&self, id: Id, error: &io::Error) {
+        let errno = error.raw_os_error().unwrap_or(libc::EIO);
+        self.events.push(Event::Failed(id, errno));
+    }
+}
