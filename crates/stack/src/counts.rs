@@ -12,11 +12,11 @@ pub enum Reason {
     Checksum,
     /// A destination that is not ours.
     NotOurs,
-    /// A fragment that contradicts others of its packet.
+    /// A fragment that contradicts others of its datagram, or one too many.
     Fragment,
     /// The queue to the plane is full.
     QueueFull,
-    /// A protocol that is not supported.
+    /// A port that no socket has, or a protocol that is not supported.
     NoPort,
     /// A datagram that the program did not read in time.
     NotRead,

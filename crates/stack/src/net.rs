@@ -46,7 +46,7 @@ pub struct Net {
     shared: Arc<Shared>,
 }
 
-/// The events of what is shared.
+/// Dereferences to the events of `Shared`.
 #[derive(Clone, Debug)]
 pub struct EventsOf(Arc<Shared>);
 

@@ -1,4 +1,4 @@
-//! Answers to `get=1`.
+//! Responses to `get=1`.
 
 use holloway_codec::dump::{dump, dump_answer};
 use holloway_codec::refusal::{Kind, Refusal};
