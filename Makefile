@@ -7,7 +7,9 @@
 #   make guest   our tools beside the kernel's own WireGuard, in a virtual machine (as root)
 #   make bench   side by side with other implementations (as root; BENCH=--quick for a glance)
 #   make bench-embedded   peers without root side by side (as root; a part of make bench)
-#   make report  the benchmark's page, picture and the README's ratios, from docs/benchmarks/results.json
+#   make report  the benchmark's page and picture, from docs/benchmarks/results.json
+#   make pictures   the documentation's pictures, from their texts and from the core
+#   make picture    the README's picture, from what the demo prints (as root)
 #   make bench-configuration   wg with 10,000 peers beside the original on wireguard-go (as root)
 #   make profile   where a device's time goes, by perf, while traffic runs (as root)
 #   make transfer    GB gigabytes both ways at once: equal hashes, nothing out of order (as root)
@@ -32,7 +34,7 @@ PURE_CRATES := -p holloway-aead -p holloway-codec -p holloway-packet -p holloway
 LAUNCHER := src/holloway/net/holloway-namespace
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: demo quick test thorough test-rust test-python check guest bench bench-embedded report profile bench-configuration transfer transfers soak format fuzz miri loom build release clean
+.PHONY: demo quick test thorough test-rust test-python check guest bench bench-embedded report pictures picture profile bench-configuration transfer transfers soak format fuzz miri loom build release clean
 .DELETE_ON_ERROR:
 
 demo: build
@@ -63,7 +65,7 @@ $(VENV)/.built $(VENV)/.released: $(VENV)/.installed $(RUST_SOURCES) pyproject.t
 test: check
 	@scripts/debian-packages wireguard-tools iperf3 tcpdump systemd ethtool procps zsh fish
 	@scripts/debian-packages mtr-tiny iptables conntrack qrencode zbar-tools dnsmasq-base
-	@scripts/debian-packages postgresql curl
+	@scripts/debian-packages postgresql curl sudo netcat-openbsd
 	@scripts/debian-packages qemu-system-x86 curl openssh-client apparmor
 	@scripts/guest-kernel
 	@scripts/peers
@@ -91,7 +93,7 @@ check: build
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/python -m mypy.stubtest holloway._native
+	$(BIN)/python -m mypy.stubtest holloway._native holloway._native_types
 	$(BIN)/lint-imports
 	cargo fmt --check
 	cargo clippy --quiet --all-targets -- -D warnings
@@ -119,6 +121,12 @@ profile: release
 
 report: build
 	$(BIN)/python bench/report.py
+
+pictures: build
+	$(BIN)/python tests/docs/pictures.py
+
+picture: build
+	$(BIN)/python tests/docs/demo_picture.py
 
 bench-configuration: release
 	@scripts/debian-packages wireguard-tools

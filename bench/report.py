@@ -1,4 +1,4 @@
-"""Tell the committed run: its page and its picture in `docs/benchmarks`, its ratios in the README.
+"""Report the committed run: its page and its picture in `docs/benchmarks`.
 
     python bench/report.py [--check]
 
@@ -21,8 +21,6 @@ REPOSITORY = Path(__file__).parent.parent
 RESULTS = REPOSITORY / "docs/benchmarks/results.json"
 PICTURE = REPOSITORY / "docs/benchmarks/results.svg"
 PAGE = REPOSITORY / "docs/benchmarks/README.md"
-README = REPOSITORY / "README.md"
-BEGIN, END = "<!-- measured: by `make report` -->\n", "<!-- end of measured -->\n"
 
 QUOTED = [
     ("TCP throughput, one stream", "TCP, 1 stream", "Mbit/s"),
@@ -36,7 +34,7 @@ QUOTED = [
     ("memory with 10,000 peers", "10000 peers", "MiB"),
     ("taking the configuration of 10,000 peers", "10000 peers", "setconf ms"),
 ]
-"""What the README quotes of a run."""
+"""What stands at the top of the page."""
 
 NOTES = """\
 ## What is measured
@@ -66,7 +64,7 @@ NOTES = """\
   was sent.
 
 `make bench` repeats it (`BENCH="--also ring --out docs/benchmarks/results.json"`), and `make
-report` makes this page, the picture and the README's table from what it found.
+report` makes this page and the picture from what it found.
 """
 
 
@@ -76,6 +74,8 @@ def page(report: Report) -> str:
     wide = "yes" if about["machine"]["AVX-512 with IFMA and VBMI2"] else "no"
     return "\n".join((
         "# Measured",
+        "",
+        summary(report),
         "",
         "![Bars of every figure](results.svg)",
         "",
@@ -95,26 +95,18 @@ def page(report: Report) -> str:
     ))  # fmt: skip
 
 
-def quotation(report: Report) -> str:
-    """Return the part of the README."""
+def summary(report: Report) -> str:
+    """Return the table at the top of the page."""
     others = report.run.implementations[1:]
     lines = [
-        f"{BEGIN}| holloway's, as a multiple of | {' | '.join(others)} |",
+        f"| holloway's, as a multiple of | {' | '.join(others)} |",
         "|---" * (1 + len(others)) + "|",
     ]
     for words, measure, figure in QUOTED:
         ratios = [report.run.ratio(other, measure, figure) for other in others]
         cells = ["-" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
         lines.append(f"| {words} | {' | '.join(cells)} |")
-    lines.append(f"\nMedians of {report.run.number()} rounds in one run on {report.machine()}.")
-    return "\n".join(lines) + f"\n{END}"
-
-
-def readme(report: Report, text: str) -> str:
-    """Return the README with what is measured put in its place."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return before + quotation(report) + after
+    return "\n".join(lines)
 
 
 def pages() -> dict[Path, str]:
@@ -123,7 +115,6 @@ def pages() -> dict[Path, str]:
     return {
         PICTURE: draw(report),
         PAGE: page(report),
-        README: readme(report, README.read_text()),
     }
 
 

@@ -117,13 +117,17 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """An interface as it is; `listen_port` 0 means none chosen, `fwmark` 0 means off."""
+    """An interface as it is; `listen_port` 0 means none chosen, `fwmark` 0 means off.
+
+    `listen_error` is the errno with which the interface came up without its port, 0 for none.
+    """
 
     name: str
     private_key: Key | None = None
     listen_port: int = 0
     fwmark: int = 0
     peers: tuple[Peer, ...] = ()
+    listen_error: int = 0
 
     @property
     def public_key(self) -> Key | None:

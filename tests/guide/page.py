@@ -65,9 +65,12 @@ def wg_quick_up(lab: Lab, host: str, interface: str) -> list[str]:
     return [line for line in printed if line.startswith("[#]") and "holloway-device" not in line]
 
 
-def ping_replies(lab: Lab, host: str, address: str, options: str = "") -> int:
-    """Ping an address with two packets; returns how many were answered."""
-    done = typed(lab, host, f"ping -n -c 2 -i 0.2 -W 1 {options} {address}", check=False)
+def ping_replies(lab: Lab, host: str, address: str, options: str = "", wait: int = 20) -> int:
+    """Ping an address with two packets; returns how many were answered.
+
+    `wait` is the seconds to wait for the first answer; one that has to come may take long.
+    """
+    done = typed(lab, host, f"ping -n -c 2 -i 0.5 -W {wait} {options} {address}", check=False)
     return int(re.findall(r"(\d+) received", done.stdout)[0])
 
 

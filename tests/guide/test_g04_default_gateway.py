@@ -131,7 +131,7 @@ def test_a_stranger_on_the_lan_cannot_reach_the_tunnels_address(lab: Lab):
         assert ping_replies(lab, "laptop", "1.1.1.1") == 2
         typed(lab, "cafe", "ip route add 10.90.90.1/32 via 192.168.7.2")
         try:
-            assert ping_replies(lab, "cafe", "10.90.90.1") == 0
+            assert ping_replies(lab, "cafe", "10.90.90.1", wait=1) == 0
         finally:
             typed(lab, "cafe", "ip route del 10.90.90.1/32")
         assert ping_replies(lab, "gateway", "10.90.90.1") == 2

@@ -27,7 +27,7 @@ class Far:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_DGRAM)
         self.socket.bind((address, 0))
-        self.socket.settimeout(5)
+        self.socket.settimeout(30)
         self.near = (address, port)
         self.counter = 0
 
@@ -77,7 +77,7 @@ class Far:
         except BlockingIOError:
             return True
         finally:
-            self.socket.settimeout(5)
+            self.socket.settimeout(30)
         return False
 
 

@@ -1,4 +1,4 @@
-"""Two configuration files that are each other's peers, and programs run inside them."""
+"""Two configuration files, each the other's peer, and programs that run inside them."""
 
 from __future__ import annotations
 

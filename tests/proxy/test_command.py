@@ -19,8 +19,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from net.pair import FIRST
-from proxy.proxy_harness import exchange, read_all, wait_until
+from proxy.proxy_harness import exchange, read_all
 from proxy.remote_peer import PAGE, SSH_PORT, children, descriptors, remote_peer
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -145,8 +145,8 @@ class Traffic:
 
 def everything_goes(tunnel: Tunnel) -> None:
     """As on the first day: nothing stopped, nothing is left of the fault."""
-    assert eventually(lambda: echoes(tunnel, "10.98.0.2"), seconds=12)
-    assert eventually(lambda: echoes(tunnel, "fd98::2"), seconds=12)
+    assert eventually(lambda: echoes(tunnel, "10.98.0.2"))
+    assert eventually(lambda: echoes(tunnel, "fd98::2"))
 
 
 def echoes(tunnel: Tunnel, address: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +18,7 @@ pytestmark = pytest.mark.root
 
 PEER = Key(bytes([9]) * 32).public().base64
 DEVICE = DEVICES["holloway"][0]
+PACKETS = 30_000
 LOG = [DEVICE.replace("holloway-device", "holloway"), "log"]
 
 
@@ -129,7 +129,7 @@ def following(host: Host) -> Iterator[None]:
             yield
         finally:
             host.run("rm", "/run/wireguard/wg0.sock")
-            follower.communicate(timeout=10)
+            follower.communicate(timeout=60)
     assert follower.returncode == 0, "the device has ended, and so has what it says"
 
 
@@ -157,18 +157,16 @@ def test_at_the_default_level_nothing_is_logged() -> None:
         assert log_of(host) == ""
 
 
-def test_a_flood_is_answered_and_logged_at_a_bounded_rate(host: Host) -> None:
+def test_a_flood_is_answered_and_logged_by_burst_and_not_by_packet(host: Host) -> None:
+    """The rates themselves are tested where a test has the clock: in `unreachable.rs` and `log`."""
     send = (
         "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
-        "for _ in range(30_000): s.sendto(b'x', ('10.10.11.9', 9))\n"
+        f"for _ in range({PACKETS}): s.sendto(b'x', ('10.10.11.9', 9))\n"
     )
     with following(host):
-        begun = time.monotonic()
         host.run("python3", "-c", send)
         assert eventually(lambda: answers(host) >= 50 and matching(host))
-        seconds = time.monotonic() - begun
-        assert answers(host) <= 50 + 1000 * seconds
-        assert matching(host) <= 10 + 2 * (seconds + 1)
+        assert matching(host) < PACKETS / 100
 
 
 def answers(host: Host) -> int:
@@ -184,7 +182,7 @@ def matching(host: Host) -> int:
 def test_devices_of_others_are_told_apart(implementation: str, options: list[str]) -> None:
     with Host("laptop") as host:
         start_device(host, implementation, "wg0")
-        done = host.run(*LOG, "wg0", *options, check=False, timeout=10)
+        done = host.run(*LOG, "wg0", *options, check=False)
     assert done.returncode == 1
     assert done.stderr.endswith("the device of wg0 cannot change its log while it runs\n")
 

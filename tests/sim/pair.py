@@ -12,9 +12,9 @@ from itertools import count
 from random import Random
 
 from holloway.core.constants import SECOND, Nanoseconds
-from holloway.core.device import Device
 from holloway.key import Key
 from holloway.model import AllowedIP, DeviceUpdate, Endpoint, PeerUpdate
+from sim.device import SimDevice
 from sim.plane import SimPeer, SimPlane
 from sim.values import (
     ActiveEvent,
@@ -33,7 +33,7 @@ def seconds(amount: float) -> Nanoseconds:
     return Nanoseconds(round(amount * SECOND))
 
 
-def dispatch(now: Nanoseconds, plane: SimPlane, device: Device[SimEndpoint]) -> int:
+def dispatch(now: Nanoseconds, plane: SimPlane, device: SimDevice) -> int:
     """What the shell does when the plane's eventfd is readable; tells how many events it took."""
     taken = 0
     while events := plane.events():
@@ -95,7 +95,7 @@ class Side:
     def restart(self) -> None:
         """The process dies and is started anew: no session, no memory."""
         self.plane = SimPlane(lambda: self._pair.now, self._transmit)
-        self.device = Device(
+        self.device = SimDevice(
             self.plane,
             random=self._random.randbytes,
             wall=lambda: WALL + self._pair.now + self.wall_offset,

@@ -10,6 +10,8 @@ pub struct Device {
     pub private_key: Option<Key>,
     /// 0 if none is chosen.
     pub listen_port: u16,
+    /// The errno with which the interface came up without its port; 0 for none.
+    pub listen_error: u32,
     /// 0 means off.
     pub fwmark: u32,
     /// In the device's order.
@@ -37,6 +39,18 @@ pub struct Peer {
     pub persistent_keepalive: u16,
     /// 1: there is no other version.
     pub protocol_version: u32,
+}
+
+impl Device {
+    /// The port that sockets are bound to, or will be when the interface comes up.
+    #[must_use]
+    pub const fn usable_port(&self) -> u16 {
+        if self.listen_error == 0 {
+            self.listen_port
+        } else {
+            0
+        }
+    }
 }
 
 impl Peer {

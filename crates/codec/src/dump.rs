@@ -44,7 +44,7 @@ fn write_device(out: &mut Vec<u8>, device: &Device, prefix: &[u8]) {
     out.push(b'\t');
     write_key(out, public.as_ref());
     out.push(b'\t');
-    write_decimal(out, device.listen_port.into());
+    write_decimal(out, device.usable_port().into());
     out.push(b'\t');
     if device.fwmark == 0 {
         out.extend_from_slice(b"off");

@@ -11,7 +11,7 @@ pub struct Endpoint(pub plane::Endpoint);
 #[pymethods]
 impl Endpoint {
     #[new]
-    pub fn new(host: &str, port: u16) -> PyResult<Self> {
+    fn new(host: &str, port: u16) -> PyResult<Self> {
         let endpoint = plane::Endpoint::parse(host, port);
         endpoint
             .map(Self)

@@ -1,16 +1,13 @@
 //! `Peer` and `Due`.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
 use holloway_plane::{self as plane, Deadlines, Handle, SessionParameters};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::change::AllowedIPsChange;
 use crate::endpoint::Endpoint;
-use crate::orders::unpack;
-use crate::plane::{counts, key};
-use crate::values::{NetworkParts, packed};
+use crate::values::{NetworkParts, counts, key, packed};
 
 #[pyclass(frozen, module = "holloway._native")]
 pub struct Peer(pub Handle);
@@ -36,11 +33,9 @@ impl Peer {
         self.0.forget_source();
     }
 
-    #[pyo3(signature = (changes, /))]
-    fn route(&self, changes: &[u8]) -> PyResult<()> {
-        let routes = unpack(changes)?;
-        self.0.route(routes.replace, &routes.removed, &routes.added);
-        Ok(())
+    #[pyo3(signature = (change, /))]
+    fn change_allowed_ips(&self, change: &AllowedIPsChange) {
+        self.0.change_allowed_ips(&change.0);
     }
 
     fn allowed<'py>(&self, py: Python<'py>) -> Vec<NetworkParts<'py>> {
@@ -155,14 +150,5 @@ impl Due {
     #[getter]
     const fn next(&self) -> Option<u64> {
         self.0.next
-    }
-}
-
-pub fn address(packed: &[u8]) -> Option<IpAddr> {
-    match *packed {
-        [a, b, c, d] => Some(Ipv4Addr::new(a, b, c, d).into()),
-        _ => <[u8; 16]>::try_from(packed)
-            .ok()
-            .map(|bytes| Ipv6Addr::from(bytes).into()),
     }
 }

@@ -15,6 +15,18 @@ pub struct Prefix {
     length: u8,
 }
 
+/// A change of one peer's allowed IPs. First all are removed if `replace`, then those in `removed`
+/// that are this peer's, then `added` are added, each taken from the peer that had it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AllowedIpsChange {
+    /// Whether all are removed first.
+    pub replace: bool,
+    /// What is removed then.
+    pub removed: Vec<Prefix>,
+    /// What is added last.
+    pub added: Vec<Prefix>,
+}
+
 impl Prefix {
     /// A network. `None` if `length` is too large or a host bit is set.
     #[must_use]

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::allowed_ips::Prefix;
+use crate::allowed_ips::{AllowedIpsChange, Prefix};
 use crate::clock::Nanos;
 use crate::cookie::{INITIATION, INITIATION_SIZE, MACS};
 use crate::debts::Due;
@@ -73,22 +73,23 @@ impl Handle {
         self.peer.set_source_valid(path, valid);
     }
 
-    /// Change its allowed IPs: with `replace` remove all, then remove `removed`, then add `added`. If
-    /// nothing changes this does not hold up packets.
-    pub fn route(&self, replace: bool, removed: &[Prefix], added: &[Prefix]) {
-        let stays = replace && removed.is_empty();
-        if stays && self.shared.routes.read().owns_exactly(self.id(), added) {
+    /// Change the peer's allowed IPs, all at once for the packets. Replacing them by themselves takes
+    /// no write lock, so it delays no packet.
+    pub fn change_allowed_ips(&self, change: &AllowedIpsChange) {
+        let table = &self.shared.routes;
+        let may_be_same = change.replace && change.removed.is_empty();
+        if may_be_same && table.read().owns_exactly(self.id(), &change.added) {
             return;
         }
-        let mut routes = self.shared.routes.write();
-        if replace {
-            routes.remove_owner(self.id());
+        let mut table = table.write();
+        if change.replace {
+            table.remove_owner(self.id());
         }
-        for prefix in removed {
-            routes.remove(*prefix, self.id());
+        for prefix in &change.removed {
+            table.remove(*prefix, self.id());
         }
-        for prefix in added {
-            routes.insert(*prefix, &self.peer);
+        for prefix in &change.added {
+            table.insert(*prefix, &self.peer);
         }
     }
 

@@ -40,7 +40,7 @@ mod turn;
 mod udp;
 mod unreachable;
 
-pub use crate::allowed_ips::Prefix;
+pub use crate::allowed_ips::{AllowedIpsChange, Prefix};
 pub use crate::channel_tun::LinkEndpoint;
 pub use crate::cookie::{INITIATION, INITIATION_SIZE, MACS, RESPONSE, RESPONSE_SIZE};
 pub use crate::debts::Due;

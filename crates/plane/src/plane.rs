@@ -1,6 +1,7 @@
 //! The plane as its owner sees it: starts and ends the shard, binds sockets, creates peers.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -127,9 +128,16 @@ impl Plane {
 
     /// The peer with this number, if it still exists.
     #[must_use]
-    pub fn known(&self, id: PeerId) -> Option<Handle> {
+    pub fn handle(&self, id: PeerId) -> Option<Handle> {
         let peer = self.shared.peers.lock().get(&id)?.clone();
         Some(Handle::new(self.shared.clone(), peer))
+    }
+
+    /// The peer whose allowed IPs contain an inner address: the longest prefix decides.
+    #[must_use]
+    pub fn lookup_allowed_ip(&self, address: IpAddr) -> Option<PeerId> {
+        let routes = self.shared.routes.read();
+        routes.lookup(address).map(|peer| peer.id())
     }
 
     /// The paths whose local addresses are valid only while the route leads out of the interface where

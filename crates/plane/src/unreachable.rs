@@ -110,6 +110,10 @@ mod tests {
         assert_eq!(taken(&mut bucket, 7 * SECOND + SECOND / 4), 0);
         assert_eq!(taken(&mut bucket, 8 * SECOND), 2);
         assert_eq!(taken(&mut bucket, 800 * SECOND), 10);
+        let mut bucket = ANSWERS;
+        assert_eq!(taken(&mut bucket, 7 * SECOND), 50);
+        assert_eq!(taken(&mut bucket, 7 * SECOND + SECOND / 100), 10);
+        assert_eq!(taken(&mut bucket, 8 * SECOND), 50);
     }
 
     fn shared(reports: bool) -> Shared {

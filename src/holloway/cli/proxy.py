@@ -18,14 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from holloway.errors import ConfigError, HollowayError
-from holloway.proxy.acceptor import connection_capacity, explain
+from holloway.net.errors import explain
+from holloway.proxy.address import parse_address
+from holloway.proxy.limits import connection_capacity
 from holloway.proxy.settings import (
     HttpPort,
     Login,
     Settings,
     Socks5Port,
     allow_all,
-    parse_address,
     parse_forward,
     parse_settings,
 )
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from holloway.net.network import Network
-    from holloway.proxy.networks import Address, ProxyNetwork
+    from holloway.proxy.address import Address
+    from holloway.proxy.networks import ProxyNetwork
     from holloway.proxy.settings import Port
 
 log = logging.getLogger("holloway.proxy")
@@ -174,27 +176,25 @@ async def _run(settings: Settings, options: argparse.Namespace) -> int:
 async def _serve(
     settings: Settings, options: argparse.Namespace, network: Network, stack: AsyncExitStack
 ) -> int:
-    from holloway.proxy.tunnel_network import TunnelNetwork
-
     stop = _signalled()
     if settings.ports or options.health:
         await _open(settings, options, network, stack)
     if settings.stdio is None:
         return await _until_stopped(network, stop)
-    return await _join(TunnelNetwork(network), settings.stdio, stop)
+    return await _join(network, settings.stdio, stop)
 
 
 async def _open(
     settings: Settings, options: argparse.Namespace, network: Network, stack: AsyncExitStack
 ) -> None:
     """Open the ports; ssh waits for standard input and output alone, and loads none of this."""
-    from holloway.proxy.networks import HostNetwork, format_address
+    from holloway.proxy.address import format_address
+    from holloway.proxy.networks import HostNetwork
     from holloway.proxy.proxy import Proxy
-    from holloway.proxy.tunnel_network import TunnelNetwork
 
     host = HostNetwork()
     max_connections = connection_capacity(2 if network.stack == "kernel" else 3)
-    proxy = Proxy(host, TunnelNetwork(network), max_connections=max_connections)
+    proxy = Proxy(host, network, max_connections=max_connections)
     stack.push_async_callback(proxy.close)
     for line in await proxy.open(settings.ports):
         log.log(logging.WARNING if line.startswith("Warning") else logging.INFO, "%s", line)

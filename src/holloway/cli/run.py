@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Final
 from holloway.cli.job import Job, Signals
 from holloway.errors import ConfigError, HollowayError
 from holloway.net.errors import NoNamespace
-from holloway.net.network import Network
 from holloway.net.program import command_inside, resolv_conf
-from holloway.proxy.publish import parse_publication
+from holloway.proxy.publish import ProgramNetwork, parse_publication
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from holloway.net.network import Network
     from holloway.proxy.settings import ForwardPort
 
 RUN: Final = """\
@@ -156,7 +156,7 @@ def _begin(name: str, options: argparse.Namespace, command: Sequence[str]) -> in
     try:
         ports = [parse_publication(text) for text in options.publish]
         invocation = _Invocation(name, options.config, command, ports, options.quiet)
-        network = Network.from_config(options.config, stack="kernel")
+        network = ProgramNetwork.from_config(options.config, stack="kernel")
         return asyncio.run(_run(invocation, network, Signals()))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -206,10 +206,9 @@ async def _publish(
         return []
     from holloway.proxy.networks import HostNetwork
     from holloway.proxy.proxy import Proxy
-    from holloway.proxy.publish import ProgramNetwork
 
     # So many that the limit of open files, which the program inherits, can stay as it is.
-    proxy = Proxy(HostNetwork(), ProgramNetwork(network), max_connections=PUBLISHED_CONNECTIONS)
+    proxy = Proxy(HostNetwork(), network, max_connections=PUBLISHED_CONNECTIONS)
     stack.push_async_callback(proxy.close)
     return await proxy.open(ports)
 

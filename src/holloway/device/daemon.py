@@ -71,6 +71,7 @@ class Daemon:
         self._entered_before = False
         self._ended = asyncio.Event()
         self._last_error: str | None = None
+        self._retry: asyncio.TimerHandle | None = None
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve until a signal, or until the interface or the socket is gone.
@@ -126,26 +127,32 @@ class Daemon:
         self._entered_before = True
 
     def _update_link_state(self) -> None:
-        """Tell the tunnel what became of its interface."""
+        """Hand the interface's state to the tunnel; try again later if that fails."""
         self._loop.remove_reader(self._link.fileno())
         try:
             state = self._link.state()
-            self._tunnel.link_changed(up=state.up, mtu=state.mtu)
         except OSError as error:
             if error.errno == errno.EBADFD:
                 self._ended.set()
                 return
-            self._report(f"Unable to follow the interface: {error.strerror}")
-            self._loop.call_later(RETRY_SECONDS, self._update_link_state)
+            self._retry_later(f"Unable to follow the interface: {error.strerror}")
         else:
-            self._last_error = None
+            try:
+                self._tunnel.link_changed(up=state.up, mtu=state.mtu)
+            except OSError as error:
+                self._retry_later(f"{error.strerror}; trying again every {RETRY_SECONDS} seconds")
+            else:
+                self._last_error = None
         self._loop.add_reader(self._link.fileno(), self._update_link_state)
 
-    def _report(self, message: str) -> None:
-        """Log a trouble once, until it is over or another one."""
+    def _retry_later(self, message: str) -> None:
+        """Log a message unless it is the last one again, and plan the next attempt."""
         if message != self._last_error:
             self._last_error = message
             log.error("%s", message)
+        if self._retry is not None:
+            self._retry.cancel()
+        self._retry = self._loop.call_later(RETRY_SECONDS, self._update_link_state)
 
     def _report_discards(self) -> None:
         """Say what was not passed on in the device's life, and why."""

@@ -16,18 +16,20 @@ import time
 from typing import TYPE_CHECKING
 
 from holloway import _native
+from holloway.control.listen_port import port_in_use, require_free
 from holloway.control.netlink import drain
 from holloway.core.constants import SECOND, Nanoseconds
 from holloway.core.device import Device
 from holloway.device import routes
-from holloway.text.native import refusal
+from holloway.text.convert import device_of, update_of
+from holloway.text.native import State, Update, refusal
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
+    from ipaddress import IPv4Address, IPv6Address
 
     from holloway import model
-    from holloway.key import Key
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,7 @@ class Tunnel:
         self._device = Device(self._plane, random=os.urandom, wall=time.time_ns)
         self._timer: asyncio.TimerHandle | None = None
         self._is_up = False
+        self._listen_error = 0  # why the port is not bound although the interface is up
         self.died: asyncio.Future[int] = self._loop.create_future()
         """Resolves to an errno when the plane has ended by itself."""
         self._loop.add_reader(self._plane.fileno(), self._handle_events)
@@ -67,51 +70,44 @@ class Tunnel:
         return self._tun.name
 
     def get(self) -> model.Device:
-        """Show the device as it is now."""
-        return self._device.state(self.name)
+        """Return the device as it is now."""
+        return device_of(self.state(), self.name)
 
     def set(self, update: model.DeviceUpdate) -> None:
         """Apply an update whole, or raise (OSError, ConfigError) and change nothing."""
-        try:
-            self._device.configure(now(), update)
-        finally:
-            self._set_timer()
+        self.apply(update_of(update))
 
-    def uapi_get(self) -> bytes:
-        """Write the whole answer to `get=1` of the UAPI."""
-        return self._plane.answer(*self._device.known())
+    def state(self) -> State:
+        """Return the device as it is now, as the codec's value."""
+        snapshot = self._device.snapshot()
+        return self._plane.state(snapshot._replace(listen_error=self._listen_error))
 
-    def apply(self, update: _native.Update) -> None:
-        """Like `set`, of an update as the codec read it."""
+    def apply(self, update: Update) -> None:
+        """Like `set`, for an update as the codec read it."""
         try:
-            orders = update.orders()
+            with self._changing(update.listen_port):
+                self._device.apply(now(), update)
         except _native.Refused as refused:
             raise refusal(refused) from None
-        try:
-            self._device.order(now(), orders)
-        finally:
-            self._set_timer()
 
-    def has_endpoint(self, public_key: Key) -> bool:
-        """Whether it is known where this peer is, configured or discovered."""
-        return self._device.has_endpoint(public_key)
+    def peer_of(self, address: IPv4Address | IPv6Address) -> int | None:
+        """Return the id of the peer whose allowed IPs contain an inner address."""
+        return self._plane.lookup_allowed_ip(address.packed)
+
+    def has_endpoint(self, peer: int) -> bool:
+        """Whether the endpoint of the peer with this id is known, configured or discovered."""
+        return self._device.has_endpoint(peer)
 
     def link_changed(self, *, up: bool, mtu: int) -> None:
         """Follow the interface: sockets are open and timers run only while it is up.
 
-        Raises OSError if the port cannot be bound; the device then stays down.
+        Raises OSError if the port cannot be bound. The device then stays down, and says so in `get`
+        as long as the interface is up.
         """
         self._plane.set_mtu(mtu)
-        if up == self._is_up:
-            return
-        try:
-            if up:
-                self._device.up(now())
-            else:
-                self._device.down(now())
-            self._is_up = up
-        finally:
-            self._set_timer()
+        self._listen_error = 0
+        if up != self._is_up:
+            self._bring(up=up)
 
     def set_icmp_sockets(self, v4: int | None, v6: int | None, conntrack: int | None) -> None:
         """Answer packets that have nowhere to go; see `_native.Plane.set_icmp_sockets`."""
@@ -136,6 +132,35 @@ class Tunnel:
             self._loop.remove_reader(self._routes)
             self._routes.close()
         self._plane.close()
+
+    @contextlib.contextmanager
+    def _changing(self, listen_port: int | None) -> Iterator[None]:
+        """Refuse a port that is taken, also while the interface is down and the port not bound."""
+        if listen_port and not self._is_up:
+            require_free(listen_port)
+        try:
+            yield
+        except OSError as error:
+            raise _naming_port(error, listen_port or 0) from None
+        finally:
+            self._set_timer()
+        if self._listen_error and listen_port is not None:
+            with contextlib.suppress(OSError):
+                self._bring(up=True)
+
+    def _bring(self, *, up: bool) -> None:
+        self._listen_error = 0
+        try:
+            if up:
+                self._device.up(now())
+            else:
+                self._device.down(now())
+            self._is_up = up
+        except OSError as error:
+            self._listen_error = error.errno or errno.EIO
+            raise _naming_port(error, self._device.port_and_mark[0]) from None
+        finally:
+            self._set_timer()
 
     def _handle_events(self) -> None:
         for event in self._plane.events(EVENTS_PER_TURN):
@@ -227,6 +252,13 @@ class Tunnel:
         self._timer = None
         self._device.handle_timeout(now())
         self._set_timer()
+
+
+def _naming_port(error: OSError, listen_port: int) -> OSError:
+    """Return the error, with the port and who has it if it says that the port is taken."""
+    if error.errno == errno.EADDRINUSE and listen_port:
+        return port_in_use(listen_port)
+    return error
 
 
 def now() -> Nanoseconds:

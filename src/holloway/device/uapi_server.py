@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from holloway.device.log import LEVELS
 from holloway.errors import ConfigError
-from holloway.text.native import UapiError, Update, read_request
+from holloway.text.native import State, UapiError, Update, read_request
 
 if TYPE_CHECKING:
     from holloway.device.log import DeviceLog
@@ -101,8 +101,8 @@ class SocketWatch:
 class UapiHandler(Protocol):
     """The device behind the socket."""
 
-    def uapi_get(self) -> bytes:
-        """Write the whole answer to `get=1`."""
+    def state(self) -> State:
+        """Return the device as it is now."""
 
     def apply(self, update: Update) -> None:
         """Apply an update whole, or raise (OSError, ConfigError) and change nothing."""
@@ -201,7 +201,7 @@ class UapiConnection(asyncio.Protocol):
         if body:
             log.error("UAPI: a get has no arguments")
             return b"errno=%d\n\n" % errno.EINVAL
-        return self._device.uapi_get()
+        return self._device.state().answer() + b"errno=0\n\n"
 
     def _set(self, body: bytes) -> int:
         """Apply an update whole, or log why not; the errno, 0 if it was applied."""

@@ -24,6 +24,10 @@ CONFIG_DIRECTORY = Path("/etc/wireguard")
 HOLD_SCRIPT = """
 set -e
 hostname "$1"
+# A copied mount of a named namespace would disappear when its owner deletes the namespace.
+cut -d " " -f 5 /proc/self/mountinfo | grep "^/run/" | sort -r | while read -r place; do
+    umount --lazy "$(printf %b "$place")" 2>/dev/null || :
+done
 mount -t tmpfs tmpfs /run
 mkdir -p /run/wireguard /run/netns /run/etc/upper /run/etc/work
 mount -t overlay -o lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work overlay /etc

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from holloway.key import Key
 from holloway.model import AllowedIP, Device, DeviceUpdate, Peer, PeerUpdate
 from holloway.quick.saved_state import SavedPeer, SavedSettings, merged_peers
-from holloway.quick.steps import Host, Step
+from holloway.quick.steps import Host, Step, set_device
 
 
 def applied(device: Device, update: DeviceUpdate, before: SavedSettings) -> Device:
@@ -121,7 +121,7 @@ class ChangeDevice:
         return "\n".join(f"wg set {self.name} {line}" for line in lines)
 
     def apply(self, host: Host) -> None:
-        host.find(self.name).set(self.update)
+        set_device(host.find(self.name), self.update)
 
 
 def _peer_text(peer: PeerUpdate) -> str:

@@ -14,6 +14,7 @@ from ipaddress import ip_interface
 from pathlib import Path
 from typing import Final
 
+from holloway.control.listen_port import port_in_use
 from holloway.model import DeviceUpdate
 from holloway.quick.netlink import TABLE_MAIN, Interface, Network, Route, Rule
 from holloway.quick.steps import Host
@@ -47,7 +48,13 @@ class SetMtuUp:
         return f"ip link set mtu {self.mtu} up dev {self.name}"
 
     def apply(self, host: Host) -> None:
-        host.netlink.set_mtu_up(self.name, self.mtu)
+        try:
+            host.netlink.set_mtu_up(self.name, self.mtu)
+        except OSError as error:
+            # The kernel binds a device's port here, and refuses without naming it.
+            if error.errno == errno.EADDRINUSE:
+                raise port_in_use(host.find(self.name).get().listen_port) from error
+            raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from holloway.control import uapi
+from holloway.control.listen_port import port_in_use, require_free
 from holloway.errors import HollowayError
 from holloway.model import DeviceUpdate
 from holloway.quick import programs
@@ -217,10 +218,31 @@ class Configure:
         with host.interrupts.interruptible():
             update = self.resolve()
         try:
-            host.find(self.name).set(update)
+            set_device(host.find(self.name), update)
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise HollowayError(f"Unable to modify interface: {reason}") from error
+
+
+class PortTaken(HollowayError):
+    """Another device or program listens on the port that a device is to have."""
+
+
+def set_device(device: Control, update: DeviceUpdate) -> None:
+    """Change a device; raises OSError, or PortTaken if its port is taken.
+
+    A device in user space may bind its port only when it learns that its interface is up, and then
+    nobody waits for an error any more. So the port is tried before it is set.
+    """
+    port = update.listen_port
+    try:
+        if port and isinstance(device, uapi.UapiDevice) and device.get().listen_port != port:
+            require_free(port)
+        device.set(update)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE and port:
+            raise PortTaken(port_in_use(port).strerror) from error
+        raise
 
 
 def device_program() -> str:

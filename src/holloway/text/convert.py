@@ -24,12 +24,13 @@ def state_of(device: Device) -> State:
         )
         for peer in device.peers
     ]
-    return State(_raw(device.private_key), device.listen_port, device.fwmark, peers)
+    private_key, error = _raw(device.private_key), device.listen_error
+    return State(private_key, device.listen_port, device.fwmark, peers, error)
 
 
 def device_of(state: State, name: str) -> Device:
     """Make a device of the codec's value."""
-    private_key, listen_port, fwmark, parts = state.parts()
+    private_key, listen_port, fwmark, parts, error = state.parts()
     peers = []
     for public, psk, endpoint, networks, seconds, nanoseconds, *rest in parts:
         handshake = seconds * SECOND + nanoseconds
@@ -42,7 +43,7 @@ def device_of(state: State, name: str) -> Device:
             *rest,
         )
         peers.append(peer)
-    return Device(name, _key(private_key), listen_port, fwmark, tuple(peers))
+    return Device(name, _key(private_key), listen_port, fwmark, tuple(peers), error)
 
 
 def update_of(update: DeviceUpdate) -> Update:

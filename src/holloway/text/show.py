@@ -5,6 +5,7 @@ Pure: the time and the wish for colours come in. Byte for byte as wg(8) 1.0.2021
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -52,7 +53,7 @@ def pretty(
     if device.private_key is not None:
         lines.append(f"{style.label('private key')}{style.secret(device.private_key)}")
     if device.listen_port:
-        lines.append(f"{style.label('listening port')}{device.listen_port}")
+        lines.append(f"{style.label('listening port')}{_listen_port(device, style)}")
     if device.fwmark:
         lines.append(f"{style.label('fwmark')}{device.fwmark:#x}")
     # Python's sort is stable, reversed too: equals stay in the device's order.
@@ -81,6 +82,13 @@ def _pretty_peer(peer: Peer, now: int, style: Style, name: str | None) -> Iterat
     if peer.persistent_keepalive:
         every = _span(peer.persistent_keepalive, style)
         yield f"{style.label('persistent keepalive')}every {every}"
+
+
+def _listen_port(device: Device, style: Style) -> str:
+    if not device.listen_error:
+        return str(device.listen_port)
+    problem = f"not bound: {os.strerror(device.listen_error)}"
+    return f"{device.listen_port} ({style.paint(_RED, problem)})"
 
 
 def public_key(device: Device) -> str:
@@ -172,7 +180,7 @@ _UNITS_OF_TIME: Final = (
 _DEVICE_FIELDS: Final[dict[str, Callable[[Device], str]]] = {
     "public-key": public_key,
     "private-key": lambda device: _base64_or_none(device.private_key),
-    "listen-port": lambda device: str(device.listen_port),
+    "listen-port": lambda device: str(0 if device.listen_error else device.listen_port),
     "fwmark": _fwmark,
 }
 _PEER_FIELDS: Final[dict[str, Callable[[Peer], str]]] = {

@@ -7,6 +7,7 @@ all but the allowed IPs, and secret keys are shown.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 
 from holloway.key import Key
@@ -27,6 +28,7 @@ def _device(device: Device, names: NameOf) -> dict[str, object]:
         "privateKey": device.private_key and device.private_key.base64,
         "publicKey": public and public.base64,
         "listenPort": device.listen_port,
+        "listenError": device.listen_error and os.strerror(device.listen_error),
         "fwmark": device.fwmark,
     }
     peers = {

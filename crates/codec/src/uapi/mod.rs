@@ -1,8 +1,8 @@
 //! The UAPI, the text protocol of a WireGuard device's socket, in both directions.
 //!
-//! A daemon parses requests with `set::parse` and responds with `get::write_device` and `get::write_peer`;
-//! a client sends requests with `set::write` and parses responses with `get::parse`. The caller handles
-//! `errno=` lines and the socket.
+//! A daemon parses requests with `set::parse` and writes responses with `get::write`; a client writes
+//! requests with `set::write` and parses responses with `get::parse`. The caller handles `errno=` lines and
+//! the socket.
 
 pub mod get;
 pub mod set;

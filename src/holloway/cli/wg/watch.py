@@ -75,13 +75,16 @@ def _quit_within(seconds: float) -> bool:
 @contextmanager
 def _alternate_screen() -> Iterator[None]:
     """Draw on the terminal's other screen, without a cursor and without wrapping lines."""
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    # An ignored signal stays ignored, as under nohup(1).
+    caught = [each for each in _ENDING if signal.getsignal(each) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, _interrupt) for number in caught}
     _write("\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J")
     try:
         yield
     finally:
         _write("\x1b[?7h\x1b[?25h\x1b[?1049l")
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -102,6 +105,12 @@ def _raw_keys() -> Iterator[None]:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """End the watch. A second signal is ignored, so that it does not stop the clean-up.
+
+    Two come when Ctrl-C ends the session leader too: the kernel then sends SIGHUP to the others.
+    """
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
@@ -110,6 +119,7 @@ def _write(text: str) -> None:
     sys.stdout.flush()
 
 
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Terminals that know these two show the frame when it is whole.
 _BEGIN_UPDATE: Final = "\x1b[?2026h"
 _END_UPDATE: Final = "\x1b[?2026l"
