@@ -14,7 +14,6 @@ import logging
 import os
 import signal
 import socket
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,16 +112,13 @@ class Daemon:
     def _namespace_entered(self) -> None:
         """Set up what belongs to the network namespace that the interface has come to.
 
-        This thread is inside it. A move takes away what `configure_tun` gave; pyroute2 has an event
-        loop of its own, so it gets a thread, which is in the same namespace.
+        This thread is inside it. A move takes away what `configure_tun` gave.
         """
         sockets = IcmpSockets()
         self._tunnel.set_icmp_sockets(*sockets.filenos())
         sockets.close()
         if self._entered_before:
-            thread = threading.Thread(target=link.configure_tun, args=(self._tun.name,))
-            thread.start()
-            thread.join()
+            link.configure_tun(self._tun.name)
         self._entered_before = True
 
     def _update_link_state(self) -> None:

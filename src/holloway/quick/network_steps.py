@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from holloway.model import DeviceUpdate
-from holloway.quick.netlink import TABLE_MAIN, Interface, Network, Route, Rule
+from holloway.netlink.route import TABLE_MAIN, Interface, Network, Route, Rule
 from holloway.quick.steps import Host
 
 

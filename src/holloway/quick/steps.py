@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 from holloway.control import uapi
 from holloway.errors import HollowayError
 from holloway.model import DeviceUpdate
+from holloway.netlink.route import RouteSocket
 from holloway.quick import programs
 from holloway.quick.interrupts import Interrupts
-from holloway.quick.netlink import Netlink
 
 if TYPE_CHECKING:
     from holloway.control import Control
@@ -45,7 +45,7 @@ def print_message(line: str) -> None:
 class Host:
     """What steps act on."""
 
-    netlink: Netlink
+    netlink: RouteSocket
     interrupts: Interrupts
     find: Callable[[str], Control]
 
@@ -133,7 +133,7 @@ class AddLink:
 
     def apply(self, host: Host) -> None:
         try:
-            host.netlink.add_wireguard(self.name)
+            host.netlink.add_link(self.name, "wireguard")
         except OSError as error:
             if error.errno != errno.EOPNOTSUPP or KERNEL_MODULE.exists():
                 raise
