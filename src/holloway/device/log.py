@@ -18,7 +18,7 @@ LEVELS: Final = {
     "error": logging.ERROR,
     "silent": logging.CRITICAL + 1,
 }
-NOISY_LIBRARIES: Final = ("asyncio", "pyroute2")
+NOISY_LIBRARIES: Final = ("asyncio",)
 """Libraries whose debugging is of no interest to whoever debugs a device."""
 BURST: Final = 10  # kernel, net/core/utils.c: net_ratelimit_state
 INTERVAL: Final = 5.0
