@@ -9,6 +9,7 @@
 #   make bench-embedded   peers without root side by side (as root; a part of make bench)
 #   make report  the benchmark's page, picture and the README's ratios, from docs/benchmarks/results.json
 #   make bench-configuration   wg with 10,000 peers beside the original on wireguard-go (as root)
+#   make bench-quick   wg-quick up and down beside the original on wireguard-go (as root)
 #   make profile   where a device's time goes, by perf, while traffic runs (as root)
 #   make transfer    GB gigabytes both ways at once: equal hashes, nothing out of order (as root)
 #   make transfers   10,000 random transfers through a network over a lossy link, unchanged (as root)
@@ -32,7 +33,7 @@ PURE_CRATES := -p holloway-aead -p holloway-text -p holloway-plane
 LAUNCHER := src/holloway/net/holloway-namespace
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: demo quick test thorough test-rust test-python check guest bench bench-embedded report profile bench-configuration transfer transfers soak format fuzz miri loom build release clean
+.PHONY: demo quick test thorough test-rust test-python check guest bench bench-embedded report profile bench-configuration bench-quick transfer transfers soak format fuzz miri loom build release clean
 .DELETE_ON_ERROR:
 
 demo: build
@@ -124,6 +125,11 @@ bench-configuration: release
 	@scripts/debian-packages wireguard-tools
 	@scripts/peers
 	$(BIN)/python bench/configuration.py $(BENCH)
+
+bench-quick: release
+	@scripts/debian-packages wireguard-tools
+	@scripts/peers
+	$(BIN)/python bench/quick.py $(BENCH)
 
 transfer: release
 	@scripts/debian-packages wireguard-tools
