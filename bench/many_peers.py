@@ -13,7 +13,7 @@ from holloway.lab import Host
 from hosts import WG
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tunnel import Tunnel
 
@@ -36,10 +36,10 @@ def key() -> str:
     return b64encode(os.urandom(32)).decode()
 
 
-def milliseconds(host: Host, *command: str) -> float:
-    """Run a command and take the time, its own start included."""
+def milliseconds(host: Host, *command: str, environment: Mapping[str, str] | None = None) -> float:
+    """Run a command and return what it takes, its own start included."""
     started = time.perf_counter()
-    host.run(*command)
+    host.run(*command, environment=environment)
     return (time.perf_counter() - started) * 1000
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from ipaddress import (
@@ -20,12 +19,15 @@ from ipaddress import (
     ip_interface,
     ip_network,
 )
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from holloway.netlink import rtnetlink
 from holloway.netlink.attributes import NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, u32
 from holloway.netlink.rtnetlink import AddressMessage, LinkMessage, RouteMessage, RuleMessage
 from holloway.netlink.socket import NETLINK_ROUTE, NetlinkSocket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
 
 Interface = IPv4Interface | IPv6Interface
 Network = IPv4Network | IPv6Network
@@ -43,25 +45,25 @@ class Link:
     kind: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """An address of a link; `automatic` if the kernel gave it (an IPv6 link-local address)."""
 
     interface: Interface
     automatic: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(NamedTuple):
     """How packets to a destination leave: by which link, and the MTU if the route has its own."""
 
     link: int
     mtu: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A route into a link; `manual` unless the kernel or a daemon made it."""
+class Route(NamedTuple):
+    """A route into a link; `manual` unless the kernel or a daemon made it.
+
+    A tuple and not a dataclass, because there are thousands to make and to compare.
+    """
 
     network: Network
     table: int = TABLE_MAIN
