@@ -164,11 +164,14 @@ def test_watching_goes_on_until_a_key_ends_it(pair: Pair, key: bytes) -> None:
     assert status == (0 if key == b"q" else -signal.SIGINT)
 
 
-def test_watching_leaves_the_terminal_as_it_was_when_it_is_terminated(pair: Pair) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_watching_leaves_the_terminal_as_it_was_when_it_is_terminated(
+    pair: Pair, number: signal.Signals
+) -> None:
     watched = Watched(pair)
     watched.until(PA.encode())
     (process,) = pair.host.run("pgrep", "-f", "show --watch hw0").stdout.split()
-    pair.host.run("kill", f"-{signal.SIGTERM.name.removeprefix('SIG')}", process)
+    pair.host.run("kill", f"-{number.name.removeprefix('SIG')}", process)
     watched.until(LEAVES_SCREEN)
     assert termios.tcgetattr(watched.end) == watched.settings
     watched.close()

@@ -75,13 +75,14 @@ def _quit_within(seconds: float) -> bool:
 @contextmanager
 def _alternate_screen() -> Iterator[None]:
     """Use the terminal's alternate screen, without a cursor and without line wrapping."""
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    before = {number: signal.signal(number, _interrupt) for number in _SIGNALS}
     _write("\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J")
     try:
         yield
     finally:
         _write("\x1b[?7h\x1b[?25h\x1b[?1049l")
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -102,6 +103,9 @@ def _raw_keys() -> Iterator[None]:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """End the watch; a second signal, as when the terminal is closed, must not disturb that."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
@@ -117,5 +121,6 @@ _HOME: Final = "\x1b[H"
 _RESET: Final = "\x1b[0m"
 _BLANK_RIGHT: Final = "\x1b[K"
 _BLANK_BELOW: Final = "\x1b[J"
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LOCAL_MODES: Final = 3  # indices in what tcgetattr returns
 _CHARACTERS: Final = 6
