@@ -325,7 +325,7 @@ def page(report: Report) -> str:
         *(f"- {name}: {version}" for name, version in about["versions"].items()),
         "",
         "Medians with least and greatest in brackets, and ratios of the first one's medians to the",
-        "others'. Rates are better when larger, all else when smaller; 1 is a survivor.",
+        "others'. Rates are better when larger, all else when smaller; 1 means that it survives.",
         "CPU is the near side's: the tunnel and the program that loads it; far CPU the far side's.",
         "",
         run.table(),

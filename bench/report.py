@@ -1,4 +1,4 @@
-"""Tell the committed run: its page and its picture in `docs/benchmarks`, its ratios in the README.
+"""Report the committed run: its page and its picture in `docs/benchmarks`.
 
     python bench/report.py [--check]
 
@@ -21,8 +21,6 @@ REPOSITORY = Path(__file__).parent.parent
 RESULTS = REPOSITORY / "docs/benchmarks/results.json"
 PICTURE = REPOSITORY / "docs/benchmarks/results.svg"
 PAGE = REPOSITORY / "docs/benchmarks/README.md"
-README = REPOSITORY / "README.md"
-BEGIN, END = "<!-- measured: by `make report` -->\n", "<!-- end of measured -->\n"
 
 QUOTED = [
     ("TCP throughput, one stream", "TCP, 1 stream", "Mbit/s"),
@@ -36,7 +34,7 @@ QUOTED = [
     ("memory with 10,000 peers", "10000 peers", "MiB"),
     ("taking the configuration of 10,000 peers", "10000 peers", "setconf ms"),
 ]
-"""What the README quotes of a run."""
+"""What stands at the top of the page."""
 
 NOTES = """\
 ## What is measured
@@ -45,28 +43,28 @@ NOTES = """\
   `wg`; the load is iperf3 and ping. Everything shares the machine's processors, so a device that
   needs less of them also leaves more to the load. Ratios of one run hold; figures do not carry to
   another machine or another day.
-- The cable is free: veth hands on segmented datagrams whole and computes no checksums. A network
-  card costs more.
-- TCP: what the receiver got, under cubic, the kernel's own choice, whatever the machine's may be:
+- The link costs nothing: veth passes segmented datagrams on whole and computes no checksums. A
+  network card costs more.
+- TCP: what the receiver got, with cubic, the kernel's default, whatever the machine's setting is.
   BBR sends by a clock, which makes a fast device wait. CPU is that of both devices, user and
   system. *Reverse*: the far end sends.
-- UDP: one sender as fast as it can, no segmentation in the application; counted is what the far
-  device passed on.
-- Latency, *loaded*: pings beside a transfer that sends all it can wait behind what its sender has
-  queued before the device, under cubic up to the 4 MB of its send buffer, however fast the device
-  is: look at the 99th percentile, and at the pings beside a transfer of 300 Mbit/s, which every
-  device carries.
+- UDP: one sender, as fast as it can, without segmentation in the application. The figure counts
+  what the far device passed on.
+- Latency, *loaded*: pings beside a transfer at full speed wait behind what its sender has queued
+  before the device, with cubic up to the 4 MB of its send buffer, however fast the device is. So
+  look at the 99th percentile, and at the pings beside a transfer of 300 Mbit/s, which every device
+  carries.
 - *First handshake*: the round trip of the first ping to a peer that was just added: a handshake,
   and data there and back. *Handshakes*: initiations of many peers, at most 64 of them unanswered.
-  No rate is given for a device that leaves more than one in twenty unanswered: it sheds load,
-  which is its right and no measure of speed.
-- *Many peers*: a device of its own, configured and shown by the original `wg`, whose own time is
-  in it.
-- *Idle*: how often any thread of both devices was switched to, while a session stood and nothing
-  was sent.
+  A device that leaves more than one in twenty unanswered has no rate: it sheds load, as it may, and
+  its rate would not measure speed.
+- *Many peers*: a separate device, configured and shown by the original `wg`, whose own time is
+  included.
+- *Idle*: how often a thread of both devices was scheduled, while there was a session and no
+  traffic.
 
 `make bench` repeats it (`BENCH="--also ring --out docs/benchmarks/results.json"`), and `make
-report` makes this page, the picture and the README's table from what it found.
+report` makes this page and the picture from what it found.
 """
 
 
@@ -76,6 +74,8 @@ def page(report: Report) -> str:
     wide = "yes" if about["machine"]["AVX-512 with IFMA and VBMI2"] else "no"
     return "\n".join((
         "# Measured",
+        "",
+        summary(report),
         "",
         "![Bars of every figure](results.svg)",
         "",
@@ -87,7 +87,7 @@ def page(report: Report) -> str:
         *(f"- {name}: {version}" for name, version in about["versions"].items()),
         "",
         "Medians with least and greatest in brackets, and ratios of our medians to the others'.",
-        "Rates (`/s`) are better when larger, all else when smaller.",
+        "Rates (`/s`) are better when larger, everything else when smaller.",
         "",
         run.table(),
         "",
@@ -95,26 +95,18 @@ def page(report: Report) -> str:
     ))  # fmt: skip
 
 
-def quotation(report: Report) -> str:
-    """Return the part of the README."""
+def summary(report: Report) -> str:
+    """Return the table at the top of the page."""
     others = report.run.implementations[1:]
     lines = [
-        f"{BEGIN}| holloway's, as a multiple of | {' | '.join(others)} |",
+        f"| holloway's, as a multiple of | {' | '.join(others)} |",
         "|---" * (1 + len(others)) + "|",
     ]
     for words, measure, figure in QUOTED:
         ratios = [report.run.ratio(other, measure, figure) for other in others]
         cells = ["-" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
         lines.append(f"| {words} | {' | '.join(cells)} |")
-    lines.append(f"\nMedians of {report.run.number()} rounds in one run on {report.machine()}.")
-    return "\n".join(lines) + f"\n{END}"
-
-
-def readme(report: Report, text: str) -> str:
-    """Return the README with what is measured put in its place."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return before + quotation(report) + after
+    return "\n".join(lines)
 
 
 def pages() -> dict[Path, str]:
@@ -123,7 +115,6 @@ def pages() -> dict[Path, str]:
     return {
         PICTURE: draw(report),
         PAGE: page(report),
-        README: readme(report, README.read_text()),
     }
 
 

@@ -1,7 +1,9 @@
-//! What the targets check: the same properties that the crates' tests run on fewer bytes.
+//! What the targets check: the same properties that the crates' tests check on shorter inputs.
 
-#[path = "../crates/plane/tests/pure/fuzz_properties.rs"]
-pub mod plane;
+pub use holloway_plane::fuzz_properties as plane;
+
+#[path = "../crates/packet/tests/packet/fuzz_properties.rs"]
+pub mod packet;
 
 #[path = "../crates/codec/tests/codec/fuzz_properties.rs"]
 pub mod codec;

@@ -1,11 +1,12 @@
-"""What all tests share: hypothesis profiles, what a missing right means, and the order of a run.
+"""What all tests share: hypothesis profiles, the rule for missing rights, and the order of a run.
 
 A test that needs root is skipped without it on a developer's machine and fails under CI, so that
 a green run there means that it ran.
 
-Several workers (pytest-xdist) run the tests: the tests of one file in one worker, for they share a
-lab. A file marked `spread` makes its lab anew in every worker and is divided among them. What takes
-long, marked `slow`, starts first, so that no worker is left alone with it at the end.
+Several workers (pytest-xdist) run the tests. The tests of a file share a lab and run in one worker,
+unless the file is marked `spread`: then each of its tests runs in any worker, and each worker makes
+the lab anew. `spread("device")` keeps together the tests that have the same value of the parameter
+`device`. Slow tests start first, so that no worker is left alone with one at the end.
 """
 
 from __future__ import annotations
@@ -46,10 +47,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put slow tests first, and name the group that runs in one worker."""
     items.sort(key=lambda item: not (marked(item, "guest") or marked(item, "slow")))
     for item in items:
-        if marked(item, "guest"):
-            item.add_marker(pytest.mark.xdist_group("guest"))  # there is one virtual machine
-        elif not marked(item, "spread"):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+        if (group := group_of(item)) is not None:
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def group_of(item: pytest.Item) -> str | None:
+    """Return the name that the tests of one worker share; None for a test that runs in any."""
+    if marked(item, "guest"):
+        return "guest"  # there is one virtual machine
+    file = item.nodeid.partition("::")[0]
+    spread = item.get_closest_marker("spread")
+    if spread is None:
+        return file
+    if not spread.args:
+        return None
+    values = getattr(getattr(item, "callspec", None), "params", {})
+    return "-".join([file, *(str(values.get(name)) for name in spread.args)])
 
 
 def marked(item: pytest.Item, marker: str) -> bool:

@@ -37,7 +37,7 @@ class KeyPair:
 
 
 def key_pair(host: Host, wg: str = WG["original"]) -> KeyPair:
-    """Have a `wg` make one."""
+    """Generate one with a `wg`."""
     private = host.run(wg, "genkey").stdout.strip()
     return KeyPair(private, host.run(wg, "pubkey", stdin=private).stdout.strip())
 
@@ -56,7 +56,7 @@ def start_device(
              *inside, *DEVICES[implementation], interface,
              environment=ENVIRONMENT | dict(environment))  # fmt: skip
     host.run("sh", "-c", f"until [ -S /run/wireguard/{interface}.sock ]; do sleep 0.05; done",
-             timeout=10)  # fmt: skip
+             timeout=60)  # fmt: skip
 
 
 def program(host: Host, name: str, *arguments: str, namespace: str = "") -> subprocess.Popen[str]:
@@ -82,8 +82,8 @@ def result(started: subprocess.Popen[str]) -> dict[str, object]:
     return found
 
 
-def eventually(condition: Callable[[], object], seconds: float = 20.0) -> bool:
-    """Ask again until the answer is true; False if it never is."""
+def eventually(condition: Callable[[], object], seconds: float = 60.0) -> bool:
+    """Call `condition` until it is true; return False if it never is."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:

@@ -12,6 +12,7 @@ from hosts import BIN, DEVICES
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Sequence
 
 QUICK = {
     "holloway": [sys.executable, "-m", "holloway.cli.wg_quick"],
@@ -24,7 +25,7 @@ CONFIG = "/etc/wireguard/wg0.conf"
 
 @dataclass
 class QuickHost:
-    """A host, which wg-quick it has, and which device in user space that starts."""
+    """A host, the wg-quick that runs there, and the device in user space that it starts."""
 
     host: Host
     quick: str = "holloway"
@@ -59,13 +60,18 @@ class QuickHost:
 
     def state(self) -> dict[str, str]:
         """Links, addresses, routes, rules, the firewall, sockets and configuration files."""
-        return {
-            command: self.host.run("sh", "-c", command, check=False).stdout for command in STATE
-        }
+        return outputs(self.host, STATE)
 
     def ip(self, *arguments: str) -> list[str]:
         lines = self.host.run("ip", *arguments).stdout.splitlines()
         return [line.strip() for line in lines]
+
+
+def outputs(host: Host, commands: Sequence[str]) -> dict[str, str]:
+    """Run lines of sh in a host, and return what each prints; one start of a shell for all."""
+    script = "\nprintf '\\036'\n".join(commands)
+    printed = host.run("sh", "-c", script, check=False).stdout.split("\x1e")
+    return dict(zip(commands, printed, strict=True))
 
 
 def wire(host: Host) -> None:

@@ -26,10 +26,10 @@ def tcp_receive(address: str, port: str) -> None:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.create_server((address, int(port)), family=family) as listener:
         print("ready", flush=True)
-        listener.settimeout(20)
+        listener.settimeout(60)
         connection, _ = listener.accept()
     digest, total, buffer = hashlib.sha256(), 0, bytearray(CHUNK)
-    connection.settimeout(30)
+    connection.settimeout(60)
     with connection:
         while got := connection.recv_into(buffer):
             digest.update(memoryview(buffer)[:got])
@@ -42,7 +42,7 @@ def tcp_send(address: str, port: str, megabytes: str) -> None:
     print("ready", flush=True)
     digest, source = hashlib.sha256(), random.Random(1)
     chunk = source.randbytes(CHUNK)
-    with socket.create_connection((address, int(port)), timeout=30) as connection:
+    with socket.create_connection((address, int(port)), timeout=60) as connection:
         for number in range(int(megabytes)):
             piece = number.to_bytes(8, "big") + chunk[8:]
             digest.update(piece)
@@ -55,7 +55,7 @@ def tcp_send_for(address: str, port: str, seconds: str) -> None:
     print("ready", flush=True)
     digest, chunk, total = hashlib.sha256(), random.Random(1).randbytes(CHUNK), 0
     end = time.monotonic() + float(seconds)
-    with socket.create_connection((address, int(port)), timeout=30) as connection:
+    with socket.create_connection((address, int(port)), timeout=60) as connection:
         while time.monotonic() < end:
             piece = total.to_bytes(8, "big") + chunk[8 : CHUNK >> 4]
             digest.update(piece)
@@ -103,8 +103,11 @@ def udp_garbage(address: str, port: str, count: str, seed: str) -> None:
     print(json.dumps({"sent": int(count) + 1}))
 
 
-def handshake_flood(address: str, port: str, public_key: str, seconds: str) -> None:
-    """Send initiations with a right mac1, empty behind it, 5,000 a second from 200 addresses."""
+def handshake_flood(address: str, port: str, public_key: str) -> None:
+    """Send initiations with the right mac1 and no mac2, at most 5,000 a second from 200 addresses.
+
+    Runs until it is killed.
+    """
     key = hashlib.blake2s(b"mac1----" + base64.b64decode(public_key)).digest()
     senders = []
     for number in range(200):
@@ -113,15 +116,14 @@ def handshake_flood(address: str, port: str, public_key: str, seconds: str) -> N
         senders.append(sender)
     print("ready", flush=True)
     source, sent, started = random.Random(4), 0, time.monotonic()
-    while (elapsed := time.monotonic() - started) < float(seconds):
-        if sent > elapsed * 5000:
+    while True:
+        if sent > (time.monotonic() - started) * 5000:
             time.sleep(0.002)
             continue
         message = b"\1\0\0\0" + source.randbytes(112)
         mac1 = hashlib.blake2s(message, key=key, digest_size=16).digest()
         senders[sent % 200].sendto(message + mac1 + bytes(16), (address, int(port)))
         sent += 1
-    print(json.dumps({"sent": sent}))
 
 
 def packet_garbage(interface: str, count: str) -> None:

@@ -1,4 +1,4 @@
-//! See `plane::coalesce`.
+//! See `packet::coalesce`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::plane::coalesce(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::packet::coalesce(bytes));

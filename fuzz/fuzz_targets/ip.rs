@@ -1,4 +1,4 @@
-//! See `plane::ip`.
+//! See `packet::ip`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::plane::ip(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::packet::ip(bytes));

@@ -1,4 +1,4 @@
-//! See `plane::split_any`.
+//! See `packet::split_any`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::plane::split_any(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holloway_fuzz::packet::split_any(bytes));

@@ -81,7 +81,7 @@ def test_keys_route_both_ways_and_a_stranger_inside_the_tunnel_is_dropped(lab: L
         assert ping_replies(lab, "router", "10.10.11.10") == 2
         typed(lab, "laptop", "ip address add 10.10.11.99/32 dev wg0")
         with capturing(lab, "router", "wg0", "icmp") as capture:
-            assert ping_replies(lab, "laptop", "10.10.11.1", "-I 10.10.11.99") == 0
+            assert ping_replies(lab, "laptop", "10.10.11.1", "-I 10.10.11.99", wait=1) == 0
             assert ping_replies(lab, "laptop", "10.10.11.1", "-I 10.10.11.10") == 2
         assert capture.matching("10.10.11.10 > 10.10.11.1")
         assert not capture.matching("10.10.11.99")

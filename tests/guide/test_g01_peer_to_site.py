@@ -78,7 +78,7 @@ def test_hosts_behind_the_router_answer_by_their_default_gateway(lab: Lab):
 
 
 def test_without_the_tunnel_there_is_no_way_in(lab: Lab):
-    assert ping_replies(lab, "laptop", "10.10.10.230") == 0
+    assert ping_replies(lab, "laptop", "10.10.10.230", wait=1) == 0
     with up(lab, "router:wg0", "laptop:home0"):
         assert ping_replies(lab, "laptop", "10.10.10.230") == 2
-    assert ping_replies(lab, "laptop", "10.10.10.230") == 0
+    assert ping_replies(lab, "laptop", "10.10.10.230", wait=1) == 0

@@ -64,7 +64,7 @@ def test_without_proxy_arp_the_lan_does_not_find_the_laptop(lab: Lab):
     typed(lab, "pi4", "sysctl -w net.ipv4.conf.all.proxy_arp=0")
     typed(lab, "nas", "ip neighbour flush all")
     try:
-        assert ping_replies(lab, "nas", "10.10.10.11") == 0
+        assert ping_replies(lab, "nas", "10.10.10.11", wait=1) == 0
     finally:
         typed(lab, "pi4", "sysctl -w net.ipv4.conf.all.proxy_arp=1")
         typed(lab, "nas", "ip neighbour flush all")
@@ -74,7 +74,7 @@ def test_without_proxy_arp_the_lan_does_not_find_the_laptop(lab: Lab):
 def test_without_forwarding_only_pi4_itself_is_reached(lab: Lab):
     typed(lab, "pi4", "sysctl -w net.ipv4.ip_forward=0")
     try:
-        assert ping_replies(lab, "laptop", "10.10.10.230") == 0
+        assert ping_replies(lab, "laptop", "10.10.10.230", wait=1) == 0
         assert ping_replies(lab, "laptop", "10.10.10.10") == 2
     finally:
         typed(lab, "pi4", "sysctl -w net.ipv4.ip_forward=1")

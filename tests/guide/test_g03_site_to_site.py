@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from holloway.lab import Lab
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 ALPHA, BETA = (tunnel.config for tunnel in SITE_TO_SITE.tunnels)
 BOTH = ("alpha:wgA", "beta:wgB")
@@ -102,7 +102,7 @@ def test_until_the_hook_there_is_no_key_and_no_session(lab: Lab):
     lab.configure("alpha", ALPHA.replace(HOOK, ""))
     with up(lab, *BOTH):
         assert typed(lab, "alpha", "wg show wgA private-key").stdout == "(none)\n"
-        assert ping_replies(lab, "nas", "10.10.11.50") == 0
+        assert ping_replies(lab, "nas", "10.10.11.50", wait=1) == 0
         typed(lab, "alpha", "wg set wgA private-key /etc/wireguard/wgA.key")
         assert ping_replies(lab, "nas", "10.10.11.50") == 2
 
@@ -132,7 +132,7 @@ def test_enabled_units_bring_the_tunnel_back_after_a_reboot(lab: Lab):
     assert ping_replies(lab, "laptop", "10.10.10.230") == 2
     # A host that loses power keeps its files and nothing else.
     typed(lab, "alpha", "ip link delete wgA; rm -r /run/systemctl")
-    assert ping_replies(lab, "laptop", "10.10.10.230") == 0
+    assert ping_replies(lab, "laptop", "10.10.10.230", wait=1) == 0
     typed(lab, "alpha", "systemctl default")
     # Beta holds on to its old session for 15 s yet; alpha, which has none, begins at once.
     assert ping_replies(lab, "nas", "10.10.11.50") == 2

@@ -33,12 +33,12 @@ def lab() -> Iterator[Lab]:
 
 
 def test_a_peer_is_added_while_another_talks_and_they_meet_at_the_router(lab: Lab):
-    assert ping_replies(lab, "ontheroad", "10.10.10.230") == 0
+    assert ping_replies(lab, "ontheroad", "10.10.10.230", wait=1) == 0
     with no_ping_lost(lab, "laptop", "10.10.10.230"):
         lab.configure("router")
         typed(lab, "router", "systemctl reload wg-quick@wg0")
     # Its calls until now were not answered; it calls again every 5 s.
-    assert eventually(lambda: ping_replies(lab, "ontheroad", "10.10.10.230") == 2, seconds=20)
+    assert eventually(lambda: ping_replies(lab, "ontheroad", "10.10.10.230", wait=1) == 2)
     assert ping_replies(lab, "ontheroad", "10.10.11.2") == 2
     assert ping_replies(lab, "laptop", "10.10.11.3") == 2
 

@@ -93,4 +93,4 @@ def test_a_file_too_long_for_any_code_is_refused(phone: Path, capsys: pytest.Cap
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["qr", str(tmp_path / "nosuch.conf")]) == 1
-    assert "does not exist" in capsys.readouterr().err
+    assert "nosuch.conf: No such file or directory" in capsys.readouterr().err

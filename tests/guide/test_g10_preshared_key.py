@@ -50,7 +50,7 @@ def test_a_key_on_one_side_only_makes_no_session(lab: Lab, preshared: str, side:
     lab.configure("router", ROUTER + line * (side == "router"))
     lab.configure("laptop", LAPTOP + line * (side == "laptop"))
     with up(lab, *BOTH):
-        assert ping_replies(lab, "laptop", "10.10.10.230") == 0
+        assert ping_replies(lab, "laptop", "10.10.10.230", wait=1) == 0
         assert "latest handshake" not in shown_peers(lab, "laptop")[0]
 
 
@@ -59,4 +59,4 @@ def test_two_different_keys_make_no_session(lab: Lab, preshared: str):
     lab.configure("router", ROUTER + f"PresharedKey = {preshared}\n")
     lab.configure("laptop", LAPTOP + f"PresharedKey = {other}")
     with up(lab, *BOTH):
-        assert ping_replies(lab, "laptop", "10.10.10.230") == 0
+        assert ping_replies(lab, "laptop", "10.10.10.230", wait=1) == 0

@@ -1,4 +1,4 @@
-"""Troubleshooting: the router does not know where the laptop is, and says so."""
+"""Troubleshooting: the router does not know where the laptop is, and reports it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_silent_laptop_is_unreachable_until_it_sends_one_packet(lab: Lab):
 
 def test_the_log_says_that_no_endpoint_is_known(lab: Lab):
     with up(lab, *BOTH), log_of(lab, "router", "wg0") as followed:
-        assert ping_replies(lab, "router", "10.10.11.2") == 0
+        assert ping_replies(lab, "router", "10.10.11.2", wait=1) == 0
         assert followed.stdout is not None
         while "No valid endpoint" not in (line := followed.stdout.readline()):
             assert line
@@ -51,7 +51,7 @@ def test_after_a_restart_of_the_router_the_laptop_finds_it_again_by_itself(lab: 
         shown = typed(lab, "router", "ping -n -c 1 10.10.11.2", check=False).stdout
         assert "Destination Host Unreachable" in shown
         # The laptop's session is good for nothing now; after 15 s without answer it makes another.
-        assert eventually(lambda: ping_replies(lab, "laptop", "10.10.11.1") == 2, seconds=30)
+        assert eventually(lambda: ping_replies(lab, "laptop", "10.10.11.1", wait=1) == 2)
         assert ping_replies(lab, "router", "10.10.11.2") == 2
 
 
@@ -65,8 +65,8 @@ def test_a_nat_that_forgets_hides_the_laptop_unless_it_keeps_alive(lab: Lab, kee
         # What a NAT does after half a minute of silence.
         typed(lab, "internet", "conntrack -D -p udp")
         if keepalive:
-            assert eventually(lambda: ping_replies(lab, "router", "10.10.11.2") == 2, seconds=10)
+            assert eventually(lambda: ping_replies(lab, "router", "10.10.11.2", wait=1) == 2)
         else:
-            assert ping_replies(lab, "router", "10.10.11.2") == 0
+            assert ping_replies(lab, "router", "10.10.11.2", wait=1) == 0
             typed(lab, "laptop", "ping -n -c 1 10.10.11.1")
             assert ping_replies(lab, "router", "10.10.11.2") == 2

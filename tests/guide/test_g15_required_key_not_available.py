@@ -35,7 +35,7 @@ def test_an_address_that_no_peer_has_is_unreachable_and_the_others_are_not(lab: 
 
 def test_the_log_names_the_address_that_no_peer_has(lab: Lab):
     with log_of(lab, "laptop", "home0") as followed:
-        assert ping_replies(lab, "laptop", "10.10.11.1") == 0
+        assert ping_replies(lab, "laptop", "10.10.11.1", wait=1) == 0
         assert followed.stdout is not None
         while "No peer has allowed IPs" not in (line := followed.stdout.readline()):
             assert line

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from holloway._native import Endpoint
 from native.ends import End, Pair
 from native.far import Far
 
@@ -29,5 +30,5 @@ def near() -> Iterator[End]:
 @pytest.fixture
 def far(near: End) -> Iterator[Far]:
     with Far(near.port) as far:
-        near.peer.set_endpoint(near.plane.endpoint("127.0.0.1", far.port))
+        near.peer.set_endpoint(Endpoint("127.0.0.1", far.port))
         yield far

@@ -13,17 +13,17 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Self
 
-from holloway._native import Confirmed, Plane, Tun
+from holloway._native import Confirmed, Endpoint, Plane, Tun
 from holloway.core.constants import NEVER, SECOND
-from holloway.core.orders import pack
 from holloway.key import Key
 from holloway.lab import Host
-from holloway.model import AllowedIP, PeerUpdate
+from holloway.model import AllowedIP, DeviceUpdate, PeerUpdate
+from holloway.text.convert import update_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from holloway._native import Endpoint, Event, Peer
+    from holloway._native import AllowedIPsChange, Event, Peer
 
 KEYS = (bytes([1]) * 32, bytes([2]) * 32)
 """What the first sends with, and what the second does."""
@@ -68,7 +68,7 @@ class End:
 
     def endpoint(self, host: str = "127.0.0.1") -> Endpoint:
         """Where others find this end."""
-        return self.plane.endpoint(host, self.port)
+        return Endpoint(host, self.port)
 
     def install(
         self,
@@ -87,19 +87,19 @@ class End:
         )  # fmt: skip
 
     def ping(self, address: str, *options: str, count: int = 1) -> int:
-        """Answers that came."""
+        """Return the number of answers."""
         result = self.host.run(
             "ping", "-n", "-c", str(count), "-i", "0.01", "-W", "1", *options, address, check=False
         )
         return result.stdout.count(" bytes from ")
 
-    def events(self, seconds: float = 5.0) -> list[Event]:
-        """What the plane says, once it says something."""
+    def events(self, seconds: float = 30.0) -> list[Event]:
+        """Wait until there are events, and return them."""
         select.select([self.plane.fileno()], [], [], seconds)
         return self.plane.events()
 
-    def expect(self, kind: type[Event], seconds: float = 5.0) -> list[Event]:
-        """All events until one of `kind` came."""
+    def expect(self, kind: type[Event], seconds: float = 30.0) -> list[Event]:
+        """Wait for an event of `kind`; return it and all before it."""
         seen: list[Event] = []
         end = time.monotonic() + seconds
         while not any(isinstance(event, kind) for event in seen):
@@ -135,28 +135,30 @@ class Pair:
 
 
 def allow(peer: Peer, network: str) -> None:
-    peer.route(routes(network))
+    peer.change_allowed_ips(allowed_ips(network))
 
 
-def routes(*networks: str, replace: bool = False, removed: tuple[str, ...] = ()) -> bytes:
-    """Changes of a peer's networks, as `Peer.route` takes them."""
-    change = PeerUpdate(
+def allowed_ips(
+    *networks: str, replace: bool = False, removed: tuple[str, ...] = ()
+) -> AllowedIPsChange:
+    """A change of a peer's allowed IPs, made as every change is."""
+    peer = PeerUpdate(
         Key(bytes(32)),
         replace_allowed_ips=replace,
         removed_allowed_ips=tuple(map(AllowedIP.parse, removed)),
         allowed_ips=tuple(map(AllowedIP.parse, networks)),
     )
-    packed = pack(change)
-    assert packed is not None
-    return packed
+    (change,) = update_of(DeviceUpdate(peers=(peer,))).peer_changes()
+    assert change.allowed_ips is not None
+    return change.allowed_ips
 
 
 def ip(*command: str) -> None:
     subprocess.run(["ip", *command], check=True, capture_output=True)
 
 
-def until(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
-    """Whether it becomes true in time."""
+def until(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
+    """Return whether it becomes true in time."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -167,7 +169,7 @@ def until(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
 
 @contextlib.contextmanager
 def loopback_address(address: str) -> Iterator[str]:
-    """Give the machine one more address for as long as it is needed."""
+    """Add an address to the machine's loopback interface during the block."""
     ip("addr", "add", f"{address}/32", "dev", "lo")
     try:
         yield address

@@ -1,6 +1,6 @@
 """The far end of a tunnel, written out: a UDP socket and the transport format of the paper, 5.4.6.
 
-It shares no code with the plane, and can do what no honest peer does.
+It shares no code with the plane, and can break the protocol.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Far:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_DGRAM)
         self.socket.bind((address, 0))
-        self.socket.settimeout(5)
+        self.socket.settimeout(30)
         self.near = (address, port)
         self.counter = 0
 
@@ -70,14 +70,14 @@ class Far:
         return counter, text
 
     def silent(self) -> bool:
-        """Whether nothing has come."""
+        """Return whether nothing has arrived."""
         self.socket.setblocking(False)
         try:
             self.socket.recv(65535)
         except BlockingIOError:
             return True
         finally:
-            self.socket.settimeout(5)
+            self.socket.settimeout(30)
         return False
 
 

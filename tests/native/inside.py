@@ -31,7 +31,7 @@ def receive(count: str) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
         receiver.bind(("10.77.0.1", 9))
-        receiver.settimeout(10)
+        receiver.settimeout(30)
         print("ready", flush=True)
         got = []
         for _ in range(int(count)):

@@ -1,9 +1,9 @@
-"""One stream through a network to the echo at home, until the input ends; run in the laptop.
+"""One stream through a network to the echo server at home, until the input ends; run in the laptop.
 
     python echo_stream.py STACK [fast-rekey]
 
-Sends and compares at once, so that packets are under way all the time. With fast-rekey it renews
-its session every second. Prints "ready", and in the end how many bytes came back as they were sent.
+Sends and compares at the same time, so that there are always packets in flight. With fast-rekey it
+renews its session every second. Prints "ready", and in the end how many bytes came back unchanged.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ HOME = "10.10.10.5"
 CHUNK = 1 << 16
 SEED = 3
 TIMEOUT = 60
-"""Seconds without a chunk until we say that the stream does not go on."""
+"""Seconds without a chunk after which the stream counts as stalled."""
 
 
 async def send(writer: asyncio.StreamWriter, stopped: asyncio.Event) -> int:
-    """Send chunks; returns how many."""
+    """Send chunks; returns their number."""
     source, count = random.Random(SEED), 0
     while not stopped.is_set():
         writer.write(source.randbytes(CHUNK))
@@ -37,7 +37,7 @@ async def send(writer: asyncio.StreamWriter, stopped: asyncio.Event) -> int:
 
 
 async def compare(reader: asyncio.StreamReader) -> int:
-    """Read the same chunks back; returns how many."""
+    """Read the same chunks back; returns their number."""
     source, count = random.Random(SEED), 0
     while received := await chunk(reader):
         assert received == source.randbytes(CHUNK), f"chunk {count} came back otherwise"
@@ -46,7 +46,7 @@ async def compare(reader: asyncio.StreamReader) -> int:
 
 
 async def chunk(reader: asyncio.StreamReader) -> bytes:
-    """The next one, or less at the end."""
+    """Return the next chunk, or less at the end."""
     async with asyncio.timeout(TIMEOUT):
         try:
             return await reader.readexactly(CHUNK)

@@ -1,8 +1,7 @@
-"""A network at home, reached from a laptop by somebody who is nobody there.
+"""A network at home, reached from a laptop by an unprivileged user.
 
-The home is a host with a device, our own or another's, and with servers that know nothing of
-tunnels: web, ssh, PostgreSQL, name service, echo. The laptop is a host with files only, for
-programs that run there without rights.
+The home is a host with a device, our own or another's, and with ordinary servers: web, ssh,
+PostgreSQL, a name server, echo. The laptop is a host with files only, for unprivileged programs.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ NAMES = ("nas.home", "db.home", "www.home")
 
 
 class HomeLab:
-    """Both hosts, up."""
+    """Both hosts, started."""
 
     def __init__(self, implementation: str, stack: ExitStack) -> None:
         stack.callback(self._reap)  # when the hosts have ended
@@ -53,13 +52,13 @@ class HomeLab:
         self._serve()
 
     def run(self, script: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-        """Run a Python script in the laptop, as a user without rights, among the files."""
+        """Run a Python script in the laptop, unprivileged, in the directory of the files."""
         self.laptop.write(f"{DIRECTORY}/script.py", script, 0o644)
         command = f"cd {DIRECTORY} && exec {sys.executable} -W error script.py"
         return self.laptop.run(*unprivileged("sh", "-c", command), check=False, timeout=timeout)
 
     def sh(self, command: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-        """Run a shell command in the laptop likewise, with our commands on the path."""
+        """Run a shell command in the same way, with our commands in PATH."""
         line = f"cd {DIRECTORY} && PATH={Path(sys.executable).parent}:$PATH && {command}"
         return self.laptop.run(*unprivileged("sh", "-c", line), check=False, timeout=timeout)
 
@@ -106,7 +105,7 @@ class HomeLab:
         self.services.communicate()
 
     def serve_postgresql(self) -> None:
-        """Start a database; it takes a second or two."""
+        """Start a database, which takes a second or two."""
         programs = max(Path("/usr/lib/postgresql").iterdir()) / "bin"
         self.server.run("install", "-d", "-o", "65534", "/run/data")
         script = (
@@ -121,7 +120,7 @@ class HomeLab:
 
 @contextmanager
 def home_lab(implementation: str = "holloway") -> Iterator[HomeLab]:
-    """Build it and take it away."""
+    """Set up the hosts, and remove them at the end."""
     with ExitStack() as stack:
         yield HomeLab(implementation, stack)
 

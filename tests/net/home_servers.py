@@ -1,4 +1,4 @@
-"""The servers of a home, as a program of its own: they listen on the device's addresses.
+"""The servers at home, in a program of their own that listens on the device's addresses.
 
 Run inside a host, with the directory of its certificate and keys.
 """
@@ -18,7 +18,7 @@ ADDRESSES = ["10.10.10.5", "fd10::5"]
 
 
 async def web(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Greet, and tell who asks for what; `/big` is a megabyte."""
+    """Answer with the client and the path; `/big` is a megabyte."""
     with contextlib.closing(writer), contextlib.suppress(EOFError, OSError):
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -37,7 +37,7 @@ def _page(writer: asyncio.StreamWriter, path: str, sent: bytes) -> bytes:
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Send back what comes."""
+    """Send every byte back."""
     with contextlib.closing(writer), contextlib.suppress(OSError):
         while data := await reader.read(1 << 16):
             writer.write(data)
@@ -45,7 +45,7 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 class DatagramEcho(asyncio.DatagramProtocol):
-    """Send back what comes."""
+    """Send every byte back."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.DatagramTransport", transport)
@@ -55,11 +55,11 @@ class DatagramEcho(asyncio.DatagramProtocol):
 
 
 class Ssh(asyncssh.SSHServer):
-    """Whoever has an authorized key may come in."""
+    """Accept everybody who has an authorized key."""
 
 
 async def command(process: asyncssh.SSHServerProcess[str]) -> None:
-    """There is one program on this machine."""
+    """Run the only program of this machine."""
     process.stdout.write(f"nas: {process.command}\n")
     process.exit(0)
 

@@ -1,4 +1,4 @@
-"""Two networks in one program that are each other's peers: 10.7.0.1 and .2, fd07::1 and ::2."""
+"""Two networks in one program, each the other's peer: 10.7.0.1 and .2, fd07::1 and ::2."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import gc
 import os
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from holloway.net.namespace import Namespace
 from holloway.net.stack import BUFFER
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
 FIRST = ("10.7.0.1", "fd07::1")
 SECOND = ("10.7.0.2", "fd07::2")
@@ -23,7 +22,7 @@ SECOND = ("10.7.0.2", "fd07::2")
 
 @dataclass(frozen=True)
 class Pair:
-    """`second` knows where `first` is, not the other way round."""
+    """`second` has the endpoint of `first`, not the other way round."""
 
     first: Network
     second: Network
@@ -39,7 +38,7 @@ def new_key() -> Key:
 
 
 def peer(key: Key, *networks: str, endpoint: Endpoint | None = None) -> PeerUpdate:
-    """Another network as a peer."""
+    """Return another network as a peer."""
     allowed = tuple(map(AllowedIP.parse, networks))
     return PeerUpdate(public_key=key.public(), endpoint=endpoint, allowed_ips=allowed)
 
@@ -76,7 +75,7 @@ async def pair(
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Send back what comes."""
+    """Send every byte back."""
     with contextlib.closing(writer), contextlib.suppress(ConnectionError):
         while data := await reader.read(1 << 16):
             writer.write(data)
@@ -84,20 +83,10 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 def descriptors() -> int:
-    """How many file descriptors this process has open.
+    """Return the number of open file descriptors of this process.
 
     Less those of what nobody refers to, and of sockets that are made and not yet asked for.
     """
     gc.collect()
     pooled = sum(each.pooled for each in gc.get_objects() if type(each) is Namespace)
     return len(os.listdir("/proc/self/fd")) - pooled
-
-
-async def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
-    """Ask again until it is true; False if it never is."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        await asyncio.sleep(0.01)
-    return True

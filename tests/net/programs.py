@@ -1,7 +1,7 @@
 """Programs for the hosts of `test_devices`: `python programs.py NAME ARGUMENT...`; see each.
 
-Those that take a stack read their configuration from /run/peer.conf and run without any rights;
-`echo` is what they speak to, in a host with a device.
+Those that take a stack read their configuration from /run/peer.conf and run unprivileged;
+`echo` is their server, in a host with a device.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ STOP = "/run/stop"
 
 
 class UdpEcho(asyncio.DatagramProtocol):
-    """Send every datagram back."""
+    """Sends every datagram back."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -44,7 +44,7 @@ async def send_back(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
 
 
 async def echo() -> None:
-    """Echo TCP and UDP on every address, for ever."""
+    """Echo TCP and UDP on every address, until it is killed."""
     loop = asyncio.get_running_loop()
     await asyncio.start_server(send_back, ["0.0.0.0", "::"], PORT)
     for address in REMOTE:
@@ -54,7 +54,7 @@ async def echo() -> None:
 
 
 async def transfer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, size: int) -> bool:
-    """Whether so many bytes come back as they were sent."""
+    """Return whether so many bytes come back unchanged."""
     data = random.Random(size).randbytes(size)
     writer.write(data)
     back = await reader.readexactly(size)
@@ -63,7 +63,7 @@ async def transfer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, s
 
 
 async def exchange(stack: str) -> None:
-    """TCP, UDP and ping to the far end, both families; prints what came of each."""
+    """Try TCP, UDP and ping to the far end in both families, and print the results."""
     loop = asyncio.get_running_loop()
     found: dict[str, object] = {"uid": os.getuid()}
     async with Network.from_config("/run/peer.conf", stack=stack) as net:
@@ -81,7 +81,7 @@ async def exchange(stack: str) -> None:
 
 
 async def serve(stack: str) -> None:
-    """Echo inside the tunnel until /run/stop is there."""
+    """Echo inside the tunnel until /run/stop exists."""
     async with Network.from_config("/run/peer.conf", stack=stack) as net:
         await net.start_server(send_back, port=PORT)
         await net.ping(REMOTE[0])
@@ -90,13 +90,13 @@ async def serve(stack: str) -> None:
 
 
 async def connect(address: str) -> None:
-    """Exchange with an echo server by the system's own means."""
+    """Exchange bytes with an echo server over the system's sockets."""
     reader, writer = await asyncio.open_connection(address, PORT)
     print(json.dumps({"whole": await transfer(reader, writer, 20_000_000)}))
 
 
 async def stream(stack: str, address: str) -> None:
-    """Echo over one connection until /run/stop is there; a line with the time every MiB."""
+    """Echo over one connection until /run/stop exists; prints the time every MiB."""
     source = random.Random(2)
     async with Network.from_config("/run/peer.conf", stack=stack) as net:
         reader, writer = await net.open_connection(address, PORT)

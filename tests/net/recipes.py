@@ -1,4 +1,4 @@
-"""A page's recipes: each block of code and the block of text below it, which is what it prints."""
+"""The recipes of a page: each block of code, and the block of text below it, its output."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAGE = REPOSITORY / "docs/how-to/python-recipes.md"
 
 @dataclass(frozen=True)
 class Recipe:
-    """What to run and what it prints, under which heading."""
+    """A recipe: its heading, its code and its output."""
 
     heading: str
     language: str
@@ -27,14 +27,14 @@ class Recipe:
     prints: str
 
     def with_stack(self, stack: str) -> str:
-        """The code, with every configuration that it opens on that stack."""
+        """Return the code, with every configuration opened on that stack."""
         return self.code.replace('"laptop.conf")', f'"laptop.conf", stack="{stack}")').replace(
             "Network(private_key=", f'Network(stack="{stack}", private_key='
         )
 
 
 def recipes(page: Path = PAGE) -> list[Recipe]:
-    """All of a page; raises ValueError for code without its output."""
+    """Return all recipes of a page; raises ValueError for code without output."""
     text = page.read_text()
     found = []
     for match in BLOCK.finditer(text):

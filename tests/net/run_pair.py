@@ -1,4 +1,4 @@
-"""Two configuration files that are each other's peers, and programs run inside them."""
+"""Two configuration files, each the other's peer, and programs that run inside them."""
 
 from __future__ import annotations
 
@@ -66,6 +66,8 @@ def write_files(directory: Path) -> Files:
     keys = new_key(), new_key()
     port = free_port(socket.SOCK_DGRAM)
     files = Files(directory / "office.conf", directory / "laptop.conf")
+    for file in (files.office, files.laptop):
+        file.touch(0o600)
     files.office.write_text(
         f"[Interface]\nPrivateKey = {keys[0].base64}\nListenPort = {port}\n"
         f"Address = {FIRST[0]}/24, {FIRST[1]}/64\n"

@@ -55,7 +55,7 @@ def in_thread(function: object, *arguments: object) -> Iterator[None]:
         assert not thread.is_alive()
 
 
-def test_blocking_sockets_talk(pair: tuple[BlockingNetwork, BlockingNetwork]) -> None:
+def test_blocking_sockets_exchange_data(pair: tuple[BlockingNetwork, BlockingNetwork]) -> None:
     first, second = pair
 
     def serve() -> None:
@@ -76,7 +76,9 @@ def test_blocking_sockets_talk(pair: tuple[BlockingNetwork, BlockingNetwork]) ->
     assert second.addresses == SECOND
 
 
-def test_errors_come_through(pair: tuple[BlockingNetwork, BlockingNetwork]) -> None:
+def test_errors_are_raised_in_the_calling_thread(
+    pair: tuple[BlockingNetwork, BlockingNetwork],
+) -> None:
     _, second = pair
     with pytest.raises(ConnectionRefusedError):
         second.connect(FIRST[0], 9)
@@ -90,7 +92,7 @@ def test_errors_come_through(pair: tuple[BlockingNetwork, BlockingNetwork]) -> N
         second.connect(FIRST[0], 9)
 
 
-def test_an_unanswered_wait_ends_with_its_timeout(
+def test_a_wait_without_an_answer_ends_with_its_timeout(
     pair: tuple[BlockingNetwork, BlockingNetwork],
 ) -> None:
     first, _ = pair
@@ -99,7 +101,7 @@ def test_an_unanswered_wait_ends_with_its_timeout(
 
 
 class Page(http.server.BaseHTTPRequestHandler):
-    """Answers with where the request came from."""
+    """Answers with the address of the client."""
 
     protocol_version = "HTTP/1.1"
 
@@ -116,7 +118,7 @@ class Page(http.server.BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def http_server(network: BlockingNetwork, context: ssl.SSLContext | None) -> Iterator[None]:
-    """The standard library's handler on the first connection to port 80."""
+    """Serve the first connection to port 80 with the standard library's handler."""
 
     def serve() -> None:
         with contextlib.suppress(OSError):

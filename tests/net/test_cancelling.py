@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from net.pair import FIRST, descriptors, echo, network, new_key, pair, wait_until
+from net.pair import FIRST, descriptors, echo, network, new_key, pair
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     Operation = Callable[[Network], Coroutine[Any, Any, Any]]
 
 MOMENTS = [0, 1, 2, 3, 4, 5, *(microseconds / 1e6 for microseconds in range(20, 1500, 40))]
-"""Turns of the loop, then seconds."""
+"""Turns of the event loop, then seconds."""
 
 OPERATIONS: dict[str, Operation] = {
     "connect": lambda net: net.connect(FIRST[0], 5000),
@@ -35,7 +36,7 @@ OPERATIONS: dict[str, Operation] = {
 
 
 async def cancel(work: Coroutine[Any, Any, Any], moment: float) -> None:
-    """Cancel it at that moment; if it is done before, close what it made."""
+    """Cancel it at that moment; if it is done by then, close its result."""
     task = asyncio.create_task(work)
     if moment >= 1 or moment == 0:
         for _ in range(int(moment)):

@@ -1,4 +1,4 @@
-"""A program without rights is the peer of devices, ours and wireguard-go, in another host."""
+"""An unprivileged program as the peer of devices, ours and wireguard-go, in another host."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Link:
 
     @contextlib.contextmanager
     def running(self, name: str, *arguments: str) -> Iterator[IO[str]]:
-        """Run a program in the near host, without rights; what it prints. It must end well."""
+        """Run an unprivileged program in the near host and return its output; it must succeed."""
         self.wg("listen-port", "51820")
         command = unprivileged(sys.executable, SCRIPT, name, *arguments)
         program = self.local.popen("sh", "-c", 'echo $$ >/run/pid && exec "$@"', "sh", *command)
@@ -62,7 +62,7 @@ class Link:
             program.communicate()
 
     def address(self) -> str:
-        """Where the near host is now."""
+        """Return the current endpoint of the near host."""
         shown = self.local.run("ip", "-4", "-br", "address", "show", "eth0").stdout
         return shown.split()[2].partition("/")[0]
 
@@ -70,7 +70,7 @@ class Link:
         self.remote.run(WG["holloway"], "set", "wg0", *arguments)
 
     def allow(self, *settings: str) -> None:
-        """Make the program a peer; the keepalive has it hear soon of what has changed here."""
+        """Make the program a peer, with a keepalive so that it soon notices changes at this end."""
         self.wg("peer", self.local_key, "allowed-ips", f"{LOCAL[0]}/32,{LOCAL[1]}/128",
                 "persistent-keepalive", "1", *settings)  # fmt: skip
 
@@ -123,7 +123,7 @@ def roam_remote(link: Link) -> None:
 
 
 def roam_local(link: Link) -> None:
-    """Another address, as after a change of the network."""
+    """Change the address, as after a change of the underlay."""
     other = "10.99.0.3" if link.address() == "10.99.0.1" else "10.99.0.1"
     link.local.run("ip", "address", "flush", "dev", "eth0")
     link.local.run("ip", "address", "add", f"{other}/24", "dev", "eth0")
@@ -136,7 +136,7 @@ def pull_cable(link: Link) -> None:
 
 
 def forget_session(link: Link) -> None:
-    """The device makes a new one, for the stream has something to send."""
+    """Remove the session; the device makes a new one, because the stream has data to send."""
     link.wg("peer", link.local_key, "remove")
     link.allow("endpoint", f"{link.address()}:51821")
 

@@ -1,4 +1,4 @@
-"""The helper process of the kernel's stack: what its end means, and that it ends with ours."""
+"""The helper process of the kernel's stack: what happens when it ends, and when its parent does."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ asyncio.run(run())
 
 
 def greeter(words: bytes) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]:
-    """A server that says something and ends."""
+    """A server that sends something and ends."""
 
     def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(words)
@@ -56,7 +56,7 @@ def greeter(words: bytes) -> Callable[[asyncio.StreamReader, asyncio.StreamWrite
 
 
 def helper_of(opened: Network) -> int:
-    """The helper process of a network: the only child that runs that program."""
+    """Return the helper process of a network: the only child that runs that program."""
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
     (found,) = [
         int(child)
@@ -86,7 +86,7 @@ def test_every_socket_fails_when_the_helper_is_killed() -> None:
             assert reason.strerror == "the helper process was ended by SIGKILL"
             assert opened.failure is reason
             ends = await asyncio.gather(*waiting, return_exceptions=True)
-            # Both ends of the stream are in there: the reset of the other may come first.
+            # Both ends of the stream are in that namespace; the other one may reset it first.
             assert all(isinstance(end, ConnectionError) for end in ends), ends
             with pytest.raises(OSError, match="ended by SIGKILL"):
                 opened.socket()
@@ -160,11 +160,11 @@ def test_an_interrupted_request_does_not_mix_up_the_next_answers() -> None:
     class Interrupted(Exception):
         pass
 
-    kind = (socket.SOCK_STREAM, socket.IPPROTO_TCP)  # of this none are made ahead
+    kind = (socket.SOCK_STREAM, socket.IPPROTO_TCP)  # of this kind none are made in advance
     armed = False
 
     def interrupt(*_: object) -> None:
-        # A signal may come late, when another thread was given it.
+        # A signal may come late if another thread receives it.
         nonlocal armed
         if armed:
             armed = False
@@ -189,7 +189,7 @@ def test_an_interrupted_request_does_not_mix_up_the_next_answers() -> None:
     finally:
         signal.signal(signal.SIGALRM, before)
         made.close()
-        gc.collect()  # what an interrupt kept the test from closing
+        gc.collect()  # what the test could not close because of an interrupt
     assert interrupted > 0
 
 
@@ -199,7 +199,7 @@ async def namespace() -> Namespace:
     return made
 
 
-def test_no_more_sockets_are_made_ahead_than_were_asked_for() -> None:
+def test_no_more_sockets_are_made_in_advance_than_were_asked_for() -> None:
     before = descriptors()
     made = asyncio.run(namespace())
     pooled = []
@@ -216,7 +216,7 @@ def test_no_more_sockets_are_made_ahead_than_were_asked_for() -> None:
     assert descriptors() == before
 
 
-def test_near_the_limit_there_are_as_many_sockets_as_there_is_room() -> None:
+def test_near_the_limit_there_are_as_many_sockets_as_there_are_descriptors() -> None:
     made = asyncio.run(namespace())
     held = [made.socket(socket.AF_INET6, socket.SOCK_STREAM, 0) for _ in range(31)]
     assert made.pooled == 0
@@ -243,7 +243,7 @@ def test_near_the_limit_there_are_as_many_sockets_as_there_is_room() -> None:
         made.close()
 
 
-def test_what_the_system_refuses_in_the_namespace_is_its_own_error() -> None:
+def test_an_error_in_the_namespace_is_raised_as_the_system_reports_it() -> None:
     async def run() -> None:
         async with network(1, new_key(), stack="kernel") as opened:
             with pytest.raises(OSError, match="Address family not supported"):
@@ -255,7 +255,7 @@ def test_what_the_system_refuses_in_the_namespace_is_its_own_error() -> None:
     asyncio.run(run())
 
 
-def test_without_room_for_a_descriptor_there_is_the_ordinary_error() -> None:
+def test_without_a_free_descriptor_the_ordinary_error_is_raised() -> None:
     async def run() -> None:
         async with network(1, new_key(), stack="kernel") as opened:
             limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -272,7 +272,7 @@ def test_without_room_for_a_descriptor_there_is_the_ordinary_error() -> None:
     asyncio.run(run())
 
 
-def test_more_descriptors_than_select_knows_are_no_trouble() -> None:
+def test_descriptors_beyond_the_limit_of_select_work() -> None:
     async def run() -> None:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4096)), hard))
@@ -316,7 +316,7 @@ with BlockingNetwork(network(1, new_key(), stack="kernel")) as net:
 """
 
 
-def test_a_fork_of_the_program_does_the_network_no_harm() -> None:
+def test_a_fork_of_the_program_does_not_harm_the_network() -> None:
     tests = str(Path(__file__).parent.parent)
     done = subprocess.run([sys.executable, "-c", FORKING.format(tests=tests)], check=True,
                           capture_output=True, text=True, timeout=30)  # fmt: skip
@@ -326,7 +326,9 @@ def test_a_fork_of_the_program_does_the_network_no_harm() -> None:
     ]
 
 
-def test_a_missing_helper_program_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_helper_program_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(helper, "PROGRAM", tmp_path / "nothing")
 
     async def run() -> None:
@@ -338,8 +340,8 @@ def test_a_missing_helper_program_is_told(tmp_path: Path, monkeypatch: pytest.Mo
     asyncio.run(run())
 
 
-def test_a_system_without_user_namespaces_is_told() -> None:
-    """A namespace that allows no further ones: the system's own limit, not a stand-in."""
+def test_a_system_without_user_namespaces_is_reported() -> None:
+    """Use the kernel's own limit: a namespace that allows no further ones."""
     script = (
         "import asyncio, sys; sys.path.insert(0, sys.argv[1])\n"
         "from net.pair import network, new_key\n"
@@ -356,7 +358,7 @@ def test_a_system_without_user_namespaces_is_told() -> None:
     assert "user.max_user_namespaces" in refused.stderr
 
 
-def test_a_system_without_the_helper_gets_the_userspace_stack_and_is_told_why(
+def test_a_system_without_the_helper_gets_the_userspace_stack_and_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(helper, "PROGRAM", tmp_path / "nothing")

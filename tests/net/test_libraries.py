@@ -1,6 +1,6 @@
-"""The adapters for HTTP libraries where things go wrong: refusals, time limits, TLS, proxies.
+"""The adapters for HTTP libraries and their errors: refusals, timeouts, TLS, proxies.
 
-What they do when all goes well, `test_recipes` shows.
+`test_recipes` has what they do without errors.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from holloway.net.blocking import BlockingNetwork
 from holloway.proxy.forwarded import Forwarded
 from hosts import eventually
 from net.certificate import certificate
-from net.pair import FIRST, SECOND, network, new_key, pair, peer, wait_until
+from net.pair import FIRST, SECOND, network, new_key, pair, peer
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,7 @@ HERE = f"http://{FIRST[0]}"
 
 
 async def web(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer, but `/never`, and end the connection after `/last`."""
+    """Answer everything but `/never`, and close the connection after `/last`."""
     with contextlib.closing(writer), contextlib.suppress(EOFError, OSError):
         path = b""
         while path != b"/last":
@@ -46,13 +47,13 @@ async def web(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Non
 
 
 def ended(transport: AsyncTransport | Transport) -> bool:
-    """Whether it knows that the server has closed what was open."""
+    """Return whether the pool knows that the server has closed the connection."""
     return all(connection.has_expired() for connection in transport._pool.connections)
 
 
 @pytest.fixture
 def blocking(stack: str) -> Iterator[BlockingNetwork]:
-    """The second of a pair, the first of which serves the page."""
+    """The second network of a pair whose first one serves the page."""
     keys = new_key(), new_key()
     with BlockingNetwork(network(1, keys[0], peer(keys[1], *SECOND), stack=stack)) as first:
         first.run(first.network.start_server(web, port=80))
@@ -62,7 +63,7 @@ def blocking(stack: str) -> Iterator[BlockingNetwork]:
             yield second
 
 
-def test_httpx_keeps_connections_and_tells_what_went_wrong(stack: str) -> None:
+def test_httpx_keeps_connections_and_reports_errors(stack: str) -> None:
     async def run() -> None:
         async with pair(stack) as both:
             await both.first.start_server(web, port=80)
@@ -71,7 +72,7 @@ def test_httpx_keeps_connections_and_tells_what_went_wrong(stack: str) -> None:
                 first = (await client.get(f"{HERE}/last")).text
                 assert await wait_until(lambda: ended(transport))
                 second = (await client.get(f"{HERE}/")).text
-                assert first != second  # the ended one was not used again
+                assert first != second  # the closed connection was not used again
                 assert (await client.get(f"{HERE}/")).text == second
                 with pytest.raises(httpx.ConnectError, match="refused"):
                     await client.get(f"{HERE}:81/")
@@ -83,7 +84,7 @@ def test_httpx_keeps_connections_and_tells_what_went_wrong(stack: str) -> None:
     asyncio.run(run())
 
 
-def test_aiohttp_keeps_connections_and_tells_what_went_wrong(stack: str) -> None:
+def test_aiohttp_keeps_connections_and_reports_errors(stack: str) -> None:
     async def run() -> None:
         async with pair(stack) as both:
             await both.first.start_server(web, port=80)
@@ -136,7 +137,7 @@ def test_httpx_without_asyncio(blocking: BlockingNetwork) -> None:
             client.get(f"{HERE}/never", timeout=0.1)
 
 
-def test_requests_keeps_connections_and_tells_what_went_wrong(blocking: BlockingNetwork) -> None:
+def test_requests_keeps_connections_and_reports_errors(blocking: BlockingNetwork) -> None:
     with requests.Session() as session:
         session.mount("http://", Adapter(blocking))
         first = session.get(HERE, timeout=20).text
@@ -163,7 +164,7 @@ def test_a_proxy_of_the_environment_is_reached_through_the_tunnel(
             session.get(HERE, timeout=20)
 
 
-def test_a_forwarded_port_leads_there_as_long_as_its_block_runs(
+def test_a_forwarded_port_is_open_as_long_as_its_block_runs(
     blocking: BlockingNetwork,
 ) -> None:
     with Forwarded(blocking, FIRST[0], 80) as (host, port):

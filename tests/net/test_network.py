@@ -1,6 +1,6 @@
-"""Networks of one program, each other's peers: what a program can do with them, and its errors.
+"""Networks of one program, each the other's peer: what a program can do with them, and the errors.
 
-Nothing here needs root; `test_unprivileged` runs these again as a user without any rights.
+Nothing here needs root; `test_unprivileged` runs these again as an unprivileged user.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import cast
 import pytest
 
 from holloway import DeviceUpdate, Endpoint, PeerUpdate
-from net.pair import FIRST, SECOND, echo, network, new_key, pair, peer, wait_until
+from net.pair import FIRST, SECOND, echo, network, new_key, pair, peer
+from waiting import wait_until
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -56,7 +57,7 @@ def test_the_end_of_one_direction_leaves_the_other_open(stack: str, number: int)
 def test_either_side_may_listen(stack: str, number: int) -> None:
     async def run() -> None:
         async with pair(stack) as both:
-            await both.second.ping(FIRST[number])  # else the first knows no endpoint yet
+            await both.second.ping(FIRST[number])  # the first learns the endpoint
             server = await both.second.start_server(echo, SECOND[number], 5000)
             reader, writer = await both.first.open_connection(SECOND[number], 5000)
             writer.write(b"hello")
@@ -90,7 +91,7 @@ def test_datagrams_go_there_and_back(stack: str, number: int) -> None:
             there = (FIRST[number], 53)
             server, _ = await both.first.create_datagram_endpoint(Echo, local_addr=there)
             client, protocol = await both.second.create_datagram_endpoint(Client, remote_addr=there)
-            # Beyond the MTU the userspace stack has no fragments.
+            # The userspace stack does not fragment.
             for size in (1, 1000, 9000 if stack == "kernel" else 1300):
                 client.sendto(bytes(size))
                 assert await asyncio.wait_for(protocol.came.get(), 20) == bytes(size)
@@ -140,7 +141,7 @@ def test_the_ordinary_errors_are_raised(stack: str) -> None:
     asyncio.run(run())
 
 
-def test_a_peer_that_says_nothing_is_a_timeout(stack: str) -> None:
+def test_a_silent_peer_is_a_timeout(stack: str) -> None:
     async def run() -> None:
         async with pair(stack) as both:
             with pytest.raises(TimeoutError):
@@ -151,8 +152,8 @@ def test_a_peer_that_says_nothing_is_a_timeout(stack: str) -> None:
     asyncio.run(run())
 
 
-def test_what_a_peer_may_not_send_from_does_not_arrive(stack: str) -> None:
-    """The first has no 10.8.0.0/16 of its own; a ping from there is no peer's."""
+def test_packets_from_addresses_that_a_peer_is_not_allowed_do_not_arrive(stack: str) -> None:
+    """The first allows the peer another address only, so that its packets are dropped."""
 
     async def run() -> None:
         key, other = new_key(), new_key()
@@ -212,7 +213,7 @@ def test_closing_ends_every_stream_with_an_error(stack: str) -> None:
     asyncio.run(run())
 
 
-def test_closing_tells_the_other_side(stack: str) -> None:
+def test_closing_resets_connections_on_the_other_side(stack: str) -> None:
     async def run() -> None:
         ended: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
 
@@ -244,7 +245,7 @@ def test_a_waiting_listener_ends_with_the_network(stack: str) -> None:
     asyncio.run(run())
 
 
-def test_a_closed_listener_ends_those_who_wait(stack: str) -> None:
+def test_a_closed_listener_ends_a_waiting_accept(stack: str) -> None:
     async def run() -> None:
         async with pair(stack) as both:
             listener = await both.first.listen(5000)
@@ -253,6 +254,16 @@ def test_a_closed_listener_ends_those_who_wait(stack: str) -> None:
             listener.close()
             with pytest.raises(OSError, match="closed"):
                 await asyncio.wait_for(waiting, 20)
+
+    asyncio.run(run())
+
+
+def test_the_port_of_a_closed_listener_is_free_at_once(stack: str) -> None:
+    async def run() -> None:
+        async with network(1, new_key(), stack=stack) as opened:
+            for _ in range(1000):
+                listener = await opened.listen(5000)
+                listener.close()
 
     asyncio.run(run())
 
@@ -277,7 +288,7 @@ asyncio.run(run())
 """
 
 
-def test_a_network_closes_though_no_descriptor_is_left(stack: str) -> None:
+def test_a_network_closes_without_a_free_descriptor(stack: str) -> None:
     tests = str(Path(__file__).parent.parent)
     done = subprocess.run([sys.executable, "-c", FULL.format(tests=tests, stack=stack)],
                           capture_output=True, text=True, check=False, timeout=60)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Every recipe prints what its page says, for a user without rights, with both stacks.
+"""Every recipe prints what its page says, for an unprivileged user, with both stacks.
 
 The other side is a host with the kernel's TCP/IP and a device: ours, and for some wireguard-go.
 """
@@ -22,7 +22,7 @@ TUTORIAL = REPOSITORY / "docs/tutorial/python-peer.md"
 RECIPES = [*recipes(), *recipes(TUTORIAL)]
 NAMES = [f"{number}-{recipe.heading}" for number, recipe in enumerate(RECIPES)]
 KERNEL_ONLY = {"The standard library's servers": "the userspace stack has connected sockets only"}
-"""What the userspace stack cannot do, and how it says so."""
+"""What the userspace stack cannot do, and the error that it raises."""
 
 
 @pytest.fixture(

@@ -1,4 +1,4 @@
-"""A stream goes on unchanged while its session is renewed under it, again and again.
+"""A stream continues unchanged while its session is renewed several times.
 
 With both stacks, to our device and to wireguard-go, all at once. Sessions are renewed every second
 here; with `SOAK_SECONDS` in the environment when they are due, as often as fits into that time.
@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.root, pytest.mark.interop, pytest.mark.timeout(LIMIT +
 
 
 class EchoStream:
-    """A stream from a laptop to its home, and what the home knows of its session."""
+    """A stream from a laptop to its home, and the home's view of the session."""
 
     def __init__(self, lab: HomeLab, stack: str, exit_stack: ExitStack) -> None:
         self._lab = lab
@@ -47,13 +47,13 @@ class EchoStream:
         ))  # fmt: skip
 
     def begin(self) -> None:
-        """Wait until it is connected."""
+        """Wait until the stream is connected."""
         assert self._program.stdout is not None
         assert self._program.stdout.readline() == "ready\n", self._program.communicate()
         self._first = self._latest_handshake()
 
     def is_renewed(self) -> bool:
-        """Whether the home has a session so much younger than the first one."""
+        """Return whether the home's session is that much younger than the first one."""
         return self._latest_handshake() >= self._first + RENEWALS * RENEWAL
 
     def _latest_handshake(self) -> int:
@@ -61,7 +61,7 @@ class EchoStream:
         return int(shown.split()[1])
 
     def end(self) -> int:
-        """End it; returns how many bytes came back as they were sent."""
+        """End the stream; returns how many bytes came back unchanged."""
         output, errors = self._program.communicate()
         assert (self._program.returncode, errors) == (0, "")
         total: int = json.loads(output)["bytes"]

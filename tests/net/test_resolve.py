@@ -1,4 +1,4 @@
-"""Names looked up through the tunnel, with a name server on the other side of it."""
+"""Name resolution through the tunnel, with a name server at its other end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SERVER_FAILURE = 2
 
 
 def answer(message: bytes, max_size: int) -> bytes:
-    """What a server with that zone says, at most so long."""
+    """Return the answer of a server with that zone, truncated to `max_size`."""
     labels, offset = [], 12
     while size := message[offset]:
         labels.append(message[offset + 1 : offset + 1 + size].decode())
@@ -41,7 +41,7 @@ def answer(message: bytes, max_size: int) -> bytes:
 
 
 class OverUdp(asyncio.DatagramProtocol):
-    """Says something wrong first, as one who guesses would."""
+    """Sends wrong answers first, as an attacker who guesses would."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.DatagramTransport", transport)
@@ -110,7 +110,7 @@ def test_a_connection_to_a_name_tries_its_addresses(stack: str) -> None:
     asyncio.run(run())
 
 
-def test_a_name_server_that_no_peer_has_is_told(stack: str) -> None:
+def test_a_name_server_that_no_peer_has_is_named(stack: str) -> None:
     async def run() -> None:
         async with pair(stack, dns=["10.9.0.1"]) as both:
             with pytest.raises(OSError, match="Required key not available") as refused:

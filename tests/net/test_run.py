@@ -127,6 +127,58 @@ def test_without_dns_the_system_s_servers_are_copied_with_a_note(files: Files) -
     assert done.stderr.count("\n") == 1
 
 
+def test_without_dns_nothing_is_noted_while_no_name_is_looked_up(files: Files) -> None:
+    for script in ("", "import socket; socket.getaddrinfo('10.7.0.1', 80)"):
+        done = files.run(str(files.office), "--", PYTHON, "-c", script)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_without_dns_the_note_comes_with_the_first_name(files: Files) -> None:
+    script = (
+        "import contextlib, socket; input()\n"
+        "for _ in range(2):\n"
+        "    with contextlib.suppress(OSError): socket.getaddrinfo('page.home.test', 80)\n"
+        "input()"
+    )
+    command = [*HOLLOWAY, "run", str(files.office), "--", PYTHON, "-c", script]
+    environment = {**os.environ, "RES_OPTIONS": "timeout:1 attempts:1"}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as started:
+        assert started.stdin is not None
+        assert started.stderr is not None
+        started.stdin.write("\n")
+        started.stdin.flush()
+        assert started.stderr.readline().startswith("holloway run: DNS is not set")
+        assert started.communicate("\n", timeout=60)[1] == ""
+
+
+def test_a_file_that_everybody_may_read_is_warned_of(files: Files) -> None:
+    files.laptop.chmod(0o644)
+    directory = files.laptop.parent
+    directory.chmod(0o755)
+    done = files.run(str(files.laptop), "true")
+    says = f"Warning: `{files.laptop}' is world accessible; run: chmod 600 {files.laptop}"
+    assert done.stderr == f"holloway run: {says}\n"
+    assert files.in_laptop("true").stderr == ""
+    directory.chmod(0o700)
+    assert files.run(str(files.laptop), "true").stderr == ""
+
+
+def test_verbose_says_what_the_tunnel_does(files: Files) -> None:
+    script = "import socket; socket.socket(2, 2).sendto(b'', ('10.7.0.1', 9)); input()"
+    command = [*HOLLOWAY, "run", "--verbose", str(files.laptop), "--", PYTHON, "-c", script]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as started:
+        assert started.stderr is not None
+        assert started.stderr.readline() == "holloway run: Peer 1 created\n"
+        says = "holloway run: Sending handshake initiation to peer 1 ("
+        assert started.stderr.readline().startswith(says)
+        started.communicate("\n", timeout=60)
+    assert files.run("-v", "-q", str(files.laptop), "true").returncode == 125
+
+
 def test_standard_streams_and_arguments_pass_untouched(files: Files) -> None:
     data = os.urandom(1 << 18)
     command = [*HOLLOWAY, "run", "-q", str(files.laptop), "--", "cat"]
@@ -167,7 +219,7 @@ def test_what_cannot_be_run_is_told_as_a_shell_would(files: Files, tmp_path: Pat
         (["missing.conf", "true"], "missing.conf: No such file or directory"),
         (["bad.conf", "true"], "bad.conf: line 2: MTU: `big' "),
         (["bare.conf", "true"], "bare.conf: Address: a peer inside a program needs an address"),
-        (["laptop.conf"], "which program?"),
+        (["laptop.conf"], "required: COMMAND"),
         ([], "required: CONFIG"),
         (["-p", "80", "laptop.conf", "true"], "--publish: `80' is not [ADDRESS:]PORT:INSIDE[/udp]"),
         (["-p", "8080:80/sctp", "laptop.conf", "true"], "--publish: `8080:80/sctp' is not "),

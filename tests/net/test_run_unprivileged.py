@@ -96,6 +96,28 @@ def test_a_link_to_a_resolver_s_file_is_replaced_inside_alone(host: Host, files:
     assert "192.0.2.53, which no peer has in AllowedIPs: names will not be found" in copied.stderr
 
 
+@pytest.mark.parametrize("words", [["run", "true"], ["proxy", "--check"], ["qr"]])
+def test_a_name_stands_for_a_file_of_wg_quick(host: Host, files: Files, words: list[str]) -> None:
+    name, *rest = words
+    command = [*HOLLOWAY, name, "home", *rest]
+    missing = host.run(*command, check=False)
+    reason = "/etc/wireguard/home.conf: No such file or directory"
+    assert missing.stderr == f"holloway {name}: {reason}\n"
+    host.run("cp", "--preserve=mode", str(files.laptop), "/etc/wireguard/home.conf")
+    try:
+        assert host.run(*command).stderr == ""
+    finally:
+        host.run("rm", "/etc/wireguard/home.conf")
+
+
+def test_a_path_is_a_path_also_where_it_looks_like_a_name(host: Host, files: Files) -> None:
+    inside = 'cd /run/files && cp laptop.conf plain && "$@"'
+    for name in ("laptop.conf", "plain", "./plain"):
+        command = [*HOLLOWAY, "run", "-q", name, "sh", "-c", "echo $HOLLOWAY_NETWORK"]
+        shown = host.run("sh", "-c", inside, "sh", *command).stdout
+        assert shown == f"{files.laptop.stem if name == 'laptop.conf' else 'plain'}\n"
+
+
 def test_a_system_without_name_servers_is_no_hindrance(host: Host, files: Files) -> None:
     host.run("rm", "-f", "/etc/resolv.conf")
     done = host.run(*unprivileged(*HOLLOWAY, "run", str(files.office), "echo", "on"))

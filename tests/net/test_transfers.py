@@ -1,4 +1,4 @@
-"""What goes through a network over a lossy link comes out unchanged, both ways, with both stacks.
+"""Data through a network over a lossy link arrives unchanged, both ways, with both stacks.
 
 The other side is a host with the kernel's TCP. `TRANSFERS` in the environment is how many there are
 for each stack and device, instead of a slice.

@@ -1,4 +1,4 @@
-"""The tests of networks again, as a user that has no rights and no other groups."""
+"""The tests of networks again, as an unprivileged user without other groups."""
 
 from __future__ import annotations
 

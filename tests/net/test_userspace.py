@@ -1,4 +1,4 @@
-"""What is particular to the userspace stack; what all stacks do is in `test_network`."""
+"""The userspace stack's own behaviour; what both stacks do is in `test_network`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import socket
 
 import pytest
 
-from net.pair import FIRST, SECOND, descriptors, echo, network, new_key, pair, wait_until
+from net.pair import FIRST, SECOND, descriptors, echo, network, new_key, pair
+from waiting import wait_until
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -18,7 +19,7 @@ def test_both_directions_may_be_full_at_once(number: int) -> None:
         async with pair("userspace") as both:
             await both.first.start_server(echo, port=5000)
             reader, writer = await both.second.open_connection(FIRST[number], 5000)
-            sent = os.urandom(32 << 20)  # more than all buffers on the way hold
+            sent = os.urandom(32 << 20)  # more than all buffers on the path hold
             writer.write(sent)
             assert await reader.readexactly(len(sent)) == sent
             writer.close()
@@ -26,7 +27,7 @@ def test_both_directions_may_be_full_at_once(number: int) -> None:
     asyncio.run(run())
 
 
-def test_a_socket_knows_its_addresses_and_bears_tcps_options() -> None:
+def test_a_socket_knows_its_addresses_and_accepts_options_of_tcp() -> None:
     async def run() -> None:
         async with pair("userspace") as both:
             listener = await both.first.listen(5000)
@@ -63,9 +64,9 @@ def test_hundreds_of_connections_leave_nothing_behind() -> None:
     asyncio.run(run())
 
 
-def test_a_buffer_bounds_what_waits_for_one_who_never_reads() -> None:
+def test_a_buffer_bounds_what_waits_for_a_peer_that_never_reads() -> None:
     async def taken(buffer: int, least: int = 0) -> int:
-        """How much goes in until nothing more does; as much as `least` is waited for."""
+        """Write until no more fits, and at least `least` bytes; returns how many."""
         async with pair("userspace", buffer=buffer) as both:
             listener = await both.first.listen(5000)
             sender = await both.second.connect(FIRST[0], 5000)
@@ -78,12 +79,12 @@ def test_a_buffer_bounds_what_waits_for_one_who_never_reads() -> None:
                     total += 16384
             return total
 
-    # On the way are two buffers of the stack and a socket pair on either end.
+    # On the path are two buffers of the stack, and a socket pair at either end.
     assert asyncio.run(taken(64 << 10)) < 2 << 20
     assert 4 << 20 < asyncio.run(taken(4 << 20, least=4 << 20)) < 32 << 20
 
 
-def test_a_buffer_that_holds_nothing_is_refused() -> None:
+def test_a_buffer_that_is_too_small_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 4096 bytes: 0"):
         network(1, new_key(), stack="userspace", buffer=0)
 

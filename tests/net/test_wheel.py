@@ -1,7 +1,7 @@
-"""A package made of the source distribution alone has all that is not Python, and it works.
+"""A package built from the source distribution alone has all files that are not Python.
 
-What is tested is that nothing is missing, not how fast it is: the build is without optimization, in
-a place of its own, where the crates of others stay built.
+Only the content matters here, so the build is without optimization, in a directory of its own where
+the dependencies stay built.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from net.pair import new_key
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Cargo names what it makes after where the crates lie: always here, so that nothing piles up.
+# Cargo names its output after the path of the crates: a fixed path keeps it from piling up.
 BUILD_DIRECTORY = REPOSITORY / "target" / "wheel"
 FAST_BUILD = {
     "CARGO_TARGET_DIR": str(BUILD_DIRECTORY / "target"),
@@ -28,7 +28,7 @@ FAST_BUILD = {
     "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "256",
     "CARGO_PROFILE_RELEASE_DEBUG": "0",
 }
-# Root may test another user's clone.
+# Root may test a clone that another user owns.
 ANY_OWNER = {
     "GIT_CONFIG_COUNT": "1",
     "GIT_CONFIG_KEY_0": "safe.directory",
@@ -55,7 +55,7 @@ def run(*command: str | Path, **environment: str) -> str:
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the wheel of a source distribution was installed."""
+    """The directory in which the wheel of a source distribution is installed."""
     if not (REPOSITORY / ".git").exists():
         pytest.skip("a source distribution is made of a clone")
     made = tmp_path_factory.mktemp("made")
@@ -66,7 +66,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = BUILD_DIRECTORY / "source"
     run("rm", "-rf", source)
     source.mkdir(parents=True)
-    # Every file is new, for cargo goes by the time, and those in a distribution are all of one.
+    # Cargo compares times, and all files of a distribution have the same one: make all of them new.
     run("tar", "-xzmf", distribution, "-C", source, "--strip-components", "1")
     run("pip", "wheel", "--no-deps", "--no-build-isolation", "--check-build-dependencies",
         "-w", made, source, **FAST_BUILD)  # fmt: skip
@@ -75,8 +75,8 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return installed
 
 
-@pytest.mark.timeout(900)  # the first time, the crates of others are built too
-def test_its_launcher_opens_a_namespace(package: Path, tmp_path: Path) -> None:
+@pytest.mark.timeout(900)  # the first time, all dependencies are built too
+def test_its_helper_program_opens_a_namespace(package: Path, tmp_path: Path) -> None:
     configuration = tmp_path / "peer.conf"
     key = new_key().base64
     configuration.write_text(f"[Interface]\nPrivateKey = {key}\nAddress = 10.10.10.1/24\n")

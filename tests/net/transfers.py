@@ -3,8 +3,8 @@
     python transfers.py STACK NUMBER SEED        in the laptop: a network, a lossy link to the home
     python transfers.py direct NUMBER SEED       in the home, with the system's own sockets
 
-Each sends random bytes in random pieces to an echo on the other side, ends its direction and
-compares what comes back. Both print what they found; the first serves until its input ends.
+Each sends random bytes in random pieces to an echo server at the other end, ends its direction and
+compares what comes back. Both print the result; the first serves until its input ends.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ AT_ONCE = 12
 
 
 class LossyRelay:
-    """A relay before the home that loses, doubles, damages and reorders, in a thread of its own."""
+    """A relay in front of the home that drops, duplicates, damages and reorders, in a thread."""
 
     def __init__(self, seed: int) -> None:
         self._local, self._remote = (socket.socket(type=socket.SOCK_DGRAM) for _ in range(2))
@@ -65,13 +65,13 @@ class LossyRelay:
 
 
 def size(source: random.Random) -> int:
-    """Mostly small, sometimes large, sometimes nothing."""
+    """Return a size: mostly small, sometimes large, sometimes zero."""
     return source.choice((0, 1, source.randrange(1500), source.randrange(1 << 16),
                           source.randrange(1 << 16), source.randrange(1 << 19)))  # fmt: skip
 
 
 async def transfer(seed: int, connect: Connect, targets: tuple[str, str], port: int) -> int:
-    """Make one; returns how many bytes went each way. Raises AssertionError for a change."""
+    """Make one transfer; returns the bytes of each direction. AssertionError if one changes."""
     source = random.Random(seed)
     sent = source.randbytes(size(source))
     async with asyncio.timeout(100):
@@ -96,7 +96,7 @@ async def transfer(seed: int, connect: Connect, targets: tuple[str, str], port: 
 async def run_transfers(
     number: int, seed: int, connect: Connect, targets: tuple[str, str], port: int
 ) -> dict[str, int]:
-    """Make so many, some at once."""
+    """Make so many transfers, some of them at once."""
     seeds = iter(range(seed, seed + number))
 
     async def some() -> int:
@@ -109,12 +109,12 @@ async def run_transfers(
 
 
 def config() -> str:
-    """The laptop's, with its home at the end of the lossy link."""
+    """Return the laptop's configuration, with the home behind the lossy link."""
     return Path("laptop.conf").read_text().replace("10.99.0.2:51820", f"127.0.0.1:{RELAY_PORT}")
 
 
 async def laptop(stack: str, number: int, seed: int) -> None:
-    """Make transfers to the home, and serve those that come from there."""
+    """Make transfers to the home, and serve those from the home."""
     LossyRelay(seed)
     async with holloway.Network.from_config(config(), stack=stack) as net:
         await net.start_server(echo, port=7)

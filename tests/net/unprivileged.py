@@ -1,7 +1,7 @@
-"""A user without rights in a host of the lab: no capability, no other group, no root's files.
+"""An unprivileged user in a host of the lab: no capability, no other group, no files of root.
 
 The interpreter and this repository may well be within root's home, and the TUN device root's alone,
-so in that host, and there alone, the way to them is opened.
+so in that host, and only there, everybody gets access to them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ mknod -m 666 /dev/net/tun c 10 200
 
 
 def grant_access(host: Host) -> None:
-    """Let everybody in this host reach the interpreter, the tests and the TUN device."""
+    """Give everybody in this host access to the interpreter, the tests and the TUN device."""
     closed = {
         parent
         for goal in (Path(sys.executable).resolve(), Path(sys.executable), REPOSITORY / "tests")
@@ -48,14 +48,14 @@ def grant_access(host: Host) -> None:
 
 @contextmanager
 def unprivileged_host() -> Iterator[Host]:
-    """A host in which everybody reaches what they need."""
+    """A host in which everybody has that access."""
     with Host("nobody") as host:
         grant_access(host)
         yield host
 
 
 def run_tests_unprivileged(host: Host, tests: Path) -> None:
-    """Have all tests of a file pass when this user runs them, and none be skipped."""
+    """Run all tests of a file as this user; all must pass, and none be skipped."""
     done = host.run(
         *unprivileged(
             sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
@@ -69,5 +69,5 @@ def run_tests_unprivileged(host: Host, tests: Path) -> None:
 
 
 def unprivileged(*command: str) -> list[str]:
-    """Wrap a command so that it runs without rights."""
+    """Wrap a command so that it runs unprivileged."""
     return [*SETPRIV, "env", "HOME=/nonexistent", *command]

@@ -1,4 +1,4 @@
-"""A proxy between two networks that are both this host, and clients that speak byte by byte."""
+"""A proxy between two networks that are both this host, and clients that write raw bytes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from holloway.proxy import socks5
 from holloway.proxy.networks import HostNetwork
 from holloway.proxy.proxy import Proxy
+from net.pair import echo
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from holloway.proxy.networks import Address
+    from holloway.proxy.address import Address
     from holloway.proxy.settings import Port
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -24,7 +26,7 @@ LOOPBACK = ("127.0.0.1", 0)
 
 @dataclass
 class ProxyHarness:
-    """A proxy and where its acceptors listen."""
+    """A proxy and its clients."""
 
     proxy: Proxy
     clients: list[asyncio.StreamWriter] = field(default_factory=list)
@@ -43,7 +45,7 @@ class ProxyHarness:
         await self.proxy.close()
 
     async def wait_ended(self, count: int) -> dict[tuple[str, str], int]:
-        """Wait until so many connections have ended, and tell how."""
+        """Wait until so many connections have ended, and return their outcomes."""
         ended = self.proxy.connection_log.ended
         assert await wait_until(lambda: sum(ended.values()) >= count), ended
         return dict(ended)
@@ -59,27 +61,19 @@ async def run_proxy(*ports: Port, **limits: int) -> AsyncIterator[ProxyHarness]:
         await harness.close()
 
 
-async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Send back what comes, and end where the client does."""
-    with contextlib.closing(writer), contextlib.suppress(ConnectionError):
-        while data := await reader.read(1 << 16):
-            writer.write(data)
-            await writer.drain()
-
-
 @contextlib.asynccontextmanager
 async def serving(
     handler: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]] = echo,
     host: str = "127.0.0.1",
 ) -> AsyncIterator[int]:
-    """A server of this host; yields its port."""
+    """Run a server on this host; yields its port."""
     server = await asyncio.start_server(handler, host, 0)
     async with server:
         yield server.sockets[0].getsockname()[1]
 
 
 class EchoDatagrams(asyncio.DatagramProtocol):
-    """Sends datagrams back, with a mark."""
+    """Sends datagrams back, with a prefix."""
 
     def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
         self.transport = transport
@@ -102,7 +96,7 @@ class Inbox(asyncio.DatagramProtocol):
 
 
 async def exchange(streams: Streams, data: bytes, size: int) -> bytes:
-    """Write, and read an answer of so many bytes."""
+    """Write, and read so many bytes of the answer."""
     reader, writer = streams
     writer.write(data)
     return await asyncio.wait_for(reader.readexactly(size), 10)
@@ -122,17 +116,8 @@ def connect_request(host: str, port: int, command: int = 1) -> bytes:
 
 
 async def socks5_connect(streams: Streams, host: str, port: int) -> int:
-    """Go through a SOCKS5 handshake without password; return the reply's code."""
+    """Make a SOCKS5 handshake without a password; returns the reply's code."""
     assert await exchange(streams, b"\x05\x01\x00", 2) == b"\x05\x00"
     reply = await exchange(streams, connect_request(host, port), 4)
     await streams[0].readexactly(6 if reply[3] == 1 else 18)
     return reply[1]
-
-
-async def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
-    """Ask again until it is true; False if it never is."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            while not condition():  # noqa: ASYNC110  # of another's state
-                await asyncio.sleep(0.005)
-    return condition()

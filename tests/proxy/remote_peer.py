@@ -1,4 +1,4 @@
-"""The other end of a tunnel as a program's user meets it: web pages, an upload, an echo, ssh."""
+"""The other end of a tunnel, with servers: web pages, an upload, an echo, ssh."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from holloway import Network
-from net.pair import FIRST, SECOND, network, new_key, peer
-from proxy.proxy_harness import echo, wait_until
+from net.pair import FIRST, SECOND, echo, network, new_key, peer
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,13 +25,13 @@ SSH_PORT = 2222
 
 @dataclass
 class RemotePeer:
-    """A network with servers, and the configuration of who may come in."""
+    """A network with servers, and the configuration of its peer."""
 
     network: Network
     config: Path
 
     async def command(self, *words: str, stdin: bytes | None = None) -> tuple[int, bytes, str]:
-        """Run a program to its end: status, output, errors."""
+        """Run a program to its end; returns status, output and errors."""
         process = await asyncio.create_subprocess_exec(
             *words,
             stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
@@ -45,7 +45,7 @@ class RemotePeer:
 
     @contextlib.asynccontextmanager
     async def proxy(self, *options: str, lines: int) -> AsyncIterator[RunningProxy]:
-        """Run `holloway proxy` with the configuration until it has said so many lines."""
+        """Run `holloway proxy` with the configuration; yields once it has printed so many lines."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "holloway", "proxy", str(self.config), *options,
             stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
@@ -62,7 +62,7 @@ class RemotePeer:
 
 
 class RunningProxy:
-    """A proxy that runs, and what it has said."""
+    """A running proxy, and its output."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -70,7 +70,7 @@ class RunningProxy:
         self.reading = asyncio.create_task(self._read())
 
     def port(self, start: str) -> int:
-        """The port of the first line that starts so, after the time of day."""
+        """Return the port of the first line that starts so, after the time of day."""
         [line, *_] = [line for line in self.lines if line[9:].startswith(start)]
         return int(line[9 + len(start) :].partition(" ")[0].partition("/")[0].rpartition(":")[2])
 
@@ -81,7 +81,7 @@ class RunningProxy:
 
 
 async def web(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer GET with the page, and PUT with how much came."""
+    """Answer GET with the page, and PUT with the size of its body."""
     with contextlib.closing(writer), contextlib.suppress(EOFError, ConnectionError):
         head = await reader.readuntil(b"\r\n\r\n")
         body = PAGE
@@ -105,7 +105,7 @@ def config(key: Key, remote_key: Key, port: int) -> str:
 
 @contextlib.asynccontextmanager
 async def remote_peer(directory: Path, services: str = "") -> AsyncIterator[RemotePeer]:
-    """Set it up; `services` are sections of wireproxy for the configuration."""
+    """Set up a remote peer; `services` are sections of wireproxy for the configuration."""
     keys = new_key(), new_key()
     async with network(1, keys[0], peer(keys[1], *SECOND), stack=None) as first:
         await first.start_server(web, port=80)
@@ -117,10 +117,10 @@ async def remote_peer(directory: Path, services: str = "") -> AsyncIterator[Remo
 
 
 def descriptors(pid: int) -> int:
-    """How many file descriptors a process has open."""
+    """Return the number of open file descriptors of a process."""
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process has started."""
+    """Return the child processes of a process."""
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -1,4 +1,4 @@
-"""Limits, many clients at once, forwards, and what is left when it is over."""
+"""Limits, many clients at once, forwards, and what a closed proxy leaves behind."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from proxy.proxy_harness import (
     run_proxy,
     serving,
     socks5_connect,
-    wait_until,
 )
+from waiting import wait_until
 
 OPEN = Socks5Port(LOOPBACK)
 LOGIN = Login("me", "pw")
@@ -31,7 +31,7 @@ CLOSED = Socks5Port(LOOPBACK, LOGIN)
 
 
 def sockets() -> set[str]:
-    """The sockets that this process has open."""
+    """Return the open sockets of this process."""
     found = set()
     for name in os.listdir("/proc/self/fd"):
         with contextlib.suppress(FileNotFoundError):
@@ -56,7 +56,7 @@ def test_fifty_clients_at_once_are_all_served() -> None:
     asyncio.run(run())
 
 
-def test_a_client_that_says_nothing_has_to_go() -> None:
+def test_a_silent_client_is_dropped() -> None:
     async def run() -> None:
         async with run_proxy(OPEN) as harness:
             harness.proxy.limits.request_timeout = 0.05
@@ -66,7 +66,7 @@ def test_a_client_that_says_nothing_has_to_go() -> None:
     asyncio.run(run())
 
 
-def test_a_client_that_sends_a_long_request_in_crumbs_has_to_go() -> None:
+def test_a_client_that_sends_a_long_request_byte_by_byte_is_dropped() -> None:
     async def run() -> None:
         async with run_proxy(HttpPort(LOOPBACK)) as harness:
             reader, writer = await harness.open()
@@ -83,20 +83,20 @@ def test_a_client_that_sends_a_long_request_in_crumbs_has_to_go() -> None:
     asyncio.run(run())
 
 
-def test_a_client_that_is_accepted_may_take_its_time() -> None:
+def test_an_accepted_client_has_no_timeout() -> None:
     async def run() -> None:
         async with serving() as port, run_proxy(OPEN) as harness:
             harness.proxy.limits.request_timeout = 1.0
             streams = await harness.open()
             assert await socks5_connect(streams, "127.0.0.1", port) == 0
-            assert await read_all(await harness.open()) == b""  # who came later and says nothing
+            assert await read_all(await harness.open()) == b""  # a later client that sends nothing
             assert await exchange(streams, b"late", 4) == b"late"
             streams[1].close()
 
     asyncio.run(run())
 
 
-def test_where_too_many_say_nothing_the_oldest_makes_room() -> None:
+def test_the_oldest_of_too_many_silent_clients_is_dropped() -> None:
     async def run() -> None:
         async with serving() as port, run_proxy(OPEN) as harness:
             limit = 256
@@ -112,7 +112,7 @@ def test_where_too_many_say_nothing_the_oldest_makes_room() -> None:
     asyncio.run(run())
 
 
-def test_a_client_too_many_waits_until_another_leaves() -> None:
+def test_one_client_too_many_waits_until_another_leaves() -> None:
     async def run() -> None:
         async with serving() as port, run_proxy(OPEN, max_connections=2) as harness:
             inside = [await harness.open() for _ in range(2)]
@@ -130,7 +130,7 @@ def test_a_client_too_many_waits_until_another_leaves() -> None:
     asyncio.run(run())
 
 
-def test_a_broken_target_is_a_broken_connection_to_the_client() -> None:
+def test_a_connection_reset_by_the_target_is_reset_to_the_client() -> None:
     async def breaks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
         sock = writer.get_extra_info("socket")
@@ -181,7 +181,7 @@ def test_a_forward_leads_to_its_target(is_reverse: bool) -> None:
     asyncio.run(run())
 
 
-def test_a_forward_to_nobody_closes_and_is_logged() -> None:
+def test_a_forward_to_a_closed_port_closes_and_is_logged() -> None:
     async def run() -> None:
         async with run_proxy(ForwardPort(LOOPBACK, ("127.0.0.1", 1))) as harness:
             assert await read_all(await harness.open()) == b""
@@ -202,7 +202,7 @@ def test_a_port_that_is_taken_is_named() -> None:
 
 def test_no_host_is_all_addresses_of_both_families() -> None:
     async def run() -> None:
-        listeners = await HostNetwork().listen("", 0)
+        listeners = await HostNetwork().listen_on([], 0, backlog=1)
         assert {listener.address[0] for listener in listeners} == {"0.0.0.0", "::"}
         assert len({listener.address[1] for listener in listeners}) == 1
         for listener in listeners:
@@ -211,7 +211,7 @@ def test_no_host_is_all_addresses_of_both_families() -> None:
     asyncio.run(run())
 
 
-def test_a_udp_forward_keeps_its_clients_apart_until_they_are_silent() -> None:
+def test_a_udp_forward_has_a_flow_for_each_client_until_it_is_idle() -> None:
     async def run() -> None:
         loop = asyncio.get_running_loop()
         echo_transport, server = await loop.create_datagram_endpoint(
@@ -285,7 +285,7 @@ PIECES = [
 ]
 
 
-def test_nonsense_of_all_kinds_is_understood_as_such_and_breaks_nothing() -> None:
+def test_nonsense_of_all_kinds_is_refused_and_breaks_nothing() -> None:
     async def run() -> None:
         rng = random.Random(5)
         failures: list[dict[str, object]] = []

@@ -18,9 +18,10 @@ import asyncssh
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from net.pair import FIRST
-from proxy.proxy_harness import exchange, read_all, wait_until
+from net.pair import FIRST, SECOND
+from proxy.proxy_harness import exchange, read_all
 from proxy.remote_peer import PAGE, SSH_PORT, children, descriptors, remote_peer
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -345,11 +346,52 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
 def test_check_reads_the_configuration_and_serves_nothing(tmp_path: Path) -> None:
     async def run() -> None:
         async with remote_peer(tmp_path) as remote:
-            status, output, _ = await remote.command(
-                *HOLLOWAY, "proxy", str(remote.config), "--socks5", "1080", "--check"
+            status, output, errors = await remote.command(
+                *HOLLOWAY, "proxy", str(remote.config), "--check", "--socks5", "1080",
+                "--http", "0.0.0.0:8080", "-R", "8000:localhost:80", "--health", "9080",
+            )  # fmt: skip
+        assert (status, errors) == (0, "")
+        assert output.decode().splitlines() == [
+            f"The tunnel has the address {SECOND[0]}/24, {SECOND[1]}/64; peers: 1",
+            "SOCKS5 on 127.0.0.1:1080",
+            "HTTP proxy on 0.0.0.0:8080",
+            "Warning: whoever reaches 0.0.0.0:8080 can use the tunnel: set a password",
+            "TCP the tunnel's :8000 leads to localhost:80",
+            "Health on http://127.0.0.1:9080/healthz",
+            "PostUp is not run: a program's network has no hooks",
+            "The configuration is good.",
+        ]
+
+    asyncio.run(run())
+
+
+def test_check_takes_a_plain_file_of_wg_quick(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with remote_peer(tmp_path) as remote:
+            status, output, errors = await remote.command(
+                *HOLLOWAY, "proxy", str(remote.config), "--check"
             )
-        assert status == 0
-        assert b"PostUp is not run" in output
+        assert (status, errors) == (0, "")
+        assert b"\nThere is nothing to serve: name a port, for instance --socks5 1080\n" in output
         assert output.endswith(b"The configuration is good.\n")
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("name", ["laptop.conf", "wg.conf"])
+def test_a_file_that_everybody_may_read_is_warned_of(tmp_path: Path, name: str) -> None:
+    tmp_path.chmod(0o755)
+
+    async def run() -> None:
+        async with remote_peer(tmp_path) as remote:
+            file = tmp_path / name
+            if file != remote.config:
+                file.write_text(remote.config.read_text())
+                remote.config.write_text(f"WGConfig = {file}\n")
+            file.chmod(0o604)
+            command = (*HOLLOWAY, "proxy", str(remote.config), "--check")
+            _, _, errors = await remote.command(*command)
+            assert errors[9:] == (f"Warning: `{file}' is world accessible; run: chmod 600 {file}\n")
+            assert (await remote.command(*command, "--quiet"))[2] == ""
 
     asyncio.run(run())

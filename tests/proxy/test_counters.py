@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from net.pair import FIRST
-from proxy.proxy_harness import wait_until
 from proxy.remote_peer import PAGE, remote_peer
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,15 +1,21 @@
-"""Clients of the HTTP proxy, and servers that note what reaches them."""
+"""Clients of the HTTP proxy, and servers that record what reaches them."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import contextlib
+from typing import TYPE_CHECKING
 
 import pytest
 
 from holloway.proxy.settings import HttpPort, Login
 from proxy.proxy_harness import LOOPBACK, exchange, read_all, run_proxy, serving
+from waiting import wait_until
+
+if TYPE_CHECKING:
+    from holloway.proxy.connection_log import Connection
+    from proxy.proxy_harness import ProxyHarness
 
 OPEN = HttpPort(LOOPBACK)
 CLOSED = HttpPort(LOOPBACK, Login("me", "geheim"))
@@ -17,7 +23,7 @@ PASSWORD = base64.b64encode(b"me:geheim").decode()
 
 
 class Server:
-    """Answers each request with 200 and what it got; stays open, whatever it is asked for."""
+    """Answers each request with 200, and records it; closes after one if `closes`."""
 
     def __init__(self) -> None:
         self.got = b""
@@ -41,6 +47,13 @@ class Server:
         return await reader.readexactly(int(value.split()[0])) if has_length else b""
 
 
+async def opened(harness: ProxyHarness) -> list[Connection]:
+    """Wait for connections of the proxy, and return them."""
+    connections = harness.proxy.connection_log.open
+    assert await wait_until(lambda: bool(connections))
+    return list(connections)
+
+
 def test_connect_makes_a_tunnel() -> None:
     async def run() -> None:
         async with serving() as port, run_proxy(OPEN) as harness:
@@ -57,7 +70,7 @@ def test_connect_makes_a_tunnel() -> None:
     asyncio.run(run())
 
 
-def test_a_whole_url_is_fetched_in_origin_form() -> None:
+def test_an_absolute_url_is_fetched_in_origin_form() -> None:
     async def run() -> None:
         server = Server()
         async with serving(server) as port, run_proxy(OPEN) as harness:
@@ -96,7 +109,7 @@ def test_a_next_request_never_reaches_the_first_ones_server(fields_and_body: byt
             assert (await reader.readuntil(b"\r\n\r\nok")).startswith(b"HTTP/1.1 200 OK")
             writer.write(b"GET http://elsewhere/ HTTP/1.1\r\nCookie: secret\r\n\r\n")
             await writer.drain()
-            await asyncio.sleep(0.05)  # time in which it could come
+            await asyncio.sleep(0.05)  # time for the request to arrive
             writer.close()
         assert server.got.endswith(fields_and_body.partition(b"\r\n\r\n")[2])
         assert b"elsewhere" not in server.got
@@ -126,7 +139,35 @@ def test_a_large_chunked_upload_arrives_whole() -> None:
     asyncio.run(run())
 
 
-def test_an_upgraded_connection_goes_both_ways() -> None:
+@pytest.mark.parametrize(
+    "fields_and_body",
+    [
+        b"\r\n",
+        b"Content-Length: 5\r\n\r\nhello",
+        b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    ],
+)
+def test_all_that_reaches_the_server_is_counted(
+    fields_and_body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> tuple[int, int]:
+        server = Server()
+        async with serving(server) as port, run_proxy(OPEN) as harness:
+            streams = await harness.open()
+            [connection] = await opened(harness)
+            line = f"POST http://127.0.0.1:{port}/ HTTP/1.1\r\n".encode()
+            answer = await read_all(streams, line + fields_and_body)
+            await harness.wait_ended(1)
+            assert harness.proxy.connection_log.moved() == (len(server.got), len(answer))
+            assert connection.moved() == (len(server.got), len(answer))
+            return len(server.got), len(answer)
+
+    with caplog.at_level("INFO", "holloway.proxy"):
+        sent, received = asyncio.run(run())
+    assert f": done, {sent} B up, {received} B down, " in caplog.text
+
+
+def test_an_upgraded_connection_works_both_ways() -> None:
     async def upgrade(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert b"Upgrade: own" in await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
@@ -158,7 +199,7 @@ def test_without_the_password_a_client_is_asked_for_it(field: str) -> None:
     asyncio.run(run())
 
 
-def test_with_the_password_it_is_served_and_the_server_does_not_learn_it() -> None:
+def test_with_the_password_a_client_is_served_and_the_server_does_not_get_it() -> None:
     async def run() -> None:
         server = Server()
         async with serving(server) as port, run_proxy(CLOSED) as harness:
@@ -181,7 +222,7 @@ def test_with_the_password_it_is_served_and_the_server_does_not_learn_it() -> No
         (b"\x16\x03\x01\x02\x00\x01", 400),
     ],
 )
-def test_a_client_is_told_why_not(request_: bytes, status: int) -> None:
+def test_the_answer_has_the_reason_of_a_failure(request_: bytes, status: int) -> None:
     async def run() -> None:
         async with run_proxy(OPEN) as harness:
             answer = await read_all(await harness.open(), request_)
@@ -192,7 +233,7 @@ def test_a_client_is_told_why_not(request_: bytes, status: int) -> None:
     asyncio.run(run())
 
 
-def test_a_refusal_is_heard_by_a_client_that_is_still_sending() -> None:
+def test_a_refusal_reaches_a_client_that_is_still_sending() -> None:
     async def run() -> None:
         async with run_proxy(CLOSED) as harness:
             body = bytes(1 << 20)

@@ -1,4 +1,4 @@
-"""What the HTTP proxy understands of a request, what it refuses, and what the server gets."""
+"""How the HTTP proxy parses requests, what it refuses, and what the server gets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def rewritten(text: str) -> str:
 
 
 @given(st.one_of(st.binary(max_size=400), st.text(max_size=200).map(str.encode)))
-def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+def test_any_bytes_are_parsed_or_refused(data: bytes) -> None:
     for more in (data, b"GET http://a/ HTTP/1.1\r\n" + data + b"\r\n\r\n"):
         with suppress(http.BadRequest):
             http.read_head_untrusted(more)
@@ -50,7 +50,7 @@ def test_what_the_server_gets_is_one_head_whatever_the_fields(
     assert data.lower().count(b"\r\nhost:") == 1
 
 
-def test_a_request_is_put_into_origin_form_and_loses_what_was_for_us() -> None:
+def test_a_request_is_put_into_origin_form_without_fields_for_the_proxy() -> None:
     assert rewritten(
         "POST http://nas.home:8080/a/b?c=d#e HTTP/1.1\nHost: other\nProxy-Connection: keep-alive\n"
         "Proxy-Authorization: Basic eA==\nConnection: keep-alive, X-Own\nX-Own: 1\n"
@@ -77,7 +77,7 @@ def test_an_upgrade_is_kept() -> None:
         ("http://h?q=1", "h", 80, "/?q=1"),
     ],
 )
-def test_urls_are_taken_apart(target: str, host: str, port: int, path: str) -> None:
+def test_urls_are_parsed(target: str, host: str, port: int, path: str) -> None:
     found = head(f"GET {target} HTTP/1.1")
     assert (found.host, found.port, found.path) == (host, port, path)
 
@@ -110,19 +110,19 @@ def test_connect_names_host_and_port() -> None:
         ("GET http://h/ HTTP/1.1" + "\nA: b" * 201, 431),
     ],
 )
-def test_what_could_mean_two_things_is_refused(text: str, status: int) -> None:
+def test_ambiguous_requests_are_refused(text: str, status: int) -> None:
     with pytest.raises(http.BadRequest) as caught:
         head(text)
     assert caught.value.status == status
 
 
-def test_a_bare_line_feed_is_no_line_end() -> None:
+def test_a_bare_line_feed_is_not_a_line_end() -> None:
     assert http.read_head_untrusted(b"GET http://h/ HTTP/1.1\nHost: h\n\n") is None
     with pytest.raises(http.BadRequest):
         http.read_head_untrusted(b"GET http://h/ HTTP/1.1\r\nX: a\nY: b\r\n\r\n")
 
 
-def test_a_head_that_does_not_end_is_refused_when_it_is_too_large() -> None:
+def test_a_head_without_an_end_is_refused_when_it_is_too_large() -> None:
     with pytest.raises(http.BadRequest, match="too large"):
         http.read_head_untrusted(b"GET http://h/" + b"a" * http.MAX_HEAD)
 
@@ -146,7 +146,7 @@ def test_credentials_are_read_back(user: bytes, password: bytes) -> None:
 
 
 @pytest.mark.parametrize("value", ["Basic", "Basic !!!", "Basic dXNlcg==", "Bearer dTpw", "x"])
-def test_credentials_that_are_none_are_none(value: str) -> None:
+def test_malformed_credentials_are_none(value: str) -> None:
     assert credentials(value) is None
 
 
@@ -159,7 +159,7 @@ def chunked(chunks: list[bytes], trailers: bytes = b"") -> bytes:
 
 
 @given(CHUNKS, st.booleans(), st.binary(max_size=20), st.integers(1, 50))
-def test_a_chunked_body_ends_where_it_says_however_it_comes(
+def test_the_end_of_a_chunked_body_is_found_in_any_pieces(
     chunks: list[bytes], has_trailers: bool, rest: bytes, step: int
 ) -> None:
     body = chunked(chunks, b"X: y\r\n" if has_trailers else b"")
@@ -171,7 +171,7 @@ def test_a_chunked_body_ends_where_it_says_however_it_comes(
 
 
 @given(st.lists(st.binary(max_size=60), max_size=6))
-def test_any_bytes_are_followed_or_refused_as_chunks(pieces: list[bytes]) -> None:
+def test_any_bytes_are_parsed_or_refused_as_chunks(pieces: list[bytes]) -> None:
     walker = http.Chunks()
     try:
         for piece in pieces:
@@ -181,6 +181,6 @@ def test_any_bytes_are_followed_or_refused_as_chunks(pieces: list[bytes]) -> Non
 
 
 @pytest.mark.parametrize("data", [b"x\r\n", b"-1\r\n", b"1\n", b"\r\n", b"1" * 9000])
-def test_what_is_no_chunk_is_refused(data: bytes) -> None:
+def test_malformed_chunks_are_refused(data: bytes) -> None:
     with pytest.raises(BadMessage):
         http.Chunks().take_untrusted(data)

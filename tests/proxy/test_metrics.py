@@ -1,4 +1,4 @@
-"""What Prometheus reads, read back by its own parser; and the request that asks for it."""
+"""The metrics, parsed by Prometheus's own parser, and the request for them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def metrics(peers: tuple[Peer, ...] = PEERS) -> Metrics:
 
 
 def samples(text: str) -> dict[tuple[str, ...], float]:
-    """Name and labels' values of each sample."""
+    """Return the samples by name and labels' values."""
     return {
         (sample.name, *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(text)
@@ -81,7 +81,7 @@ def test_every_metric_has_its_help_and_its_type() -> None:
     assert len(set(typed)) == 7
 
 
-def test_no_secret_is_told() -> None:
+def test_no_secret_is_shown() -> None:
     for accept in ("", OPEN):
         text, _ = metrics().write(accept)
         for key in (PRIVATE, SHARED):
@@ -89,7 +89,7 @@ def test_no_secret_is_told() -> None:
 
 
 @pytest.mark.parametrize("version", ["", ";version=1.0.0", ";version=1.0.0;escaping=allow-utf-8"])
-def test_who_asks_for_openmetrics_gets_it(version: str) -> None:
+def test_a_client_that_asks_for_openmetrics_gets_it(version: str) -> None:
     text, kind = metrics().write(f"{OPEN}{version};q=0.6,text/plain;version=0.0.4;q=0.3,*/*;q=0.2")
     assert kind.startswith(f"{OPEN}; version=1.0.0; charset=utf-8")
     assert "# TYPE holloway_proxy_connections counter\n" in text
@@ -97,7 +97,7 @@ def test_who_asks_for_openmetrics_gets_it(version: str) -> None:
 
 
 @pytest.mark.parametrize("version", ["new", "1.x", "-1", "9" * 5000])
-def test_a_version_that_is_none_gets_plain_text(version: str) -> None:
+def test_an_invalid_version_gets_plain_text(version: str) -> None:
     assert metrics().write(f"{OPEN};version={version}")[1] == PLAIN
 
 
@@ -122,7 +122,7 @@ def test_any_request_is_answered_or_refused_as_a_bad_message(data: bytes) -> Non
             assert kind.isprintable()
 
 
-def test_all_accepted_types_are_read_and_nothing_else() -> None:
+def test_all_accepted_types_are_parsed_and_nothing_else() -> None:
     head = (
         b"GET /metrics HTTP/1.1\r\nHost: x\r\naccept: text/plain\r\nX-Accept: no\r\nAccept: */*\r\n"
     )

@@ -20,7 +20,7 @@ from holloway.proxy.settings import (
 )
 
 if TYPE_CHECKING:
-    from holloway.proxy.networks import Address
+    from holloway.proxy.address import Address
 
 WG = """\
 [Interface]
@@ -77,7 +77,7 @@ InactivityTimeout = 30 # seconds
     assert settings.wg.rstrip() == WG.rstrip()
 
 
-def test_another_file_may_have_the_wireguard_half() -> None:
+def test_another_file_may_have_the_sections_of_wireguard() -> None:
     settings = parse_settings("WGConfig = /etc/wireguard/a.conf\n[http]\nBindAddress = :1\n", {})
     assert settings.wg_path == "/etc/wireguard/a.conf"
 
@@ -102,7 +102,7 @@ def test_values_may_come_from_the_environment() -> None:
     assert settings.ports == (Socks5Port(("", 1), Login("$me", "word")),)
 
 
-def test_alive_checks_are_taken_from_the_interface() -> None:
+def test_alive_checks_are_read_from_the_interface() -> None:
     settings = parse_settings(
         "[Interface]\nAddress = 10.0.0.2\nCheckAlive = 1.1.1.1, 3.3.3.3\nCheckAliveInterval = 3\n",
         {},
@@ -135,16 +135,14 @@ def test_a_password_does_not_show() -> None:
         ("Something = x\n", 1, "Something"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_named_with_its_line_and_key(
-    text: str, line: int, key: str | None
-) -> None:
+def test_errors_name_line_and_key(text: str, line: int, key: str | None) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_settings(text, {})
     assert (caught.value.line, caught.value.key) == (line, key)
 
 
 @given(st.text(max_size=300))
-def test_any_text_is_read_or_refused(text: str) -> None:
+def test_any_text_is_parsed_or_refused(text: str) -> None:
     for more in (text, f"[Socks5]\nBindAddress = {text}", f"[Interface]\n{text}\n[Peer]\n{text}"):
         with suppress(ConfigError):
             parse_settings(more, {})
@@ -159,7 +157,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         (":53:10.0.0.1:53/UDP", ("", 53), ("10.0.0.1", 53), True),
     ],
 )
-def test_forwards_are_written_as_ssh_writes_them(
+def test_forwards_have_the_notation_of_ssh(
     text: str, bind: Address, target: Address, is_udp: bool
 ) -> None:
     found = parse_forward(text)
@@ -171,6 +169,6 @@ def test_a_reverse_forward_listens_on_all_our_addresses() -> None:
 
 
 @pytest.mark.parametrize("text", ["80", "80:h", "h:80", "80:h:x", "80::80", "1:2:3:4:5", "1:h:0"])
-def test_what_is_no_forward_is_refused(text: str) -> None:
+def test_malformed_forwards_are_refused(text: str) -> None:
     with pytest.raises(ConfigError):
         parse_forward(text)

@@ -1,4 +1,4 @@
-"""SOCKS5 clients of all manners, and what they are told."""
+"""All kinds of SOCKS5 clients, and their answers."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from proxy.proxy_harness import (
     run_proxy,
     serving,
     socks5_connect,
-    wait_until,
 )
+from waiting import wait_until
 
 OPEN = Socks5Port(LOOPBACK)
 CLOSED = Socks5Port(LOOPBACK, Login("me", "geheim"))
@@ -81,7 +81,7 @@ def test_a_client_that_sends_byte_by_byte_is_understood() -> None:
         (b"\x05\x01\x02\x01\x03you\x06geheim", b"\x05\x02\x01\x01"),
     ],
 )
-def test_without_the_password_there_is_no_way(sent: bytes, answer: bytes) -> None:
+def test_without_the_password_a_client_is_refused(sent: bytes, answer: bytes) -> None:
     async def run() -> None:
         async with run_proxy(CLOSED) as harness:
             assert await read_all(await harness.open(), sent) == answer
@@ -99,7 +99,7 @@ def test_without_the_password_there_is_no_way(sent: bytes, answer: bytes) -> Non
         (b"\x05\x01\x00\x09", Reply.ADDRESS_UNKNOWN),
     ],
 )
-def test_a_client_is_told_why_not(request_: bytes, reply: Reply) -> None:
+def test_the_answer_has_the_reason_of_a_failure(request_: bytes, reply: Reply) -> None:
     async def run() -> None:
         async with run_proxy(OPEN) as harness:
             answer = await read_all(await harness.open(), b"\x05\x01\x00" + request_)
@@ -112,7 +112,7 @@ def test_a_client_is_told_why_not(request_: bytes, reply: Reply) -> None:
 @pytest.mark.parametrize(
     "sent", [b"GET / HTTP/1.1\r\n\r\n", b"\x04\x01\0\x50\x7f\0\0\x01\0", b"\5"]
 )
-def test_other_protocols_and_halves_of_requests_are_left_alone(sent: bytes) -> None:
+def test_other_protocols_and_incomplete_requests_get_no_answer(sent: bytes) -> None:
     async def run() -> None:
         async with run_proxy(OPEN) as harness:
             reader, writer = await harness.open()
@@ -176,7 +176,7 @@ def test_datagrams_go_to_many_targets_and_back() -> None:
     asyncio.run(run())
 
 
-def test_datagrams_of_strangers_and_nonsense_go_nowhere() -> None:
+def test_datagrams_of_other_clients_and_nonsense_are_dropped() -> None:
     async def run() -> None:
         async with run_proxy(OPEN) as harness:
             reader, writer = await harness.open()

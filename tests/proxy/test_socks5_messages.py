@@ -1,4 +1,4 @@
-"""The parsers of SOCKS5 take any bytes, and what they accept they could have written."""
+"""The parsers of SOCKS5 survive any bytes, and what they accept is written back the same."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PORTS = st.integers(0, 0xFFFF)
 
 @pytest.mark.parametrize("parse", PARSERS)
 @given(data=st.one_of(st.binary(max_size=600), st.binary(max_size=300).map(b"\x05\x01\0".__add__)))
-def test_any_bytes_are_read_or_refused_as_a_bad_message(
+def test_any_bytes_are_parsed_or_refused_as_a_bad_message(
     parse: Callable[[bytes], object], data: bytes
 ) -> None:
     with suppress(BadMessage):
@@ -62,13 +62,13 @@ def test_a_datagram_is_read_back(host: str, port: int, payload: bytes) -> None:
 
 
 @given(st.binary(min_size=1, max_size=255), st.binary(min_size=1, max_size=255))
-def test_credentials_are_read_whole_or_not_at_all(user: bytes, password: bytes) -> None:
+def test_credentials_are_parsed_whole_or_not_at_all(user: bytes, password: bytes) -> None:
     data = bytes((1, len(user))) + user + bytes((len(password),)) + password
     assert socks5.read_credentials_untrusted(data) == ((user, password), len(data))
     assert {socks5.read_credentials_untrusted(data[:size]) for size in range(len(data))} == {None}
 
 
-def test_a_greeting_tells_the_methods() -> None:
+def test_a_greeting_has_the_methods() -> None:
     assert socks5.read_greeting_untrusted(b"\x05\x02\x00\x02rest") == (frozenset({0, 2}), 4)
     assert socks5.read_greeting_untrusted(b"\x05\x02\x00") is None
 
@@ -86,7 +86,7 @@ def test_a_name_that_could_forge_a_line_of_the_log_is_refused(name: bytes) -> No
         socks5.read_request_untrusted(data)
 
 
-def test_an_unknown_type_of_address_is_told_apart() -> None:
+def test_an_unknown_type_of_address_has_an_error_of_its_own() -> None:
     with pytest.raises(socks5.AddressUnknown):
         socks5.read_request_untrusted(b"\x05\x01\0\x02aa")
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import itertools
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,34 +17,34 @@ from holloway.proxy.networks import HostNetwork
 from holloway.proxy.proxy import Proxy
 from holloway.proxy.settings import ForwardPort, HttpPort, Socks5Port
 from holloway.proxy.socks5 import Datagram, Reply
-from holloway.proxy.tunnel_network import TunnelNetwork
-from net.pair import FIRST, SECOND, pair
+from net.pair import FIRST, SECOND, echo, pair
 from proxy.proxy_harness import (
     LOOPBACK,
     EchoDatagrams,
     Inbox,
     ProxyHarness,
     connect_request,
-    echo,
     exchange,
     read_all,
     serving,
     socks5_connect,
 )
+from waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection
 
     from holloway import Network
+    from holloway.proxy.connection_log import Connection
     from holloway.proxy.settings import Port
 
 
 @contextlib.asynccontextmanager
 async def between(stack: str, *ports: Port) -> AsyncIterator[tuple[ProxyHarness, Network]]:
-    """A proxy into a tunnel, and the network at its other end."""
+    """Run a proxy into a tunnel; yields it, and the network at the other end."""
     async with pair(stack) as both:
-        await both.second.ping(FIRST[0])  # else the first knows no endpoint yet
-        harness = ProxyHarness(Proxy(HostNetwork(), TunnelNetwork(both.second)))
+        await both.second.ping(FIRST[0])  # the first learns the endpoint
+        harness = ProxyHarness(Proxy(HostNetwork(), both.second))
         try:
             await harness.proxy.open(ports)
             yield harness, both.first
@@ -81,7 +83,7 @@ def test_the_http_proxy_reaches_the_other_end(stack: str, host: str) -> None:
     asyncio.run(run())
 
 
-def test_what_no_peer_has_is_told_in_the_words_of_the_system(stack: str) -> None:
+def test_an_address_that_no_peer_has_is_reported_with_the_text_of_the_system(stack: str) -> None:
     async def run() -> None:
         async with between(stack, Socks5Port(LOOPBACK), HttpPort(LOOPBACK)) as (harness, _):
             assert await socks5_connect(await harness.open(), "10.99.0.1", 80) == (
@@ -180,12 +182,55 @@ def test_datagrams_are_forwarded_in_and_out(stack: str, is_reverse: bool) -> Non
     asyncio.run(run())
 
 
-def test_a_port_in_a_tunnel_that_ended_is_told_in_the_log(
+def are_connecting(connections: Collection[Connection], number: int) -> bool:
+    return len(connections) == number and all(each.target for each in connections)
+
+
+def test_a_client_that_leaves_while_its_target_is_silent_is_not_counted_as_unreachable(
+    stack: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    silent = "10.8.0.1"  # allowed for the peer, which has no such address
+    requests = [
+        b"",
+        f"CONNECT {silent}:80 HTTP/1.1\r\n\r\n".encode(),
+        b"\x05\x01\x00" + connect_request(silent, 80),
+    ]
+
+    async def run() -> None:
+        async with pair(stack) as both:
+            harness = ProxyHarness(Proxy(HostNetwork(), both.second))
+            await harness.proxy.open([ForwardPort(LOOPBACK, (silent, 80))])
+            await harness.proxy.open([HttpPort(LOOPBACK), Socks5Port(LOOPBACK)])
+            connections = harness.proxy.connection_log.open
+            clients = itertools.product(enumerate(requests), (True, False))
+            staying = []
+            for number, ((acceptor, request), leaves) in enumerate(clients, 1):
+                streams = _, writer = await harness.open(acceptor)
+                writer.write(request)
+                assert await wait_until(partial(are_connecting, connections, number))
+                if leaves:
+                    writer.close()
+                    await writer.wait_closed()
+                else:
+                    staying.append(streams)
+            await both.second.close()
+            await asyncio.gather(*map(read_all, staying))
+            ended = await harness.wait_ended(6)
+            services = ("forward", "http", "socks5")
+            assert ended == dict.fromkeys(itertools.product(services, ("gone", "unreachable")), 1)
+            await harness.close()
+
+    with caplog.at_level("INFO", "holloway.proxy"):
+        asyncio.run(run())
+    assert caplog.text.count(": gone: it left before the target was reached") == 3
+
+
+def test_a_port_in_a_tunnel_that_ended_is_logged(
     stack: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def run() -> None:
         async with pair(stack) as both:
-            harness = ProxyHarness(Proxy(HostNetwork(), TunnelNetwork(both.second)))
+            harness = ProxyHarness(Proxy(HostNetwork(), both.second))
             reverse = ForwardPort((SECOND[0], 6000), ("localhost", 1), is_reverse=True)
             await harness.proxy.open([reverse])
             await both.second.close()
@@ -200,7 +245,7 @@ def test_a_port_in_a_tunnel_that_ended_is_told_in_the_log(
 def test_when_the_tunnel_ends_so_do_its_connections(stack: str) -> None:
     async def run() -> None:
         async with pair(stack) as both:
-            harness = ProxyHarness(Proxy(HostNetwork(), TunnelNetwork(both.second)))
+            harness = ProxyHarness(Proxy(HostNetwork(), both.second))
             await harness.proxy.open([Socks5Port(LOOPBACK)])
             await both.first.start_server(echo, port=5000)
             streams = await harness.open()

@@ -17,7 +17,7 @@ from hosts import DEVICES, WG, eventually, program, result, start_device
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.spread]
 
 DEVICE = DEVICES["holloway"][0]
 KEY = Key(os.urandom(32)).clamped()
@@ -34,7 +34,7 @@ def talk(host: Host, text: str, interface: str = "wg0") -> str:
     """Send bytes to the UAPI socket and return what comes until the answers end."""
     path = f"/proc/{host.pid}/root/run/wireguard/{interface}.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-        client.settimeout(5)
+        client.settimeout(60)
         client.connect(path)
         client.sendall(text.encode())
         client.shutdown(socket.SHUT_WR)
@@ -149,7 +149,7 @@ def test_the_foreground_is_chosen_by_option_or_environment(host: Host) -> None:
         assert listens(host, "wg0")
         assert process.poll() is None
         host.run("rm", "/run/wireguard/wg0.sock")
-        process.communicate(timeout=5)
+        process.communicate(timeout=60)
         assert process.returncode == 0
 
 
@@ -166,7 +166,7 @@ def test_open_descriptors_are_taken_over(host: Host) -> None:
     assert listens(host, "wg0")
     assert talk(host, "get=1\n\n").endswith("errno=0\n\n")
     host.run("ip", "link", "del", "wg0")
-    process.communicate(timeout=5)
+    process.communicate(timeout=60)
 
 
 def test_a_log_level_of_silent_says_nothing_and_debug_says_all(host: Host) -> None:
@@ -178,8 +178,8 @@ def test_a_log_level_of_silent_says_nothing_and_debug_says_all(host: Host) -> No
         assert listens(host, name)
         talk(host, "set=1\nbogus=1\n\n", name)
         host.run("rm", f"/run/wireguard/{name}.sock")
-    assert quiet.communicate(timeout=5) == ("", "")
-    assert "UAPI listener started" in loud.communicate(timeout=5)[1]
+    assert quiet.communicate(timeout=60) == ("", "")
+    assert "UAPI listener started" in loud.communicate(timeout=60)[1]
 
 
 SETTINGS = f"private_key={KEY.hex}\nlisten_port=5555\nfwmark=7\npublic_key={PEER.hex}\n"
@@ -254,7 +254,7 @@ def test_garbage_from_strangers_is_counted_and_costs_nobody_a_session(
     )
     assert talk(host, "get=1\n\n").endswith("errno=0\n\n")
     host.run("rm", "/run/wireguard/wg0.sock")
-    output, errors = process.communicate(timeout=5)
+    output, errors = process.communicate(timeout=60)
     assert output == ""
     if level == "error":
         assert errors == ""
@@ -271,7 +271,7 @@ def test_malformed_packets_from_the_interface_are_dropped_without_a_word(host: H
     assert result(program(host, "packet_garbage", "wg0", "3000"))["sent"] > 2000  # type: ignore[operator]
     assert talk(host, "get=1\n\n").endswith("errno=0\n\n")
     host.run("rm", "/run/wireguard/wg0.sock")
-    assert process.communicate(timeout=5) == ("", "")
+    assert process.communicate(timeout=60) == ("", "")
 
 
 def test_a_full_disk_under_the_log_does_not_stop_it(host: Host) -> None:
@@ -292,8 +292,8 @@ def test_a_network_that_goes_and_comes_is_logged_once_and_recovered_from(host: H
     host.run("ip", "address", "add", "10.9.9.8/24", "dev", "eth0")
     host.run("ip", "link", "set", "eth0", "up")
     host.run("ip", "neigh", "add", "10.9.9.9", "lladdr", "02:00:00:00:00:01", "dev", "eth0")
-    assert eventually(lambda: re.search(r"tx_bytes=[1-9]", talk(host, "get=1\n\n")), seconds=12)
+    assert eventually(lambda: re.search(r"tx_bytes=[1-9]", talk(host, "get=1\n\n")))
     host.run("rm", "/run/wireguard/wg0.sock")
-    errors = process.communicate(timeout=5)[1]
+    errors = process.communicate(timeout=60)[1]
     assert errors.count("Network is unreachable") == 1
     assert errors.count("Sending works again") == 1

@@ -1,4 +1,4 @@
-"""An idle tunnel wakes nobody: what it costs to be there is memory, not time."""
+"""An idle tunnel causes no wake-ups: it costs memory and no processor time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tunnel import Tunnel
 
 from hosts import WG
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 KEEPALIVE = 32
 """Bytes of a transport message without a packet (paper, 5.4.6)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,12 +29,28 @@ THROUGH = {
     "hub": ("ontheroad", "10.10.11.2"),
 }
 
+NAMESPACE_DELETED = """
+import subprocess
+from holloway.lab import Host
+subprocess.run(["ip", "netns", "add", "apart"], check=True)
+with Host("inner") as host:
+    look = lambda: host.run("cat", "/proc/1/mounts").stdout
+    before = look()
+    subprocess.run(["ip", "netns", "delete", "apart"], check=True)
+    subprocess.run(["ip", "netns", "add", "another"], check=True)
+    print(look() == before, "netns" not in before)
+"""
+
 
 @pytest.fixture
 def machine() -> Iterator[Host]:
     """A machine of its own, so that labs of others do not get in the way."""
     with Host("machine") as host:
         yield host
+
+
+def test_a_host_does_not_see_the_machine_delete_a_namespace(machine: Host):
+    assert machine.run(sys.executable, "-c", NAMESPACE_DELETED).stdout == "True True\n"
 
 
 def start(machine: Host, *arguments: str) -> subprocess.Popen[str]:
@@ -123,6 +140,20 @@ def test_hosts_of_the_same_name_are_told_apart_by_their_lab(machine: Host):
     assert lab(machine, "shell", "laptop", "true") == (0, "")
     assert lab(machine, "down") == (0, "site-to-site is down.\n")
     for started in (one, two):
+        started.communicate(timeout=10)
+
+
+def test_a_command_in_a_host_is_a_line_of_shell_as_with_ssh(machine: Host):
+    with start(machine, "site-to-site", "--no-steps") as started:
+        for words, says in (
+            (["hostname; pwd"], "alpha\n/etc/wireguard\n"),
+            (["hostname", "|", "tr", "a-z", "A-Z"], "ALPHA\n"),
+            (["echo", "'two  blanks'", "#", "a comment"], "two  blanks\n"),
+            (["echo", "'$HOME'", "a b"], "$HOME a b\n"),
+        ):
+            assert lab(machine, "shell", "alpha", *words) == (0, says)
+        assert lab(machine, "shell", "alpha", "exit 7")[0] == 7
+        lab(machine, "down")
         started.communicate(timeout=10)
 
 

@@ -1,4 +1,4 @@
-"""How much of a large packet goes in one call: a read of the interface is one send to the peer."""
+"""How large packets are passed on: one read of the interface is one send to the peer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hosts import WG, eventually, key_pair, program, result, start_device
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.spread]
 
 OUTER = 9100
 """The cable's MTU: enough for what a tunnel of 9,000 makes."""
@@ -73,7 +73,7 @@ def test_a_read_of_the_interface_leaves_in_one_send(hosts: tuple[Host, Host], mt
 
 
 def test_the_limit_follows_the_interface_into_another_namespace(hosts: tuple[Host, Host]) -> None:
-    """A move takes settings away, and the MTU may be any by then."""
+    """A move resets the setting, and the MTU may have changed by then."""
     host = hosts[0]
     host.run("ip", "link", "set", "wg0", "mtu", "1300")
     assert eventually(lambda: limit(host) == gso_max_size(1300))
@@ -106,7 +106,7 @@ receiver = socket.socket(
     socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
 receiver.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
 receiver.bind((sys.argv[1], 5002))
-receiver.settimeout(5)
+receiver.settimeout(30)
 print("ready", flush=True)
 for train in range(50):
     for number in range(30):
@@ -128,10 +128,10 @@ def test_datagrams_of_a_train_reach_the_interface_in_few_writes(
     receiver = hosts[1].popen(sys.executable, "-c", RECEIVE, address)
     assert receiver.stdout is not None
     assert receiver.stdout.readline() == "ready\n"
-    hosts[0].run("ping", "-c", "1", "-W", "5", address)
+    hosts[0].run("ping", "-c", "1", "-W", "20", address)
     before = written(hosts[1])
     hosts[0].run(sys.executable, "-c", SEND_TRAINS, address)
-    output, errors = receiver.communicate(timeout=20)
+    output, errors = receiver.communicate(timeout=60)
     assert output == "all of them\n", errors
     assert written(hosts[1]) - before < 50 * 30 / 10
 

@@ -8,7 +8,7 @@ import pytest
 from transfer import transfer
 from tunnel import Tunnel
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.spread]
 
 MEGABYTES = 250
 """Each way."""

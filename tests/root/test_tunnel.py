@@ -1,5 +1,5 @@
-"""A tunnel between two hosts in the situations that a day brings: load, floods, marks, a link that
-goes down and comes up again.
+"""A tunnel between two hosts: under load and floods, with a firewall mark, with a link that goes
+down and comes up again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hosts import WG, eventually, key_pair, program, result, start_device
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.spread]
 
 
 class Side:
@@ -35,7 +35,7 @@ class Side:
         self.host.run("ip", "link", "set", "wg0", "up")
 
     def ping(self, count: int = 1, seconds: int = 1) -> int:
-        """Answers of the other side."""
+        """Return how many answers came; the first may take `seconds`."""
         address = f"10.98.0.{3 - self.number}"
         shown = self.host.run("ping", "-n", "-c", str(count), "-i", "0.2", "-W", str(seconds),
                               address, check=False).stdout  # fmt: skip
@@ -68,16 +68,33 @@ def test_a_flood_of_handshakes_stops_neither_data_nor_an_honest_handshake(
     An established session loses nothing, and a new peer gets in with a cookie.
     """
     first, second = sides
+    second.host.run("nft", COUNT_COOKIES)
     assert first.ping() == 1
-    flood = program(second.host, "handshake_flood", "127.0.0.1", "51820", second.keys.public, "14")
-    assert first.ping(count=20, seconds=2) == 20
+    flood = program(second.host, "handshake_flood", "127.0.0.1", "51820", second.keys.public)
+    assert eventually(lambda: cookies(second.host) > 0), "there is no flood yet"
+    assert first.ping(count=20, seconds=20) == 20
     first.host.run(WG["holloway"], "set", "wg0", "peer", second.keys.public, "remove")
     first.host.run(WG["holloway"], "set", "wg0", "peer", second.keys.public, "allowed-ips",
                    "10.98.0.2/32", "endpoint", "10.99.0.2:51820")  # fmt: skip
-    assert eventually(lambda: first.ping() == 1, seconds=12)
-    assert flood.poll() is None
-    assert int(str(result(flood)["sent"])) > 10_000
+    assert eventually(lambda: first.ping() == 1)
+    before = cookies(second.host)
+    assert eventually(lambda: cookies(second.host) > before), "the flood goes on"
+    # From inside, for the parent outside does not pass signals on.
+    second.host.run("pkill", "-f", "[h]andshake_flood")
+    flood.communicate()
     assert first.latest_handshake() > 0
+
+
+# A cookie reply has 64 bytes (paper, 5.4.7), and 8 of UDP's.
+COUNT_COOKIES = (
+    "table inet flood { chain out { type filter hook output priority 0;"
+    " udp sport 51820 udp length 72 counter name cookies; }; counter cookies {}; }"
+)
+
+
+def cookies(host: Host) -> int:
+    shown = host.run("nft", "list", "counter", "inet", "flood", "cookies").stdout
+    return int(re.findall(r"packets (\d+)", shown)[0])
 
 
 def test_encrypted_packets_carry_the_fwmark(sides: tuple[Side, Side]) -> None:
@@ -107,11 +124,11 @@ def test_a_link_that_goes_down_and_up_makes_a_new_session(sides: tuple[Side, Sid
     first.host.run("ip", "link", "set", "wg0", "down")
     assert eventually(lambda: not first.host.run("ss", "-Hlun", "sport = :51820").stdout)
     first.host.run("ip", "link", "set", "wg0", "up")
-    assert eventually(lambda: first.ping() == 1, seconds=8)
+    assert eventually(lambda: first.ping() == 1)
 
 
 def test_another_underlay_is_taken_when_the_first_one_ends(sides: tuple[Side, Side]) -> None:
-    """The old address stays, so that no send is refused: that the route moves has to tell."""
+    """The old address stays and no send fails: only the route shows the change."""
     first, second = sides
     join(first.host, second.host, first_name="eth1", second_name="eth1")
     for side in sides:
@@ -119,7 +136,7 @@ def test_another_underlay_is_taken_when_the_first_one_ends(sides: tuple[Side, Si
     assert first.ping() == 1
     second.host.run("ip", "link", "set", "eth0", "down")
     first.host.run("ip", "route", "add", "10.99.0.2", "via", "10.97.0.2")
-    assert eventually(lambda: first.ping() == 1, seconds=8)
+    assert eventually(lambda: first.ping() == 1)
     shown = second.host.run(WG["holloway"], "show", "wg0", "endpoints").stdout
     assert shown.split()[1] == "10.97.0.1:51820"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,10 +14,11 @@ from hosts import DEVICES, WG, eventually, start_device
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.spread]
 
 PEER = Key(bytes([9]) * 32).public().base64
 DEVICE = DEVICES["holloway"][0]
+PACKETS = 30_000
 LOG = [DEVICE.replace("holloway-device", "holloway"), "log"]
 
 
@@ -122,14 +122,14 @@ def test_a_forwarded_ping_is_answered_from_the_routers_address_on_that_side(
 
 @contextlib.contextmanager
 def following(host: Host) -> Iterator[None]:
-    """Have all that the device says written to /run/log; the device is ended after."""
+    """Write all that the device logs to /run/log; the device ends with the block."""
     host.run(*LOG, "wg0", "verbose")
     with host.popen("sh", "-c", f"exec {' '.join(LOG)} --follow wg0 >/run/log") as follower:
         try:
             yield
         finally:
             host.run("rm", "/run/wireguard/wg0.sock")
-            follower.communicate(timeout=10)
+            follower.communicate(timeout=60)
     assert follower.returncode == 0, "the device has ended, and so has what it says"
 
 
@@ -157,18 +157,16 @@ def test_at_the_default_level_nothing_is_logged() -> None:
         assert log_of(host) == ""
 
 
-def test_a_flood_is_answered_and_logged_at_a_bounded_rate(host: Host) -> None:
+def test_a_flood_is_answered_and_logged_by_burst_and_not_by_packet(host: Host) -> None:
+    """The rates themselves are tested where a test has the clock: in `unreachable.rs` and `log`."""
     send = (
         "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
-        "for _ in range(30_000): s.sendto(b'x', ('10.10.11.9', 9))\n"
+        f"for _ in range({PACKETS}): s.sendto(b'x', ('10.10.11.9', 9))\n"
     )
     with following(host):
-        begun = time.monotonic()
         host.run("python3", "-c", send)
         assert eventually(lambda: answers(host) >= 50 and matching(host))
-        seconds = time.monotonic() - begun
-        assert answers(host) <= 50 + 1000 * seconds
-        assert matching(host) <= 10 + 2 * (seconds + 1)
+        assert matching(host) < PACKETS / 100
 
 
 def answers(host: Host) -> int:
@@ -184,7 +182,7 @@ def matching(host: Host) -> int:
 def test_devices_of_others_are_told_apart(implementation: str, options: list[str]) -> None:
     with Host("laptop") as host:
         start_device(host, implementation, "wg0")
-        done = host.run(*LOG, "wg0", *options, check=False, timeout=10)
+        done = host.run(*LOG, "wg0", *options, check=False)
     assert done.returncode == 1
     assert done.stderr.endswith("the device of wg0 cannot change its log while it runs\n")
 

@@ -1,4 +1,4 @@
-"""What tools after 2021 do and the original here does not: ours do as the newer."""
+"""Behaviour of wireguard-tools after 2021, which the original here lacks: ours has it."""
 
 from __future__ import annotations
 

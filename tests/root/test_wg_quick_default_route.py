@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.spread]
 
 GATEWAY_KEY = Key(bytes(range(1, 33))).clamped()
 WITHOUT_NFT = """

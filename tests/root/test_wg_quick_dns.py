@@ -15,7 +15,7 @@ from quick_host import QuickHost, peer, steps
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.spread]
 
 BEFORE = "nameserver 192.0.2.53\nsearch example.org\n"
 DNS = "DNS = 10.48.0.5, fd00::53\nDNS = home, lan.example"

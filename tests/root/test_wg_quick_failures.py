@@ -15,7 +15,7 @@ from quick_host import CONFIG, PEER_KEYS, QuickHost, peer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.spread]
 
 ADDRESS = "Address = 10.10.11.10/24, fd00:1::1/64"
 UNDONE = "[#] ip link delete dev wg0"
@@ -120,7 +120,7 @@ def test_a_signal_during_a_hook_takes_everything_back(
     running = host.start("up", "wg0")
     wait = "until [ -s /run/quick.pid ]; do sleep 0.05; done"
     host.host.run("sh", "-c", f"{wait}; kill -{int(number)} $(cat /run/quick.pid)")
-    _, errors = running.communicate(timeout=20)
+    _, errors = running.communicate(timeout=60)
     host.host.run("rm", "/run/quick.pid")
     assert running.returncode == 1
     assert errors.splitlines()[-2:] == [f"wg-quick: interrupted by {number.name}", UNDONE]
@@ -135,7 +135,7 @@ def test_a_second_up_of_the_same_file_does_not_touch_the_first(host: QuickHost):
     host.host.run("sh", "-c", "until [ -e /run/started ]; do sleep 0.05; done")
     second = host.wg_quick("up", "wg0")
     host.host.run("touch", "/run/go")
-    first.communicate(timeout=20)
+    first.communicate(timeout=60)
     links = host.ip("-br", "link")
     host.wg_quick("down", "wg0")
     host.host.run("rm", "/run/go", "/run/started")
@@ -195,7 +195,7 @@ def test_a_signal_while_the_device_starts_takes_it_back(host: QuickHost):
     running = slow.start("up", "wg0")
     wait = "until [ -s /run/quick.pid ]; do sleep 0.05; done"
     host.host.run("sh", "-c", f"{wait}; kill -TERM $(cat /run/quick.pid)")
-    _, errors = running.communicate(timeout=20)
+    _, errors = running.communicate(timeout=60)
     host.host.run("rm", "/run/quick.pid", "/run/slow-device")
     assert running.returncode == 1
     assert errors.splitlines()[-2:] == ["wg-quick: interrupted by SIGTERM", UNDONE]

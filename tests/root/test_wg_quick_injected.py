@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.spread]
 
 SCRIPT = str(Path(__file__).parent / "injected.py")
 NOT_REACHED = 9

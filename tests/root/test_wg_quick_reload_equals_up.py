@@ -1,4 +1,4 @@
-"""For any two configurations A and B: `up A`, then `reload B`, is as a fresh `up B`."""
+"""For any two configurations A and B: `up A`, then `reload B`, gives what a fresh `up B` gives."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
 from holloway.lab import Host
-from quick_host import PEER_KEYS, QuickHost, peer, wire
+from quick_host import PEER_KEYS, QuickHost, outputs, peer, wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
+# Each takes seconds: a third of what the profile has, 20 or, in `make thorough`, 666.
+EXAMPLES = settings().max_examples // 3
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(60 * EXAMPLES)]
 
 ADDRESSES = [
     "10.1.0.1/24", "10.1.0.2/24", "10.1.0.3/16", "10.2.0.1/32", "10.2.0.1/24",
@@ -34,6 +36,7 @@ LOOKED_AT = (
     "ip -6 rule",
     "nft list ruleset | sort",
     "cat /etc/resolv.conf",
+    "wg showconf wg0",
 )
 
 
@@ -78,11 +81,9 @@ def configurations(draw: st.DrawFn) -> tuple[str, str]:
 
 
 def look(host: QuickHost) -> dict[str, object]:
-    found: dict[str, object] = {
-        command: host.host.run("sh", "-c", command).stdout for command in LOOKED_AT
-    }
-    shown = host.host.run("wg", "showconf", "wg0").stdout
-    found["wg showconf"] = sorted(map(ordered, shown.split("[Peer]")))
+    found: dict[str, object] = {**outputs(host.host, LOOKED_AT)}
+    shown = str(found["wg showconf wg0"])
+    found["wg showconf wg0"] = sorted(map(ordered, shown.split("[Peer]")))
     found["ip rule"] = without_numbers(found["ip rule"])
     found["ip -6 rule"] = without_numbers(found["ip -6 rule"])
     return found
@@ -107,10 +108,10 @@ def run(host: QuickHost, command: str) -> str:
 
 @given(before=configurations(), after=configurations())
 @settings(
-    max_examples=20,
+    max_examples=EXAMPLES,
     deadline=None,
     suppress_health_check=list(HealthCheck),
-    # Without shrinking: one example takes seconds.
+    # Without shrinking, which would run many more.
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )
 def test_up_and_reload_are_as_a_fresh_up(

@@ -12,7 +12,7 @@ from quick_host import CONFIG, PEER_KEYS, PRIVATE_KEY, QuickHost, peer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.spread]
 
 ADDRESS = "Address = 10.1.0.1/24, fd00:1::1/64"
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from holloway.core.constants import Nanoseconds
-from holloway.core.orders import TAKE
 from holloway.core.wire import INITIATION_TYPE
+from holloway.model import AllowedIP, PeerUpdate
 from sim.values import (
     Action,
     ActiveEvent,
@@ -59,7 +59,7 @@ class SimPeer:
         self.previous: Session | None = None
         self.current: Session | None = None
         self.next: Session | None = None
-        self.networks: dict[tuple[bytes, int], None] = {}
+        self.networks: dict[AllowedIP, None] = {}
         self.removed = False
         self._plane = plane
         self._id = number
@@ -91,22 +91,15 @@ class SimPeer:
         if self._endpoint is not None:
             self._endpoint = replace(self._endpoint, local=None)
 
-    def route(self, changes: bytes, /) -> None:
-        if changes[0]:
+    def change_allowed_ips(self, change: PeerUpdate, /) -> None:
+        if change.replace_allowed_ips:
             self.networks.clear()
-        changes = changes[1:]
-        while changes:
-            tag, cidr = changes[:2]
-            size = 2 + (tag & ~TAKE)
-            network = changes[2:size], cidr
-            for peer in [self] if tag & TAKE else self._plane.peers.values():
+        for network in change.removed_allowed_ips:
+            self.networks.pop(network, None)
+        for network in change.allowed_ips:
+            for peer in self._plane.peers.values():
                 peer.networks.pop(network, None)
-            if not tag & TAKE:
-                self.networks[network] = None
-            changes = changes[size:]
-
-    def allowed(self) -> list[tuple[bytes, int]]:
-        return list(self.networks)
+            self.networks[network] = None
 
     def traffic(self) -> tuple[int, int]:
         return self._rx, self._tx
@@ -221,7 +214,7 @@ class SimPeer:
         return self._awaiting == int.from_bytes(message[8:12], "little")
 
     def open(self, session: Session, datagram: TransportDatagram, remote: SimEndpoint) -> bool:
-        """An encrypted packet came under a session of this peer; tells whether it holds."""
+        """Take an encrypted packet of a session of this peer; return whether it is valid."""
         now = self._plane.now()
         if now >= session.reject or datagram.key != session.receive_key:
             return False
@@ -311,11 +304,6 @@ class SimPlane:
         self.refuse_bind: OSError | None = None
         self._events: deque[Event] = deque()
         self._made = 0
-
-    def endpoint(self, host: str, port: int, /) -> SimEndpoint:
-        if "%nowhere" in host:
-            raise ValueError("no such interface")
-        return SimEndpoint(host, port)
 
     def bind(self, port: int, fwmark: int, /) -> int:
         if self.refuse_bind is not None:

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from holloway.core import noise, tai64n
 from holloway.core.constants import REKEY_TIMEOUT_JITTER, SECOND, Nanoseconds
-from holloway.core.device import Device
 from holloway.core.discard import Discard
 from holloway.core.wire import INITIATION_TYPE, Initiation, Response, parse_handshake_untrusted
 from holloway.key import Key
 from holloway.model import DeviceUpdate, Endpoint, PeerUpdate
+from sim.device import SimDevice
 from sim.kernel_timers import KernelPeer, Keypair
 from sim.pair import dispatch
 from sim.plane import SimPlane
@@ -43,7 +43,7 @@ class Brain:
         self._sessions: dict[int, noise.SessionKeys] = {}
         self._counter = count()
         self.plane = SimPlane(lambda: self.now, self._hear)
-        self.device = Device(self.plane, random=self._random, wall=lambda: self.now)
+        self.device = SimDevice(self.plane, random=self._random, wall=lambda: self.now)
         self.device.up(self.now)
         peer = PeerUpdate(
             THEM.public(),

@@ -14,6 +14,7 @@ from holloway.control import uapi
 from holloway.device.log import DeviceLog
 from holloway.device.uapi_server import UapiConnection
 from holloway.errors import ConfigError, HollowayError, without_keys
+from holloway.text.native import State
 from scripted_device import ScriptedDevice
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def test_what_is_no_key_is_shown(text: str) -> None:
 
 
 class _Device:
-    def uapi_get(self) -> bytes:
+    def state(self) -> State:
         raise AssertionError
 
     def uapi_discards(self) -> bytes:

@@ -1,6 +1,6 @@
 //! `Endpoint`.
 
-use holloway_plane::endpoint as plane;
+use holloway_plane as plane;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -11,7 +11,7 @@ pub struct Endpoint(pub plane::Endpoint);
 #[pymethods]
 impl Endpoint {
     #[new]
-    pub fn new(host: &str, port: u16) -> PyResult<Self> {
+    fn new(host: &str, port: u16) -> PyResult<Self> {
         let endpoint = plane::Endpoint::parse(host, port);
         endpoint
             .map(Self)

@@ -1,6 +1,6 @@
 //! The events.
 
-use holloway_plane::events as plane;
+use holloway_plane as plane;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 

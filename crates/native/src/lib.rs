@@ -1,16 +1,16 @@
 //! Python bindings of `holloway-plane` and `holloway-codec`: conversions, no logic. `_native.pyi`
 //! documents them.
 
-mod answer;
+mod change;
 mod endpoint;
 mod error;
 mod events;
-mod orders;
 mod peer;
 mod plane;
 mod relay;
 mod resolver;
 mod setting;
+mod snapshot;
 mod stack;
 mod state;
 mod text;
@@ -23,6 +23,8 @@ mod values;
 mod _native {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use crate::change::{AllowedIPsChange, PeerChange};
     #[pymodule_export]
     use crate::endpoint::Endpoint;
     #[pymodule_export]

@@ -1,18 +1,13 @@
 //! `Peer` and `Due`.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-use holloway_plane::handle::{Handle, SessionParameters};
-use holloway_plane::session::Deadlines;
-use holloway_plane::{cookie, debts};
+use holloway_plane::{self as plane, Deadlines, Handle, SessionParameters};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::change::AllowedIPsChange;
 use crate::endpoint::Endpoint;
-use crate::orders::unpack;
-use crate::plane::{counts, key};
-use crate::values::{NetworkParts, packed};
+use crate::values::{NetworkParts, counts, key, packed};
 
 #[pyclass(frozen, module = "holloway._native")]
 pub struct Peer(pub Handle);
@@ -38,11 +33,9 @@ impl Peer {
         self.0.forget_source();
     }
 
-    #[pyo3(signature = (changes, /))]
-    fn route(&self, changes: &[u8]) -> PyResult<()> {
-        let routes = unpack(changes)?;
-        self.0.route(routes.replace, &routes.removed, &routes.added);
-        Ok(())
+    #[pyo3(signature = (change, /))]
+    fn change_allowed_ips(&self, change: &AllowedIPsChange) {
+        self.0.change_allowed_ips(&change.0);
     }
 
     fn allowed<'py>(&self, py: Python<'py>) -> Vec<NetworkParts<'py>> {
@@ -67,10 +60,10 @@ impl Peer {
 
     #[pyo3(signature = (message, now, /))]
     fn send_handshake(&self, py: Python<'_>, message: &[u8], now: u64) -> PyResult<()> {
-        const INITIATION: usize = cookie::INITIATION_SIZE - cookie::MACS;
-        const RESPONSE: usize = cookie::RESPONSE_SIZE - cookie::MACS;
+        const INITIATION: usize = plane::INITIATION_SIZE - plane::MACS;
+        const RESPONSE: usize = plane::RESPONSE_SIZE - plane::MACS;
         match (message.first(), message.len()) {
-            (Some(&cookie::INITIATION), INITIATION) | (Some(&cookie::RESPONSE), RESPONSE) => {}
+            (Some(&plane::INITIATION), INITIATION) | (Some(&plane::RESPONSE), RESPONSE) => {}
             _ => return Err(PyValueError::new_err("not a Noise message")),
         }
         py.detach(|| self.0.send_handshake(message, now));
@@ -135,7 +128,7 @@ impl Peer {
 }
 
 #[pyclass(frozen, module = "holloway._native")]
-pub struct Due(debts::Due);
+pub struct Due(plane::Due);
 
 #[pymethods]
 impl Due {
@@ -157,14 +150,5 @@ impl Due {
     #[getter]
     const fn next(&self) -> Option<u64> {
         self.0.next
-    }
-}
-
-pub fn address(packed: &[u8]) -> Option<IpAddr> {
-    match *packed {
-        [a, b, c, d] => Some(Ipv4Addr::new(a, b, c, d).into()),
-        _ => <[u8; 16]>::try_from(packed)
-            .ok()
-            .map(|bytes| Ipv6Addr::from(bytes).into()),
     }
 }

@@ -2,21 +2,19 @@
 
 use std::os::fd::{AsRawFd, RawFd};
 
-use holloway_plane::discard::Discard;
-use holloway_plane::peer::PeerId;
-use holloway_plane::plane;
-use holloway_plane::unreachable::IcmpSockets;
+use holloway_plane::{self as plane, IcmpSockets, PeerId};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::PyDict;
 
-use crate::answer::{Known, answer};
 use crate::endpoint::Endpoint;
 use crate::error::os_error;
 use crate::events::Event;
 use crate::peer::Peer;
+use crate::snapshot::{DeviceSnapshot, device_of};
+use crate::state::State;
 use crate::tun::Tun;
-use crate::values::key_of;
+use crate::values::{address as ip_address, counts, key};
 
 #[pyclass(frozen, module = "holloway._native")]
 pub struct Plane(plane::Plane);
@@ -26,12 +24,6 @@ impl Plane {
     #[new]
     fn new(tun: &Tun) -> PyResult<Self> {
         plane::Plane::new(tun.open()?).map(Self).map_err(os_error)
-    }
-
-    #[pyo3(signature = (host, port, /))]
-    #[allow(clippy::unused_self)]
-    fn endpoint(&self, host: &str, port: u16) -> PyResult<Endpoint> {
-        Endpoint::new(host, port)
     }
 
     fn fileno(&self) -> RawFd {
@@ -85,6 +77,12 @@ impl Plane {
         Ok(Peer(self.0.peer(key(public_key)?)))
     }
 
+    #[pyo3(signature = (address, /))]
+    fn lookup_allowed_ip(&self, address: &[u8]) -> PyResult<Option<PeerId>> {
+        let address = ip_address(address).ok_or_else(|| PyValueError::new_err("not an address"))?;
+        Ok(self.0.lookup_allowed_ip(address))
+    }
+
     fn sticky_sources(&self) -> Vec<(PeerId, Endpoint)> {
         let paths = self.0.sticky_sources().into_iter();
         paths.map(|(peer, path)| (peer, Endpoint(path))).collect()
@@ -92,23 +90,14 @@ impl Plane {
 
     #[pyo3(signature = (peer, path, valid, /))]
     fn set_source_valid(&self, peer: PeerId, path: &Endpoint, valid: bool) {
-        if let Some(peer) = self.0.known(peer) {
+        if let Some(peer) = self.0.handle(peer) {
             peer.set_source_valid(path.0, valid);
         }
     }
 
-    #[pyo3(signature = (private_key, listen_port, fwmark, peers, /))]
-    fn answer<'py>(
-        &self,
-        py: Python<'py>,
-        private_key: Option<&Bound<'py, PyBytes>>,
-        listen_port: u16,
-        fwmark: u32,
-        peers: Vec<Known>,
-    ) -> PyResult<Bound<'py, PyBytes>> {
-        let private_key = private_key.map(key_of).transpose()?;
-        let text = answer(&self.0, private_key.as_ref(), listen_port, fwmark, &peers)?;
-        Ok(PyBytes::new(py, &text))
+    #[pyo3(signature = (snapshot, /))]
+    fn state(&self, snapshot: DeviceSnapshot) -> PyResult<State> {
+        device_of(&self.0, &snapshot).map(State)
     }
 
     fn discards<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
@@ -118,20 +107,4 @@ impl Plane {
     fn close(&self, py: Python<'_>) {
         py.detach(|| self.0.close());
     }
-}
-
-pub fn key(bytes: &[u8]) -> PyResult<&[u8; 32]> {
-    bytes
-        .try_into()
-        .map_err(|_| PyValueError::new_err("a key has 32 bytes"))
-}
-
-pub fn counts<'py>(py: Python<'py>, counts: &[u64], all: bool) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    for (reason, &count) in Discard::ALL.iter().zip(counts) {
-        if all || count != 0 {
-            dict.set_item(reason.name(), count)?;
-        }
-    }
-    Ok(dict)
 }

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsRawFd, RawFd};
 
-use holloway_plane::poll::duplicate;
+use holloway_poll::duplicate;
 use holloway_relay as relay;
 use pyo3::prelude::*;
 

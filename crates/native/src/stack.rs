@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use holloway_stack::addresses::{Addresses, Own};
-use holloway_stack::engine::Settings;
+use holloway_stack::net::Settings;
 use holloway_stack::{events, stack};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;

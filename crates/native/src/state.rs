@@ -29,21 +29,29 @@ type PeerParts<'py> = (
     u32,
 );
 
-type Parts<'py> = (Option<Bound<'py, PyBytes>>, u16, u32, Vec<PeerParts<'py>>);
+type Parts<'py> = (
+    Option<Bound<'py, PyBytes>>,
+    u16,
+    u32,
+    Vec<PeerParts<'py>>,
+    u32,
+);
 
 #[pymethods]
 impl State {
     #[new]
-    #[pyo3(signature = (private_key, listen_port, fwmark, peers, /))]
+    #[pyo3(signature = (private_key, listen_port, fwmark, peers, listen_error = 0, /))]
     fn new(
         private_key: Option<Bound<'_, PyBytes>>,
         listen_port: u16,
         fwmark: u32,
         peers: Vec<PeerParts<'_>>,
+        listen_error: u32,
     ) -> PyResult<Self> {
         Ok(Self(Device {
             private_key: private_key.as_ref().map(key_of).transpose()?,
             listen_port,
+            listen_error,
             fwmark,
             peers: peers.into_iter().map(peer_of).collect::<PyResult<_>>()?,
         }))
@@ -68,6 +76,7 @@ impl State {
                 .iter()
                 .map(|peer| peer_parts(py, peer))
                 .collect(),
+            device.listen_error,
         )
     }
 

@@ -3,8 +3,7 @@
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use holloway_plane::channel_tun::LinkEndpoint;
-use holloway_plane::tun as plane;
+use holloway_plane::{self as plane, LinkEndpoint};
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
-use crate::orders::{Orders, orders};
+use crate::change::PeerChange;
 use crate::resolver::PyResolver;
 use crate::state::State;
 use crate::values::{
@@ -102,13 +102,34 @@ impl Update {
         )
     }
 
-    fn orders<'py>(&self, py: Python<'py>) -> PyResult<Orders<'py>> {
-        orders(py, &self.0)
+    #[getter]
+    fn private_key<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        self.0.private_key.as_ref().map(|key| key_parts(py, key))
     }
 
     #[getter]
-    fn names_peers(&self) -> bool {
+    const fn listen_port(&self) -> Option<u16> {
+        self.0.listen_port
+    }
+
+    #[getter]
+    const fn fwmark(&self) -> Option<u32> {
+        self.0.fwmark
+    }
+
+    #[getter]
+    const fn replace_peers(&self) -> bool {
+        self.0.replace_peers
+    }
+
+    #[getter]
+    const fn names_peers(&self) -> bool {
         !self.0.peers.is_empty()
+    }
+
+    fn peer_changes(&self, py: Python<'_>) -> PyResult<Vec<PeerChange>> {
+        let peers = self.0.peers.iter();
+        peers.map(|peer| PeerChange::of(py, peer)).collect()
     }
 
     #[pyo3(signature = (state, /))]

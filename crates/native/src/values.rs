@@ -1,15 +1,14 @@
 //! Single values of texts, between Rust and Python.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use holloway_codec::address::{Endpoint, Host, Network, width};
 use holloway_codec::key::Key;
 use holloway_codec::refusal::{Kind, Refusal};
+use holloway_plane::Discard;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
-
-use crate::peer::address;
+use pyo3::types::{PyBytes, PyDict, PyString};
 
 pyo3::create_exception!(holloway._native, Refused, PyValueError);
 
@@ -36,7 +35,7 @@ pub fn text<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>
 }
 
 pub fn key_of(raw: &Bound<'_, PyBytes>) -> PyResult<Key> {
-    crate::plane::key(raw.as_bytes()).map(|raw| Key::new(*raw))
+    key(raw.as_bytes()).map(|raw| Key::new(*raw))
 }
 
 pub fn key_parts<'py>(py: Python<'py>, key: &Key) -> Bound<'py, PyBytes> {
@@ -72,4 +71,29 @@ pub fn endpoint_parts(endpoint: &Endpoint) -> EndpointParts {
     let mut host = Vec::new();
     endpoint.host.write(&mut host);
     (String::from_utf8_lossy(&host).into_owned(), endpoint.port)
+}
+
+pub fn key(bytes: &[u8]) -> PyResult<&[u8; 32]> {
+    bytes
+        .try_into()
+        .map_err(|_| PyValueError::new_err("a key has 32 bytes"))
+}
+
+pub fn counts<'py>(py: Python<'py>, counts: &[u64], all: bool) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    for (reason, &count) in Discard::ALL.iter().zip(counts) {
+        if all || count != 0 {
+            dict.set_item(reason.name(), count)?;
+        }
+    }
+    Ok(dict)
+}
+
+pub fn address(packed: &[u8]) -> Option<IpAddr> {
+    match *packed {
+        [a, b, c, d] => Some(Ipv4Addr::new(a, b, c, d).into()),
+        _ => <[u8; 16]>::try_from(packed)
+            .ok()
+            .map(|bytes| Ipv6Addr::from(bytes).into()),
+    }
 }

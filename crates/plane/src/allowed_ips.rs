@@ -1,7 +1,7 @@
-//! Which peer an inner address belongs to: cryptokey routing (paper, 2; kernel allowedips.c).
+//! Cryptokey routing: which peer an inner address belongs to (paper, 2; kernel allowedips.c).
 //!
-//! A prefix has one owner; inserting it for another moves it. Lookups allocate nothing. Kept by the
-//! plane behind one lock, read once per batch.
+//! A prefix has one owner; inserting it for another owner moves it. Lookups do not allocate. The plane
+//! keeps the table behind one lock, which is taken once per batch.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -15,8 +15,20 @@ pub struct Prefix {
     length: u8,
 }
 
+/// A change of one peer's allowed IPs. First all are removed if `replace`, then those in `removed`
+/// that are this peer's, then `added` are added, each taken from the peer that had it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AllowedIpsChange {
+    /// Whether all are removed first.
+    pub replace: bool,
+    /// What is removed then.
+    pub removed: Vec<Prefix>,
+    /// What is added last.
+    pub added: Vec<Prefix>,
+}
+
 impl Prefix {
-    /// A network, or `None` if `length` is too great or a host bit is set.
+    /// A network. `None` if `length` is too large or a host bit is set.
     #[must_use]
     pub fn new(address: IpAddr, length: u8) -> Option<Self> {
         let host_bits = match address {
@@ -42,23 +54,23 @@ impl Prefix {
         self.address
     }
 
-    /// How many bits all its addresses share.
+    /// The length of the prefix in bits.
     #[must_use]
     pub const fn length(&self) -> u8 {
         self.length
     }
 }
 
-/// Whoever may own prefixes.
+/// An owner of prefixes.
 pub trait Owner {
-    /// The number that tells owners apart.
+    /// The owner's number; no two owners have the same.
     fn id(&self) -> u32;
 }
 
 #[derive(Clone, Debug)]
 struct Owned<T> {
     owner: T,
-    /// The prefixes by the stamp of their insertion: in order, and removed without a search.
+    /// The prefixes by the stamp of their insertion: in order, and removable without a search.
     prefixes: BTreeMap<u64, Prefix>,
 }
 
@@ -74,7 +86,7 @@ pub struct AllowedIps<T> {
 }
 
 impl<T: Owner + Clone> AllowedIps<T> {
-    /// A table without prefixes.
+    /// Create an empty table.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -108,8 +120,8 @@ impl<T: Owner + Clone> AllowedIps<T> {
         }
     }
 
-    /// Give a prefix to an owner, taking it from the one that had it; it comes last in `owned_by`,
-    /// as in the kernel, even if it was the owner's before.
+    /// Give a prefix to an owner, and take it from its former owner. It comes last in `owned_by`, as in
+    /// the kernel, even if the owner had it before.
     pub fn insert(&mut self, prefix: Prefix, owner: &T) {
         let slot = self.slot(owner);
         self.stamp += 1;
@@ -129,7 +141,7 @@ impl<T: Owner + Clone> AllowedIps<T> {
         }
     }
 
-    /// Take a prefix from an owner; false if it is not the owner's.
+    /// Take a prefix from an owner. False if the owner does not have it.
     pub fn remove(&mut self, prefix: Prefix, owner_id: u32) -> bool {
         let Some(&slot) = self.slots.get(&owner_id) else {
             return false;
@@ -157,7 +169,7 @@ impl<T: Owner + Clone> AllowedIps<T> {
         self.free.push(slot);
     }
 
-    /// An owner's prefixes in the order they were inserted.
+    /// An owner's prefixes in the order of insertion.
     #[must_use]
     pub fn owned_by(&self, owner_id: u32) -> Vec<Prefix> {
         self.prefixes(owner_id).copied().collect()
@@ -201,7 +213,7 @@ impl<T: Owner + Clone> AllowedIps<T> {
         slot
     }
 
-    /// Forget an entry that has left the trie, and its owner with the last one.
+    /// Remove an entry that has left the trie, and its owner with the last one.
     fn disown(&mut self, held: Held) {
         let Some(owned) = &mut self.owners[held.value as usize] else {
             return;
@@ -234,3 +246,6 @@ impl<T: Owner + Clone> Default for AllowedIps<T> {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests;

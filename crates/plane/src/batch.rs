@@ -1,59 +1,39 @@
-//! The datagrams about to leave: one buffer and a stride. Consecutive packets of one session and
-//! one length make a train, whether they came from one large packet or from many small ones; trains
-//! wait for one another, so that several leave in one call. Filled by `outbound`.
+//! The datagrams to send: one buffer and a stride. Consecutive packets of one session and one length
+//! form a train, whether they come from one large packet or from many small ones. Trains are collected,
+//! so that one call sends several. Filled by `outbound`.
 
 use std::sync::Arc;
 
-use crate::clock::Nanos;
-use crate::endpoint::Endpoint;
+use crate::discard::Discard;
 use crate::mmsg::MAX_TRAINS;
-use crate::offload::padded;
-use crate::peer::Peer;
-use crate::session::{HEADER, OVERHEAD, Session};
-use crate::shared::Shared;
-use crate::split::{SPLIT_CAPACITY, Segments};
-use crate::transmit::{Queued, full_train, transmit_all};
-use crate::tun::Tun;
-use crate::udp::Sockets;
+use crate::session::{HEADER, OVERHEAD, padded};
+use crate::transmit::{Destination, Queued, full_train, transmit_all};
+use crate::turn::Turn;
 use holloway_aead::TAG;
+use holloway_packet::offload::VnetHeader;
+use holloway_packet::split::{
+    self, BadOffload, MAX_HEADERS, MAX_PACKET, MIN_SEGMENT, Segments, Slots,
+};
 
-/// More waits in the buffer only while one large packet is cut.
+/// The buffer holds more only while one large packet is cut.
 const LIMIT: usize = 512 * 1024;
-/// So many sealed bytes leave in one call: a few full trains of large packets, many of small ones. The
-/// call, and the wake-up at the far end, cost the same for one. A turn's end sends what is left.
+/// Room for what the kernel hands over in one read: the longest packet, cut into the smallest segments
+/// that Linux makes.
+const SPLIT_CAPACITY: usize = 256 * 1024;
+const _: () = assert!(
+    (MAX_PACKET - MAX_HEADERS).div_ceil(MIN_SEGMENT)
+        * (OVERHEAD + padded(MAX_HEADERS + MIN_SEGMENT, 0))
+        <= SPLIT_CAPACITY
+);
+/// How many sealed bytes one call sends: a few full trains of large packets, or many of small ones. A
+/// call and the wake-up of the receiver cost the same for a single train. The end of a turn sends the rest.
 const FLUSH_THRESHOLD: usize = 256 * 1024;
-
-/// What one turn of the shard works with.
-#[derive(Clone, Copy, Debug)]
-pub struct Turn<'a> {
-    /// The plane.
-    pub shared: &'a Shared,
-    /// The interface.
-    pub tun: &'a Tun,
-    /// The sockets, if bound.
-    pub sockets: Option<&'a Sockets>,
-    /// The time, read once.
-    pub now: Nanos,
-    /// The MTU that bounds the padding, read once: `split` and `add` must agree on it.
-    pub mtu: usize,
-}
-
-/// Where to and under which session, looked up once a turn.
-#[derive(Clone, Debug)]
-pub struct Destination {
-    /// To whom.
-    pub peer: Arc<Peer>,
-    /// Under which keys.
-    pub session: Arc<Session>,
-    /// To which address.
-    pub endpoint: Endpoint,
-}
 
 /// Datagrams to one destination, of one length and one traffic class; only the last may be shorter.
 #[derive(Debug)]
 pub struct Batch {
     buffer: Box<[u8]>,
-    /// Sealed, in the buffer before `start`.
+    /// Sealed trains, which lie in the buffer before `start`.
     queue: Vec<Queued>,
     start: usize,
     end: usize,
@@ -64,7 +44,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// An empty one; its buffer is made now and kept.
+    /// Create an empty batch and allocate its buffer.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -79,13 +59,29 @@ impl Batch {
         }
     }
 
-    /// Where the next packets are to be put, as `split` does.
+    /// Cut the packet of one TUN read into the spare capacity. `mtu` bounds the padding. `add` must follow.
+    #[inline]
+    pub fn split(
+        &mut self,
+        header: &VnetHeader,
+        packet: &[u8],
+        mtu: usize,
+    ) -> Result<Segments, Discard> {
+        let slots = Slots {
+            before: HEADER,
+            size: |length| OVERHEAD + padded(length, mtu),
+        };
+        split::split(header, packet, self.spare_capacity_mut(), slots)
+            .map_err(|BadOffload| Discard::BadOffload)
+    }
+
+    /// The place for the next packets, laid out as by `split`.
     #[must_use]
     pub fn spare_capacity_mut(&mut self) -> &mut [u8] {
         &mut self.buffer[self.end..]
     }
 
-    /// Pad the packets that were put into `spare_capacity_mut`, and send what can wait no longer.
+    /// Pad the packets that were written to `spare_capacity_mut`, and send what is full.
     pub fn add(
         &mut self,
         turn: &Turn<'_>,
@@ -139,7 +135,7 @@ impl Batch {
         }
     }
 
-    /// Send the trains that are full; the rest may grow with the next packet.
+    /// Seal the trains that are full; the next packet may extend the rest.
     fn send_full(&mut self, turn: &Turn<'_>) {
         let full = full_train(self.segment);
         let ready = (self.end - self.start) / full * full;
@@ -161,13 +157,13 @@ impl Batch {
         }
     }
 
-    /// Seal all that waits. What lies behind it stays where it is.
+    /// Seal everything before `end`. What lies behind it stays where it is.
     fn seal_all(&mut self, turn: &Turn<'_>) {
         self.seal(turn, self.end);
         self.destination = None;
     }
 
-    /// Send all that waits; the turn ends.
+    /// Send everything, at the end of a turn.
     pub fn finish(&mut self, turn: &Turn<'_>) {
         self.seal_all(turn);
         self.flush(turn);
@@ -175,8 +171,8 @@ impl Batch {
         self.end = 0;
     }
 
-    /// Seal what lies before `end`, and queue it: here, because many packets at once are sealed faster
-    /// than one after the other.
+    /// Seal what lies before `end`, and queue it. Many packets at once are sealed faster than one after
+    /// the other.
     fn seal(&mut self, turn: &Turn<'_>, end: usize) {
         let start = std::mem::replace(&mut self.start, end);
         let data = &mut self.buffer[start..end];

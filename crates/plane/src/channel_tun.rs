@@ -1,8 +1,8 @@
-//! An interface without the kernel: the packets of a `Tun` go to, and come from, a TCP/IP stack in
-//! another thread of this program.
+//! A TUN without the kernel: its packets go to, and come from, a TCP/IP stack in another thread of
+//! this program.
 //!
-//! Two bounded queues, each packet behind its vnet_hdr as on a TUN with all offloads for TCP. Like a
-//! network card's rings they drop what does not fit; the stack is told when it may go on sending.
+//! Two bounded queues. Each packet follows its vnet_hdr, as on a TUN with all offloads for TCP. Like the
+//! rings of a network card, the queues drop what does not fit. The stack is woken when there is room again.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -11,23 +11,23 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::poll::Wake;
+use holloway_poll::Wake;
 
-/// What may wait for the stack: some windows of the usual size.
+/// The limit of the queue to the stack: a few windows of the usual size.
 const TO_STACK_LIMIT: usize = 8 << 20;
-/// What may wait for the plane, which is quick: more would only be delay.
+/// The limit of the queue to the plane, which is fast: more would only add delay.
 const TO_PLANE_LIMIT: usize = 1 << 20;
-/// What a packet costs beyond its bytes.
+/// What a packet counts beyond its bytes.
 const PACKET: usize = 256;
-/// So many buffers are kept for the packets to come.
+/// How many buffers are kept for reuse.
 const MAX_SPARE: usize = 32;
-/// Buffers smaller than this are cheaper made anew.
+/// Smaller buffers are cheaper to allocate than to keep.
 const MIN_RECYCLED: usize = 4096;
 
 #[derive(Debug)]
 struct Queue {
     state: Mutex<State>,
-    /// Readable while packets wait, or the other end is closed.
+    /// Readable while packets wait or the other end is closed.
     ready: Wake,
     limit: usize,
 }
@@ -50,15 +50,15 @@ pub struct ChannelTun {
     to_plane: Arc<Queue>,
 }
 
-/// The stack's end. Its descriptor is readable when packets came, when there is room again after
-/// `send` failed, when the other end closed, and after `wake`.
+/// The stack's end. Its descriptor becomes readable when packets come, when there is room again after
+/// `has_room` was false, when the other end closes, and after `wake`.
 #[derive(Debug)]
 pub struct LinkEndpoint {
     to_stack: Arc<Queue>,
     to_plane: Arc<Queue>,
 }
 
-/// Both ends.
+/// Create both ends.
 pub fn pair(name: &str) -> io::Result<(ChannelTun, LinkEndpoint)> {
     let to_stack = Arc::new(Queue::new(TO_STACK_LIMIT)?);
     let to_plane = Arc::new(Queue::new(TO_PLANE_LIMIT)?);
@@ -121,7 +121,7 @@ impl ChannelTun {
         &self.name
     }
 
-    /// Read one packet of the stack with its vnet_hdr.
+    /// Read one packet from the stack, with its vnet_hdr.
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut state = self.to_plane.state.lock();
         let Some(packet) = state.pop() else {
@@ -175,7 +175,7 @@ impl Drop for ChannelTun {
 }
 
 impl LinkEndpoint {
-    /// Move up to `limit` packets that came to the end of `packets`. False: none will come again.
+    /// Append up to `limit` received packets to `packets`. False if no more will come.
     pub fn receive(&self, packets: &mut VecDeque<Vec<u8>>, limit: usize) -> bool {
         let mut state = self.to_stack.state.lock();
         self.to_stack.ready.clear();
@@ -189,14 +189,14 @@ impl LinkEndpoint {
         true
     }
 
-    /// Return the buffer of a packet that came.
+    /// Return the buffer of a received packet for reuse.
     pub fn recycle(&self, buffer: Vec<u8>) {
         if buffer.capacity() >= MIN_RECYCLED {
             self.to_stack.state.lock().recycle(buffer);
         }
     }
 
-    /// Whether a packet of this length can be sent; if not, a wake says when.
+    /// Whether a packet of this length can be sent. If not, the descriptor becomes readable once it can.
     #[must_use]
     pub fn has_room(&self, length: usize) -> bool {
         self.to_plane
@@ -217,13 +217,13 @@ impl LinkEndpoint {
         buffer
     }
 
-    /// Hand over a packet with its vnet_hdr. The caller has asked for room.
+    /// Send a packet with its vnet_hdr. The caller has checked `has_room`.
     pub fn send(&self, packet: Vec<u8>) {
         let mut state = self.to_plane.state.lock();
         state.push(packet, &self.to_plane.ready);
     }
 
-    /// Whether all that was sent is taken.
+    /// Whether the plane has read everything that was sent.
     #[must_use]
     pub fn is_drained(&self) -> bool {
         self.to_plane.state.lock().packets.is_empty()

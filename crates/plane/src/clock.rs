@@ -1,8 +1,8 @@
-//! The one clock of the plane: CLOCK_BOOTTIME, which goes on while the machine sleeps, so that
-//! sessions age across a suspend. The shard reads it once a batch.
+//! The plane's only clock: CLOCK_BOOTTIME, which runs while the machine sleeps, so that sessions age
+//! across a suspend. The shard reads it once per batch.
 #![allow(unsafe_code)]
 
-/// Nanoseconds on CLOCK_BOOTTIME, or a span of them.
+/// Nanoseconds of CLOCK_BOOTTIME, or a duration.
 pub type Nanos = u64;
 
 /// One second.

@@ -1,5 +1,5 @@
-//! The control messages of sendmsg and recvmsg as bytes: segment size, local address, traffic
-//! class. Layout of cmsghdr(3) on 64-bit and 32-bit Linux alike; no system calls here.
+//! The control messages of sendmsg and recvmsg as bytes: segment size, local address, traffic class.
+//! The layout is that of cmsg(3), on 32-bit and 64-bit Linux. It makes no system calls.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -7,14 +7,14 @@ use libc::c_int;
 
 use crate::endpoint::Local;
 
-/// Room for every message we send or ask for.
+/// Room for all messages that are sent or requested.
 pub const CAPACITY: usize = 128;
 
 /// A message begins with its length in a word, and is padded to whole words (CMSG_ALIGN).
 const WORD: usize = size_of::<usize>();
 const HEADER: usize = size_of::<libc::cmsghdr>();
 
-/// The messages, as the kernel reads or has written them.
+/// A buffer of control messages, read or written by the kernel.
 #[repr(C, align(8))]
 #[derive(Debug)]
 pub struct CmsgBuffer {
@@ -22,12 +22,12 @@ pub struct CmsgBuffer {
     length: usize,
 }
 
-/// What a datagram came with.
+/// The control messages of a received datagram.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Received {
-    /// The size of each datagram in it but the last, which may be shorter; None: it is one.
+    /// The size of each datagram in it except the last, which may be shorter. None if it is a single one.
     pub segment: Option<usize>,
-    /// The local address and the interface it came to.
+    /// The local address and the interface that it came to.
     pub local: Option<Local>,
     /// The traffic class (TOS) of its IP header.
     pub class: u8,
@@ -43,28 +43,28 @@ impl CmsgBuffer {
         }
     }
 
-    /// Address and length of the messages, or of the room for them when `length` is `CAPACITY`.
+    /// Address and length of the messages, or of the room for them after `reserve`.
     #[must_use]
     pub fn raw(&mut self) -> (*mut u8, usize) {
         (self.bytes.as_mut_ptr(), self.length)
     }
 
-    /// Make all the room available for the kernel to fill, and `written` say how much it did.
+    /// Offer the whole buffer to the kernel. `written` must follow.
     pub fn reserve(&mut self) {
         self.length = CAPACITY;
     }
 
-    /// Say how much the kernel filled.
+    /// Set how much the kernel has written.
     pub fn written(&mut self, length: usize) {
         self.length = length.min(CAPACITY);
     }
 
-    /// Have the kernel cut the datagram into pieces of `size`.
+    /// Make the kernel cut the payload into datagrams of `size` bytes.
     pub fn push_segment(&mut self, size: u16) {
         self.push(libc::SOL_UDP, libc::UDP_SEGMENT, &size.to_ne_bytes());
     }
 
-    /// Set the traffic class of the IP header, for the family of `to`.
+    /// Set the traffic class of the IP header.
     pub fn push_class(&mut self, to_v4: bool, class: u8) {
         let value = c_int::from(class).to_ne_bytes();
         if to_v4 {
@@ -74,7 +74,7 @@ impl CmsgBuffer {
         }
     }
 
-    /// Send from `local`. The interface is left to the routing table.
+    /// Send from `local`. The routing table chooses the interface.
     pub fn push_local(&mut self, local: IpAddr) {
         match local {
             IpAddr::V4(address) => {
@@ -107,7 +107,7 @@ impl CmsgBuffer {
         self.length = start + align(length);
     }
 
-    /// Read what the kernel wrote.
+    /// Decode what the kernel wrote.
     #[must_use]
     pub fn received(&self) -> Received {
         let mut received = Received::default();

@@ -1,22 +1,22 @@
-//! What the kernel's connection tracking knows of a packet's sender: who it was before its address
-//! was translated (SNAT, masquerading).
+//! Connection tracking: a packet's sender before its address was translated (SNAT, masquerading).
 //!
-//! Messages of nfnetlink (linux/netfilter/nfnetlink_conntrack.h), written and read as bytes; the
-//! socket is `unreachable`'s.
+//! Encodes and decodes messages of nfnetlink (linux/netfilter/nfnetlink_conntrack.h). The socket
+//! belongs to `icmp_sockets`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::icmp::{ICMP, ICMPV6, Sender, transport};
-use crate::ip;
+use holloway_packet::icmp::Sender;
+use holloway_packet::ip;
+use holloway_packet::transport::{ICMP, ICMPV6, TCP, Transport, UDP};
 
-/// Room for a query, and more than the part of an answer that is read.
+/// Room for a query, and for the part of a response that is read.
 pub const MAX_MESSAGE: usize = 512;
 
 const NETLINK_HEADER: usize = 16;
 const FAMILY_HEADER: usize = 4;
 const ATTRIBUTE_HEADER: usize = 4;
 const GET: u16 = 1 << 8 | 1; // NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_GET
-const NEW: u16 = 1 << 8; // IPCTNL_MSG_CT_NEW: how one is told
+const NEW: u16 = 1 << 8; // IPCTNL_MSG_CT_NEW: the type of the response
 const REQUEST: u16 = 1; // NLM_F_REQUEST
 const NESTED: u16 = 0x8000;
 const TYPE_MASK: u16 = 0x3fff;
@@ -29,20 +29,18 @@ const SOURCE_PORT: u16 = 2; // CTA_PROTO_SRC_PORT
 const DESTINATION_PORT: u16 = 3;
 const ICMP_ID: u16 = 4; // CTA_PROTO_ICMP_ID; TYPE and CODE follow, and the three of ICMPv6
 const ICMPV6_ID: u16 = 7;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
 const ECHO: u8 = 8;
 const ECHO_V6: u8 = 128;
 const ECHO_REPLY_V6: u8 = 129;
 
-/// The query whose connection's answers would look like answers to `packet`, and its length. None
-/// where nobody would know: neither TCP, UDP nor a ping.
+/// Write a query for the connection whose replies look like replies to `packet`, and return its length.
+/// None if connections of its protocol are not looked up: only TCP, UDP and ping are.
 #[must_use]
 pub fn query(packet: &[u8], message: &mut [u8; MAX_MESSAGE]) -> Option<usize> {
-    let transport = transport(packet)?;
+    let transport = Transport::find(packet)?;
     let head = packet.get(transport.at..transport.at + 8)?;
-    let from = ip::source(packet).ok()?;
-    let to = ip::destination(packet).ok()?;
+    let from = ip::source(packet)?;
+    let to = ip::destination(packet)?;
     let mut writer = Writer { message, length: 0 };
     writer.bytes(&[0; NETLINK_HEADER]);
     let family = if from.is_ipv4() {
@@ -53,7 +51,7 @@ pub fn query(packet: &[u8], message: &mut [u8; MAX_MESSAGE]) -> Option<usize> {
     writer.bytes(&[family as u8, 0, 0, 0]);
     let tuple = writer.begin(TUPLE_REPLY | NESTED);
     let addresses = writer.begin(ADDRESSES | NESTED);
-    // The answer's direction: from where this packet goes to.
+    // The direction of the reply: from this packet's destination.
     for (address, v4) in [(to, 1), (from, 2)] {
         match address {
             IpAddr::V4(address) => writer.attribute(v4, &address.octets()),
@@ -77,7 +75,7 @@ pub fn query(packet: &[u8], message: &mut [u8; MAX_MESSAGE]) -> Option<usize> {
     Some(writer.finish())
 }
 
-/// Who sent `packet`, by the kernel's answer; None where its address was not translated.
+/// The sender of `packet`, according to the kernel's response. None if its address was not translated.
 #[must_use]
 pub fn sender(packet: &[u8], answer: &[u8]) -> Option<Sender> {
     let kind = u16::from_ne_bytes([*answer.get(4)?, *answer.get(5)?]);
@@ -85,11 +83,7 @@ pub fn sender(packet: &[u8], answer: &[u8]) -> Option<Sender> {
     let original = find(body, TUPLE_ORIGINAL).filter(|_| kind == NEW)?;
     let addresses = find(original, ADDRESSES)?;
     let protocol = find(original, PROTOCOL)?;
-    let address = match (
-        ip::source(packet).ok()?,
-        find(addresses, 1),
-        find(addresses, 3),
-    ) {
+    let address = match (ip::source(packet)?, find(addresses, 1), find(addresses, 3)) {
         (IpAddr::V4(_), Some(v4), _) => Ipv4Addr::from(*v4.first_chunk::<4>()?).into(),
         (IpAddr::V6(_), _, Some(v6)) => Ipv6Addr::from(*v6.first_chunk::<16>()?).into(),
         _ => return None,
@@ -101,12 +95,12 @@ pub fn sender(packet: &[u8], answer: &[u8]) -> Option<Sender> {
         address,
         port: port.map(u16::from_be_bytes),
     };
-    // An answer within a connection that the other side began: not the sender is the original.
-    let is_answer = ip::destination(packet) == Ok(address);
-    (!is_answer && ip::source(packet) != Ok(address)).then_some(sender)
+    // A reply within a connection that the other side opened: the original is not its sender.
+    let is_answer = ip::destination(packet) == Some(address);
+    (!is_answer && ip::source(packet) != Some(address)).then_some(sender)
 }
 
-/// The content of the first attribute of a kind.
+/// The content of the first attribute of this kind.
 fn find(mut attributes: &[u8], kind: u16) -> Option<&[u8]> {
     loop {
         let header = attributes.first_chunk::<ATTRIBUTE_HEADER>()?;
@@ -119,7 +113,7 @@ fn find(mut attributes: &[u8], kind: u16) -> Option<&[u8]> {
     }
 }
 
-/// Writes attributes one behind the other; all that is asked here fits.
+/// Writes attributes one after the other. A query always fits.
 struct Writer<'a> {
     message: &'a mut [u8; MAX_MESSAGE],
     length: usize,
@@ -165,3 +159,6 @@ impl Writer<'_> {
         self.length
     }
 }
+
+#[cfg(test)]
+pub mod tests;

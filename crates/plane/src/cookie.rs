@@ -1,28 +1,26 @@
 //! The check before the handshake: sizes, mac1, mac2, cookies and rate limits (paper, 5.3 and 5.4.7;
-//! kernel cookie.c and ratelimiter.c), and the macs of what we send ourselves.
+//! kernel cookie.c and ratelimiter.c), and the macs of messages to be sent.
 //!
-//! Cookies belong to the socket, so the brain sees and writes bare Noise messages. No private key
-//! here: what mac1 and cookies need follows from public keys. Called by the shard and the peer.
+//! The brain reads and writes Noise messages without macs. No private key is needed: the keys of mac1
+//! and cookies are derived from public keys. Called by the shard and the peer.
 
 use std::net::{IpAddr, SocketAddr};
 
-use blake2::Blake2sMac;
-use blake2::digest::consts::U16;
-use blake2::digest::{FixedOutput, KeyInit, Update};
 use blake2::{Blake2s256, Digest};
-use chacha20poly1305::{AeadInOut, XChaCha20Poly1305};
+use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305};
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::clock::{Nanos, SECOND};
 use crate::discard::Discard;
 use crate::limiter::Limiter;
+use crate::mac::{MAC, mac};
 
 /// Type of the first handshake message (paper, 5.4).
 pub const INITIATION: u8 = 1;
 /// Type of the second.
 pub const RESPONSE: u8 = 2;
-/// Type of the answer under load.
+/// Type of the reply under load.
 pub const COOKIE_REPLY: u8 = 3;
 
 /// Length of an initiation.
@@ -34,8 +32,7 @@ pub const COOKIE_REPLY_SIZE: usize = 64;
 /// Length of mac1 and mac2 together, the end of each handshake message.
 pub const MACS: usize = 2 * MAC;
 
-const MAC: usize = 16;
-/// How long a cookie, and the secret it is made with, may be used (paper, 5.4.7: two minutes).
+/// Lifetime of a cookie and of the secret that it is made with (paper, 5.4.7: two minutes).
 const COOKIE_LIFE: Nanos = 120 * SECOND;
 
 /// Fills a buffer with random bytes.
@@ -48,22 +45,22 @@ pub fn system_random() -> Random {
     Box::new(move |bytes| {
         random
             .fill(bytes)
-            .expect("the kernel's random bytes do not run out")
+            .expect("the kernel always has random bytes")
     })
 }
 
-/// What is to be done with a handshake message.
+/// What to do with a handshake message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Hand it to the brain.
+    /// Pass it to the brain.
     Pass,
-    /// Answer with this cookie reply, and count it as `Discard::CookieRequired`.
+    /// Send this cookie reply, and count the message as `Discard::CookieRequired`.
     Reply([u8; COOKIE_REPLY_SIZE]),
-    /// Count it.
+    /// Count and drop it.
     Discard(Discard),
 }
 
-/// Judges initiations and responses before anything dear is done for them.
+/// Checks initiations and responses before anything expensive is done for them.
 pub struct CookieChecker {
     random: Random,
     keys: Option<Keys>,
@@ -73,7 +70,7 @@ pub struct CookieChecker {
 }
 
 impl CookieChecker {
-    /// A checker that lets nothing in until it has an identity.
+    /// Create a checker that accepts nothing until it has an identity.
     #[must_use]
     pub fn new(mut random: Random) -> Self {
         let mut seed = [0; 32];
@@ -87,12 +84,12 @@ impl CookieChecker {
         }
     }
 
-    /// Say whose mac1 to accept; `None` accepts nothing.
+    /// Set the public key whose mac1 is accepted. `None` accepts nothing.
     pub fn set_identity(&mut self, public_key: Option<&[u8; 32]>) {
         self.keys = public_key.map(Keys::new);
     }
 
-    /// Judge a message of type 1 or 2. Never panics, whatever the bytes.
+    /// Check a message of type 1 or 2. Never panics, whatever the bytes.
     pub fn check(
         &mut self,
         now: Nanos,
@@ -111,7 +108,7 @@ impl CookieChecker {
         if !equal(&mac(&*cookie, before), mac2) {
             return self.reply(message, &cookie);
         }
-        // The address is proven now: a limit per address can no longer hurt anyone else.
+        // The address is proven now, so a limit per address hurts nobody else.
         if self.limiter.allow(now, from.ip()) {
             Verdict::Pass
         } else {
@@ -135,7 +132,7 @@ impl CookieChecker {
         }
     }
 
-    /// The cookie of a source address and port, under a secret of at most two minutes.
+    /// The cookie for a source address and port. The secret is at most two minutes old.
     fn cookie(&mut self, now: Nanos, from: &SocketAddr) -> Zeroizing<[u8; MAC]> {
         if self
             .secret_since
@@ -187,16 +184,16 @@ impl std::fmt::Debug for CookieChecker {
     }
 }
 
-/// Writes mac1 and mac2 on what we send to one peer, and keeps the peer's cookie.
+/// Writes mac1 and mac2 of messages to one peer, and keeps the peer's cookie.
 pub struct CookieGenerator {
     keys: Keys,
-    /// mac1 of the last message, until a cookie reply answers it.
+    /// mac1 of the last message, until a cookie reply to it has come.
     sent: Option<[u8; MAC]>,
     cookie: Option<(Zeroizing<[u8; MAC]>, Nanos)>,
 }
 
 impl CookieGenerator {
-    /// The macs of messages to the owner of a public key.
+    /// Create the generator for messages to the owner of a public key.
     #[must_use]
     pub fn new(peer_public_key: &[u8; 32]) -> Self {
         Self {
@@ -222,8 +219,8 @@ impl CookieGenerator {
         out[bare.len() + MAC..].copy_from_slice(&mac2);
     }
 
-    /// Take the cookie out of a reply to the last message; one reply for each message. Never panics,
-    /// whatever the bytes.
+    /// Take the cookie from a reply to the last message. Accepts one reply for each message. Never
+    /// panics, whatever the bytes.
     pub fn consume_reply(&mut self, now: Nanos, message: &[u8]) -> Result<(), Discard> {
         let message: &[u8; COOKIE_REPLY_SIZE] =
             message.try_into().map_err(|_| Discard::BadCookieReply)?;
@@ -253,7 +250,7 @@ impl std::fmt::Debug for CookieGenerator {
     }
 }
 
-/// The two keys that follow from a public key (paper, 5.4.4 and 5.4.7).
+/// The two keys derived from a public key (paper, 5.4.4 and 5.4.7).
 struct Keys {
     mac1: [u8; 32],
     cookie: [u8; 32],
@@ -282,19 +279,14 @@ impl Drop for Keys {
     }
 }
 
-/// Keyed BLAKE2s-128 (paper, 5.4: Mac).
-pub(crate) fn mac(key: &[u8], message: &[u8]) -> [u8; MAC] {
-    let mut state =
-        <Blake2sMac<U16> as KeyInit>::new_from_slice(key).expect("keys are 16 or 32 bytes");
-    Update::update(&mut state, message);
-    state.finalize_fixed().into()
-}
-
-/// Compare without telling by time where they differ.
+/// Compare in constant time.
 fn equal(computed: &[u8; MAC], claimed: &[u8]) -> bool {
     u128::from_ne_bytes(*computed) == u128::from_ne_bytes(array(claimed))
 }
 
 fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
-    bytes.try_into().expect("the caller cuts to size")
+    bytes.try_into().expect("the caller passes N bytes")
 }
+
+#[cfg(test)]
+mod tests;

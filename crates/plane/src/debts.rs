@@ -1,11 +1,11 @@
 //! The two debts of a peer: since when we owe an answer, and since when we await one.
 //!
-//! They replace the kernel's per-packet timers (timers.c): the shard writes them when they flip, the
-//! brain collects what is due (`due`) and is otherwise woken once, by a `DebtBegan` event, when a debt
-//! begins while armed. Times are the caller's; 0 means none. Knows no peer and no clock.
+//! They replace the kernel's timer calls per packet (timers.c): the shard writes a debt only when it
+//! begins or is settled. The brain collects what is due (`due`); a `DebtBegan` event wakes it once when
+//! a debt begins while armed. Times come from the caller; 0 means none. It knows no peer and no clock.
 //!
-//! The kernel's `need_another_keepalive` has no word here: the keepalive that its timer has just
-//! queued settles the packets it stands for too, so what it adds is undone at once.
+//! There is no counterpart of the kernel's `need_another_keepalive`: the keepalive that its timer has
+//! just queued also settles the packets that the flag stands for, so the flag has no effect.
 
 #[cfg(feature = "loom")]
 use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 use crate::clock::Nanos;
 
-/// What `Debts::due` collected, and when to look again (`None`: wait for `DebtBegan`).
+/// What `Debts::due` collected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Due {
     /// Data came and nothing went back for long enough: send a keepalive.
@@ -23,11 +23,11 @@ pub struct Due {
     pub handshake: bool,
     /// Nothing went either way for long enough: send a persistent keepalive.
     pub persistent: bool,
-    /// When to look again.
+    /// When to call `due` again. `None`: after the next `DebtBegan`.
     pub next: Option<Nanos>,
 }
 
-/// The debts of one peer, written by the shard, collected by the brain.
+/// The debts of one peer: written by the shard, collected by the brain.
 #[derive(Debug)]
 pub struct Debts {
     owed_since: AtomicU64,
@@ -37,7 +37,7 @@ pub struct Debts {
 }
 
 impl Debts {
-    /// No debts; the first one to begin pushes `DebtBegan`.
+    /// Create it without debts; the first one pushes `DebtBegan`.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -48,8 +48,8 @@ impl Debts {
         }
     }
 
-    /// An authenticated packet was sent; `data` if it was no keepalive and no handshake. True asks
-    /// the caller to push `DebtBegan`.
+    /// Note that an authenticated packet was sent. `data` says that it was no keepalive and no handshake.
+    /// If it returns true the caller must push `DebtBegan`.
     #[must_use]
     pub fn sent(&self, now: Nanos, data: bool) -> bool {
         self.touch(now);
@@ -57,7 +57,7 @@ impl Debts {
         data && self.begin(&self.awaited_since, now)
     }
 
-    /// An authenticated packet was received; the rest as `sent`.
+    /// Note that an authenticated packet was received; otherwise like `sent`.
     #[must_use]
     pub fn received(&self, now: Nanos, data: bool) -> bool {
         self.touch(now);
@@ -65,9 +65,8 @@ impl Debts {
         data && self.begin(&self.owed_since, now)
     }
 
-    /// Collect and clear what is due, and say when to look again. If no debt stays open, `DebtBegan` is
-    /// armed within the call, so none that begins meanwhile is missed. The last three are spans;
-    /// `persistent` 0 is off.
+    /// Collect and clear what is due. If no debt stays open the call arms `DebtBegan`, so that no debt
+    /// that begins meanwhile is missed. The last three parameters are durations; `persistent` 0 is off.
     #[must_use]
     pub fn due(&self, now: Nanos, keepalive: Nanos, handshake: Nanos, persistent: Nanos) -> Due {
         let mut due = Due {
@@ -84,7 +83,7 @@ impl Debts {
             .open_until(keepalive, handshake)
             .or_else(|| self.arm(keepalive, handshake))
         {
-            // A debt may be settled and begin anew before it is due; looking at least every
+            // A debt may be settled and begin again before it is due; a look at least every
             // `keepalive` finds the new one in time.
             let next = earliest.min(now.saturating_add(keepalive));
             due.next = Some(due.next.map_or(next, |persistent| persistent.min(next)));
@@ -112,7 +111,7 @@ impl Debts {
         self.armed.load(Ordering::Relaxed) && self.armed.swap(false, Ordering::AcqRel)
     }
 
-    /// Arm `DebtBegan`, then look again: a debt that began before it was armed pushed nothing.
+    /// Arm `DebtBegan`, then check again: a debt that began before that has pushed nothing.
     fn arm(&self, keepalive: Nanos, handshake: Nanos) -> Option<Nanos> {
         self.armed.store(true, Ordering::Release);
         fence(Ordering::SeqCst);
@@ -131,8 +130,8 @@ impl Debts {
         owed.into_iter().chain(awaited).min()
     }
 
-    /// Silence is collected by starting it anew, so that a keepalive which finds no session is not
-    /// due again at once.
+    /// Collecting restarts the interval, so that a keepalive that finds no session is not due again at
+    /// once.
     fn collect_persistent(&self, now: Nanos, persistent: Nanos) -> (bool, Nanos) {
         let last = self.last_traffic.load(Ordering::Relaxed);
         let next = last.saturating_add(persistent);
@@ -165,8 +164,11 @@ fn collect(debt: &AtomicU64, now: Nanos, span: Nanos) -> bool {
             .is_ok()
 }
 
+#[cfg(all(test, not(feature = "loom")))]
+mod tests;
+
 #[cfg(all(test, feature = "loom"))]
-mod tests {
+mod models {
     use loom::sync::Arc;
     use loom::thread;
 
@@ -175,7 +177,7 @@ mod tests {
     const KEEPALIVE: Nanos = 10;
     const HANDSHAKE: Nanos = 15;
 
-    /// Debts of which `DebtBegan` was pushed, all settled since, with `DebtBegan` not armed.
+    /// Debts that have pushed `DebtBegan` and are settled, with `DebtBegan` not armed.
     fn all_settled() -> Arc<Debts> {
         let debts = Debts::new();
         assert!(debts.received(1, true));

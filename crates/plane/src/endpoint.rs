@@ -1,34 +1,35 @@
-//! Where a peer is: its UDP address, and the local address to answer it from.
+//! A peer's endpoint: its UDP address, and the local address to send from.
 //!
-//! The local address is sticky (as in the kernel's socket.c): what came to one of our addresses is
-//! answered from it, until the kernel refuses it, the brain forgets it, or the route to the peer leads
-//! out of another interface than the one where it came.
+//! The local address is sticky (kernel socket.c): replies leave from the address that packets came to,
+//! until the kernel refuses it, the brain clears it, or the route to the peer leads out of another
+//! interface than the one where packets come in.
 
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-use crate::udp::{interface_index, interface_name};
+use crate::interface;
 
-/// A peer's UDP address. Two are equal if the remote is; the local address is only a preference.
+/// A peer's UDP address. Two endpoints are equal if their remote addresses are; the local address is only
+/// a preference.
 #[derive(Clone, Copy, Debug)]
 pub struct Endpoint {
-    /// Where to send; an IPv6 scope is in it.
+    /// The address to send to, with its IPv6 scope.
     pub remote: SocketAddr,
-    /// Where to send from; None where the kernel chooses.
+    /// The address to send from. None if the kernel chooses.
     pub local: Option<Local>,
 }
 
-/// A local address, and the interface where packets came to it.
+/// A local address, and the interface where packets to it came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Local {
     /// The address.
     pub address: IpAddr,
-    /// The interface's number. Packets to send are not bound to it: their route is the kernel's.
+    /// The interface's number. It does not bind the packets sent: the kernel routes them.
     pub interface: u32,
 }
 
 impl Endpoint {
-    /// An endpoint whose local address the kernel chooses.
+    /// Create an endpoint whose local address the kernel chooses.
     #[must_use]
     pub const fn new(remote: SocketAddr) -> Self {
         Self {
@@ -37,8 +38,8 @@ impl Endpoint {
         }
     }
 
-    /// From a numeric address, which may end in `%` and an interface's name or number.
-    /// None if it is no address or the interface is unknown.
+    /// Parse a numeric address, which may end in `%` and an interface's name or number. None if it is not
+    /// an address or the interface does not exist.
     #[must_use]
     pub fn parse(host: &str, port: u16) -> Option<Self> {
         let Some((address, zone)) = host.split_once('%') else {
@@ -47,7 +48,7 @@ impl Endpoint {
         let address: Ipv6Addr = address.parse().ok()?;
         let scope = match zone.parse() {
             Ok(number) => number,
-            Err(_) => interface_index(zone)?,
+            Err(_) => interface::index_of(zone)?,
         };
         Some(Self::new(SocketAddrV6::new(address, port, 0, scope).into()))
     }
@@ -58,20 +59,20 @@ impl Endpoint {
         match self.remote {
             SocketAddr::V6(remote) if remote.scope_id() != 0 => {
                 let scope = remote.scope_id();
-                let zone = interface_name(scope).unwrap_or_else(|| scope.to_string());
+                let zone = interface::name_of(scope).unwrap_or_else(|| scope.to_string());
                 format!("{}%{zone}", remote.ip())
             }
             remote => remote.ip().to_string(),
         }
     }
 
-    /// Whether a packet from `other` came the very same way, so that nothing is to be learned.
+    /// Whether both the remote and the local address are the same.
     #[must_use]
     pub fn same_path(&self, other: &Self) -> bool {
         self == other && self.local == other.local
     }
 
-    /// The interface that is part of the address, 0 if none is.
+    /// The interface that is part of the address; 0 if there is none.
     #[must_use]
     pub fn scope(&self) -> u32 {
         match self.remote {

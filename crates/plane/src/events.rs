@@ -1,7 +1,7 @@
-//! What the plane tells the brain: a queue with an eventfd that is readable while it holds events.
+//! The queue of events to the brain, with an eventfd that is readable while it holds events.
 //!
-//! Only handshake messages come from strangers, so only they are bounded; of every other kind
-//! there is at most one a peer, or one a change, or few a second.
+//! Strangers can only cause handshake messages, so only these are bounded. Of every other kind there is
+//! at most one per peer, one per change, or a few per second.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,15 +13,15 @@ use parking_lot::Mutex;
 use crate::discard::Discard;
 use crate::endpoint::Endpoint;
 use crate::peer::PeerId;
-use crate::poll::Wake;
+use holloway_poll::Wake;
 
-/// How many handshake messages wait at most (kernel, messages.h: MAX_QUEUED_INCOMING_HANDSHAKES).
+/// How many handshake messages the queue holds (kernel, messages.h: MAX_QUEUED_INCOMING_HANDSHAKES).
 pub const MAX_HANDSHAKES: usize = 4096;
 
-/// Under load from here on (kernel, receive.c: an eighth of the queue).
+/// From this number on the device is under load (kernel, receive.c: an eighth of the queue).
 const CROWDED: usize = MAX_HANDSHAKES / 8;
 
-/// Something for the brain to act on. `_native.pyi` says what each means.
+/// An event for the brain. `_native.pyi` documents them.
 #[derive(Debug)]
 #[allow(missing_docs)]
 pub enum Event {
@@ -37,11 +37,11 @@ pub enum Event {
 /// A handshake message that passed the cookie checker.
 #[derive(Debug)]
 pub struct Handshake {
-    /// The Noise message, its macs cut.
+    /// The Noise message, without macs.
     pub message: Vec<u8>,
-    /// The datagram's length with its macs.
+    /// The datagram's length, with macs.
     pub size: usize,
-    /// Where it came from and to.
+    /// Where it came from, and to which local address.
     pub remote: Endpoint,
 }
 
@@ -59,7 +59,7 @@ struct Queue {
 }
 
 impl Events {
-    /// An empty queue.
+    /// Create an empty queue.
     pub fn new() -> io::Result<Self> {
         Ok(Self {
             queue: Mutex::default(),
@@ -67,12 +67,12 @@ impl Events {
         })
     }
 
-    /// Add an event of one of the kinds that bound themselves.
+    /// Add an event other than a handshake message.
     pub fn push(&self, event: Event) {
         self.add(&mut self.queue.lock(), event);
     }
 
-    /// Add a handshake message, unless too many wait.
+    /// Add a handshake message, unless the queue holds too many.
     pub fn push_handshake(&self, handshake: Handshake) -> Result<(), Discard> {
         let mut queue = self.queue.lock();
         if queue.handshakes >= MAX_HANDSHAKES {
@@ -83,13 +83,13 @@ impl Events {
         Ok(())
     }
 
-    /// Whether so many handshake messages wait that senders must prove their address.
+    /// Whether the queue holds so many handshake messages that senders must prove their address.
     #[must_use]
     pub fn crowded(&self) -> bool {
         self.queue.lock().handshakes >= CROWDED
     }
 
-    /// Take up to `limit` events, oldest first.
+    /// Remove and return up to `limit` events, oldest first.
     #[must_use]
     pub fn take(&self, limit: usize) -> Vec<Event> {
         let mut queue = self.queue.lock();

@@ -1,9 +1,9 @@
-//! The brain's grip on one peer: what it orders and asks, from any thread. Data never goes out from
-//! here; what would send it wakes the shard, so that order holds. Handshakes do.
+//! A peer as the brain sees it: commands and queries, from any thread. Handshakes are sent from here.
+//! Data is not: a command that would send it wakes the shard, which keeps the order of packets.
 
 use std::sync::Arc;
 
-use crate::allowed_ips::Prefix;
+use crate::allowed_ips::{AllowedIpsChange, Prefix};
 use crate::clock::Nanos;
 use crate::cookie::{INITIATION, INITIATION_SIZE, MACS};
 use crate::debts::Due;
@@ -24,7 +24,7 @@ pub struct Handle {
     peer: Arc<Peer>,
 }
 
-/// What a handshake agreed on.
+/// The result of a handshake.
 #[derive(Debug)]
 pub struct SessionParameters<'a> {
     /// The index by which the peer addresses us.
@@ -35,12 +35,12 @@ pub struct SessionParameters<'a> {
     pub send_key: &'a [u8; 32],
     /// The peer's key; the caller wipes its copy.
     pub receive_key: &'a [u8; 32],
-    /// When to renew and to stop.
+    /// When to renew the session and when it ends.
     pub deadlines: Deadlines,
 }
 
 impl Handle {
-    /// The grip on `peer` of the plane that `shared` is.
+    /// A handle to `peer`, which belongs to the plane of `shared`.
     #[must_use]
     pub const fn new(shared: Arc<Shared>, peer: Arc<Peer>) -> Self {
         Self { shared, peer }
@@ -52,47 +52,48 @@ impl Handle {
         self.peer.id()
     }
 
-    /// Where it is, if that is known.
+    /// Its endpoint, if known.
     #[must_use]
     pub fn endpoint(&self) -> Option<Endpoint> {
         self.peer.endpoint()
     }
 
-    /// Say where it is.
+    /// Set its endpoint.
     pub fn set_endpoint(&self, endpoint: Endpoint) {
         self.peer.set_endpoint(endpoint);
     }
 
-    /// Let the kernel choose the local address anew.
+    /// Let the kernel choose the local address again.
     pub fn forget_source(&self) {
         self.peer.forget_source();
     }
 
-    /// Say whether the route along `path` leads out of the interface where packets came by it.
+    /// Set whether the route to `path` leads out of the interface where its packets come in.
     pub fn set_source_valid(&self, path: Endpoint, valid: bool) {
         self.peer.set_source_valid(path, valid);
     }
 
-    /// Route nothing there if `replace`; then `removed` there no more, if this peer has them; then
-    /// `added`. What is so already costs a look, and holds up no packet.
-    pub fn route(&self, replace: bool, removed: &[Prefix], added: &[Prefix]) {
-        let stays = replace && removed.is_empty();
-        if stays && self.shared.routes.read().owns_exactly(self.id(), added) {
+    /// Change the peer's allowed IPs, all at once for the packets. Replacing them by themselves takes
+    /// no write lock, so it delays no packet.
+    pub fn change_allowed_ips(&self, change: &AllowedIpsChange) {
+        let table = &self.shared.routes;
+        let may_be_same = change.replace && change.removed.is_empty();
+        if may_be_same && table.read().owns_exactly(self.id(), &change.added) {
             return;
         }
-        let mut routes = self.shared.routes.write();
-        if replace {
-            routes.remove_owner(self.id());
+        let mut table = table.write();
+        if change.replace {
+            table.remove_owner(self.id());
         }
-        for prefix in removed {
-            routes.remove(*prefix, self.id());
+        for prefix in &change.removed {
+            table.remove(*prefix, self.id());
         }
-        for prefix in added {
-            routes.insert(*prefix, &self.peer);
+        for prefix in &change.added {
+            table.insert(*prefix, &self.peer);
         }
     }
 
-    /// What is routed there, in the order it came.
+    /// Its allowed IPs, in the order in which they were added.
     #[must_use]
     pub fn allowed(&self) -> Vec<Prefix> {
         self.shared.routes.read().owned_by(self.id())
@@ -104,13 +105,13 @@ impl Handle {
         self.peer.traffic()
     }
 
-    /// Packets known to be this peer's, not passed on.
+    /// This peer's packets that were not passed on, by reason.
     #[must_use]
     pub fn discards(&self) -> [u64; REASONS] {
         self.peer.discards.snapshot()
     }
 
-    /// Account for an authentic handshake message of `size` bytes.
+    /// Count an authentic handshake message of `size` bytes, and take its source as the endpoint.
     pub fn handshake_received(&self, remote: Endpoint, size: usize, now: Nanos) {
         self.peer.set_endpoint(remote);
         self.peer.count_received(size);
@@ -167,14 +168,14 @@ impl Handle {
         index.insert_awaiting(sender, self.peer.clone());
     }
 
-    /// Send what is staged, or an empty packet.
+    /// Send the staged packets, or an empty packet if there are none.
     pub fn send_keepalive(&self) {
         self.peer.stage_keepalive();
         self.shared.request_flush(&self.peer);
     }
 
-    /// Put a new session in place: current if `confirmed`, else next. A confirmed one sends what is
-    /// staged, or an empty packet that tells the responder.
+    /// Install a new session: as current if `confirmed`, else as next. A confirmed one sends the staged
+    /// packets, or an empty packet that confirms it to the responder.
     pub fn install(&self, parameters: &SessionParameters<'_>, confirmed: bool) {
         let session = Arc::new(Session::new(
             parameters.local_index,
@@ -188,8 +189,8 @@ impl Handle {
             .awaiting
             .take_if(|index| *index == parameters.local_index);
         drop(handshake);
-        // The table stays locked until the session is in its place, so that no packet finds the one
-        // without the other.
+        // The table stays locked until the session is installed, so that no packet finds only one of
+        // the two.
         let mut index = self.shared.index.write();
         index.insert_session(parameters.local_index, self.peer.clone(), session.clone());
         let dropped = {
@@ -220,7 +221,7 @@ impl Handle {
         self.peer.arm_session_needed();
     }
 
-    /// Give up the packets that wait for a session.
+    /// Drop the packets that wait for a session.
     pub fn drop_staged(&self) {
         let dropped = self.peer.take_staged();
         let data = dropped.iter().filter(|packet| !packet.is_empty()).count();
@@ -228,12 +229,12 @@ impl Handle {
             .discard(Discard::StagedDropped, data, Some(&self.peer));
     }
 
-    /// Zero and forget every session, and what the handshake awaited.
+    /// Remove and zero all sessions, and forget the handshake in flight.
     pub fn erase(&self) {
         self.shared.erase(&self.peer);
     }
 
-    /// Leave every table.
+    /// Remove the peer from all tables.
     pub fn remove(&self) {
         self.shared.routes.write().remove_owner(self.id());
         self.erase();

@@ -1,11 +1,10 @@
-//! Handshake messages and cookie replies as they come in: through the cookie checker, to the brain.
+//! Received handshake messages and cookie replies: through the cookie checker to the brain.
 //!
-//! Floods end here, before anything dear is done for them (kernel, receive.c,
-//! wg_receive_handshake_packet). Called by the shard for what is no transport message.
+//! Floods end here, before anything expensive is done for them (kernel, receive.c,
+//! wg_receive_handshake_packet). Called by the shard for everything but transport messages.
 
 use std::sync::Arc;
 
-use crate::batch::Turn;
 use crate::clock::{Nanos, SECOND};
 use crate::cookie::Verdict;
 use crate::cookie::{COOKIE_REPLY, COOKIE_REPLY_SIZE, INITIATION, MACS, RESPONSE, RESPONSE_SIZE};
@@ -13,19 +12,20 @@ use crate::discard::Discard;
 use crate::events::Handshake;
 use crate::index::{Entry, IndexTable};
 use crate::peer::Peer;
+use crate::turn::Turn;
 use crate::udp::{Train, Udp};
 
-/// How long load lasts once it was seen (kernel, receive.c: last_under_load).
+/// How long the device stays under load (kernel, receive.c: last_under_load).
 const LOAD_LASTS: Nanos = SECOND;
 
-/// Remembers load.
+/// Checks handshake messages, and remembers whether there is load.
 #[derive(Debug, Default)]
 pub struct Handshakes {
     loaded_until: Nanos,
 }
 
 impl Handshakes {
-    /// Check a datagram that is no transport message; it is counted if it goes no further.
+    /// Check a datagram that is not a transport message. Counts it if it is not passed on.
     pub fn receive(
         &mut self,
         turn: &Turn<'_>,
@@ -69,7 +69,7 @@ impl Handshakes {
                 remote: train.from,
             }),
             Verdict::Reply(reply) => {
-                // Lost or not, the sender will ask again.
+                // If this is lost, the sender will send again.
                 let _ = socket.send(&train.from, 0, &reply, reply.len());
                 Err(Discard::CookieRequired)
             }
@@ -78,7 +78,7 @@ impl Handshakes {
     }
 }
 
-/// A response must name an initiation of ours that awaits one.
+/// Check that a response belongs to an initiation of ours.
 fn expected(index: &IndexTable<Arc<Peer>>, message: &[u8]) -> Result<(), Discard> {
     if message.len() != RESPONSE_SIZE {
         return Err(Discard::UnknownType);
@@ -89,8 +89,8 @@ fn expected(index: &IndexTable<Arc<Peer>>, message: &[u8]) -> Result<(), Discard
     }
 }
 
-/// A cookie reply answers an initiation, or a response whose session is in place already. It says
-/// nothing of where the peer is.
+/// Take a cookie reply, which belongs to an initiation or to a response whose session is installed
+/// already. It does not change the endpoint.
 fn cookie_reply<'a>(
     turn: &Turn<'_>,
     index: &'a IndexTable<Arc<Peer>>,
@@ -108,7 +108,7 @@ fn cookie_reply<'a>(
     result.map_err(|reason| (reason, Some(peer)))
 }
 
-/// The receiver index of a message whose length was checked.
+/// The receiver index of a message.
 fn receiver(message: &[u8], at: usize) -> Option<u32> {
     let bytes = message.get(at..)?.first_chunk()?;
     Some(u32::from_le_bytes(*bytes))

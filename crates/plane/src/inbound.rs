@@ -1,39 +1,37 @@
-//! From the peers to the TUN: decrypt a batch in place, check it, join it, write it.
+//! From the peers to the TUN: decrypts a batch in place, checks it, joins packets and writes them.
 //!
-//! Each step goes over the whole batch before the next begins, so that every lock is taken once.
-//! The order of the checks is the kernel's (receive.c, wg_packet_consume_data_done). Called by the
-//! shard.
+//! Each step processes the whole batch before the next one, so that every lock is taken once. The checks
+//! have the kernel's order (receive.c, wg_packet_consume_data_done). Called by the shard.
 
 use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::allowed_ips::AllowedIps;
-use crate::batch::Turn;
-use crate::coalesce::{Coalescer, MAX_PIECES, Write};
 use crate::discard::Discard;
-use crate::ecn;
 use crate::endpoint::Endpoint;
 use crate::events::Event;
 use crate::handshakes::Handshakes;
 use crate::index::{Entry, IndexTable};
-use crate::ip;
 use crate::mmsg::{SLOTS, STRIDE, Slots};
 use crate::outbound::gone;
 use crate::peer::Peer;
 use crate::session::{HEADER, OVERHEAD, Session, TRANSPORT};
 use crate::tun::Offloads;
+use crate::turn::Turn;
 use crate::udp::{Train, Udp};
 use holloway_aead::{Group, TAG, nonce};
+use holloway_packet::coalesce::{Coalescer, MAX_PIECES, Write};
+use holloway_packet::{ecn, ip};
 
-/// How many trains are asked for at a time: a few long ones fill the cache, small ones go all at once.
+/// How many trains one call receives: a few long ones fill the cache; small ones are received all at once.
 const FEW: usize = 4;
-/// So many bytes of those few, or less, and they are small.
+/// If these have at most so many bytes, they are small.
 const SMALL: usize = 16 * 1024;
-/// After so many bytes a batch takes no more.
+/// A batch receives no more once it has so many bytes.
 const MAX_BYTES: usize = 192 * 1024;
 
-/// What is kept from batch to batch: buffers and lists.
+/// State reused across batches: buffers and lists.
 #[derive(Debug)]
 pub struct Inbound {
     buffer: Box<[u8]>,
@@ -46,16 +44,16 @@ pub struct Inbound {
     handshakes: Handshakes,
 }
 
-/// A packet that is or was decrypted.
+/// A packet before and after decryption.
 #[derive(Debug)]
 struct Opened {
     counter: u64,
-    /// Where its plaintext is; None once it is found forged or replayed.
+    /// The place of its plaintext. None if it is forged or replayed.
     text: Option<Range<usize>>,
     congested: bool,
 }
 
-/// Consecutive packets of one session that came the same way.
+/// Consecutive packets of one session from one endpoint.
 #[derive(Debug)]
 struct Run {
     peer: Arc<Peer>,
@@ -65,11 +63,11 @@ struct Run {
 }
 
 impl Inbound {
-    /// For an interface with these offloads. Buffers are made now and kept.
+    /// Create the state for an interface with these offloads, and allocate its buffers.
     #[must_use]
     pub fn new(offloads: Offloads) -> Self {
         Self {
-            // Of what is never written to the system keeps no memory.
+            // Pages that are never written take no memory.
             buffer: vec![0; SLOTS * STRIDE].into_boxed_slice(),
             slots: Slots::new(),
             arrivals: Vec::with_capacity(SLOTS),
@@ -81,7 +79,7 @@ impl Inbound {
         }
     }
 
-    /// Take what a socket has. An error says that the interface is gone.
+    /// Receive from a socket and write to the interface. An error means that the interface is gone.
     pub fn turn(&mut self, turn: &Turn<'_>, socket: &Udp) -> io::Result<()> {
         self.receive(turn, socket);
         self.open(turn, socket);
@@ -92,12 +90,12 @@ impl Inbound {
         let result = self.write(turn);
         self.coalescer.clear();
         self.opened.clear();
-        // Sessions must not outlive the turn here: their keys are zeroed when the last holder goes.
+        // Keep no session beyond the turn: its keys are zeroed when the last reference is dropped.
         self.runs.clear();
         result
     }
 
-    /// The peers whose session was confirmed: what waits for them can be sent.
+    /// The peers whose session was confirmed, so that their staged packets can be sent.
     pub fn take_confirmed(&mut self) -> impl Iterator<Item = Arc<Peer>> + '_ {
         self.confirmed.drain(..)
     }
@@ -120,8 +118,8 @@ impl Inbound {
                 Ok(count) if count < asked => return,
                 Ok(count) => used += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // An ICMP error about something sent earlier: the next receive is another. But it
-                // takes up a slot, so that an end is in sight.
+                // An ICMP error about an earlier send; the next receive works. Counting it as a slot
+                // bounds the loop.
                 Err(_) => used += 1,
             }
             let left = SLOTS - used;
@@ -156,7 +154,7 @@ impl Inbound {
         decryption.finish();
     }
 
-    /// Replay check and what the session, the peer and the brain learn from a run.
+    /// Check a run for replays, and update the session and the peer.
     fn accept_run(&mut self, turn: &Turn<'_>, number: usize) {
         let run = &self.runs[number];
         let packets = &mut self.opened[run.packets.clone()];
@@ -202,7 +200,7 @@ impl Inbound {
         turn.shared.received(peer, turn.now, data > 0);
     }
 
-    /// Cut the padding, check the source, and hand on what is good.
+    /// Remove the padding, check the source, and pass on the packets that are allowed.
     fn check_sources(&mut self, turn: &Turn<'_>) {
         if self.opened.is_empty() {
             return;
@@ -258,19 +256,18 @@ impl Inbound {
     }
 }
 
-/// The decryption of a batch: packets of one session and one length go together.
+/// The decryption of a batch: packets of one session and one length are decrypted together.
 struct Decryption<'a> {
     turn: &'a Turn<'a>,
     index: &'a IndexTable<Arc<Peer>>,
     opened: &'a mut Vec<Opened>,
     runs: &'a mut Vec<Run>,
-    /// The last packets of the last run, yet to be decrypted.
+    /// The last packets of the last run, which are not decrypted yet.
     group: Group<'a>,
 }
 
 impl<'a> Decryption<'a> {
-    /// Take a transport message, which begins at `at` in the buffer. It is counted if it goes no
-    /// further.
+    /// Add a transport message, which begins at `at` in the buffer. Counts it if it is rejected.
     fn take(&mut self, packet: &'a mut [u8], at: usize, train: &Train) {
         let turn = self.turn;
         let Some(run) = self.join(packet, train) else {
@@ -298,7 +295,7 @@ impl<'a> Decryption<'a> {
         }
     }
 
-    /// The run that a packet belongs to: the last one, or a new one.
+    /// The run of a packet: the last one or a new one.
     fn join(&mut self, packet: &[u8], train: &Train) -> Option<&Run> {
         if packet.len() < OVERHEAD {
             self.turn.shared.discard(Discard::Truncated, 1, None);
@@ -324,7 +321,7 @@ impl<'a> Decryption<'a> {
         self.runs.last()
     }
 
-    /// Decrypt what waits.
+    /// Decrypt the group.
     fn finish(&mut self) {
         let Some(run) = self.runs.last() else {
             return;
@@ -345,14 +342,15 @@ impl<'a> Decryption<'a> {
     }
 }
 
-/// Whether a decrypted packet may come from this peer; its length without padding.
+/// Check that a decrypted packet may come from this peer, and return its length without padding.
 fn check(
     routes: &AllowedIps<Arc<Peer>>,
     peer: &Arc<Peer>,
     packet: &[u8],
 ) -> Result<usize, Discard> {
-    let length = ip::total_length(packet)?;
-    match routes.lookup(ip::source(packet)?) {
+    let length = ip::total_length(packet).ok_or(Discard::MalformedInner)?;
+    let source = ip::source(packet).ok_or(Discard::MalformedInner)?;
+    match routes.lookup(source) {
         Some(owner) if Arc::ptr_eq(owner, peer) => Ok(length),
         _ => Err(Discard::SourceNotAllowed),
     }

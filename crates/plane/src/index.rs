@@ -1,7 +1,7 @@
-//! The table of local session indices: who a packet's receiver index means.
+//! The table of local session indices: the peer and session of a receiver index.
 //!
-//! Indices are random numbers of our own choosing, so a multiplication is hash enough: a sender
-//! chooses what is looked up, never what is stored. Kept by the plane, read once per batch.
+//! Indices are random numbers that we choose, so a multiplication is sufficient as a hash: a sender
+//! chooses what is looked up, not what is stored. The plane keeps it, and locks it once per batch.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use crate::session::Session;
 
-/// What stands behind a local index.
+/// The meaning of a local index.
 #[derive(Clone, Debug)]
 pub enum Entry<T> {
     /// A session of a peer.
     Session(T, Arc<Session>),
-    /// An initiation of ours whose response is awaited from a peer.
+    /// An initiation of ours to a peer that awaits its response.
     Awaiting(T),
 }
 
@@ -25,7 +25,7 @@ pub struct IndexTable<T> {
 }
 
 impl<T: Clone> IndexTable<T> {
-    /// An empty table.
+    /// Create an empty table.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -33,7 +33,7 @@ impl<T: Clone> IndexTable<T> {
         }
     }
 
-    /// Let `index` mean a session; what it meant before is given back.
+    /// Enter a session under `index`, and return the former entry.
     pub fn insert_session(
         &mut self,
         index: u32,
@@ -43,18 +43,18 @@ impl<T: Clone> IndexTable<T> {
         self.entries.insert(index, Entry::Session(peer, session))
     }
 
-    /// Let `index` mean an initiation that awaits its response.
+    /// Enter an initiation that awaits its response, and return the former entry.
     pub fn insert_awaiting(&mut self, index: u32, peer: T) -> Option<Entry<T>> {
         self.entries.insert(index, Entry::Awaiting(peer))
     }
 
-    /// What `index` means.
+    /// The entry of `index`.
     #[must_use]
     pub fn get(&self, index: u32) -> Option<&Entry<T>> {
         self.entries.get(&index)
     }
 
-    /// Free an index.
+    /// Remove the entry of `index`.
     pub fn remove(&mut self, index: u32) -> Option<Entry<T>> {
         self.entries.remove(&index)
     }
@@ -66,7 +66,7 @@ impl<T: Clone> Default for IndexTable<T> {
     }
 }
 
-/// Spreads a `u32` over 64 bits; hash tables look at both ends.
+/// Spreads a `u32` over 64 bits, since hash tables use the bits of both ends.
 #[derive(Debug, Default)]
 pub struct IndexHasher(u64);
 

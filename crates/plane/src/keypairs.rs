@@ -1,13 +1,13 @@
-//! A peer's sessions: the one to send with, the one before, and one that awaits confirmation.
+//! A peer's sessions: current, previous, and next, which awaits confirmation.
 //!
-//! They move as in the kernel's noise.c (add_new_keypair, wg_noise_received_with_keypair). Knows
-//! no peer and no index table: whoever changes it frees the indices that it gives back.
+//! They change as in the kernel's noise.c (add_new_keypair, wg_noise_received_with_keypair). It knows no
+//! peer and no index table: the caller frees the indices of the sessions that are returned.
 
 use std::sync::Arc;
 
 use crate::session::Session;
 
-/// The three places a session can be in.
+/// The three sessions.
 #[derive(Debug, Default)]
 pub struct Keypairs {
     previous: Option<Arc<Session>>,
@@ -15,7 +15,7 @@ pub struct Keypairs {
     next: Option<Arc<Session>>,
 }
 
-/// Sessions that have left their place; their indices mean nothing from now on.
+/// Sessions that were replaced; their indices are to be freed.
 pub type Dropped = [Option<Arc<Session>>; 2];
 
 impl Keypairs {
@@ -25,25 +25,25 @@ impl Keypairs {
         self.current.as_ref()
     }
 
-    /// Put an initiator's session in place: its response confirmed it.
+    /// Install an initiator's session, which its response has confirmed.
     #[must_use]
     pub fn add_confirmed(&mut self, session: Arc<Session>) -> Dropped {
         let current = self.current.replace(session);
         match self.next.take() {
-            // A session of ours as responder, never confirmed: the peer may yet use it.
+            // A responder's session that was never confirmed: the peer may still use it.
             Some(next) => [self.previous.replace(next), current],
             None => [std::mem::replace(&mut self.previous, current), None],
         }
     }
 
-    /// Put a responder's session in place: the first packet under it will confirm it.
+    /// Install a responder's session; the first packet under it will confirm it.
     #[must_use]
     pub fn add_unconfirmed(&mut self, session: Arc<Session>) -> Dropped {
         [self.next.replace(session), self.previous.take()]
     }
 
-    /// An authentic packet came under `session`. If that confirms it, it becomes current and what
-    /// had to go is given back.
+    /// Note that an authentic packet came under `session`. If that confirms it, it becomes current and
+    /// the replaced sessions are returned.
     #[must_use]
     pub fn received_with(&mut self, session: &Arc<Session>) -> Option<Dropped> {
         let next = self.next.take_if(|next| Arc::ptr_eq(next, session))?;
@@ -51,7 +51,7 @@ impl Keypairs {
         Some([std::mem::replace(&mut self.previous, current), None])
     }
 
-    /// Forget all.
+    /// Remove and return all sessions.
     #[must_use]
     pub fn take(&mut self) -> [Option<Arc<Session>>; 3] {
         [self.previous.take(), self.current.take(), self.next.take()]
@@ -61,13 +61,13 @@ impl Keypairs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::{Deadlines, NEVER};
+    use crate::session::Deadlines;
 
     fn session(local_index: u32) -> Arc<Session> {
         let deadlines = Deadlines {
-            renew_on_send: NEVER,
-            renew_on_receive: NEVER,
-            reject: NEVER,
+            renew_on_send: u64::MAX,
+            renew_on_receive: u64::MAX,
+            reject: u64::MAX,
         };
         Arc::new(Session::new(local_index, 0, &[1; 32], &[2; 32], deadlines))
     }

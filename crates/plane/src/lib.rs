@@ -1,44 +1,56 @@
 //! The packet plane of Holloway: moves packets between a TUN interface and UDP sockets.
 //!
-//! It never decides when to shake hands or with which keys; it is told sessions to use and reports
-//! events. No Python here: `crates/native` binds it.
+//! It does not decide when to shake hands or with which keys: sessions are installed from outside, and
+//! it reports events. It contains no Python: `crates/native` binds it. The public names are listed below.
 
-pub mod allowed_ips;
-pub mod batch;
-pub mod channel_tun;
-pub mod checksum;
-pub mod clock;
-pub mod cmsg;
-pub mod coalesce;
-pub mod conntrack;
-pub mod cookie;
-pub mod debts;
-pub mod discard;
-pub mod ecn;
-pub mod endpoint;
-pub mod events;
-pub mod handle;
-pub mod handshakes;
-pub mod icmp;
-pub mod inbound;
-pub mod index;
-pub mod ip;
-pub mod keypairs;
-pub mod limiter;
-pub mod mmsg;
-pub mod offload;
-pub mod outbound;
-pub mod peer;
-pub mod plane;
-pub mod poll;
-pub mod replay;
-pub mod segment;
-pub mod session;
-pub mod shard;
-pub mod shared;
-pub mod split;
-pub mod transmit;
-pub mod trie;
-pub mod tun;
-pub mod udp;
-pub mod unreachable;
+mod allowed_ips;
+mod batch;
+mod channel_tun;
+mod clock;
+mod cmsg;
+mod conntrack;
+mod cookie;
+mod debts;
+mod discard;
+mod endpoint;
+mod events;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz_properties;
+mod handle;
+mod handshakes;
+mod icmp_sockets;
+mod inbound;
+mod index;
+mod interface;
+mod keypairs;
+mod limiter;
+mod mac;
+mod mmsg;
+mod outbound;
+mod peer;
+mod plane;
+mod replay;
+mod session;
+mod shard;
+mod shared;
+mod transmit;
+mod trie;
+mod tun;
+mod turn;
+mod udp;
+mod unreachable;
+
+pub use crate::allowed_ips::{AllowedIpsChange, Prefix};
+pub use crate::channel_tun::LinkEndpoint;
+pub use crate::cookie::{INITIATION, INITIATION_SIZE, MACS, RESPONSE, RESPONSE_SIZE};
+pub use crate::debts::Due;
+pub use crate::discard::{Discard, REASONS};
+pub use crate::endpoint::{Endpoint, Local};
+pub use crate::events::{Event, Handshake};
+pub use crate::handle::{Handle, SessionParameters};
+pub use crate::icmp_sockets::IcmpSockets;
+pub use crate::peer::PeerId;
+pub use crate::plane::Plane;
+pub use crate::session::{Deadlines, OVERHEAD};
+pub use crate::transmit::full_train;
+pub use crate::tun::{Offloads, READ_SIZE, Tun};

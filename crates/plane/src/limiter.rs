@@ -1,13 +1,13 @@
 //! A token bucket per source network, for handshakes from proven addresses under load (kernel
 //! ratelimiter.c: 20 a second, 5 at once, per IPv4 /32 or IPv6 /64).
 //!
-//! The table never grows: a network hashes to a set of four buckets, and one without a bucket takes
-//! that which was idle longest, which is most likely full again. Called by the cookie checker.
+//! The table never grows: a network hashes to a set of four buckets, and a network without a bucket
+//! takes the one that was idle longest, which is most likely full again. Called by the cookie checker.
 
 use std::net::IpAddr;
 
 use crate::clock::{Nanos, SECOND};
-use crate::cookie::mac;
+use crate::mac::mac;
 
 const SETS: usize = 1024;
 const WAYS: usize = 4;
@@ -25,7 +25,7 @@ struct Bucket {
 /// All buckets.
 #[derive(Debug)]
 pub struct Limiter {
-    /// Hidden, so that nobody can aim at another's set.
+    /// Secret, so that nobody can choose addresses that share a set.
     seed: [u8; 32],
     sets: Box<[[Bucket; WAYS]]>,
 }
@@ -40,7 +40,7 @@ impl Limiter {
         }
     }
 
-    /// Whether one more handshake may come from here now; it is accounted for if so.
+    /// Take a token, and return whether there was one.
     pub fn allow(&mut self, now: Nanos, from: IpAddr) -> bool {
         let (network, is_v4) = match from.to_canonical() {
             IpAddr::V4(address) => (u64::from(address.to_bits()), true),

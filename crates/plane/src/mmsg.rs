@@ -1,5 +1,5 @@
-//! Several trains of datagrams in one system call (recvmmsg, sendmmsg): of small ones the call costs
-//! more than the rest. Called by `inbound` and `transmit`; decides nothing.
+//! Several trains of datagrams in one system call (recvmmsg, sendmmsg), which costs more than the rest
+//! if they are small. Called by `inbound` and `transmit`.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -12,35 +12,36 @@ use crate::cmsg::CmsgBuffer;
 use crate::endpoint::Endpoint;
 use crate::udp::{RECEIVE_SIZE, Train, Udp, encode, message};
 
-/// The most trains of one receive.
+/// How many trains one call receives.
 pub const SLOTS: usize = 32;
-/// From one train to the next. Not a whole number of pages, or the beginnings of all would share few
-/// sets of the cache; but of cache lines, for decryption is a little faster where packets begin so.
+/// The distance from one train to the next. It is not a multiple of the page size, or the beginnings of
+/// all trains would share few sets of the cache. It is a multiple of the cache line, because decryption
+/// is a little faster then.
 pub const STRIDE: usize = RECEIVE_SIZE + 17 * 64;
-/// The most trains of one send.
+/// How many trains one call sends.
 pub const MAX_TRAINS: usize = 16;
 
-/// What a receive fills in beside the data, kept from one to the next.
+/// The addresses and control messages of a receive, reused across calls.
 pub struct Slots {
     names: Box<[libc::sockaddr_storage]>,
     cmsgs: Box<[CmsgBuffer]>,
 }
 
-/// A train to be sent.
+/// A train to send.
 #[derive(Clone, Copy, Debug)]
 pub struct OutgoingTrain<'a> {
-    /// Where to, and from where.
+    /// Its destination and source.
     pub to: Endpoint,
     /// The traffic class of its IP headers.
     pub class: u8,
-    /// Its datagrams, one behind the other.
+    /// Its datagrams, one after the other.
     pub data: &'a [u8],
-    /// The length of each but the last.
+    /// The length of each datagram except the last, which may be shorter.
     pub segment: usize,
 }
 
 impl Slots {
-    /// Made once.
+    /// Allocate them.
     #[must_use]
     pub fn new() -> Self {
         // SAFETY: zeros are a valid sockaddr_storage.
@@ -51,8 +52,8 @@ impl Slots {
         }
     }
 
-    /// Receive as many trains as there are, at most as many as `buffer` has strides. Tells of each
-    /// where in `buffer` it begins; gives how many there were. Never blocks.
+    /// Receive the trains that have come, at most as many as `buffer` has strides. Calls `report` for each
+    /// with its offset in `buffer`, and returns their number. Never blocks.
     pub fn receive(
         &mut self,
         socket: &Udp,
@@ -105,8 +106,8 @@ impl std::fmt::Debug for Slots {
     }
 }
 
-/// Send trains in their order, at most `MAX_TRAINS` of them, until one is refused. Gives how many left; why
-/// the next did not is for the next send to say. An error says why the first did not.
+/// Send trains in order, at most `MAX_TRAINS`, until one is refused. Returns how many were sent; sending
+/// the next one again returns its error. Fails if the first one is refused.
 pub fn send(socket: &Udp, trains: &[OutgoingTrain<'_>]) -> io::Result<usize> {
     // SAFETY: zeros are valid for all three.
     let (mut names, mut parts, mut messages): (
@@ -134,3 +135,6 @@ pub fn send(socket: &Udp, trains: &[OutgoingTrain<'_>]) -> io::Result<usize> {
 fn check(result: c_int) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,31 +1,32 @@
-//! From the TUN to the peers: find whose the packet is, cut it, and send it or let it wait.
+//! From the TUN to the peers: finds the peer of a packet, cuts the packet, and sends or stages it.
 //!
-//! The order of the checks is the kernel's (device.c, wg_xmit; send.c,
-//! wg_packet_send_staged_packets). Called by the shard.
+//! The checks have the kernel's order (device.c, wg_xmit; send.c, wg_packet_send_staged_packets). Called
+//! by the shard.
 
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::allowed_ips::AllowedIps;
-use crate::batch::{Batch, Destination, Turn};
+use crate::batch::Batch;
 use crate::discard::Discard;
-use crate::ecn;
-use crate::ip;
-use crate::offload::{VnetHeader, padded};
 use crate::peer::Peer;
-use crate::session::{HEADER, OVERHEAD};
-use crate::split::{Segments, split};
-use crate::tun::{READ_SIZE, VNET_HEADER};
+use crate::session::{HEADER, OVERHEAD, padded};
+use crate::transmit::Destination;
+use crate::tun::READ_SIZE;
+use crate::turn::Turn;
 use crate::unreachable::UnreachableHandler;
 use holloway_aead::TAG;
+use holloway_packet::offload::{VNET_HEADER, VnetHeader};
+use holloway_packet::split::Segments;
+use holloway_packet::{ecn, ip};
 
-/// A turn reads at most so many packets, and begins no read beyond so many bytes, so that the other
-/// direction is not kept waiting.
+/// How many packets a turn reads, and after how many bytes it stops, so that the other direction does
+/// not have to wait.
 const MAX_READS: usize = 64;
 const MAX_BYTES: usize = 512 * 1024;
 
-/// What is kept from turn to turn: buffers, and how much may be answered.
+/// State reused across turns: buffers, and the rate limits of ICMP errors.
 #[derive(Debug)]
 pub struct Outbound {
     packet: Box<[u8]>,
@@ -34,7 +35,7 @@ pub struct Outbound {
     unreachable: UnreachableHandler,
 }
 
-/// Where packets of one peer go in this turn.
+/// What happens to a peer's packets in this turn.
 #[derive(Debug)]
 enum Route {
     Open(Destination),
@@ -42,7 +43,7 @@ enum Route {
 }
 
 impl Outbound {
-    /// Buffers are made now and kept.
+    /// Create the state and allocate its buffers.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -53,7 +54,7 @@ impl Outbound {
         }
     }
 
-    /// Take what the interface has. An error says that the interface is gone.
+    /// Read from the interface and send. An error means that the interface is gone.
     pub fn turn(&mut self, turn: &Turn<'_>) -> io::Result<()> {
         let routes = turn.shared.routes.read();
         let mut bytes = 0;
@@ -78,7 +79,7 @@ impl Outbound {
         result
     }
 
-    /// Send what is staged for a peer, or say that it needs a session.
+    /// Send a peer's staged packets, or report that it needs a session.
     pub fn flush(&mut self, turn: &Turn<'_>, peer: &Arc<Peer>) {
         if !peer.has_staged() {
             return;
@@ -96,7 +97,7 @@ impl Outbound {
         self.send_staged(turn, &destination);
     }
 
-    /// Send what waits for more; the turn ends.
+    /// Send what is collected, at the end of a turn.
     pub fn finish(&mut self, turn: &Turn<'_>) {
         self.batch.finish(turn);
         self.route = None;
@@ -129,7 +130,7 @@ impl Outbound {
             return;
         }
         let class = ecn::encapsulate(ip::tos(packet));
-        match split(&header, packet, self.batch.spare_capacity_mut(), turn.mtu) {
+        match self.batch.split(&header, packet, turn.mtu) {
             Ok(segments) => self.dispatch(turn, &segments, class),
             Err(reason) => turn.shared.discard(reason, 1, Some(peer)),
         }
@@ -143,7 +144,7 @@ impl Outbound {
         Some((VnetHeader::parse(header), VNET_HEADER))
     }
 
-    /// Look up where the peer's packets go; false if its endpoint is not known.
+    /// Look up a peer's session and endpoint. False if the endpoint is not known.
     fn find(&mut self, turn: &Turn<'_>, peer: &Arc<Peer>) -> bool {
         let Some(endpoint) = peer.endpoint() else {
             return false;
@@ -156,7 +157,7 @@ impl Outbound {
                     session,
                     endpoint,
                 };
-                // What waits must not be overtaken.
+                // Staged packets must not be overtaken.
                 if destination.peer.has_staged() {
                     self.send_staged(turn, &destination);
                 }
@@ -237,14 +238,13 @@ fn route<'a>(
     routes: &'a AllowedIps<Arc<Peer>>,
     packet: &[u8],
 ) -> Result<Option<&'a Arc<Peer>>, Discard> {
-    Ok(match ip::destination(packet)? {
+    Ok(match ip::destination(packet).ok_or(Discard::NotIp)? {
         IpAddr::V4(address) => routes.lookup_v4(address.octets()),
         IpAddr::V6(address) => routes.lookup_v6(address.octets()),
     })
 }
 
-/// Keep the debts, and ask for a new session when this one is old (kernel, send.c,
-/// keep_key_fresh).
+/// Update the debts, and ask for a new session if this one is old (kernel, send.c, keep_key_fresh).
 fn sent(turn: &Turn<'_>, destination: &Destination, data: bool) {
     turn.shared.sent(&destination.peer, turn.now, data);
     if destination.session.needs_renewal_on_send(turn.now) {
@@ -252,7 +252,7 @@ fn sent(turn: &Turn<'_>, destination: &Destination, data: bool) {
     }
 }
 
-/// Whether reading the TUN failed for good. EIO and the like come and go with the link's state.
+/// Return the error if the TUN is gone for good. EIO and the like come and go with the link's state.
 pub fn gone(error: io::Error) -> io::Result<()> {
     match error.raw_os_error() {
         Some(libc::EBADFD | libc::EBADF) => Err(error),

@@ -1,5 +1,5 @@
-//! What the plane keeps of one peer. The shard and the brain's threads share it; each part has its
-//! own lock, none of which is held while another is taken.
+//! The plane's state of one peer, shared by the shard and the brain's threads. Each part has its own
+//! lock, and no lock is held while another is taken.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use crate::endpoint::Endpoint;
 use crate::keypairs::Keypairs;
 use crate::session::Session;
 
-/// Names a peer in events; never used twice.
+/// Identifies a peer in events; never reused.
 pub type PeerId = u32;
 
-/// How many packets wait for a session (kernel, messages.h: MAX_STAGED_PACKETS).
+/// How many packets can wait for a session (kernel, messages.h: MAX_STAGED_PACKETS).
 pub const MAX_STAGED: usize = 128;
 
 /// One peer.
@@ -32,9 +32,9 @@ pub struct Peer {
     pub keypairs: Mutex<Keypairs>,
     /// Its handshake in flight.
     pub handshake: Mutex<PendingHandshake>,
-    /// Since when answers are owed and awaited.
+    /// Its debts.
     pub debts: Debts,
-    /// Packets known to be its, not passed on.
+    /// Its packets that were not passed on.
     pub discards: Discards,
     received: AtomicU64,
     sent: AtomicU64,
@@ -46,21 +46,21 @@ pub struct Peer {
 #[derive(Debug, Default)]
 struct Location {
     endpoint: Option<Endpoint>,
-    /// A path it came by that is none back: the route to it leads out of another interface.
+    /// A path that its packets came by, while the route back leads out of another interface.
     asymmetric: Option<Endpoint>,
 }
 
-/// What sending handshakes leaves behind.
+/// The state of the handshake in flight.
 #[derive(Debug)]
 pub struct PendingHandshake {
-    /// Adds mac1 and mac2, and takes the cookies for the latter.
+    /// Adds mac1 and mac2, and takes cookie replies.
     pub cookie_generator: CookieGenerator,
-    /// The index whose response the cookie checker lets in.
+    /// The index whose response is accepted.
     pub awaiting: Option<u32>,
 }
 
 impl Peer {
-    /// A peer without endpoint or session.
+    /// Create a peer without endpoint and sessions.
     #[must_use]
     pub fn new(id: PeerId, public_key: &[u8; 32]) -> Self {
         Self {
@@ -87,13 +87,13 @@ impl Peer {
         self.id
     }
 
-    /// Where it is, if that is known.
+    /// Its endpoint, if known.
     #[must_use]
     pub fn endpoint(&self) -> Option<Endpoint> {
         self.location.lock().endpoint
     }
 
-    /// It is at `endpoint` now: it was told, or an authentic packet came from there.
+    /// Set the endpoint: it was configured, or an authentic packet came from there.
     pub fn set_endpoint(&self, mut endpoint: Endpoint) {
         let mut location = self.location.lock();
         if location
@@ -105,7 +105,7 @@ impl Peer {
         location.endpoint = Some(endpoint);
     }
 
-    /// Let the kernel choose the local address anew.
+    /// Let the kernel choose the local address again.
     pub fn forget_source(&self) {
         let mut location = self.location.lock();
         location.asymmetric = None;
@@ -114,7 +114,7 @@ impl Peer {
         }
     }
 
-    /// The path whose local address the route has to bear out: the one in use, else the one given up.
+    /// The path whose local address the route must confirm: the one in use, else the one given up.
     #[must_use]
     pub fn sticky_path(&self) -> Option<Endpoint> {
         let location = self.location.lock();
@@ -122,8 +122,8 @@ impl Peer {
         sticky.or(location.asymmetric)
     }
 
-    /// Whether the route along `path` leads out of the interface where packets came by it. If not, its
-    /// local address is used no more, even where the peer, unaware, still writes to it.
+    /// Set whether the route to `path` leads out of the interface where its packets come in. If not, its
+    /// local address is not used, even if the peer still sends to it.
     pub fn set_source_valid(&self, path: Endpoint, valid: bool) {
         let mut location = self.location.lock();
         if valid {
@@ -138,7 +138,7 @@ impl Peer {
         }
     }
 
-    /// The session to send with, if there is one that still may be.
+    /// The session to send with, if it has not expired.
     #[must_use]
     pub fn session(&self, now: Nanos) -> Option<Arc<Session>> {
         let keypairs = self.keypairs.lock();
@@ -148,7 +148,7 @@ impl Peer {
             .cloned()
     }
 
-    /// Let a packet wait for a session; whether the oldest had to go for it.
+    /// Stage a packet until there is a session. Returns whether the oldest one was dropped for it.
     #[must_use]
     pub fn stage(&self, packet: Vec<u8>) -> bool {
         let mut staged = self.staged.lock();
@@ -156,7 +156,7 @@ impl Peer {
         staged.len() > MAX_STAGED && staged.pop_front().is_some()
     }
 
-    /// Let a keepalive wait, unless something better does.
+    /// Stage a keepalive, unless something is staged already.
     pub fn stage_keepalive(&self) {
         let mut staged = self.staged.lock();
         if staged.is_empty() {
@@ -164,13 +164,13 @@ impl Peer {
         }
     }
 
-    /// Whether anything waits.
+    /// Whether anything is staged.
     #[must_use]
     pub fn has_staged(&self) -> bool {
         !self.staged.lock().is_empty()
     }
 
-    /// Take all that waits, oldest first.
+    /// Remove and return the staged packets, oldest first.
     #[must_use]
     pub fn take_staged(&self) -> VecDeque<Vec<u8>> {
         std::mem::take(&mut self.staged.lock())
@@ -188,7 +188,7 @@ impl Peer {
         self.received.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Count bytes of packets that left.
+    /// Count bytes of sent packets.
     pub fn count_sent(&self, bytes: usize) {
         self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
     }
@@ -198,14 +198,14 @@ impl Peer {
         self.session_needed_armed.store(true, Ordering::Release);
     }
 
-    /// Disarm `SessionNeeded`; whether it was armed.
+    /// Disarm `SessionNeeded`, and return whether it was armed.
     #[must_use]
     pub fn disarm_session_needed(&self) -> bool {
         self.session_needed_armed.load(Ordering::Relaxed)
             && self.session_needed_armed.swap(false, Ordering::AcqRel)
     }
 
-    /// Note that it is on the list to be flushed; whether it was already.
+    /// Set whether it is on the list of peers to flush, and return whether it was.
     #[must_use]
     pub fn set_to_flush(&self, listed: bool) -> bool {
         self.to_flush.swap(listed, Ordering::AcqRel)

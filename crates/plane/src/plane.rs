@@ -1,6 +1,7 @@
-//! The plane as its owner sees it: starts and ends the shard, binds sockets, makes peers.
+//! The plane as its owner sees it: starts and ends the shard, binds sockets, creates peers.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -13,14 +14,14 @@ use crate::discard::REASONS;
 use crate::endpoint::Endpoint;
 use crate::events::Event;
 use crate::handle::Handle;
+use crate::icmp_sockets::IcmpSockets;
 use crate::peer::{Peer, PeerId};
 use crate::shard::{Shard, Token};
 use crate::shared::Shared;
 use crate::tun::Tun;
 use crate::udp::Sockets;
-use crate::unreachable::IcmpSockets;
 
-/// The MTU until `set_mtu` says another: WireGuard's own default.
+/// The MTU until `set_mtu` is called: WireGuard's default.
 const DEFAULT_MTU: u32 = 1420;
 
 /// Moves packets between one TUN and UDP sockets, in a thread of its own.
@@ -49,14 +50,14 @@ impl Plane {
         })
     }
 
-    /// Take up to `limit` events.
+    /// Remove and return up to `limit` events.
     #[must_use]
     pub fn events(&self, limit: usize) -> Vec<Event> {
         self.shared.events.take(limit)
     }
 
-    /// Open the sockets on `port` (0: any), or change the mark of those that are open on it. On
-    /// failure all stays as it was.
+    /// Open the sockets on `port` (0: any), or change the mark if they are open on it already. Changes
+    /// nothing if it fails.
     pub fn bind(&self, port: u16, mark: u32) -> io::Result<u16> {
         if let Some(sockets) = &*self.shared.sockets.read()
             && port == sockets.port
@@ -75,7 +76,7 @@ impl Plane {
         self.swap(None)
     }
 
-    /// The lock waits for the shard's turn to end, so the old sockets are closed on return.
+    /// The lock waits for the end of the shard's turn, so the old sockets are closed on return.
     fn swap(&self, sockets: Option<Sockets>) -> io::Result<()> {
         let epoll = &self.shared.epoll;
         let mut place = self.shared.sockets.write();
@@ -94,22 +95,22 @@ impl Plane {
         Ok(())
     }
 
-    /// Say whose mac1 to accept; None accepts no handshake.
+    /// Set the public key whose mac1 is accepted. None accepts no handshake.
     pub fn set_identity(&self, public_key: Option<&[u8; 32]>) {
         self.shared.cookie_checker.lock().set_identity(public_key);
     }
 
-    /// Say the interface's MTU.
+    /// Set the interface's MTU.
     pub fn set_mtu(&self, mtu: u32) {
         self.shared.mtu.store(mtu, Ordering::Relaxed);
     }
 
-    /// Answer packets that have nowhere to go, by these sockets.
+    /// Send ICMP errors for packets that cannot be delivered, through these sockets.
     pub fn set_icmp_sockets(&self, sockets: IcmpSockets) {
         *self.shared.icmp_sockets.lock() = sockets;
     }
 
-    /// Report such packets, or do not.
+    /// Set whether such packets are reported.
     pub fn report_unreachable(&self, wanted: bool) {
         self.shared
             .reports_unreachable
@@ -125,31 +126,39 @@ impl Plane {
         Handle::new(self.shared.clone(), peer)
     }
 
-    /// The peer of this number, if it is still there.
+    /// The peer with this number, if it still exists.
     #[must_use]
-    pub fn known(&self, id: PeerId) -> Option<Handle> {
+    pub fn handle(&self, id: PeerId) -> Option<Handle> {
         let peer = self.shared.peers.lock().get(&id)?.clone();
         Some(Handle::new(self.shared.clone(), peer))
     }
 
-    /// The paths whose local addresses hold as long as the route leads where packets came by them.
+    /// The peer whose allowed IPs contain an inner address: the longest prefix decides.
+    #[must_use]
+    pub fn lookup_allowed_ip(&self, address: IpAddr) -> Option<PeerId> {
+        let routes = self.shared.routes.read();
+        routes.lookup(address).map(|peer| peer.id())
+    }
+
+    /// The paths whose local addresses are valid only while the route leads out of the interface where
+    /// their packets come in.
     #[must_use]
     pub fn sticky_sources(&self) -> Vec<(PeerId, Endpoint)> {
         let peers = self.shared.peers.lock();
         let paths = peers
             .values()
             .filter_map(|peer| Some((peer.id(), peer.sticky_path()?)));
-        // An interface that is part of the peer's address is the route's whatever else changes.
+        // An interface that is part of the peer's address determines the route.
         paths.filter(|(_, path)| path.scope() == 0).collect()
     }
 
-    /// Packets not passed on, by reason.
+    /// The packets that were not passed on, by reason.
     #[must_use]
     pub fn discards(&self) -> [u64; REASONS] {
         self.shared.discards.snapshot()
     }
 
-    /// Stop the shard, close the sockets, zero the keys. Again is harmless.
+    /// Stop the shard, close the sockets, zero the keys. A second call does nothing.
     pub fn close(&self) {
         let Some(thread) = self.thread.lock().take() else {
             return;

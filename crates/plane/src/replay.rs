@@ -1,17 +1,16 @@
-//! The replay window: which counters of a session were seen (RFC 6479; kernel receive.c,
+//! The replay window: which counters of a session have been seen (RFC 6479; kernel receive.c,
 //! counter_validate).
 //!
-//! A ring of 64-bit blocks, so that moving the window clears whole blocks instead of shifting.
-//! Called by the session, under its lock, once per batch.
+//! A ring of 64-bit blocks, so that moving the window clears whole blocks instead of shifting bits.
 
-/// How far behind the greatest counter a packet may come and still be judged exactly.
+/// How far behind the greatest counter a packet may be.
 pub const WINDOW: u64 = 8192;
 
 const BLOCK_BITS: u64 = 64;
-/// One block more than the window: the greatest counter may stand anywhere in its block.
+/// One block more than the window, because the greatest counter can be anywhere in its block.
 const BLOCKS: u64 = WINDOW / BLOCK_BITS + 1;
 
-/// The counters seen of one session.
+/// The seen counters of one session.
 #[derive(Clone, Debug)]
 pub struct Window {
     greatest: u64,
@@ -19,7 +18,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// A window that has seen nothing.
+    /// Create a window that has seen nothing.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -28,7 +27,7 @@ impl Window {
         }
     }
 
-    /// Whether `counter` is new; it is remembered if so.
+    /// Record `counter`, and return whether it is new.
     pub fn accept(&mut self, counter: u64) -> bool {
         if counter > self.greatest {
             self.advance(counter);
@@ -61,3 +60,6 @@ impl Default for Window {
 const fn slot(block: u64) -> usize {
     (block % BLOCKS) as usize
 }
+
+#[cfg(test)]
+mod tests;

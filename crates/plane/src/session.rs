@@ -1,7 +1,7 @@
-//! A transport session: two keys, a send counter, a replay window, and when to stop using them.
+//! A transport session: two keys, a send counter, a replay window, and when it ends.
 //!
-//! It knows nonce limits, because they are the cipher's; the times are numbers that the brain gives.
-//! It knows no peer and no socket. Called by the shard, for packets of a batch.
+//! It knows the limits of nonces, because they are the cipher's; the brain provides the times. It knows
+//! no peer and no socket. Called by the shard for the packets of a batch.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -18,19 +18,31 @@ pub const HEADER: usize = 16;
 pub const OVERHEAD: usize = HEADER + TAG;
 /// The type of a transport message.
 pub const TRANSPORT: u8 = 4;
-/// Send counters above this ask for a new session (paper, 6.1).
+/// A send counter above this requires a new session (paper, 6.1).
 pub const REKEY_AFTER_MESSAGES: u64 = 1 << 60;
-/// Counters from this on are never used (paper, 6.1: 2^64 - 2^13 - 1).
+/// Counters from here on are never used (paper, 6.1: 2^64 - 2^13 - 1).
 pub const REJECT_AFTER_MESSAGES: u64 = u64::MAX - WINDOW;
-/// A time that never comes.
-pub const NEVER: Nanos = Nanos::MAX;
 
-/// When a session is to be renewed and when it ends, on the brain's clock.
+/// The length of a padded plaintext: a multiple of 16, but not beyond the MTU (paper, 5.4.6; kernel
+/// send.c, calculate_skb_padding). MTU 0 means unknown, and no bound.
+#[must_use]
+pub const fn padded(length: usize, mtu: usize) -> usize {
+    let rounded = length.next_multiple_of(16);
+    if mtu == 0 || rounded <= mtu {
+        rounded
+    } else if length > mtu {
+        length
+    } else {
+        mtu
+    }
+}
+
+/// When a session is renewed and when it ends.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
-    /// Sending from here on asks for a new session; `NEVER` for a responder.
+    /// From here on sending requires a new session; `Nanos::MAX` for a responder.
     pub renew_on_send: Nanos,
-    /// Receiving from here on asks for a new session, once; `NEVER` for a responder.
+    /// From here on receiving requires a new session, once; `Nanos::MAX` for a responder.
     pub renew_on_receive: Nanos,
     /// From here on nothing is sent or accepted.
     pub reject: Nanos,
@@ -50,7 +62,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session from what a handshake agreed on. The caller wipes its copies of the keys.
+    /// Create a session from the results of a handshake. The caller wipes its copies of the keys.
     #[must_use]
     pub fn new(
         local_index: u32,
@@ -71,7 +83,8 @@ impl Session {
         }
     }
 
-    /// The same session further on: its next send counter is `counter`.
+    /// The same session with `counter` as its next send counter.
+    #[cfg(test)]
     #[must_use]
     pub fn with_counter(self, counter: u64) -> Self {
         Self {
@@ -86,13 +99,7 @@ impl Session {
         self.local_index
     }
 
-    /// The index by which we address the peer.
-    #[must_use]
-    pub const fn remote_index(&self) -> u32 {
-        self.remote_index
-    }
-
-    /// From when on nothing is sent or accepted.
+    /// The time from which on nothing is sent or accepted.
     #[must_use]
     pub const fn reject(&self) -> Nanos {
         self.deadlines.reject
@@ -105,7 +112,7 @@ impl Session {
             && self.next_counter.load(Ordering::Relaxed) < REJECT_AFTER_MESSAGES
     }
 
-    /// Take `packets` counters to send with, all or none; gives the first.
+    /// Reserve `packets` send counters, all or none, and return the first.
     pub fn reserve(&self, now: Nanos, packets: u64) -> Result<u64, Discard> {
         if now >= self.deadlines.reject {
             return Err(Discard::Expired);
@@ -119,23 +126,23 @@ impl Session {
             .map_err(|_| Discard::Exhausted)
     }
 
-    /// Whether sending now should ask for a new session (kernel send.c, keep_key_fresh): the
-    /// message count binds both roles, the age only the initiator.
+    /// Whether sending now requires a new session (kernel send.c, keep_key_fresh): the number of messages
+    /// counts for both roles, the age only for the initiator.
     #[must_use]
     pub fn needs_renewal_on_send(&self, now: Nanos) -> bool {
         now >= self.deadlines.renew_on_send
             || self.next_counter.load(Ordering::Relaxed) > REKEY_AFTER_MESSAGES
     }
 
-    /// Whether receiving now should ask for a new session; true once in a session's life (kernel
-    /// receive.c, keep_key_fresh: sent_lastminute_handshake).
+    /// Whether receiving now requires a new session; true at most once per session (kernel receive.c,
+    /// keep_key_fresh: sent_lastminute_handshake).
     pub fn needs_renewal_on_receive(&self, now: Nanos) -> bool {
         now >= self.deadlines.renew_on_receive
             && !self.asked_on_receive.swap(true, Ordering::Relaxed)
     }
 
-    /// Make transport messages in place of `packets`: each 16 bytes to come, the padded plaintext, 16
-    /// bytes to come. Their counters, from `first` on, were reserved and are used once.
+    /// Turn `packets` into transport messages in place. Each is 16 bytes for the header, the padded
+    /// plaintext, and 16 bytes for the tag. Their counters, from `first` on, must be reserved and unused.
     pub fn seal<'a>(&self, first: u64, packets: impl Iterator<Item = &'a mut [u8]>) {
         self.send.seal(packets.enumerate().map(|(number, packet)| {
             let counter = first.wrapping_add(number as u64);
@@ -147,7 +154,7 @@ impl Session {
         }));
     }
 
-    /// The counter of a transport message that may be opened now. It must yet pass `replay`.
+    /// The counter of a transport message, if it may be opened now. It must still pass `replay`.
     pub fn admit(&self, now: Nanos, packet: &[u8]) -> Result<u64, Discard> {
         if now >= self.deadlines.reject {
             return Err(Discard::Expired);
@@ -163,15 +170,18 @@ impl Session {
         Ok(counter)
     }
 
-    /// Decrypt what follows the headers of transport messages, in place, and tell in their order
-    /// which were authentic. Never panics, whatever the bytes.
+    /// Decrypt the contents of transport messages in place, and call `report` for each in order with
+    /// whether it is authentic. Never panics, whatever the bytes.
     pub fn open(&self, group: &mut Group<'_>, report: impl FnMut(bool)) {
         self.receive.open(group, report);
     }
 
-    /// The replay window, locked: taken once for all packets of a batch, after decryption, so that a
-    /// forged counter never moves it.
+    /// Lock the replay window: once for all packets of a batch, and after decryption, so that a forged
+    /// counter does not move it.
     pub fn replay(&self) -> MutexGuard<'_, Window> {
         self.replay.lock()
     }
 }
+
+#[cfg(test)]
+mod tests;

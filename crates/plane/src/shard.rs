@@ -1,23 +1,23 @@
-//! The thread that moves packets: waits for the TUN, the sockets or a wake, and takes turns.
+//! The thread that moves packets: waits for the TUN, the sockets or a wake, and processes them in turns.
 //!
-//! It blocks without a timeout, so an idle tunnel wakes nobody. It holds the sockets for a turn at
-//! a time; whoever changes them waits for its end.
+//! It waits without a timeout, so an idle tunnel causes no wake-ups. It locks the sockets for one turn
+//! at a time; changing them waits for the end of the turn.
 
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::batch::Turn;
 use crate::clock;
 use crate::events::Event;
 use crate::inbound::Inbound;
 use crate::outbound::Outbound;
-use crate::poll::{NOTHING_READY, Ready};
 use crate::shared::Shared;
 use crate::tun::Tun;
+use crate::turn::Turn;
+use holloway_poll::{NOTHING_READY, Ready};
 
-/// What is ready.
+/// What epoll reports.
 #[derive(Clone, Copy, Debug)]
 #[repr(u64)]
 pub enum Token {
@@ -27,7 +27,7 @@ pub enum Token {
     V4,
     /// The IPv6 socket has datagrams.
     V6,
-    /// Another thread wants something.
+    /// Another thread has woken the shard.
     Wake,
 }
 
@@ -41,7 +41,7 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// Watches `tun`, which it lets go of when it ends; the sockets are watched once bound.
+    /// Create a shard that watches `tun` and drops it when it ends. Sockets are watched once bound.
     pub fn new(shared: Arc<Shared>, tun: Arc<Tun>) -> io::Result<Self> {
         let epoll = &shared.epoll;
         epoll.add(tun.as_raw_fd(), Token::Tun as u64)?;
@@ -54,7 +54,7 @@ impl Shard {
         })
     }
 
-    /// Take turns until told to stop, or until the interface is gone: the errno then.
+    /// Run until `stop` is set, or until the interface is gone: then return the errno.
     pub fn run(&mut self) -> Result<(), i32> {
         let mut ready = NOTHING_READY;
         loop {
@@ -66,7 +66,7 @@ impl Shard {
         }
     }
 
-    /// The thread ends: zero all keys, and say so unless it was told to.
+    /// End the thread: drop all references to sessions, and after an error zero all keys and report it.
     pub fn end(&mut self, result: Result<(), i32>) {
         self.outbound = Outbound::new();
         self.inbound = Inbound::new(self.tun.offloads());

@@ -1,7 +1,7 @@
-//! What the shard and the brain's threads share, and the accounts they both keep.
+//! The state that the shard and the brain's threads share.
 //!
-//! Order of locks: `sockets`, `routes`, `icmp_sockets`, `index`, then a peer's. Each is taken once a
-//! batch; nobody takes one of them twice.
+//! Order of locks: `sockets`, `routes`, `icmp_sockets`, `index`, then those of a peer. Each is taken once
+//! per batch, and never twice by one thread.
 
 use std::collections::HashMap;
 use std::io;
@@ -15,39 +15,39 @@ use crate::clock::{Nanos, SECOND};
 use crate::cookie::{CookieChecker, system_random};
 use crate::discard::{Discard, Discards};
 use crate::events::{Event, Events};
+use crate::icmp_sockets::IcmpSockets;
 use crate::index::IndexTable;
 use crate::peer::{Peer, PeerId};
-use crate::poll::{Epoll, Wake};
 use crate::session::Session;
 use crate::udp::Sockets;
-use crate::unreachable::IcmpSockets;
+use holloway_poll::{Epoll, Wake};
 
 /// The state of one plane.
 #[derive(Debug)]
 pub struct Shared {
-    /// The outer port; None while unbound.
+    /// The UDP sockets. None while unbound.
     pub sockets: RwLock<Option<Sockets>>,
-    /// Which peer has which inner addresses.
+    /// The allowed IPs of all peers.
     pub routes: RwLock<AllowedIps<Arc<Peer>>>,
-    /// How ICMP answers leave.
+    /// The sockets for ICMP errors.
     pub icmp_sockets: Mutex<IcmpSockets>,
-    /// Whether the brain wants to know of packets that have nowhere to go.
+    /// Whether packets that cannot be delivered are reported to the brain.
     pub reports_unreachable: AtomicBool,
-    /// What local session indices mean.
+    /// The peers and sessions of local indices.
     pub index: RwLock<IndexTable<Arc<Peer>>>,
-    /// Who may hand a handshake to the brain.
+    /// Checks handshake messages before the brain gets them.
     pub cookie_checker: Mutex<CookieChecker>,
     /// All peers, by number.
     pub peers: Mutex<HashMap<PeerId, Arc<Peer>>>,
-    /// What waits for the brain.
+    /// The events for the brain.
     pub events: Events,
-    /// Packets not passed on.
+    /// The packets that were not passed on.
     pub discards: Discards,
     /// What the shard waits on.
     pub epoll: Epoll,
     /// Wakes the shard.
     pub wake: Wake,
-    /// Tells the shard to end, once woken.
+    /// The shard ends if this is set when it is woken.
     pub stop: AtomicBool,
     /// The interface's MTU, which bounds the padding.
     pub mtu: AtomicU32,
@@ -58,7 +58,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Without sockets and peers.
+    /// Create the state without sockets and peers.
     pub fn new(mtu: u32) -> io::Result<Self> {
         Ok(Self {
             sockets: RwLock::new(None),
@@ -80,7 +80,7 @@ impl Shared {
         })
     }
 
-    /// Count packets not passed on, for the peer too if it is known.
+    /// Count packets that are not passed on, also for the peer if it is known.
     pub fn discard(&self, reason: Discard, packets: usize, peer: Option<&Peer>) {
         self.discards.count(reason, packets as u64);
         if let Some(peer) = peer {
@@ -88,28 +88,28 @@ impl Shared {
         }
     }
 
-    /// Tell the brain that `peer` needs a session, if it asked to be told.
+    /// Report to the brain that `peer` needs a session, if `SessionNeeded` is armed.
     pub fn session_needed(&self, peer: &Peer) {
         if peer.disarm_session_needed() {
             self.events.push(Event::SessionNeeded(peer.id()));
         }
     }
 
-    /// Authentic packets are sent: keep the debts.
+    /// Update the debts after sending authentic packets.
     pub fn sent(&self, peer: &Peer, now: Nanos, data: bool) {
         if peer.debts.sent(now, data) {
             self.events.push(Event::DebtBegan(peer.id()));
         }
     }
 
-    /// Authentic packets were received: keep the debts.
+    /// Update the debts after receiving authentic packets.
     pub fn received(&self, peer: &Peer, now: Nanos, data: bool) {
         if peer.debts.received(now, data) {
             self.events.push(Event::DebtBegan(peer.id()));
         }
     }
 
-    /// Have the shard send what is staged for `peer`.
+    /// Make the shard send the staged packets of `peer`.
     pub fn request_flush(&self, peer: &Arc<Peer>) {
         if !peer.set_to_flush(true) {
             self.flush.lock().push(peer.clone());
@@ -117,7 +117,7 @@ impl Shared {
         }
     }
 
-    /// The peers whose staged packets are to be sent.
+    /// Remove and return the peers whose staged packets are to be sent.
     #[must_use]
     pub fn take_flush(&self) -> Vec<Arc<Peer>> {
         let peers = std::mem::take(&mut *self.flush.lock());
@@ -127,9 +127,9 @@ impl Shared {
         peers
     }
 
-    /// Sending to `peer` worked (`errno` 0) or did not. One event a change: only the peer whose
-    /// sending failed can tell that it works again, and only a second later, or a path that loses
-    /// every other packet would say so at each. A full queue is no trouble, only load.
+    /// Record the result of sending to `peer` (`errno` 0: success), and push an event if it changes. Only
+    /// a success with the peer that failed, at least a second later, ends the failure: a path that loses
+    /// every second packet would cause an event for each otherwise. A full queue is load, not a failure.
     pub fn send_result(&self, peer: &Peer, errno: i32, now: Nanos) {
         let before = self.send_failing.load(Ordering::Relaxed);
         let load = matches!(errno, libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM);
@@ -152,7 +152,7 @@ impl Shared {
         self.change_send_failing(before, after, errno);
     }
 
-    /// A peer that is removed can no longer tell that sending to it works again.
+    /// End the failure of a peer that is removed.
     pub fn clear_send_failing(&self, peer: &Peer) {
         let before = self.send_failing.load(Ordering::Relaxed);
         if before >> 32 == u64::from(peer.id()) {
@@ -168,7 +168,7 @@ impl Shared {
         }
     }
 
-    /// Free the indices of sessions that are no more.
+    /// Free the indices of replaced sessions.
     pub fn free(&self, sessions: &[Option<Arc<Session>>]) {
         if sessions.iter().any(Option::is_some) {
             let mut index = self.index.write();
@@ -178,8 +178,8 @@ impl Shared {
         }
     }
 
-    /// Forget a peer's sessions and what its handshake awaits. The last holder of a session zeroes
-    /// its keys: here, or the shard at the end of its turn.
+    /// Remove a peer's sessions and its pending handshake. Keys are zeroed when the last reference to a
+    /// session is dropped: here, or by the shard at the end of its turn.
     pub fn erase(&self, peer: &Peer) {
         let awaiting = peer.handshake.lock().awaiting.take();
         if let Some(awaiting) = awaiting {
@@ -189,7 +189,7 @@ impl Shared {
         self.free(&sessions);
     }
 
-    /// Forget every session.
+    /// Remove the sessions of all peers.
     pub fn erase_all(&self) {
         let peers: Vec<_> = self.peers.lock().values().cloned().collect();
         peers.iter().for_each(|peer| self.erase(peer));

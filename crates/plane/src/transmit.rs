@@ -1,60 +1,73 @@
-//! Sending to peers and what to do when the system refuses: fewer at a time, another source address,
-//! a short wait. Whatever does not leave is counted. Called by the shard for data, by the brain's
-//! threads for handshakes.
+//! Sending to peers, and what to do if the system refuses: send fewer at a time, use another source
+//! address, or wait briefly. Datagrams that are not sent are counted. Called by the shard for data and by
+//! the brain's threads for handshakes.
 
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
-use crate::batch::Destination;
 use crate::clock::Nanos;
 use crate::discard::Discard;
 use crate::endpoint::Endpoint;
 use crate::mmsg::{self, MAX_TRAINS, OutgoingTrain};
 use crate::peer::Peer;
-use crate::poll;
+use crate::session::Session;
+
 use crate::shared::Shared;
 use crate::udp::{MAX_PAYLOAD, MAX_SEGMENTS, Sockets, Udp};
 
-/// How long a full socket may hold up the shard; the interface's queue holds the senders meanwhile.
+/// How many milliseconds a full socket may block the shard. The interface's queue holds senders back
+/// meanwhile.
 const WRITABLE_TIMEOUT: i32 = 10;
 
-/// Datagrams of one length, but the last, which may be shorter, on their way to one peer.
+/// Datagrams to one peer, all of one length except the last, which may be shorter.
 #[derive(Clone, Copy, Debug)]
 pub struct Datagrams<'a> {
-    /// All of them, one behind the other.
+    /// All of them, one after the other.
     pub data: &'a [u8],
     /// The length of each.
     pub segment: usize,
     /// The traffic class of their IP headers.
     pub class: u8,
-    /// When.
+    /// The current time.
     pub now: Nanos,
 }
 
-/// A train to one destination, and where in the batch's buffer it is.
+/// A peer with its session and endpoint, looked up once per turn.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    /// The peer.
+    pub peer: Arc<Peer>,
+    /// The session that seals packets.
+    pub session: Arc<Session>,
+    /// The address to send to.
+    pub endpoint: Endpoint,
+}
+
+/// A sealed train in the batch's buffer.
 #[derive(Debug)]
 pub struct Queued {
-    /// To whom, and where to.
+    /// Its destination.
     pub destination: Destination,
-    /// No more than one send may carry.
+    /// Its place in the buffer; no longer than one send may be.
     pub range: Range<usize>,
-    /// The length of each datagram but the last.
+    /// The length of each datagram except the last.
     pub segment: usize,
     /// The traffic class of their IP headers.
     pub class: u8,
 }
 
-/// A socket, as far as sending needs it; tests have others.
+/// What sending needs of a socket. Tests implement it with scripted errors.
 pub trait DatagramSender {
     /// Send one train.
     fn send(&self, to: &Endpoint, class: u8, data: &[u8], segment: usize) -> io::Result<()>;
-    /// Send several in their order, until one is refused; how many left.
+    /// Send several trains in order until one is refused, and return how many were sent.
     fn send_many(&self, trains: &[OutgoingTrain<'_>]) -> io::Result<usize>;
     /// Whether several datagrams may go in one train.
     fn gso_enabled(&self) -> bool;
-    /// Send datagrams one by one from now on.
+    /// Send datagrams one at a time from now on.
     fn disable_gso(&self);
-    /// Wait until there is room, so many milliseconds at most; whether there is.
+    /// Wait at most `milliseconds` for room in the send buffer, and return whether there is.
     fn writable(&self, milliseconds: i32) -> bool;
 }
 
@@ -76,21 +89,21 @@ impl DatagramSender for Udp {
     }
 
     fn writable(&self, milliseconds: i32) -> bool {
-        poll::writable(self, milliseconds)
+        holloway_poll::writable(self, milliseconds)
     }
 }
 
-/// Whether to go on with what remains.
+/// Why the system refused, as far as sending can react to it.
 enum Refusal {
     /// The kernel or the device below cannot take several datagrams at once.
     Train(i32),
-    /// Perhaps the source address is no longer ours.
+    /// The source address may no longer be ours.
     Source(i32),
-    /// Nothing to be done.
+    /// There is no remedy.
     Final(i32),
 }
 
-/// Send `datagrams` to where `to` says. Counts for `peer` what left and what did not.
+/// Send `datagrams` to `to`, and count for `peer` what was sent and what was not.
 pub fn transmit(
     shared: &Shared,
     sockets: Option<&Sockets>,
@@ -107,7 +120,7 @@ pub fn transmit(
     shared.send_result(peer, errno, datagrams.now);
 }
 
-/// Send all that is queued of `data`, many in one call where there are many.
+/// Send all queued trains, several in one call.
 pub fn transmit_all(
     shared: &Shared,
     sockets: Option<&Sockets>,
@@ -136,7 +149,7 @@ pub fn transmit_all(
     }
 }
 
-/// Send a queue through one socket. A train that is refused is tried again alone, which says why.
+/// Send a queue through one socket. A refused train is sent again alone, which returns its error.
 pub fn deliver(
     shared: &Shared,
     sender: &impl DatagramSender,
@@ -162,7 +175,7 @@ pub fn deliver(
     }
 }
 
-/// How many of a few left in one call.
+/// Send trains in one call, and return how many were sent.
 fn send_batch(sender: &impl DatagramSender, queue: &[Queued], data: &[u8]) -> usize {
     let Some(first) = queue.first() else {
         return 0;
@@ -199,7 +212,7 @@ fn send_one(
     shared.send_result(peer, errno, now);
 }
 
-/// As many at once as may be. The errno of the last failure, or 0.
+/// Send as many datagrams at once as possible. Returns the errno of the last failure, or 0.
 fn send_trains(
     shared: &Shared,
     sender: &impl DatagramSender,
@@ -256,8 +269,8 @@ fn send_each(
     last
 }
 
-/// Try once more from whatever address the kernel chooses, if that was the trouble ("sticky, but
-/// not too sticky": kernel, socket.c, send4).
+/// If the source address was refused, try again and let the kernel choose it ("sticky, but not too
+/// sticky": kernel, socket.c, send4).
 fn retry(
     shared: &Shared,
     sender: &impl DatagramSender,
@@ -328,40 +341,11 @@ fn is_retryable(error: &io::Error) -> bool {
     )
 }
 
-/// The bytes of the longest train of datagrams of this length.
+/// The length in bytes of the longest train of datagrams of this length.
 #[must_use]
 pub fn full_train(segment: usize) -> usize {
     (MAX_PAYLOAD / segment).clamp(1, MAX_SEGMENTS) * segment
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::endpoint::Local;
-
-    #[test]
-    fn a_full_train_is_as_long_as_one_send_may_be() {
-        assert_eq!(full_train(1452), 45 * 1452);
-        assert_eq!(full_train(32), MAX_SEGMENTS * 32);
-        assert_eq!(full_train(60_000), 60_000);
-        assert_eq!(full_train(65_507), 65_507);
-    }
-
-    #[test]
-    fn a_source_is_doubted_only_where_there_is_one_and_a_train_before_it() {
-        let chosen = Endpoint::parse("192.0.2.1", 1).expect("an address");
-        let local = Some(Local {
-            address: [192, 0, 2, 2].into(),
-            interface: 1,
-        });
-        let sticky = Endpoint { local, ..chosen };
-        let of = |several, to| Refusal::of(libc::EINVAL, several, to);
-        assert!(matches!(of(true, &sticky), Refusal::Train(_)));
-        assert!(matches!(of(false, &sticky), Refusal::Source(_)));
-        assert!(matches!(of(false, &chosen), Refusal::Final(_)));
-        assert!(matches!(
-            Refusal::of(libc::EPERM, true, &sticky),
-            Refusal::Final(libc::EPERM)
-        ));
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
-//! A path-compressed binary trie over IP prefixes, in one arena: the longest match of an address.
+//! A path-compressed binary trie of IP prefixes, in one arena: finds the longest match of an address.
 //!
-//! It knows values as small numbers and prefixes as bits; `allowed_ips` gives both a meaning.
+//! Values are small numbers and prefixes are bits; `allowed_ips` knows their meaning.
 
 /// No node.
 const NIL: u32 = u32::MAX;
@@ -9,11 +9,11 @@ const NIL: u32 = u32::MAX;
 pub trait Bits: Copy + Eq + std::fmt::Debug {
     /// How many bits an address has.
     const WIDTH: u8;
-    /// The bit at `position`, from 0 for the highest.
+    /// The bit at `position`; 0 is the highest.
     fn bit(self, position: u8) -> usize;
-    /// How many leading bits two addresses share.
+    /// How many leading bits two addresses have in common.
     fn shared(self, other: Self) -> u8;
-    /// The address with all but the first `length` bits zero.
+    /// The address with all bits zero except the first `length`.
     fn masked(self, length: u8) -> Self;
 }
 
@@ -40,7 +40,7 @@ macro_rules! bits {
 bits!(u32);
 bits!(u128);
 
-/// What a prefix holds: a value, and a stamp that the caller tells its entries apart by.
+/// The entry of a prefix: a value, and a stamp by which the caller identifies the entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
     /// The caller's number for the prefix's owner, below `u32::MAX`.
@@ -49,12 +49,12 @@ pub struct Held {
     pub stamp: u64,
 }
 
-/// Small, because a lookup in a large table waits for memory at each node.
+/// A node. It is small because a lookup in a large table waits for memory at each node.
 #[derive(Clone, Debug)]
 struct Node<B> {
     bits: B,
     children: [u32; 2],
-    /// `NIL` if the prefix holds nothing.
+    /// `NIL` if the prefix has no entry.
     value: u32,
     length: u8,
 }
@@ -75,7 +75,7 @@ pub struct Trie<B> {
     root: u32,
 }
 
-/// A place that names a node: the root, or one child of a node.
+/// A reference to a node: the root, or one child of a node.
 #[derive(Clone, Copy)]
 enum Link {
     Root,
@@ -83,7 +83,7 @@ enum Link {
 }
 
 impl<B: Bits> Trie<B> {
-    /// A trie without prefixes.
+    /// Create an empty trie.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -114,14 +114,14 @@ impl<B: Bits> Trie<B> {
         (found != NIL).then_some(found)
     }
 
-    /// What exactly this prefix holds.
+    /// The entry of exactly this prefix.
     #[must_use]
     pub fn get(&self, bits: B, length: u8) -> Option<Held> {
         let (_, _, at) = self.descend(bits, length);
         self.held(at).filter(|_| self.is_at(at, bits, length))
     }
 
-    /// Let a prefix, host bits zero, hold something; what it held is given back.
+    /// Set the entry of a prefix whose host bits are zero, and return its former entry.
     pub fn insert(&mut self, bits: B, length: u8, held: Held) -> Option<Held> {
         let (_, link, at) = self.descend(bits, length);
         if self.is_at(at, bits, length) {
@@ -139,8 +139,8 @@ impl<B: Bits> Trie<B> {
         None
     }
 
-    /// Put a new leaf and the node that stands in its place, neither equal to nor above it, under
-    /// one node, and give that: the leaf itself if it covers the other, else a fork.
+    /// Join a new leaf and the node in its place, which is neither equal to nor above it, under one node,
+    /// and return that node: the leaf itself if it covers the other, else a fork.
     fn join(&mut self, other: B, other_length: u8, at: u32, leaf: u32) -> u32 {
         let Node { bits, length, .. } = self.nodes[leaf as usize];
         let shared = bits.shared(other).min(length).min(other_length);
@@ -155,21 +155,21 @@ impl<B: Bits> Trie<B> {
         fork
     }
 
-    /// Let a prefix hold nothing; what it held is given back.
+    /// Remove and return the entry of a prefix.
     pub fn remove(&mut self, bits: B, length: u8) -> Option<Held> {
         let (above, link, at) = self.descend(bits, length);
         let held = self.held(at).filter(|_| self.is_at(at, bits, length))?;
         self.nodes[at as usize].value = NIL;
         self.splice(link, at);
-        // A fork that lost one of its two branches is no fork any more.
+        // A fork that has lost one of its two branches is not needed any more.
         if let (Link::Child(parent, _), Some(above)) = (link, above) {
             self.splice(above, parent);
         }
         Some(held)
     }
 
-    /// The first node on the way to a prefix that does not lie strictly above it, or `NIL`; the link
-    /// to it, and the link to the node that has this link.
+    /// Find the first node on the way to a prefix that is not strictly above it, or `NIL`. Returns the
+    /// link to the node that has its link, its link, and the node.
     fn descend(&self, bits: B, length: u8) -> (Option<Link>, Link, u32) {
         let (mut above, mut link, mut at) = (None, Link::Root, self.root);
         while let Some(node) = self.nodes.get(at as usize) {
@@ -184,7 +184,7 @@ impl<B: Bits> Trie<B> {
         (above, link, at)
     }
 
-    /// Take a node out if it holds nothing and has fewer than two children.
+    /// Remove a node if it has no entry and fewer than two children.
     fn splice(&mut self, link: Link, at: u32) {
         let node = &self.nodes[at as usize];
         let child = match node.children {

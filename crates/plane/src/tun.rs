@@ -1,9 +1,8 @@
-//! A TUN interface: made or taken over, its offloads, reads and gathered writes of packets.
+//! A TUN interface, created or taken over: its offloads, and reads and gathered writes of packets.
 //!
-//! With a vnet_hdr each packet is preceded by ten bytes (virtio_net_hdr) that say how it is
-//! segmented and whether its checksum is complete; `offload` reads and writes those. Without one
-//! packets come bare. Kernel: drivers/net/tun.c. Where the system allows no TUN, its place is taken
-//! by a `ChannelTun` to a TCP/IP stack within the program.
+//! If the interface has a vnet_hdr, ten bytes (virtio_net_hdr) before each packet say how it is segmented
+//! and whether its checksum is complete. Kernel: drivers/net/tun.c. If the system allows no TUN, a
+//! `ChannelTun` to a TCP/IP stack within the program takes its place.
 #![allow(unsafe_code)]
 
 use std::fs::{File, OpenOptions};
@@ -11,42 +10,40 @@ use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 
+use holloway_packet::offload::VNET_HEADER;
 use libc::{Ioctl, c_int, c_short, c_uint};
 
 use crate::channel_tun::{self, ChannelTun, LinkEndpoint};
 
-/// The length of the vnet_hdr we ask for.
-pub const VNET_HEADER: usize = 10;
-
-/// What one read of the interface may need: a vnet_hdr and the largest IP packet.
+/// Room for one read of the interface: a vnet_hdr and the largest IP packet.
 pub const READ_SIZE: usize = VNET_HEADER + 65535;
 
 const CSUM: c_uint = 0x01; // linux/if_tun.h: TUN_F_*
 const TSO: c_uint = 0x02 | 0x04 | 0x08; // TSO4, TSO6, TSO_ECN
 const USO: c_uint = 0x20 | 0x40; // USO4, USO6: Linux 6.2
 
-/// The interface. Reading and writing need no lock of the caller; the descriptor is non-blocking.
+/// The interface. Callers need no lock to read and write; the descriptor is non-blocking.
 #[derive(Debug)]
 pub struct Tun {
     backend: Backend,
     offloads: Offloads,
 }
 
-/// Who is behind the interface.
+/// What is behind the interface.
 #[derive(Debug)]
 enum Backend {
     Kernel(File),
     Channel(ChannelTun),
 }
 
-/// What the kernel granted.
+/// The offloads that the kernel granted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offloads {
     /// Packets are preceded by a virtio_net_hdr.
     pub vnet_header: bool,
-    /// Packets may be TCP super-packets.
+    /// Packets may be large TCP packets.
     pub tso: bool,
-    /// Packets may be UDP super-packets.
+    /// Packets may be large UDP packets.
     pub uso: bool,
 }
 
@@ -68,7 +65,7 @@ impl Tun {
         Ok(tun)
     }
 
-    /// Take over an open descriptor, whoever made it. If it is refused it stays the caller's.
+    /// Take over an open descriptor. If this fails, the descriptor stays the caller's.
     pub fn from_raw_fd(fd: RawFd) -> io::Result<Self> {
         let request = attached(&fd)?;
         // SAFETY: TUNGETIFF has written the flags.
@@ -78,12 +75,12 @@ impl Tun {
             return Err(io::Error::from_raw_os_error(libc::EINVAL));
         }
         set_nonblocking(fd)?;
-        // SAFETY: it is open, as the calls above show, and the caller gives it away.
+        // SAFETY: it is open, as the calls above show, and the caller gives up its ownership.
         let file = File::from(unsafe { OwnedFd::from_raw_fd(fd) });
         Self::configured(file, flags & libc::IFF_VNET_HDR != 0)
     }
 
-    /// An interface of this name to a stack within the program, and the stack's end of it.
+    /// Create an interface to a stack within the program, and the stack's end of it.
     pub fn to_stack(name: &str) -> io::Result<(Self, LinkEndpoint)> {
         let (tun, endpoint) = channel_tun::pair(name)?;
         let offloads = Offloads {
@@ -104,7 +101,7 @@ impl Tun {
             let mut size = VNET_HEADER as c_int;
             // SAFETY: TUNSETVNETHDRSZ reads one int.
             unsafe { ioctl(&file, libc::TUNSETVNETHDRSZ, &raw mut size)? };
-            // The bits an old kernel does not know make it refuse them all: ask for fewer.
+            // An old kernel refuses all bits if it does not know one: ask for fewer.
             let granted = [CSUM | TSO | USO, CSUM | TSO, CSUM, 0]
                 .into_iter()
                 .find(|&bits| set_offload(&file, bits).is_ok())
@@ -116,7 +113,7 @@ impl Tun {
         Ok(Self { backend, offloads })
     }
 
-    /// Its name as the kernel has it now.
+    /// Its current name.
     pub fn name(&self) -> io::Result<String> {
         let file = match &self.backend {
             Backend::Kernel(file) => file,
@@ -128,7 +125,7 @@ impl Tun {
         String::from_utf8(name).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
     }
 
-    /// What the kernel granted.
+    /// The offloads that the kernel granted.
     #[must_use]
     pub const fn offloads(&self) -> Offloads {
         self.offloads
@@ -201,7 +198,7 @@ fn set_offload(file: &File, bits: c_uint) -> io::Result<()> {
     check(result)
 }
 
-/// Non-blocking, and not to be inherited by programs we run.
+/// Make a descriptor non-blocking, and close it in programs that are executed.
 fn set_nonblocking(fd: RawFd) -> io::Result<()> {
     // SAFETY: these commands of fcntl take no pointers.
     let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
@@ -215,7 +212,7 @@ fn set_nonblocking(fd: RawFd) -> io::Result<()> {
 /// # Safety
 /// `argument` must be valid for what `request` reads and writes.
 unsafe fn ioctl<T>(file: &impl AsRawFd, request: Ioctl, argument: *mut T) -> io::Result<()> {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees it.
     check(unsafe { libc::ioctl(file.as_raw_fd(), request, argument) })
 }
 

@@ -1,8 +1,7 @@
-//! The UDP sockets: IPv4 and IPv6 on one port, whole trains of datagrams in one call (UDP_SEGMENT
-//! and UDP_GRO), local addresses, traffic class and mark. Decides nothing about peers.
+//! The UDP sockets: IPv4 and IPv6 on one port, trains of datagrams in one call (UDP_SEGMENT and
+//! UDP_GRO), local addresses, traffic class and mark. They know no peers.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::zeroed;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -14,20 +13,20 @@ use libc::{c_int, socklen_t};
 use crate::cmsg::CmsgBuffer;
 use crate::endpoint::Endpoint;
 
-/// The longest UDP payload over IPv4, and what one send may carry.
+/// The longest UDP payload over IPv4, and the limit of one send.
 pub const MAX_PAYLOAD: usize = 65507;
 
-/// How many segments one send may carry; kernels before 6.9 take 64 (linux/udp.h).
+/// How many segments one send may have: kernels before 6.9 accept 64 (linux/udp.h).
 pub const MAX_SEGMENTS: usize = 64;
 
-/// What one receive may need: GRO gathers up to an IP packet's length.
+/// Room for one receive: GRO collects up to the length of an IP packet.
 pub const RECEIVE_SIZE: usize = 65536;
 
-/// 16 MiB: at the default of 212 KiB TCP inside sees losses whenever this thread has to wait, and at
-/// 4 MiB still when four streams with full windows (tcp_rmem: 6 MiB each) come at once.
+/// 16 MiB. With the default of 212 KiB, TCP inside the tunnel has losses whenever this thread has to
+/// wait; with 4 MiB, still when four streams with full windows (tcp_rmem: 6 MiB each) come at once.
 const SOCKET_BUFFER: c_int = 16 << 20;
 
-/// How often an ephemeral port is tried whose number IPv6 has already given away.
+/// How often binding tries another ephemeral port if the number is taken for IPv6.
 const PORT_ATTEMPTS: usize = 16;
 
 /// One socket.
@@ -38,14 +37,14 @@ pub struct Udp {
     segments: AtomicBool,
 }
 
-/// What came in one receive.
+/// A received train of datagrams.
 #[derive(Clone, Copy, Debug)]
 pub struct Train {
-    /// Its bytes in all.
+    /// Its length in bytes.
     pub length: usize,
-    /// The length of each datagram but the last, which may be shorter.
+    /// The length of each datagram except the last, which may be shorter.
     pub segment: usize,
-    /// Where from, and to which local address.
+    /// Its source, and the local address that it came to.
     pub from: Endpoint,
     /// The traffic class of the IP header.
     pub class: u8,
@@ -53,12 +52,12 @@ pub struct Train {
     pub truncated: bool,
 }
 
-/// The sockets of one port. At least one is there.
+/// The sockets of one port, at least one.
 #[derive(Debug)]
 pub struct Sockets {
-    /// IPv4, where the system has it.
+    /// IPv4, if the system has it.
     pub v4: Option<Udp>,
-    /// IPv6, where the system has it.
+    /// IPv6, if the system has it.
     pub v6: Option<Udp>,
     /// The port of both.
     pub port: u16,
@@ -92,12 +91,12 @@ impl Sockets {
         Ok(Self { v4, v6, port })
     }
 
-    /// Change the mark of what is sent.
+    /// Change the mark of sent packets.
     pub fn set_mark(&self, mark: u32) -> io::Result<()> {
         self.both().try_for_each(|socket| socket.set_mark(mark))
     }
 
-    /// The socket for an address's family.
+    /// The socket for the family of an address.
     #[must_use]
     pub fn toward(&self, remote: &SocketAddr) -> Option<&Udp> {
         match remote {
@@ -106,7 +105,7 @@ impl Sockets {
         }
     }
 
-    /// Those that there are.
+    /// The sockets that exist.
     pub fn both(&self) -> impl Iterator<Item = &Udp> {
         self.v4.iter().chain(&self.v6)
     }
@@ -136,7 +135,7 @@ impl Udp {
         if self.v4 {
             self.set(libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
             self.set(libc::IPPROTO_IP, libc::IP_RECVTOS, 1)?;
-            // As the kernel's WireGuard: what is too long for the path is fragmented.
+            // Like the kernel's WireGuard: packets that are too long for the path are fragmented.
             let never = libc::IP_PMTUDISC_DONT;
             self.set(libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, never)?;
         } else {
@@ -146,7 +145,7 @@ impl Udp {
             let never = libc::IPV6_PMTUDISC_DONT;
             self.set(libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, never)?;
         }
-        // Old kernels lack it: then datagrams come one by one.
+        // Old kernels lack it; datagrams come one at a time then.
         let _ = self.set(libc::SOL_UDP, libc::UDP_GRO, 1);
         for (forced, asked) in [
             (libc::SO_RCVBUFFORCE, libc::SO_RCVBUF),
@@ -185,18 +184,18 @@ impl Udp {
             .ok_or_else(io::Error::last_os_error)
     }
 
-    /// Whether several datagrams may go in one send.
+    /// Whether one send may have several datagrams.
     #[must_use]
     pub fn gso_enabled(&self) -> bool {
         self.segments.load(Ordering::Relaxed)
     }
 
-    /// Send datagrams one by one from now on: the device below cannot.
+    /// Send datagrams one at a time from now on, because the network device cannot cut them.
     pub fn disable_gso(&self) {
         self.segments.store(false, Ordering::Relaxed);
     }
 
-    /// Send `data`, cut into datagrams of `segment` bytes if it is longer than that.
+    /// Send `data`, cut into datagrams of `segment` bytes if it is longer.
     pub fn send(&self, to: &Endpoint, class: u8, data: &[u8], segment: usize) -> io::Result<()> {
         let mut cmsg = self.cmsg(to, class, data, segment);
         let (mut name, length) = encode(&to.remote);
@@ -211,7 +210,7 @@ impl Udp {
         Ok(())
     }
 
-    /// What goes beside the data of a send.
+    /// The control messages of a send.
     pub(crate) fn cmsg(&self, to: &Endpoint, class: u8, data: &[u8], segment: usize) -> CmsgBuffer {
         let mut cmsg = CmsgBuffer::new();
         if data.len() > segment {
@@ -228,7 +227,7 @@ impl Udp {
 }
 
 impl Train {
-    /// What a receive has filled in; None if the kernel named no sender that we know.
+    /// Decode what a receive has filled in. None if the sender's address family is unknown.
     pub(crate) fn of(
         name: &libc::sockaddr_storage,
         cmsg: &CmsgBuffer,
@@ -255,30 +254,7 @@ impl AsRawFd for Udp {
     }
 }
 
-/// The number of the interface with this name.
-#[must_use]
-pub fn interface_index(name: &str) -> Option<u32> {
-    let name = CString::new(name).ok()?;
-    // SAFETY: `name` is a C string.
-    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
-    (index != 0).then_some(index)
-}
-
-/// The name of the interface with this number.
-#[must_use]
-pub fn interface_name(index: u32) -> Option<String> {
-    let mut name = [0; libc::IF_NAMESIZE];
-    // SAFETY: `name` has the room that if_indextoname asks for.
-    let result = unsafe { libc::if_indextoname(index, name.as_mut_ptr()) };
-    if result.is_null() {
-        return None;
-    }
-    // SAFETY: on success it has written a C string.
-    let name = unsafe { CStr::from_ptr(name.as_ptr()) };
-    Some(name.to_string_lossy().into_owned())
-}
-
-/// A message header that points to all of these, which must outlive it.
+/// A message header that points to the arguments, which must outlive it.
 pub(crate) fn message(
     name: &mut libc::sockaddr_storage,
     length: socklen_t,
@@ -346,7 +322,7 @@ fn decode(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
     }
 }
 
-/// None where the system lacks the family: the module is absent or switched off.
+/// Turn the error of an address family that the system lacks or has disabled into None.
 fn present(result: io::Result<Udp>) -> io::Result<Option<Udp>> {
     match result {
         Ok(socket) => Ok(Some(socket)),

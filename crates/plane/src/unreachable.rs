@@ -1,32 +1,22 @@
-//! What becomes of packets that have nowhere to go: their senders are told, and so is the brain if it
-//! wants to log it. Both at a bounded rate.
-//!
-//! The answers leave by raw ICMP sockets of the interface's own namespace, so the kernel chooses
-//! their source address as it does for its own, and they pass no check made for packets from a
-//! peer. Called by `outbound`.
+//! Packets that cannot be delivered: their senders get an ICMP error, and the brain an event if it wants
+//! to log them. Both are rate-limited. Called by `outbound`.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::fd::RawFd;
 use std::sync::atomic::Ordering;
 
 use crate::clock::{Nanos, SECOND};
-use crate::conntrack;
 use crate::discard::Discard;
 use crate::events::Event;
-use crate::icmp::{self, Sender};
-use crate::ip;
 use crate::peer::Peer;
-use crate::poll::duplicate;
 use crate::shared::Shared;
+use holloway_packet::icmp;
+use holloway_packet::ip;
 
-/// Answers a second, and at once (kernel, net/ipv4/icmp.c: icmp_msgs_per_sec, icmp_msgs_burst).
+/// Rate and burst of ICMP errors (kernel, net/ipv4/icmp.c: icmp_msgs_per_sec, icmp_msgs_burst).
 const ANSWERS: TokenBucket = TokenBucket::new(SECOND / 1000, 50);
-/// Reports to the brain (kernel, net/core/utils.c: net_ratelimit_state, 10 in 5 seconds).
+/// Rate and burst of events (kernel, net/core/utils.c: net_ratelimit_state, 10 in 5 seconds).
 const REPORTS: TokenBucket = TokenBucket::new(SECOND / 2, 10);
 
-/// The shard's part: how much may still be said, and a buffer.
+/// The shard's state: two rate limits and a buffer.
 #[derive(Debug)]
 pub struct UnreachableHandler {
     answers: TokenBucket,
@@ -34,16 +24,8 @@ pub struct UnreachableHandler {
     message: [u8; icmp::MAX_MESSAGE],
 }
 
-/// The sockets that answers leave by; without one nothing is answered.
-#[derive(Debug, Default)]
-pub struct IcmpSockets {
-    v4: Option<UdpSocket>,
-    v6: Option<UdpSocket>,
-    conntrack: Option<File>,
-}
-
 impl UnreachableHandler {
-    /// With full buckets.
+    /// Create it with full buckets.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -53,13 +35,13 @@ impl UnreachableHandler {
         }
     }
 
-    /// `packet` goes to nobody, or to `peer`, whose endpoint is not known: count it, answer it,
-    /// report it.
+    /// Handle a packet that belongs to no peer, or to `peer`, whose endpoint is not known: count it, send
+    /// an ICMP error, and report it.
     pub fn handle(&mut self, shared: &Shared, now: Nanos, packet: &[u8], peer: Option<&Peer>) {
         let reason = peer.map_or(Discard::NoPeer, |_| Discard::NoEndpoint);
         shared.discard(reason, 1, peer);
         if shared.reports_unreachable.load(Ordering::Relaxed)
-            && let Ok(to) = ip::destination(packet)
+            && let Some(to) = ip::destination(packet)
             && self.reports.take(now)
         {
             let peer = peer.map(Peer::id);
@@ -69,7 +51,7 @@ impl UnreachableHandler {
             && self.answers.take(now)
         {
             let sockets = shared.icmp_sockets.lock();
-            // An answer that cannot be sent is one that is lost: nobody waits for it.
+            // An ICMP error that cannot be sent is lost; nobody waits for it.
             let _ = sockets.answer(packet, sender, &mut self.message);
         }
     }
@@ -81,47 +63,7 @@ impl Default for UnreachableHandler {
     }
 }
 
-impl IcmpSockets {
-    /// By raw ICMP sockets for each family and a netlink socket to connection tracking, as far as
-    /// there are any. The descriptors stay the caller's.
-    pub fn new(v4: Option<RawFd>, v6: Option<RawFd>, tracking: Option<RawFd>) -> io::Result<Self> {
-        Ok(Self {
-            v4: v4.map(duplicate).transpose()?.map(UdpSocket::from),
-            v6: v6.map(duplicate).transpose()?.map(UdpSocket::from),
-            conntrack: tracking.map(duplicate).transpose()?.map(File::from),
-        })
-    }
-
-    fn answer(
-        &self,
-        packet: &[u8],
-        sender: IpAddr,
-        message: &mut [u8; icmp::MAX_MESSAGE],
-    ) -> io::Result<()> {
-        let socket = if sender.is_ipv4() { &self.v4 } else { &self.v6 };
-        let Some(socket) = socket else {
-            return Ok(());
-        };
-        let translated = self.translated(packet);
-        let length = icmp::host_unreachable(packet, translated, message);
-        let to = translated.map_or(sender, |sender| sender.address);
-        socket.send_to(&message[..length], SocketAddr::new(to, 0))?;
-        Ok(())
-    }
-
-    /// The sender before its address was translated, if it was. The kernel answers a query before
-    /// `write` returns.
-    fn translated(&self, packet: &[u8]) -> Option<Sender> {
-        let mut socket = self.conntrack.as_ref()?;
-        let mut message = [0; conntrack::MAX_MESSAGE];
-        let length = conntrack::query(packet, &mut message)?;
-        socket.write_all(&message[..length]).ok()?;
-        let length = socket.read(&mut message).ok()?;
-        conntrack::sender(packet, &message[..length])
-    }
-}
-
-/// So many at once, and one more each `cost`.
+/// A token bucket: a burst, and one more token each `cost`.
 #[derive(Clone, Debug)]
 struct TokenBucket {
     cost: Nanos,
@@ -168,6 +110,10 @@ mod tests {
         assert_eq!(taken(&mut bucket, 7 * SECOND + SECOND / 4), 0);
         assert_eq!(taken(&mut bucket, 8 * SECOND), 2);
         assert_eq!(taken(&mut bucket, 800 * SECOND), 10);
+        let mut bucket = ANSWERS;
+        assert_eq!(taken(&mut bucket, 7 * SECOND), 50);
+        assert_eq!(taken(&mut bucket, 7 * SECOND + SECOND / 100), 10);
+        assert_eq!(taken(&mut bucket, 8 * SECOND), 50);
     }
 
     fn shared(reports: bool) -> Shared {
@@ -180,7 +126,7 @@ mod tests {
     fn ping() -> Vec<u8> {
         let mut packet = vec![0; 28];
         packet[0] = 0x45;
-        packet[9] = icmp::ICMP;
+        packet[9] = holloway_packet::transport::ICMP;
         packet[12..20].copy_from_slice(&[10, 0, 0, 1, 10, 0, 0, 9]);
         packet[20] = 8;
         packet

@@ -1,131 +1,37 @@
-//! The loop: packets from the plane, readiness of the program's sockets, requests and timers.
+//! The event loop: packets from the plane, readiness of the program's sockets, requests and timers.
 //!
-//! It waits without a timeout unless a timer runs, so a stack at rest wakes nobody. Each turn takes
-//! all that came, then processes the streams that it touched, each once.
+//! It waits without a timeout unless a timer runs, so an idle stack causes no wake-ups. Each turn takes
+//! all input, then processes each affected stream once.
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use holloway_plane::channel_tun::LinkEndpoint;
-use holloway_plane::offload::{TCP, UDP, VNET_HEADER};
-use holloway_plane::poll::Epoll;
-use parking_lot::Mutex;
-use smoltcp::iface::{Config, Interface};
-use smoltcp::wire::HardwareAddress;
+use holloway_packet::offload::VNET_HEADER;
+use holloway_packet::transport::{ICMP, ICMPV6, TCP, UDP};
+use holloway_poll::Epoll;
 
-use crate::addresses::Addresses;
-use crate::counts::{Counts, Reason};
+use crate::counts::Reason;
 use crate::datagrams::Datagrams;
 use crate::echo::Echo;
-use crate::events::{Event, Events, Id};
+use crate::events::Id;
 use crate::fragments::Fragments;
-use crate::link::Link;
-use crate::packet::{Arrival, Flow, ICMP, ICMPV6, Segment, is_fragment};
-use crate::ports::random;
+use crate::net::{Net, Settings};
+use crate::packet::{Arrival, Flow, Segment, is_fragment};
+use crate::shared::{Request, Shared};
 use crate::streams::Streams;
 use crate::timers::Micros;
 
-/// So many packets a turn.
+/// How many packets a turn takes.
 const PACKETS: usize = 128;
-/// So many sockets a turn.
+/// How many ready sockets a turn takes.
 const READY: usize = 64;
-/// The link endpoint in the epoll set.
+/// The link endpoint's token in the epoll set.
 const ENDPOINT: Id = 0;
 
-/// How the stack is to be.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Our addresses.
-    pub addresses: Addresses,
-    /// The largest packet.
-    pub mtu: usize,
-    /// The size of each of a stream's two buffers, which bounds its rate: a buffer a round trip.
-    pub buffer: usize,
-}
-
-/// Something asked of the stack. What comes of it is an event with the same number.
-#[derive(Debug)]
-pub enum Request {
-    /// A TCP connection: from, to, and how long it may take.
-    Connect(Id, Option<SocketAddr>, SocketAddr, Micros),
-    /// A TCP port, and how many connections may wait there.
-    Listen(Id, SocketAddr, usize),
-    /// A UDP port: local, remote.
-    Datagrams(Id, Option<SocketAddr>, Option<SocketAddr>),
-    /// An echo.
-    Echo(Id, IpAddr),
-    /// What has this number is not wanted any more, if it is not open yet; a listener in any case.
-    Cancel(Id),
-    /// Reset everything and end.
-    Close,
-}
-
-/// What the engine shares with its owner.
-#[derive(Debug)]
-pub struct Shared {
-    /// To the plane; its wake is the engine's too.
-    pub endpoint: Arc<LinkEndpoint>,
-    /// To the owner.
-    pub events: Events,
-    /// From the owner.
-    pub requests: Mutex<VecDeque<Request>>,
-    /// What went nowhere.
-    pub counts: Arc<Counts>,
-    /// The last number given.
-    pub last_id: AtomicU64,
-}
-
-/// What all parts of the engine use.
-pub struct Net {
-    /// smoltcp's.
-    pub interface: Interface,
-    /// The way to the plane.
-    pub link: Link,
-    /// The owner's queues.
-    pub events: EventsOf,
-    /// What went nowhere.
-    pub counts: Arc<Counts>,
-    /// All descriptors that are waited for.
-    pub epoll: Epoll,
-    /// The size of a socket pair's buffers.
-    pub pair_buffer: usize,
-    /// The time of this turn.
-    pub now: Micros,
-    shared: Arc<Shared>,
-}
-
-/// The events, by way of what is shared.
-#[derive(Clone, Debug)]
-pub struct EventsOf(Arc<Shared>);
-
-impl std::ops::Deref for EventsOf {
-    type Target = Events;
-
-    fn deref(&self) -> &Events {
-        &self.0.events
-    }
-}
-
-impl Net {
-    /// A number for something new.
-    #[must_use]
-    pub fn next_id(&self) -> Id {
-        self.shared.last_id.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
-    /// Tell the owner that what it asked for failed.
-    pub fn failed(&self, id: Id, error: &io::Error) {
-        let errno = error.raw_os_error().unwrap_or(libc::EIO);
-        self.events.push(Event::Failed(id, errno));
-    }
-}
-
-/// The stack's whole state but its thread.
+/// The stack without its thread.
 pub struct Engine {
     net: Net,
     streams: Streams,
@@ -138,32 +44,11 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Ready to turn.
+    /// Create an engine.
     pub fn new(shared: Arc<Shared>, settings: &Settings) -> io::Result<Self> {
         let epoll = Epoll::new()?;
         epoll.add(shared.endpoint.as_raw_fd(), ENDPOINT)?;
-        let mut link = Link::new(
-            shared.endpoint.clone(),
-            shared.counts.clone(),
-            settings.addresses.clone(),
-            settings.mtu,
-        );
-        let mut config = Config::new(HardwareAddress::Ip);
-        config.random_seed = random();
-        let now = smoltcp::time::Instant::from_micros(0_i64);
-        let mut interface = Interface::new(config, &mut link, now);
-        // Which addresses are ours is checked before smoltcp sees a packet.
-        interface.set_any_ip(true);
-        let net = Net {
-            interface,
-            link,
-            events: EventsOf(shared.clone()),
-            counts: shared.counts.clone(),
-            epoll,
-            pair_buffer: settings.buffer.min(256 * 1024),
-            now: 0,
-            shared: shared.clone(),
-        };
+        let net = Net::new(shared.clone(), settings, epoll);
         Ok(Self {
             net,
             streams: Streams::new(settings.buffer),
@@ -176,13 +61,13 @@ impl Engine {
         })
     }
 
-    /// How many streams there are.
+    /// The number of streams.
     #[must_use]
     pub fn streams(&self) -> usize {
         self.streams.len()
     }
 
-    /// Take turns until asked to close (Ok), or until the interface is gone: the errno then.
+    /// Run until asked to close (Ok), or until the interface is gone: then return the errno.
     pub fn run(&mut self) -> Result<(), i32> {
         loop {
             let wait = self.timeout();
@@ -193,7 +78,7 @@ impl Engine {
         }
     }
 
-    /// How long nothing need be done, in milliseconds; -1 for ever.
+    /// The timeout until the next timer, in milliseconds; -1 without a timer.
     fn timeout(&self) -> i32 {
         if self.datagrams.is_busy() || self.net.link.has_looped() {
             return 0;
@@ -212,7 +97,7 @@ impl Engine {
         self.began.elapsed().as_micros() as Micros
     }
 
-    /// Wait so long, and do what there is to do. False when asked to close.
+    /// Wait for at most `milliseconds`, and process all input. False if asked to close.
     pub fn turn(&mut self, milliseconds: i32) -> io::Result<bool> {
         let now = self.now();
         self.turn_at(
@@ -222,7 +107,7 @@ impl Engine {
         )
     }
 
-    /// The same with another clock: tests tell the time.
+    /// The same with another clock, for tests.
     pub fn turn_at(
         &mut self,
         milliseconds: i32,
@@ -250,7 +135,7 @@ impl Engine {
         Ok(true)
     }
 
-    /// Packets, requests, or room.
+    /// Handle packets, requests, and room in the queue to the plane.
     fn woken(&mut self) -> io::Result<bool> {
         let is_open = self.shared.endpoint.receive(&mut self.arrived, PACKETS);
         while let Some(packet) = self.arrived.pop_front() {
@@ -265,7 +150,7 @@ impl Engine {
         Ok(requests.into_iter().all(|request| self.take(request)))
     }
 
-    /// What we sent to ourselves.
+    /// Receive the packets to our own addresses.
     fn loop_back(&mut self) {
         for _ in 0..PACKETS {
             match self.net.link.take_looped() {
@@ -294,7 +179,7 @@ impl Engine {
         true
     }
 
-    /// Take a packet from the plane, with its vnet_hdr.
+    /// Receive a packet from the plane, with its vnet_hdr.
     pub fn receive(&mut self, packet: Vec<u8>) {
         match self.dispatch(&packet) {
             Ok(Some((segment, flow))) => self.streams.receive(&mut self.net, packet, segment, flow),
@@ -306,7 +191,7 @@ impl Engine {
         }
     }
 
-    /// What is not TCP is done with here.
+    /// Handle a packet, except TCP, whose segment and flow are returned.
     fn dispatch(&mut self, packet: &[u8]) -> Result<Option<(Segment, Flow)>, Reason> {
         let inner = packet.get(VNET_HEADER..).unwrap_or_default();
         if is_fragment(inner) {
@@ -345,7 +230,7 @@ impl Engine {
         Ok(None)
     }
 
-    /// Reset all streams and close all ports; true once every reset is handed over.
+    /// Reset all streams and close all ports. True once all resets are sent to the plane.
     pub fn close(&mut self) -> bool {
         self.datagrams.close_all();
         self.streams.abort_all(&mut self.net)

@@ -1,11 +1,12 @@
-//! TCP, UDP and ICMP within the program: what serves a peer inside a program where the system allows
-//! no private network namespace. No Python.
+//! A TCP/IP stack within the program, for peers inside a program whose system allows no private network
+//! namespace. It contains no Python.
 //!
-//! `stack` owns the thread; `engine` is its loop and sorts packets by what they are for. TCP itself
-//! is smoltcp's, one socket set a stream, so that no cost grows with the number of streams; UDP and
-//! ICMP are so little that they are here. To the program a stream is one end of a socket pair.
+//! `stack` owns the thread; `engine` is its loop and dispatches packets. TCP is smoltcp's, with one socket
+//! set per stream, so that no cost grows with the number of streams. UDP and ICMP are small enough to be
+//! implemented here. To the program a stream is one end of a socket pair.
 
 pub mod addresses;
+pub mod buffers;
 pub mod counts;
 pub mod datagrams;
 pub mod echo;
@@ -14,11 +15,15 @@ pub mod events;
 pub mod fragments;
 pub mod link;
 pub mod listener;
+pub mod loss;
 pub mod mapping;
+pub mod net;
 pub mod packet;
 pub mod ports;
+pub mod shared;
 pub mod socket_pair;
 pub mod stack;
 pub mod stream;
 pub mod streams;
+pub mod time_wait;
 pub mod timers;

@@ -1,21 +1,18 @@
-//! IP packets: what came, understood as far as is needed to know whom it is for, and UDP and ICMP
-//! packets made.
+//! Parses received packets as far as dispatching needs, and builds UDP and ICMP packets.
 //!
 //! Reads untrusted bytes; never panics. Called by the engine's parts.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
-use holloway_plane::checksum;
-use holloway_plane::icmp;
-use holloway_plane::ip::{self, IPV4_HEADER, IPV6_HEADER};
-use holloway_plane::offload::{
-    NEEDS_CSUM, TCP, TCP_HEADER, UDP, UDP_HEADER, VNET_HEADER, VnetHeader,
+use holloway_packet::checksum;
+use holloway_packet::ip::{self, IPV4_HEADER, IPV6_HEADER};
+use holloway_packet::offload::{NEEDS_CSUM, VNET_HEADER, VnetHeader};
+use holloway_packet::transport::{
+    ICMP, ICMPV6, TCP, TCP_HEADER, Transport, UDP, UDP_CHECKSUM, UDP_HEADER,
 };
 
 use crate::counts::Reason;
-
-pub use holloway_plane::icmp::{ICMP, ICMPV6};
 
 const HOP_LIMIT: u8 = 64;
 const MORE_FRAGMENTS: u16 = 0x2000;
@@ -23,7 +20,7 @@ const FRAGMENT_OFFSET: u16 = 0x1fff;
 const DONT_FRAGMENT: u8 = 0x40;
 const FRAGMENT_HEADER: u8 = 44;
 
-/// Both ends of a connection.
+/// The addresses of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Flow {
     /// Ours.
@@ -32,49 +29,49 @@ pub struct Flow {
     pub remote: SocketAddr,
 }
 
-/// A packet that came, as far as it is understood.
+/// A received packet.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival<'a> {
-    /// Who sent it.
+    /// Its source.
     pub source: IpAddr,
-    /// To whom.
+    /// Its destination.
     pub destination: IpAddr,
-    /// What is in `body`.
+    /// The protocol of `body`.
     pub protocol: u8,
     /// The whole packet.
     pub packet: &'a [u8],
-    /// The transport header and what follows.
+    /// The transport header and the payload.
     pub body: &'a [u8],
-    /// The plane has verified the checksum and replaced it (`NEEDS_CSUM`).
+    /// Whether the plane has verified and replaced the checksum (`NEEDS_CSUM`).
     pub is_verified: bool,
 }
 
-/// What matters of a TCP segment.
+/// The fields of a TCP segment that are needed here.
 #[derive(Clone, Copy, Debug)]
 pub struct Segment {
     /// Its flags.
     pub flags: u8,
-    /// Up to where its sender has everything.
+    /// The acknowledgement number.
     pub ack: u32,
-    /// How far beyond that its sender has something.
+    /// How far beyond `ack` its sender has received something, according to SACK.
     pub beyond: u32,
-    /// Its sender takes selective acknowledgements: if it begins a connection.
+    /// In a SYN: whether its sender accepts selective acknowledgements.
     pub permits_sack: bool,
-    /// The largest segment that its sender takes: if it begins a connection.
+    /// In a SYN: the largest segment that its sender accepts.
     pub mss: u16,
     /// The length of its payload.
     pub payload: usize,
 }
 
-/// The flag of TCP that begins a connection.
+/// The TCP flag SYN.
 pub const SYN: u8 = 0x02;
-/// The one that ends it at once.
+/// The TCP flag RST.
 pub const RST: u8 = 0x04;
-/// The one of all segments but the first.
+/// The TCP flag ACK.
 pub const ACK: u8 = 0x10;
-/// The option that says what came beyond a gap.
+/// The TCP option for selective acknowledgements.
 pub const SACK: u8 = 5;
-/// The option that says how large a segment may be.
+/// The TCP option for the maximum segment size.
 pub const MSS: u8 = 2;
 const SACK_PERMITTED: u8 = 4;
 /// RFC 9293, 3.7.1.
@@ -96,18 +93,17 @@ pub fn is_fragment(packet: &[u8]) -> bool {
 }
 
 impl<'a> Arrival<'a> {
-    /// Understand a packet behind its vnet_hdr.
+    /// Parse a packet behind its vnet_hdr.
     pub fn parse_untrusted(bytes: &'a [u8]) -> Result<Self, Reason> {
         let (header, packet) = bytes
             .split_first_chunk::<VNET_HEADER>()
             .ok_or(Reason::Malformed)?;
         let header = VnetHeader::parse(header);
-        let malformed = |_| Reason::Malformed;
-        let length = ip::total_length(packet).map_err(malformed)?;
+        let length = ip::total_length(packet).ok_or(Reason::Malformed)?;
         let packet = &packet[..length];
-        let source = ip::source(packet).map_err(malformed)?;
-        let destination = ip::destination(packet).map_err(malformed)?;
-        let transport = icmp::transport(packet).ok_or(Reason::Malformed)?;
+        let source = ip::source(packet).ok_or(Reason::Malformed)?;
+        let destination = ip::destination(packet).ok_or(Reason::Malformed)?;
+        let transport = Transport::find(packet).ok_or(Reason::Malformed)?;
         let body = packet.get(transport.at..).ok_or(Reason::Malformed)?;
         if source.is_multicast() || source.is_unspecified() {
             return Err(Reason::Malformed);
@@ -122,7 +118,7 @@ impl<'a> Arrival<'a> {
         })
     }
 
-    /// Whether the checksum of the transport header and what follows is right.
+    /// Whether the transport checksum is correct.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         if self.is_verified {
@@ -136,7 +132,7 @@ impl<'a> Arrival<'a> {
         checksum::fold(pseudo + checksum::sum(self.body)) == 0xffff
     }
 
-    /// Its flow, seen from here, if it is TCP or UDP.
+    /// Its flow as seen from here, if it is TCP or UDP.
     #[must_use]
     pub fn flow(&self) -> Option<Flow> {
         let (source, destination) = port_pair(self.body)?;
@@ -152,7 +148,7 @@ impl<'a> Arrival<'a> {
         })
     }
 
-    /// What matters of its TCP header, if it has a whole one.
+    /// Its TCP header, if it has a whole one.
     #[must_use]
     pub fn segment(&self) -> Option<Segment> {
         let header = usize::from(*self.body.get(12)? >> 4) * 4;
@@ -200,14 +196,14 @@ pub const fn ip_header(is_v4: bool) -> usize {
     if is_v4 { IPV4_HEADER } else { IPV6_HEADER }
 }
 
-/// Make a UDP packet behind its vnet_hdr; the plane completes its checksum.
+/// Write a UDP packet behind its vnet_hdr; the plane completes its checksum.
 pub fn write_udp(out: &mut Vec<u8>, flow: &Flow, payload: &[u8]) {
     let is_v4 = flow.local.is_ipv4();
     let length = UDP_HEADER + payload.len();
     let header = VnetHeader {
         flags: NEEDS_CSUM,
         csum_start: ip_header(is_v4) as u16,
-        csum_offset: 6,
+        csum_offset: UDP_CHECKSUM as u16,
         ..VnetHeader::default()
     };
     out.extend_from_slice(&header.to_bytes());
@@ -225,7 +221,7 @@ pub fn write_udp(out: &mut Vec<u8>, flow: &Flow, payload: &[u8]) {
     out.extend_from_slice(payload);
 }
 
-/// Complete the checksum of a packet made by `write_udp`, for it is to be cut.
+/// Complete the checksum of a packet of `write_udp` that is to be fragmented.
 pub fn complete_udp(packet: &mut [u8]) {
     let is_v4 = packet[VNET_HEADER] >> 4 == 4;
     packet[..VNET_HEADER].fill(0);
@@ -237,8 +233,8 @@ pub fn complete_udp(packet: &mut [u8]) {
     body[6..8].copy_from_slice(&sum.to_be_bytes());
 }
 
-/// Make an ICMP packet behind its vnet_hdr, its checksum complete: a type, a code and what follows
-/// the checksum.
+/// Write an ICMP packet with its checksum behind its vnet_hdr. `kind` is type and code, `rest` follows the
+/// checksum.
 pub fn write_icmp(
     out: &mut Vec<u8>,
     source: IpAddr,
@@ -305,8 +301,8 @@ fn write_ip(out: &mut Vec<u8>, source: IpAddr, destination: IpAddr, protocol: u8
     }
 }
 
-/// The farthest end of the blocks of a SACK option (RFC 2018, 3). Those before `ack` tell of
-/// duplicates (RFC 2883).
+/// The farthest end of the blocks of a SACK option (RFC 2018, 3). Blocks before `ack` report duplicates
+/// (RFC 2883).
 fn beyond(ack: u32, blocks: &[u8]) -> u32 {
     let (edges, _) = blocks.as_chunks::<4>();
     let ends = edges.chunks_exact(2).map(|block| {
@@ -318,7 +314,7 @@ fn beyond(ack: u32, blocks: &[u8]) -> u32 {
         .unwrap_or(0)
 }
 
-/// Where in TCP options the value of the first of this kind is.
+/// The range of the value of the first TCP option of this kind.
 #[must_use]
 pub fn option(options: &[u8], wanted: u8) -> Option<Range<usize>> {
     let mut at = 0;

@@ -1,7 +1,7 @@
-"""`holloway demo`: two hosts on this machine, a tunnel between them, each step explained.
+"""`holloway demo`: connects two hosts on this machine by a tunnel, and explains each step.
 
-The hosts are a `lab`: whatever fails or is interrupted, they vanish with all that is in them.
-Every command shown is run as shown, by the tools a user has.
+The hosts are those of `holloway.lab`: they disappear with everything in them when the demo ends.
+Every command is run as it is shown, by the tools that a user has.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from holloway.lab import Host
 
 HELP = """Usage: holloway demo [--without-root]
 
-As root: builds two hosts on this machine, "laptop" and "office", joins them by a WireGuard tunnel
-with the configuration of the Ubuntu Server guide, sends traffic, lets the laptop roam, and takes it
-all down. As another user, or with --without-root: two programs that are each other's peers, and a
-page fetched through the tunnel, without an interface of the system.
+As root: builds two hosts on this machine, "laptop" and "office", connects them by a WireGuard
+tunnel with the configuration of the Ubuntu Server guide, sends traffic, moves the laptop to another
+address, and takes everything down.
+
+As another user, or with --without-root: starts two programs that are each other's peers, and
+fetches a page through the tunnel. This needs no interface of the system.
 
 Both explain each step and leave nothing behind. Set NO_COLOR for plain text.
 
@@ -90,7 +92,7 @@ def main(options: list[str]) -> int:
         with ExitStack() as stack:
             Demo(stack.enter_context(Host("laptop")), stack.enter_context(Host("office"))).run()
     except KeyboardInterrupt:
-        print("\nInterrupted; the hosts and all that was in them are gone.")
+        print("\nInterrupted; the hosts and everything in them are gone.")
         return 130
     except subprocess.CalledProcessError as error:
         print(f"\nThis command failed: {' '.join(error.cmd)}\n{error.stderr}", file=sys.stderr)
@@ -106,11 +108,11 @@ def _interrupt(*_: object) -> NoReturn:
 
 
 class DemoError(Exception):
-    """What should have been seen was not."""
+    """The demo did not see what it should have seen."""
 
 
 class Demo:
-    """The steps, in order. Each prints what it does before it does it."""
+    """The steps, in order. Each explains what it does before it does it."""
 
     def __init__(self, laptop: Host, office: Host) -> None:
         self.laptop = laptop
@@ -133,7 +135,7 @@ class Demo:
         lab.join(self.laptop, self.office)
         for host, address in ((self.laptop, LAPTOP), (self.office, OFFICE)):
             host.run("ip", "address", "add", f"{address}/24", "dev", "eth0")
-        # So that the laptop may lose its first address and keep the second.
+        # So that the laptop keeps its second address when it loses the first.
         promote = "/proc/sys/net/ipv4/conf/eth0/promote_secondaries"
         self.laptop.run("sh", "-c", f"echo 1 > {promote}")
         self.office.run("ip", "link", "add", "lan0", "type", "bridge")
@@ -142,7 +144,7 @@ class Demo:
 
     def make_keys(self) -> None:
         self.title("Keys", "Each host makes its own key pair. The private key never leaves it;"
-                           " the public key is the host's name to the others.")  # fmt: skip
+                           " the public key identifies the host to the others.")  # fmt: skip
         keys = {}
         for host, name in ((self.laptop, "home0"), (self.office, "wg0")):
             shown = f"umask 077; wg genkey > {name}-private.key; wg pubkey < {name}-private.key"
@@ -159,10 +161,10 @@ class Demo:
 
     def bring_up(self) -> None:
         self.title("Up", "wg-quick makes the interface and configures it. The office's peer has no"
-                         " Endpoint: the office waits until the laptop calls.")  # fmt: skip
+                         " Endpoint: the office waits for the laptop.")  # fmt: skip
         self.show_command(self.office, "wg-quick up wg0", "wg-quick", "up", "wg0")
         self.show_command(self.laptop, "wg-quick up home0", "wg-quick", "up", "home0")
-        print("\n  Nothing was sent yet: WireGuard is silent until there is something to say.\n")
+        print("\n  Nothing has been sent yet: WireGuard sends nothing until there is a packet.\n")
         self.show_command(self.office, "wg show", "wg", "show")
 
     def ping(self) -> None:
@@ -170,7 +172,7 @@ class Demo:
                                     " the others use it.")  # fmt: skip
         self.show_command(self.laptop, "ping -c 3 10.10.10.1",
                           "ping", "-n", "-c", "3", "-i", "0.3", "10.10.10.1")  # fmt: skip
-        print("  Now the office knows where the laptop is, and when they last shook hands:\n")
+        print("  Now the office knows the laptop's endpoint, and when the handshake was:\n")
         self.show_command(self.office, "wg show", "wg", "show")
 
     def eavesdrop(self) -> None:
@@ -201,7 +203,7 @@ class Demo:
 
     def roam(self) -> None:
         self.title("Roaming", f"The laptop moves: its address was {LAPTOP} and becomes"
-                              f" {LAPTOP_ELSEWHERE}. Nobody tells the office.")  # fmt: skip
+                              f" {LAPTOP_ELSEWHERE}. The office is not informed.")  # fmt: skip
         self.show_command(
             self.laptop,
             f"ip address add {LAPTOP_ELSEWHERE}/24 dev eth0",
@@ -225,7 +227,7 @@ class Demo:
         self.show_command(
             self.laptop, "ping -c 1 10.10.10.1", "ping", "-n", "-c", "1", "10.10.10.1"
         )
-        print("  One authenticated packet was enough: the office answers to the new address.\n")
+        print("  One authenticated packet is enough: the office answers to the new address.\n")
         endpoint = self.show_command(
             self.office, "wg show wg0 endpoints", "wg", "show", "wg0", "endpoints"
         )
@@ -233,15 +235,15 @@ class Demo:
             raise DemoError("the office did not follow the laptop")
 
     def take_down(self) -> None:
-        self.title("Down", "Down undoes what up did.")
+        self.title("Down", "wg-quick down undoes what up did.")
         self.show_command(self.laptop, "wg-quick down home0", "wg-quick", "down", "home0")
         self.show_command(self.office, "wg-quick down wg0", "wg-quick", "down", "wg0")
         for host in (self.laptop, self.office):
             links = re.findall(r"^\d+: (\w+)", host.run("ip", "-o", "link").stdout, re.MULTILINE)
             if {"home0", "wg0"} & set(links):
                 raise DemoError(f"{host.name} still has {links}")
-        print("\nNothing is left of it. To build your own, read docs/tutorial/first-tunnel.md")
-        print("The same within programs, without root: holloway demo --without-root")
+        print("\nNothing is left. To make a tunnel of your own, read docs/tutorial/first-tunnel.md")
+        print("The same between programs, without root: holloway demo --without-root")
 
     def title(self, name: str, text: str) -> None:
         self.step += 1
@@ -269,7 +271,7 @@ class Demo:
 
 def finish(program: subprocess.Popen[str]) -> str:
     """Wait for a program and return what it printed."""
-    # Not `communicate`: what came along with "ready" is already in the buffer of `stdout`.
+    # Not `communicate`: output that came with "ready" is already in the buffer of `stdout`.
     with program:
         assert program.stdout is not None
         assert program.stderr is not None

@@ -1,4 +1,4 @@
-"""The link between the peers of a demo: hands UDP packets on, and looks for a text in them."""
+"""The link between the peers of a demo: forwards UDP packets, and looks for a text in them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final, Self
 
 
 class UdpLink:
-    """Leads from `port` to `office_port`, and back, while it is entered."""
+    """Forwards packets between `port` and `office_port`; a context manager."""
 
     def __init__(self, text: str) -> None:
         self._text = text.encode()
@@ -39,7 +39,7 @@ class UdpLink:
         sources = [self._near, self._far, self._stopped]
         while self._stopped not in (ready := select.select(sources, [], [])[0]):
             for source in ready:
-                # While nobody listens yet, a packet is lost, and an earlier one's loss is told.
+                # Raised for an earlier packet, sent before the office listened.
                 with contextlib.suppress(ConnectionRefusedError):
                     packet, sender = source.recvfrom(MAX_PACKET)
                     self._inspect(packet)

@@ -1,7 +1,7 @@
-"""The programs that the demo runs inside its hosts: a TCP sender, a receiver, an eavesdropper.
+"""The programs that the demo runs in its hosts: a TCP sender, a receiver, an eavesdropper.
 
-Each is `python -m holloway.cli.demo_traffic NAME ARGUMENT...` and prints JSON. They know nothing
-of WireGuard: to them the tunnel is a network like any other.
+Each is `python -m holloway.cli.demo_traffic NAME ARGUMENT...` and prints JSON. They do not know
+WireGuard: the tunnel is an ordinary network to them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PORT = 8000
 
 
 def receive(address: str) -> None:
-    """Accept one connection and count what comes, until its end."""
+    """Accept one connection and count its bytes until it ends."""
     with socket.create_server((address, PORT)) as listener:
         print("ready", flush=True)
         connection, _ = listener.accept()
@@ -32,7 +32,7 @@ def receive(address: str) -> None:
 
 
 def send(address: str, seconds: str, text: str) -> None:
-    """Send a text over and over for some time (0: a hundred times)."""
+    """Send a text repeatedly for some seconds (0: a hundred times)."""
     payload = text.encode() * (CHUNK // len(text))
     with socket.create_connection((address, PORT), timeout=20) as connection:
         if float(seconds) == 0:
@@ -44,7 +44,7 @@ def send(address: str, seconds: str, text: str) -> None:
 
 
 def eavesdrop(interface: str, text: str) -> None:
-    """Read packets of an interface until half a second is silent; count those with the text."""
+    """Count the packets of an interface that contain a text, until none comes for 0.5 s."""
     wanted = text.encode()
     packets = hits = 0
     sample = b""

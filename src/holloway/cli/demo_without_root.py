@@ -1,7 +1,7 @@
-"""`holloway demo` as any user: two programs that are each other's peers, each step explained.
+"""`holloway demo` for any user: starts two programs that are each other's peers.
 
-The peers are small Python programs, shown and run as shown; between them a link of our own looks
-into every packet. Whatever fails or is interrupted, programs, link and files go with it.
+Explains each step. The peers are small Python programs, which are shown and then run. A link of the
+demo's own between them inspects every packet. Programs, link and files are gone when the demo ends.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 TOPOLOGY = """
     laptop.py                                       office.py
-    UDP on 127.0.0.1  ------- a link of ours ------- UDP on 127.0.0.1:{port}
+    UDP on 127.0.0.1  ----- the demo's link  ------- UDP on 127.0.0.1:{port}
     10.10.11.2        ======== the tunnel ======== 10.10.11.1, a web server on port 80
 """
 SENTENCE = "Meet me where the holloway leaves the wood."
@@ -103,11 +103,11 @@ def main() -> int:
 
 
 class DemoError(Exception):
-    """What should have been seen was not."""
+    """The demo did not see what it should have seen."""
 
 
 class Demo:
-    """The steps, in order. Each prints what it does before it does it."""
+    """The steps, in order. Each explains what it does before it does it."""
 
     def __init__(self, directory: Path, link: UdpLink, interrupts: Interrupts) -> None:
         self.directory = directory
@@ -129,8 +129,8 @@ class Demo:
     def make_keys(self) -> None:
         self.title(
             "Keys",
-            "Each peer makes its own key pair, with the tools that come along. The "
-            "configurations are as for wg-quick.",
+            "Each peer makes its own key pair, with this package's wg. The configurations "
+            "are wg-quick files.",
         )
         keys = {}
         for name in ("laptop", "office"):
@@ -150,8 +150,8 @@ class Demo:
     def office(self) -> Iterator[None]:
         self.title(
             "A peer that serves",
-            "A Python program becomes a peer by opening a network. What it serves there, only "
-            "the tunnel reaches.",
+            "A Python program becomes a peer by opening a network. Its server is reached only "
+            "through the tunnel.",
         )
         self.write("office", OFFICE_PROGRAM)
         display.prompt("office", "python3 office.py &")
@@ -169,7 +169,7 @@ class Demo:
     def fetch(self) -> None:
         self.title(
             "A peer that asks",
-            "Sockets of the tunnel are ordinary sockets, so libraries that know nothing of it "
+            "The tunnel's sockets are ordinary sockets, so libraries that do not know WireGuard "
             "can use them.",
         )
         self.write("laptop", LAPTOP_PROGRAM)
@@ -179,22 +179,24 @@ class Demo:
     def look_at_the_link(self) -> None:
         self.title(
             "What an eavesdropper sees",
-            "All packets went over a link of this demo, which looked for the page in them.",
+            "All packets went over the demo's link, which looked for the page in them.",
         )
         print(f"  found in {self.link.hits} of {self.link.packets} packets")
         print(f"  end of the longest packet: {display.printable(self.link.sample)}")
         if self.link.hits or not self.link.packets:
-            raise DemoError("that does not show an encrypted transfer")
+            raise DemoError("the packets do not show an encrypted transfer")
 
     def run_a_program(self) -> None:
         self.title(
             "Any program",
-            "`holloway run` starts a program, unchanged, with the tunnel as its only network.",
+            "`holloway run` runs an unchanged program with the tunnel as its only network.",
         )
         fetch = "curl -s http://10.10.11.1/" if shutil.which("curl") else f'python3 -c "{FETCH}"'
         shown = self.try_command("laptop", f"holloway run -q laptop.conf -- {fetch}")
         if any(missing in shown for missing in ("user namespaces", "TUN device")):
-            print("\n  Until then, `holloway proxy` lends programs the tunnel, as SOCKS5 or HTTP.")
+            print(
+                "\n  Until then, programs can use the tunnel by `holloway proxy`, SOCKS5 or HTTP."
+            )
         elif SENTENCE not in shown:
             raise DemoError("the page did not come")
         elif shutil.which("ip"):
@@ -203,14 +205,12 @@ class Demo:
     def take_down(self) -> None:
         self.title(
             "Down",
-            "The office's program has ended, and the tunnel with it. The system never got an "
-            "interface or an address.",
+            "The office's program has ended, and the tunnel with it. The system never had an "
+            "interface or an address of the tunnel.",
         )
         if "laptop" in self.show_command("machine", "ls /sys/class/net").split():
             raise DemoError("the system has an interface of the demo")
-        print(
-            "\nNothing is left of it. Read on in docs/how-to/run.md; there is more to see as root:"
-        )
+        print("\nNothing is left. Read on in docs/how-to/run.md. The demo for root shows more:")
         print("  sudo holloway demo")
 
     def title(self, name: str, text: str) -> None:
@@ -239,11 +239,11 @@ class Demo:
 
     @contextlib.contextmanager
     def started(self, *command: str, stdin: int) -> Iterator[subprocess.Popen[str]]:
-        """A program, whose end takes those with it that it has started itself."""
+        """Start a program; at the end, kill it with everything that it has started."""
         with subprocess.Popen(
             command, cwd=self.directory, env=os.environ | lab.environment(), text=True,
             stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is for the demo, which then ends this
+            start_new_session=True,  # Ctrl-C interrupts the demo, which then kills this
         ) as program:  # fmt: skip
             try:
                 yield program

@@ -1,4 +1,4 @@
-"""How `holloway demo` and `holloway lab` tell what they do: headings, commands, their output."""
+"""What `holloway demo` and `holloway lab` print: headings, commands and their output."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WIDTH: Final = 96
 
 
 def heading(number: int, name: str, text: str) -> None:
-    """Begin a step: what it is called and what is to be learnt from it."""
+    """Print the name and the explanation of a step."""
     print(f"\n{bold(f'{number}  {name}')}")
     explain(text)
     print(flush=True)
@@ -45,11 +45,11 @@ def listing(host: str, path: str, text: str) -> None:
 
 
 def bold(text: str) -> str:
-    """Make a text stand out on a terminal."""
+    """Return a text in bold, or as it is if the output is no terminal."""
     plain = not sys.stdout.isatty() or "NO_COLOR" in os.environ
     return text if plain else f"\033[1m{text}\033[0m"
 
 
 def printable(data: bytes) -> str:
-    """Bytes as a person can look at them."""
+    """Return bytes as text, with a dot for each that is not printable."""
     return "".join(chr(byte) if 32 <= byte < 127 else "." for byte in data)

@@ -1,6 +1,6 @@
-"""`holloway COMMAND`: what goes beyond `wg` and `wg-quick`.
+"""`holloway COMMAND`: the commands beyond `wg` and `wg-quick`.
 
-Reads arguments and calls the command's module, imported only then.
+Reads the arguments, imports the command's module and calls it.
 """
 
 from __future__ import annotations
@@ -12,25 +12,27 @@ from holloway.errors import without_keys
 USAGE = "Usage: holloway {demo | lab | log | proxy | qr | run | shell | help | version}"
 HELP = f"""{USAGE}
 
-WireGuard, whole, in Python. The interface is set up with wg(8) and wg-quick(8), which come
-along; `holloway-device` makes and serves one.
+WireGuard, whole, in Python. The package includes wg(8) and wg-quick(8), which configure interfaces,
+and `holloway-device`, which makes one.
 
 Commands:
-  demo      build two hosts on this machine, join them by a tunnel, and explain each step (root)
-  lab       build a larger network to play with: holloway lab --help (root)
-  qr        show a configuration as a QR code, for a phone: holloway qr --help
-  log       show or change how much a running device says, or follow it
-  proxy     SOCKS5, HTTP and port forwards into a tunnel, without root: holloway proxy --help
-  run       any program inside a tunnel, without root: holloway run --help
-  shell     the same for your shell
+  demo      connect two hosts on this machine by a tunnel, and explain each step
+  lab       build a larger network on this machine to experiment with (root)
+  run       run a program inside a tunnel, without root
+  shell     open a shell inside a tunnel, without root
+  proxy     serve SOCKS5, HTTP and port forwards into a tunnel, without root
+  qr        show a configuration as a QR code for a phone
+  log       show, change or follow the log of a running device
   help      show this text
   version   show the version
 
+`holloway COMMAND --help` describes a command.
+
 Examples:
-  sudo holloway demo
-  wg genkey | tee private.key | wg pubkey
-  sudo wg-quick up wg0
-  holloway run laptop.conf -- curl http://10.10.10.5/
+  sudo holloway demo                                   see how it works
+  sudo wg-quick up wg0                                 bring a tunnel up for the whole system
+  holloway run laptop.conf -- curl http://10.10.10.5/  ...for one program
+  holloway proxy laptop.conf --socks5 1080             ...for the programs that use a proxy
 """
 
 

@@ -1,7 +1,8 @@
-"""A child that stands for this process: it gets the signals, we stop with it and end as it does.
+"""A child process that acts for this one: it gets our signals, and we stop and end when it does.
 
-Both are in one process group, so that a pipeline keeps its terminal: what the terminal sends, the
-child has already, and only what others send to us is passed on. Used by `cli.run`.
+Both are in one process group, so that a pipeline keeps its terminal. The child gets the terminal's
+signals from the kernel; only signals that other processes send to us are passed on. Used by
+`cli.run`.
 """
 
 from __future__ import annotations
@@ -18,20 +19,17 @@ if TYPE_CHECKING:
 
 
 class Signals:
-    """What is sent to this process and by whom. Make it before any other thread.
-
-    Until there is a child, `end` is called with a signal that asks us to end.
-    """
+    """The signals to this process, with their senders. Make it before any other thread."""
 
     def __init__(self) -> None:
         self.inherited = signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
 
     def watch(self, receive: Callable[[signal.struct_siginfo], None]) -> None:
-        """Have each signal received in this event loop."""
+        """Call `receive` in this event loop for each signal."""
         loop = asyncio.get_running_loop()
 
         def wait() -> None:
-            # The loop may be closed, when nothing is of interest any more.
+            # The loop may be closed already; then no signal matters any more.
             with contextlib.suppress(RuntimeError):
                 while True:
                     loop.call_soon_threadsafe(receive, signal.sigwaitinfo(WATCHED))
@@ -40,7 +38,7 @@ class Signals:
 
 
 class Job:
-    """The child, and before there is one, the wish to end. Make it inside the event loop."""
+    """The child, or a request to end before it starts. Make it inside the event loop."""
 
     def __init__(self, signals: Signals) -> None:
         self._signals = signals
@@ -51,7 +49,7 @@ class Job:
 
     @property
     def termination_requested(self) -> asyncio.Future[int]:
-        """Done, with the signal's number, when we are to end before there is a child."""
+        """Done, with the signal's number, when a signal asks us to end before the child starts."""
         return self._ended
 
     def end_as_requested(self) -> NoReturn:
@@ -59,31 +57,37 @@ class Job:
         _kill_self(signal.Signals(self._ended.result()))
 
     async def run(
-        self, command: Sequence[str], environment: Mapping[str, str], inherited: int
+        self, command: Sequence[str], environment: Mapping[str, str], inherited: Sequence[int]
     ) -> int:
-        """Start the child with one more descriptor, and wait; returns its wait status."""
+        """Start the child and wait; returns its wait status.
+
+        The child inherits some more descriptors, which are closed here.
+        """
         if self._ended.done():
             self.end_as_requested()
         self._start(command, environment, inherited)
         return await self._ended
 
     def _start(
-        self, command: Sequence[str], environment: Mapping[str, str], inherited: int
+        self, command: Sequence[str], environment: Mapping[str, str], inherited: Sequence[int]
     ) -> None:
-        # Not `subprocess`, which would close what a shell's <(...) has opened for the program.
-        os.set_inheritable(inherited, True)
+        # Not `subprocess`, which would close the descriptors that a shell opens for <(...).
+        for descriptor in inherited:
+            os.set_inheritable(descriptor, True)
         try:
             self._child = os.posix_spawn(
                 command[0], list(command), environment,
                 setsigmask=self._signals.inherited, setsigdef=IGNORED_BY_PYTHON,
             )  # fmt: skip
         finally:
-            os.close(inherited)
+            for descriptor in inherited:
+                os.close(descriptor)
 
     def exit_status(self, status: int) -> int:
-        """What a shell makes of a wait status; does not return if Ctrl-C ended the child.
+        """Return the exit status that a shell shows for a wait status.
 
-        Then we end by the same signal, for a shell goes on with a script unless it sees that.
+        Does not return if Ctrl-C ended the child. This process then ends by SIGINT too, because a
+        shell stops a script only if it sees that.
         """
         if self._is_interrupted and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGINT:
             _kill_self(signal.SIGINT)
@@ -95,7 +99,7 @@ class Job:
             self._check_child()
         elif not self._child:
             self._receive_alone(number)
-        elif info.si_code > SI_USER:  # by the kernel, that is by the terminal
+        elif info.si_code > SI_USER:  # sent by the kernel, that is by the terminal
             self._is_interrupted |= number == signal.SIGINT
         elif info.si_pid != self._child:
             self._send(number)
@@ -107,19 +111,19 @@ class Job:
             self._ended.set_result(int(number))
 
     def _check_child(self) -> None:
-        """See what became of the child. Its being stopped stops us, and so the whole job."""
+        """Check whether the child has stopped or ended. If it has stopped, stop as well."""
         while self._child and not self._ended.done():
             found, status = os.waitpid(self._child, os.WNOHANG | os.WUNTRACED)
             if not found:
                 return
             if os.WIFSTOPPED(status):
                 os.kill(os.getpid(), signal.SIGSTOP)
-                self._send(signal.SIGCONT)  # we go on: somebody has continued us
+                self._send(signal.SIGCONT)  # we have been continued
             else:
                 self._ended.set_result(status)
 
     def _send(self, number: signal.Signals) -> None:
-        if not self._ended.done():  # it is not waited for yet, so the number is still its
+        if not self._ended.done():  # not reaped yet, so no other process has its number
             os.kill(self._child, number)
 
 
@@ -127,7 +131,7 @@ def _kill_self(number: signal.Signals) -> NoReturn:
     signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
     os.kill(os.getpid(), number)
-    raise AssertionError("it is this process that was killed")
+    raise AssertionError("unreachable: this process has ended")
 
 
 STOPS: Final = frozenset({signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})

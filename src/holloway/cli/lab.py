@@ -1,7 +1,7 @@
-"""`holloway lab`: a network of hosts on this machine to play with, from another terminal too.
+"""`holloway lab`: a network of hosts on this machine to experiment with.
 
-What is built is in `holloway.lab`; here are its commands. Whatever ends this process takes the
-lab with it.
+`holloway.lab` builds it; here are the commands, also those from another terminal. The lab ends with
+the process that built it, however that ends.
 """
 
 from __future__ import annotations
@@ -27,18 +27,21 @@ Usage: holloway lab
 HELP = f"""{USAGE}
 
 Builds a network of hosts on this machine, each with its own interfaces, processes and
-/etc/wireguard, joins them by WireGuard as a page of the Ubuntu Server guide does, explains each
-step, and keeps it all until you end it with Ctrl-C or `holloway lab down`. Needs root; leaves
-nothing behind. Without arguments: the topologies, and which of them run.
+/etc/wireguard. Connects them by WireGuard as a page of the Ubuntu Server guide does, and explains
+each step. The lab runs until Ctrl-C or `holloway lab down`, and leaves nothing behind. Needs root.
 
-  --no-steps    lay the cables and write the files only: bringing the tunnels up is yours
+Without arguments it lists the topologies, and marks those that run. COMMAND is a line of shell, as
+with ssh.
+
+  --no-steps    connect the hosts and write their files, but bring no tunnel up
 
 Examples:
   sudo holloway lab site-to-site
-  sudo holloway lab shell alpha                  in another terminal: a shell on a host
-  sudo holloway lab shell alpha wg show          ...or one command
-  sudo holloway lab shell site-to-site/laptop    where more than one lab has a laptop
-  sudo holloway lab down                         take down what runs
+  sudo holloway lab shell alpha                     open a shell on a host, in another terminal
+  sudo holloway lab shell alpha wg show             run one command there
+  sudo holloway lab shell alpha 'ip a; ip route'    run several
+  sudo holloway lab shell site-to-site/laptop       if more than one lab has a laptop
+  sudo holloway lab down                            end all labs
 """
 
 
@@ -75,7 +78,7 @@ def _list() -> int:
 def _as_root() -> int:
     if os.geteuid() == 0:
         return 0
-    print("A lab is made of network namespaces and TUN interfaces, which needs root.\n"
+    print("A lab needs root, for network namespaces and TUN interfaces.\n"
           "Run it as:  sudo holloway lab ...", file=sys.stderr)  # fmt: skip
     return 1
 
@@ -98,7 +101,8 @@ def _run(topology: Topology, *, with_steps: bool) -> int:
         print("\nThe lab is down, and nothing is left of it.")
         return 0
     except running.AlreadyRunning:
-        print(f"A lab {topology.name} runs already: holloway lab down", file=sys.stderr)
+        print(f"The lab {topology.name} runs already. To end it: holloway lab down",
+              file=sys.stderr)  # fmt: skip
     except subprocess.CalledProcessError as error:
         print(f"\nThis command failed: {' '.join(error.cmd)}\n{error.stdout or ''}"
               f"{error.stderr or ''}", file=sys.stderr)  # fmt: skip
@@ -116,8 +120,8 @@ def _present(built: Lab) -> None:
     print(display.bold(f"{topology.name}: {topology.summary}"))
     print(topology.diagram)
     built.make_keys()
-    display.explain("Each host with a tunnel made its own key pair. Only the public keys travel,"
-                    " into the others' files:")  # fmt: skip
+    display.explain("Each host with a tunnel has made its own key pair. Only the public keys are"
+                    " copied, into the files of the other hosts:")  # fmt: skip
     for tunnel in topology.tunnels:
         built.configure(tunnel.host)
         text = built.with_public_keys(tunnel.config)
@@ -134,7 +138,7 @@ def _take_steps(built: Lab) -> None:
 
 
 def _wait(topology: Topology) -> NoReturn:
-    """Keep the lab until a signal ends it."""
+    """Keep the lab up until a signal ends it."""
     print(f"\n{display.bold('The lab is up.')} From another terminal:")
     for host in topology.hosts:
         print(f"  sudo holloway lab shell {host}")
@@ -152,14 +156,16 @@ def _shell(argument: str, command: list[str]) -> int:
         print(_not_one(host, labs, matches), file=sys.stderr)
         return 1
     in_place = f'cd {lab.CONFIG_DIRECTORY} && exec "$@"'
-    inside = lab.enter(matches[0].hosts[host], "sh", "-c", in_place, "sh", *(command or ["bash"]))
+    # As with ssh, the words are one line of a shell: `shell alpha 'a; b'` runs both commands.
+    words = ["bash", "-c", " ".join(command)] if command else ["bash"]
+    inside = lab.enter(matches[0].hosts[host], "sh", "-c", in_place, "sh", *words)
     return subprocess.run(inside, check=False, env=os.environ | lab.environment()).returncode
 
 
 def _not_one(host: str, labs: list[running.RunningLab], matches: list[running.RunningLab]) -> str:
     if matches:
         choices = " or ".join(f"{found.topology}/{host}" for found in matches)
-        return f"More than one lab has a host {host}: say {choices}"
+        return f"More than one lab has a host {host}: name {choices}"
     if labs:
         return f"There is no host {host}: {', '.join(name for run in labs for name in run.hosts)}"
     return f"No such lab runs; start one of {', '.join(TOPOLOGIES)}"

@@ -1,7 +1,7 @@
 """`holloway proxy CONFIG`: SOCKS5, HTTP and port forwards into a tunnel, without root.
 
-Reads arguments and configuration, and runs a `proxy.Proxy` around a `net.Network` until a signal
-comes or the tunnel ends. Called by `cli.holloway`.
+Reads the arguments and the configuration, and runs a `proxy.Proxy` around a `net.Network` until a
+signal or the tunnel ends it. Called by `cli.holloway`.
 """
 
 from __future__ import annotations
@@ -17,15 +17,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from holloway.cli import config_file, verbosity
 from holloway.errors import ConfigError, HollowayError
-from holloway.proxy.acceptor import connection_capacity, explain
+from holloway.net.errors import explain
+from holloway.proxy.address import parse_address
+from holloway.proxy.limits import connection_capacity
 from holloway.proxy.settings import (
     HttpPort,
     Login,
     Settings,
     Socks5Port,
     allow_all,
-    parse_address,
     parse_forward,
     parse_settings,
 )
@@ -34,23 +36,28 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from holloway.net.network import Network
-    from holloway.proxy.networks import Address, ProxyNetwork
+    from holloway.proxy.address import Address
+    from holloway.proxy.networks import ProxyNetwork
     from holloway.proxy.settings import Port
 
 log = logging.getLogger("holloway.proxy")
 
+NOTHING_TO_SERVE: Final = "nothing to serve: name a port, for instance --socks5 1080"
 PASSWORD: Final = "HOLLOWAY_PROXY_PASSWORD"  # noqa: S105  # the variable's name
 DESCRIPTION: Final = """\
-Proxies and port forwards into a WireGuard tunnel, without root and without an interface.
+Serves SOCKS5 and HTTP proxies and port forwards into a WireGuard tunnel. Needs neither root nor an
+interface of the system.
 
-CONFIG is a wg-quick file, or a configuration of wireproxy with [Socks5], [http], [TCPClientTunnel],
-[TCPServerTunnel], [UDPProxyTunnel] and [STDIOTunnel]. What the options name is served besides."""
+CONFIG is a wg-quick file, or a wireproxy file with [Socks5], [http], [TCPClientTunnel],
+[TCPServerTunnel], [UDPProxyTunnel] and [STDIOTunnel], whose services are added to those of the
+options. Or it is a name: wg0 is /etc/wireguard/wg0.conf, if you may read that."""
 EXAMPLES: Final = """\
-ADDRESS is HOST:PORT, or a port of this host (127.0.0.1). A FORWARD is [HOST:]PORT:TARGET:PORT as
-ssh writes it, IPv6 addresses in brackets, with "/udp" at its end for UDP.
+ADDRESS is HOST:PORT, or PORT for 127.0.0.1:PORT. FORWARD is [HOST:]PORT:TARGET:PORT as with ssh,
+IPv6 addresses in brackets, and "/udp" at its end for UDP.
 
 Examples:
   holloway proxy laptop.conf --socks5 1080
+  holloway proxy wireproxy.conf --check
   holloway proxy laptop.conf --http 8080 --forward 5432:db.home:5432
   holloway proxy laptop.conf --reverse 8000:localhost:8000 --forward 5353:10.10.10.1:53/udp
   ssh -o ProxyCommand='holloway proxy laptop.conf --stdio %h:%p' nas.home
@@ -81,36 +88,37 @@ def _parser() -> argparse.ArgumentParser:
         prog="holloway proxy", description=DESCRIPTION, epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
     )  # fmt: skip
-    parser.add_argument("config", metavar="CONFIG", help="the configuration file")
+    parser.add_argument("config", metavar="CONFIG", help="a configuration file or its name")
     add = parser.add_argument
     add("--socks5", metavar="ADDRESS", action="append", default=[], help="serve SOCKS5 there")
     add("--http", metavar="ADDRESS", action="append", default=[], help="serve an HTTP proxy there")
     add("--user", metavar="NAME",
-        help=f"ask clients of both for this name and the password in ${PASSWORD}")  # fmt: skip
+        help=f"require this name and the password in ${PASSWORD} from clients of both")  # fmt: skip
     add("-L", "--forward", metavar="FORWARD", action="append", default=[],
-        help="a port of this host leads to a target in the tunnel")  # fmt: skip
+        help="forward a port of this host to a target in the tunnel")  # fmt: skip
     add("-R", "--reverse", metavar="FORWARD", action="append", default=[],
-        help="a port in the tunnel leads to a target of this host")  # fmt: skip
-    add("--stdio", metavar="HOST:PORT", help="join standard input and output with a target")
+        help="forward a port in the tunnel to a target of this host")  # fmt: skip
+    add("--stdio", metavar="HOST:PORT", help="connect standard input and output to a target")
     add("--health", metavar="ADDRESS", help="serve /healthz, /readyz, /status and /metrics there")
-    add("--stack", choices=("kernel", "userspace"), help="whose TCP/IP it is to be")
-    add("--check", action="store_true", help="only read the configuration")
-    verbosity = parser.add_mutually_exclusive_group()
-    verbosity.add_argument("-q", "--quiet", action="store_true", help="say only what went wrong")
-    verbosity.add_argument("-v", "--verbose", action="store_true", help="say what the tunnel does")
+    add("--stack", choices=("kernel", "userspace"),
+        help="the TCP/IP stack; without it the kernel's if the system allows that")  # fmt: skip
+    add("--check", action="store_true",
+        help="only check the configuration, and print what the proxy would do")  # fmt: skip
+    verbosity.add_options(parser)
     return parser
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    """Join the file and the options."""
-    path = Path(options.config)
+    """Combine the file and the options."""
+    path = config_file.find(options.config)
     with _named(path):
         settings = parse_settings(_read(path), os.environ)
     if settings.wg_path is not None:
         wg = Path(settings.wg_path)
         if not wg.is_absolute() and not wg.exists():
             wg = path.parent / wg
-        settings = replace(settings, wg=allow_all(_read(wg)), wg_path=str(wg))
+        settings = replace(settings, wg=allow_all(_read(wg)))
+        path = wg
     login = _login(options.user)
     ports: list[Port] = [*settings.ports]
     ports += [Socks5Port(_here(each), login) for each in options.socks5]
@@ -118,9 +126,9 @@ def _settings(options: argparse.Namespace) -> Settings:
     ports += [parse_forward(each) for each in options.forward]
     ports += [parse_forward(each, is_reverse=True) for each in options.reverse]
     stdio = parse_address(options.stdio, key="--stdio") if options.stdio else settings.stdio
-    if not ports and stdio is None:
-        raise ConfigError("nothing to serve: name a port, for instance --socks5 1080")
-    return replace(settings, ports=tuple(ports), stdio=stdio)
+    if not ports and stdio is None and not options.check:
+        raise ConfigError(NOTHING_TO_SERVE)
+    return replace(settings, wg_path=str(path), ports=tuple(ports), stdio=stdio)
 
 
 def _login(user: str | None) -> Login | None:
@@ -132,17 +140,18 @@ def _login(user: str | None) -> Login | None:
 
 
 def _here(text: str) -> Address:
-    """An address of an option: a port alone is one of the loopback interface."""
+    """Read an option's address; a port alone is one of the loopback interface."""
     return parse_address(f"127.0.0.1:{text}" if text.isdigit() else text)
 
 
 def _read(path: Path) -> str:
+    config_file.warn_if_exposed(path)
     return path.read_text(encoding="utf-8", errors="surrogateescape")
 
 
 @contextmanager
-def _named(path: str | Path) -> Iterator[None]:
-    """Say which file it is that something is wrong with."""
+def _named(path: object) -> Iterator[None]:
+    """Name the file in an error of the configuration."""
     try:
         yield
     except ConfigError as error:
@@ -150,12 +159,36 @@ def _named(path: str | Path) -> Iterator[None]:
 
 
 def _check(settings: Settings, options: argparse.Namespace) -> int:
+    """Print what would be done."""
     from holloway.net.settings import from_config
 
-    with _named(settings.wg_path or options.config):
-        notes = (*settings.notes, *from_config(settings.wg).notes)
-    print("\n".join((*notes, "The configuration is good.")))
+    with _named(settings.wg_path):
+        network = from_config(settings.wg)
+    addresses = ", ".join(str(each) for each in network.addresses)
+    print(f"The tunnel has the address {addresses}; peers: {len(network.update.peers)}")
+    for line in (*_services(settings, options), *settings.notes, *network.notes):
+        print(line)
+    print("The configuration is good.")
     return 0
+
+
+def _services(settings: Settings, options: argparse.Namespace) -> list[str]:
+    """Describe what the settings and the options ask to serve."""
+    from holloway.proxy.address import format_address
+    from holloway.proxy.proxy import describe
+
+    lines = [line for port in settings.ports for line in describe(port, [port.bind])]
+    if settings.stdio is not None:
+        lines.append(f"Standard input and output lead to {format_address(settings.stdio)}")
+    if options.health:
+        lines.append(_describe_health(_here(options.health)))
+    return lines or [f"There is {NOTHING_TO_SERVE}"]
+
+
+def _describe_health(address: Address) -> str:
+    from holloway.proxy.address import format_address
+
+    return f"Health on http://{format_address(address)}/healthz"
 
 
 async def _run(settings: Settings, options: argparse.Namespace) -> int:
@@ -163,7 +196,7 @@ async def _run(settings: Settings, options: argparse.Namespace) -> int:
 
     for note in settings.notes:
         log.warning("%s", note)
-    with _named(settings.wg_path or options.config):
+    with _named(settings.wg_path):
         network = Network.from_config(settings.wg, stack=options.stack)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(network)
@@ -174,39 +207,36 @@ async def _run(settings: Settings, options: argparse.Namespace) -> int:
 async def _serve(
     settings: Settings, options: argparse.Namespace, network: Network, stack: AsyncExitStack
 ) -> int:
-    from holloway.proxy.tunnel_network import TunnelNetwork
-
     stop = _signalled()
     if settings.ports or options.health:
         await _open(settings, options, network, stack)
     if settings.stdio is None:
         return await _until_stopped(network, stop)
-    return await _join(TunnelNetwork(network), settings.stdio, stop)
+    return await _join(network, settings.stdio, stop)
 
 
 async def _open(
     settings: Settings, options: argparse.Namespace, network: Network, stack: AsyncExitStack
 ) -> None:
-    """Open the ports; ssh waits for standard input and output alone, and loads none of this."""
-    from holloway.proxy.networks import HostNetwork, format_address
+    """Open the ports. Its imports are late because ssh's ProxyCommand does not need them."""
+    from holloway.proxy.networks import HostNetwork
     from holloway.proxy.proxy import Proxy
-    from holloway.proxy.tunnel_network import TunnelNetwork
 
     host = HostNetwork()
     max_connections = connection_capacity(2 if network.stack == "kernel" else 3)
-    proxy = Proxy(host, TunnelNetwork(network), max_connections=max_connections)
+    proxy = Proxy(host, network, max_connections=max_connections)
     stack.push_async_callback(proxy.close)
     for line in await proxy.open(settings.ports):
         log.log(logging.WARNING if line.startswith("Warning") else logging.INFO, "%s", line)
     if options.health:
-        # Loaded with it: Prometheus's client, some 30 ms.
+        # This loads Prometheus's client, which takes 30 ms.
         from holloway.proxy.health import AliveCheck, Health
 
         alive = AliveCheck(network, settings.check_alive, settings.check_interval)
         stack.callback(alive.close)
         service = Health(network, proxy.connection_log, alive)
         for address in await proxy.serve(host, _here(options.health), service):
-            log.info("Health on http://%s/healthz", format_address(address))
+            log.info("%s", _describe_health(address))
     if _is_live(options):
         from holloway.cli.proxy_counters import Counters
 
@@ -214,7 +244,7 @@ async def _open(
 
 
 def _signalled() -> asyncio.Future[None]:
-    """Done when somebody asks the program to end."""
+    """Return a future that is done when a signal asks the program to end."""
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[None] = loop.create_future()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -250,15 +280,10 @@ def _is_live(options: argparse.Namespace) -> bool:
 
 
 def _start_log(options: argparse.Namespace) -> None:
-    """A line a connection unless less is asked for; standard input's caller wants none but errors.
-
-    What the configuration says in vain was said at its first use, or by `--check`.
-    """
+    """Log a line for each connection, or errors only with `--quiet`, and with `--stdio` for ssh."""
     is_quiet = options.quiet or bool(options.stdio)
-    level = logging.DEBUG if options.verbose else logging.ERROR if is_quiet else logging.WARNING
-    logging.basicConfig(level=level, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    verbosity.start_log("%(asctime)s %(message)s", is_quiet=is_quiet, is_verbose=options.verbose)
     log.setLevel(logging.WARNING if is_quiet else logging.INFO)
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
 
 
 def _explain(error: Exception) -> str:

@@ -1,7 +1,7 @@
-"""The end of a terminal as a proxy's live counters; the log goes on above them.
+"""A proxy's live counters in the last lines of a terminal, with the log above them.
 
-The busiest connections, a line each, and a line for all. Knows the connection log and what of it to
-show; the terminal is Rich's.
+A line for each of the busiest connections, and one for the sums. Knows the connection log and what
+to show of it; Rich draws on the terminal.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ Moved = tuple[int, int]
 INTERVAL: Final = 1.0  # seconds
 MAX_CONNECTIONS: Final = 8
 RESERVED_LINES: Final = 4
-"""Lines that the busiest leave to the heading, the sums, which may need two, and the log."""
+"""Lines for the heading, the sums (up to two) and the log."""
 WIDE: Final = 110
 MEDIUM: Final = 80
 NARROW: Final = 60
-"""Columns of a terminal: the fewer there are, the less is told of a connection."""
+"""Columns of a terminal: a narrower one shows less of each connection."""
 
 
 class Counters:
@@ -53,7 +53,7 @@ class Counters:
             redirect_stdout=False, redirect_stderr=False,
         )  # fmt: skip
         self._live.start()
-        self._console.show_cursor(True)  # whatever ends the program leaves it so
+        self._console.show_cursor(True)  # so that it is there however the program ends
         self._streams = [
             (handler, handler.setStream(_LogStream(self._console)))
             for handler in logging.getLogger().handlers
@@ -62,7 +62,7 @@ class Counters:
         self._task = asyncio.create_task(self._run())
 
     def close(self) -> None:
-        """Take the counters away."""
+        """Remove the counters from the terminal."""
         self._task.cancel()
         self._live.stop()
         for handler, stream in self._streams:
@@ -70,7 +70,7 @@ class Counters:
 
     async def _run(self) -> None:
         while True:
-            # With room for a "^C": a line that is full would break there, and one be left behind.
+            # With room for "^C": it would wrap a full line, which would then stay on the terminal.
             self._live.update(Constrain(self._table(), self._console.width - 2), refresh=True)
             await asyncio.sleep(INTERVAL)
 
@@ -117,7 +117,7 @@ class Counters:
 
 
 class _LogStream:
-    """A stream for the log, that goes on above what is live."""
+    """A stream that writes the log above the counters."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -126,11 +126,11 @@ class _LogStream:
         self._console.print(text.removesuffix("\n"), soft_wrap=True)
 
     def flush(self) -> None:
-        """Nothing is kept back."""
+        """Do nothing: there is no buffer."""
 
 
 NUMBERS: Final = (("up", 0), ("up/s", NARROW), ("down", 0), ("down/s", NARROW), ("age", WIDE))
-"""The columns of numbers, and how wide a terminal has to be for each."""
+"""The columns of numbers, and the terminal's width that each needs."""
 
 
 def _numbers(moved: Moved, rates: Moved, age: str) -> list[str]:
@@ -149,5 +149,5 @@ def _rates(now: Moved, before: Moved) -> Moved:
 
 
 def _fitting(cells: list[str], width: int) -> list[str]:
-    """Leave out what the terminal is too narrow for."""
+    """Return the cells for which the terminal is wide enough."""
     return [cell for cell, (_, least) in zip(cells, NUMBERS, strict=True) if width >= least]

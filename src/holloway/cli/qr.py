@@ -1,29 +1,31 @@
-"""`holloway qr`: a configuration as a QR code on the terminal, for a phone to read.
+"""`holloway qr`: shows a configuration as a QR code on the terminal, for a phone to scan.
 
-Prints the file as it is, as `qrencode` would; says what a phone would refuse.
+Encodes the file unchanged, as `qrencode` does, and warns of keys that phones refuse.
 """
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Final
 
+from holloway.cli import config_file
+from holloway.cli.explain import explain
 from holloway.errors import HollowayError, without_keys
-from holloway.quick import source
 
-USAGE: Final = "Usage: holloway qr { CONFIG_FILE | INTERFACE | - }"
+USAGE: Final = "Usage: holloway qr { CONFIG | - }"
 HELP: Final = f"""{USAGE}
 
-Shows a configuration as a QR code, to be read by the WireGuard app of a phone ("create from QR
-code"). The code holds the private key: anybody who sees it has it. `-` reads standard input.
+Shows a configuration as a QR code, which the WireGuard app of a phone scans ("create from QR
+code"). The code contains the private key: whoever sees the code has the key.
+
+CONFIG is a wg-quick file, or a name: wg0 is /etc/wireguard/wg0.conf. `-` reads standard input.
 
 Examples:
-  sudo holloway qr phone              /etc/wireguard/phone.conf
-  holloway qr ./phone.conf
+  sudo holloway qr phone              show /etc/wireguard/phone.conf
+  holloway qr phone.conf              show a file of this directory
 """
 
-# What the apps' files may have in [Interface]; anything else they refuse as a whole.
+# The keys that the apps accept in [Interface]. They refuse a file with any other.
 FOR_PHONES: Final = {"privatekey", "listenport", "address", "dns", "mtu"}
 
 
@@ -41,14 +43,14 @@ def main(arguments: list[str]) -> int:
     try:
         return _show(_read(argument))
     except (HollowayError, OSError) as error:
-        print(f"holloway qr: {error}", file=sys.stderr)
+        print(f"holloway qr: {explain(error)}", file=sys.stderr)
         return 1
 
 
 def _read(argument: str) -> str:
     if argument == "-":
         return sys.stdin.read()
-    return Path(source.find(argument)).read_text(errors="surrogateescape")
+    return config_file.find(argument).read_text(encoding="utf-8", errors="surrogateescape")
 
 
 def _show(text: str) -> int:
@@ -56,7 +58,7 @@ def _show(text: str) -> int:
     if "privatekey" not in keys:
         hint = " A hook sets it, and phones run no hooks." if keys & _HOOKS else ""
         print(f"holloway qr: There is no PrivateKey in [Interface].{hint} Write the key into the"
-              " file that the phone gets.", file=sys.stderr)  # fmt: skip
+              " phone's file.", file=sys.stderr)  # fmt: skip
         return 1
     if unknown := sorted(keys - FOR_PHONES):
         print(f"Warning: phones refuse a file with these keys: {', '.join(unknown)}",
@@ -66,7 +68,7 @@ def _show(text: str) -> int:
 
 
 def _draw(text: str) -> str:
-    """Draw a text, two rows of modules to a line; light is what is printed, on black."""
+    """Draw a text, two rows of modules in each line: light modules on black."""
     import segno
 
     try:
@@ -84,7 +86,7 @@ def _draw(text: str) -> str:
 
 
 def _interface_keys(text: str) -> set[str]:
-    """Name the keys of the [Interface] sections, in small letters."""
+    """Return the keys of the [Interface] sections, in lower case."""
     keys = set()
     section = ""
     for line in text.splitlines():

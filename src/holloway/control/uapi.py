@@ -60,9 +60,9 @@ class UapiDevice:
 
     def get(self) -> Device:
         """Ask the device; raises `OSError`."""
-        from holloway.text.convert import device_of_answer
+        from holloway.text.convert import device_of
 
-        return self._get_answer(lambda answer: device_of_answer(answer, self.name))
+        return device_of(self.state(), self.name)
 
     def set(self, update: DeviceUpdate) -> None:
         """Change the device; raises `OSError`."""

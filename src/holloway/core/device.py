@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic
 
 from holloway import model
 from holloway.core import noise
+from holloway.core.change import DeviceChange, PeerChange
 from holloway.core.constants import MAX_PEERS, Nanoseconds
 from holloway.core.discard import Discard, tally
 from holloway.core.indices import Indices
-from holloway.core.orders import Order, Orders, orders
 from holloway.core.peer import DeviceContext, Peer
 from holloway.core.plane import Endpoint, EndpointType, Plane
+from holloway.core.snapshot import DeviceSnapshot, PeerSnapshot
 from holloway.core.wire import Initiation, parse_handshake_untrusted
 from holloway.errors import BadMessage, ConfigError
 from holloway.key import Key
@@ -126,50 +127,31 @@ class Device(Generic[EndpointType]):
         """When to call `handle_timeout`; None while nothing is planned."""
         return self._context.timers.next_timeout()
 
-    def configure(self, now: Nanoseconds, update: model.DeviceUpdate) -> None:
-        """Change the device: all of it, or nothing where it raises; see `order`."""
-        self.order(now, orders(update, self._plane.endpoint))
-
-    def order(self, now: Nanoseconds, orders: Orders[EndpointType]) -> None:
+    def apply(self, now: Nanoseconds, change: DeviceChange[EndpointType]) -> None:
         """Change the device: all of it, or nothing where it raises.
 
-        What can fail comes first: the number of peers (ConfigError), then the sockets (OSError).
+        What can fail comes first: endpoints (ValueError), the number of peers (ConfigError), the
+        sockets (OSError).
         """
-        private_key, listen_port, fwmark, replace_peers, peers = orders
-        self._check_room(peers, replace_peers=replace_peers)
-        self._rebind(listen_port, fwmark)
-        if replace_peers:
+        peers = change.peer_changes()
+        self._check_room(peers, replace_peers=change.replace_peers)
+        self._rebind(change.listen_port, change.fwmark)
+        if change.replace_peers:
             for peer in list(self._peers.values()):
                 self._remove(peer)
-        if private_key is not None:
-            self._set_private_key(now, Key(private_key) or None)
-        for change in peers:
-            self._order(now, change)
+        if change.private_key is not None:
+            self._set_private_key(now, Key(change.private_key) or None)
+        for peer_change in peers:
+            self._apply(now, peer_change)
 
-    def state(self, name: str) -> model.Device:
-        """Return the device as it is, under the interface's name."""
-        return model.Device(
-            name=name,
-            private_key=self._private_key,
+    def snapshot(self) -> DeviceSnapshot:
+        """Return the brain's half of the device's state."""
+        return DeviceSnapshot(
+            private_key=None if self._private_key is None else self._private_key.raw,
             listen_port=self._listen_port,
             fwmark=self._fwmark,
-            peers=tuple(_state(peer) for peer in self._peers.values()),
+            peers=[_snapshot(peer) for peer in self._peers.values()],
         )
-
-    def known(self) -> tuple[bytes | None, int, int, list[tuple[int, bytes, bytes, int, int]]]:
-        """Return the brain's half of an answer to `get=1`; see `_native.Plane.answer`."""
-        private_key = None if self._private_key is None else self._private_key.raw
-        peers = [
-            (
-                number,
-                peer.public_key,
-                peer.preshared_key,
-                peer.latest_handshake,
-                peer.persistent_keepalive,
-            )
-            for number, peer in self._by_id.items()
-        ]
-        return private_key, self._listen_port, self._fwmark, peers
 
     def discards(self) -> dict[str, int]:
         """Handshake messages not passed on, by reason; every reason is there."""
@@ -185,10 +167,10 @@ class Device(Generic[EndpointType]):
             if counts:
                 yield peer, counts
 
-    def has_endpoint(self, public_key: Key) -> bool:
-        """Whether it is known where this peer is."""
-        peer = self._peers.get(public_key.raw)
-        return peer is not None and peer.plane.endpoint is not None
+    def has_endpoint(self, peer: int) -> bool:
+        """Whether the endpoint of the peer with this id is known."""
+        found = self._by_id.get(peer)
+        return found is not None and found.plane.endpoint is not None
 
     def _serving(self, peer: int) -> Peer[EndpointType] | None:
         """Find the peer of an event; it may be gone, or the device down, since it was pushed."""
@@ -203,16 +185,18 @@ class Device(Generic[EndpointType]):
             return Discard.UNKNOWN_PEER
         return unproven
 
-    def _check_room(self, peers: list[Order[EndpointType]], *, replace_peers: bool) -> None:
+    def _check_room(
+        self, peers: Sequence[PeerChange[EndpointType]], *, replace_peers: bool
+    ) -> None:
         """Refuse more peers than a device holds at any time while the update is applied."""
         if len(self._peers) + len(peers) <= MAX_PEERS:
             return
         present = set() if replace_peers else set(self._peers)
-        for public_key, remove, update_only, *_ in peers:
-            if remove:
-                present.discard(public_key)
-            elif not update_only:
-                present.add(public_key)
+        for peer in peers:
+            if peer.remove:
+                present.discard(peer.public_key)
+            elif not peer.update_only:
+                present.add(peer.public_key)
             if len(present) > MAX_PEERS:
                 raise ConfigError(f"a device holds at most {MAX_PEERS} peers", key="public_key")
 
@@ -242,28 +226,27 @@ class Device(Generic[EndpointType]):
         for peer in self._peers.values():
             peer.change_identity(now)
 
-    def _order(self, now: Nanoseconds, change: Order[EndpointType]) -> None:
-        public_key, remove, update_only, preshared_key, endpoint, keepalive, routes = change
-        peer = self._peers.get(public_key)
-        if remove:
+    def _apply(self, now: Nanoseconds, change: PeerChange[EndpointType]) -> None:
+        peer = self._peers.get(change.public_key)
+        if change.remove:
             if peer is not None:
                 self._remove(peer)
             return
         new = peer is None
         if peer is None:
-            if update_only or self._is_own(public_key):
+            if change.update_only or self._is_own(change.public_key):
                 return
-            peer = self._add(public_key)
-        if preshared_key is not None:
-            peer.preshared_key = preshared_key
-        if endpoint is not None:
-            peer.change_endpoint(now, endpoint)
-        if routes is not None:
-            peer.plane.route(routes)
+            peer = self._add(change.public_key)
+        if change.preshared_key is not None:
+            peer.preshared_key = change.preshared_key
+        if change.endpoint is not None:
+            peer.change_endpoint(now, change.endpoint)
+        if change.allowed_ips is not None:
+            peer.plane.change_allowed_ips(change.allowed_ips)
         if new and self.running:
             peer.start(now)
-        if keepalive is not None:
-            peer.change_persistent_keepalive(now, keepalive)
+        if change.persistent_keepalive is not None:
+            peer.change_persistent_keepalive(now, change.persistent_keepalive)
 
     def _is_own(self, public_key: bytes) -> bool:
         """Ourselves as a peer: silently no peer, so that one list serves all hosts (netlink.c)."""
@@ -291,17 +274,12 @@ def _log_invalid(kind: str, remote: Endpoint, why: Discard) -> None:
         log.debug("Invalid handshake %s from %s (%s)", kind, place, why.value)
 
 
-def _state(peer: Peer[EndpointType]) -> model.Peer:
-    endpoint = peer.plane.endpoint
-    rx_bytes, tx_bytes = peer.plane.traffic()
+def _snapshot(peer: Peer[EndpointType]) -> PeerSnapshot:
     psk = peer.preshared_key
-    return model.Peer(
-        public_key=Key(peer.public_key),
-        preshared_key=None if psk == noise.NO_PRESHARED_KEY else Key(psk),
-        endpoint=None if endpoint is None else model.Endpoint(endpoint.host, endpoint.port),
-        allowed_ips=tuple(map(model.AllowedIP._make, peer.plane.allowed())),
+    return PeerSnapshot(
+        id=peer.plane.id,
+        public_key=peer.public_key,
+        preshared_key=None if psk == noise.NO_PRESHARED_KEY else psk,
         latest_handshake=peer.latest_handshake,
-        rx_bytes=rx_bytes,
-        tx_bytes=tx_bytes,
         persistent_keepalive=peer.persistent_keepalive,
     )

@@ -13,26 +13,25 @@ import errno
 import logging
 import os
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from holloway import _native
-from holloway.control.listen_port import port_in_use, require_free
-from holloway.control.netlink import drain
 from holloway.core.constants import SECOND, Nanoseconds
 from holloway.core.device import Device
 from holloway.device import routes
 from holloway.device.discard_log import DiscardLog
 from holloway.key import Key
-from holloway.text.convert import unbound_lines
+from holloway.netlink.listen_port import port_in_use, require_free
+from holloway.text.convert import device_of, update_of
 from holloway.text.discards import Discards, dump_answer
-from holloway.text.native import refusal
+from holloway.text.native import State, Update, refusal
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Iterator
+    from ipaddress import IPv4Address, IPv6Address
 
     from holloway import model
+    from holloway.netlink.socket import Watch
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +61,7 @@ class Tunnel:
         self.died: asyncio.Future[int] = self._loop.create_future()
         """Resolves to an errno when the plane has ended by itself."""
         self._loop.add_reader(self._plane.fileno(), self._handle_events)
-        self._routes: socket.socket | None = None
+        self._routes: Watch | None = None
         self._route_timer: asyncio.TimerHandle | None = None
         # Without netlink, a peer that no longer answers is the only sign that a route has moved.
         with contextlib.suppress(OSError):
@@ -76,33 +75,32 @@ class Tunnel:
 
     def get(self) -> model.Device:
         """Return the device as it is now."""
-        return replace(self._device.state(self.name), listen_error=self._listen_error)
+        return device_of(self.state(), self.name)
 
     def set(self, update: model.DeviceUpdate) -> None:
         """Apply an update whole, or raise (OSError, ConfigError) and change nothing."""
-        with self._changing(update.listen_port):
-            self._device.configure(now(), update)
+        self.apply(update_of(update))
 
-    def uapi_get(self) -> bytes:
-        """Return the whole answer to `get=1` of the UAPI."""
-        private_key, port, fwmark, peers = self._device.known()
-        if not self._listen_error:
-            return self._plane.answer(private_key, port, fwmark, peers)
-        answer = self._plane.answer(private_key, 0, fwmark, peers)
-        return unbound_lines(port, self._listen_error) + answer
+    def state(self) -> State:
+        """Like `get`, in the codec's form."""
+        snapshot = self._device.snapshot()
+        return self._plane.state(snapshot._replace(listen_error=self._listen_error))
 
-    def apply(self, update: _native.Update) -> None:
+    def apply(self, update: Update) -> None:
         """Like `set`, for an update in the codec's form."""
         try:
-            orders = update.orders()
+            with self._changing(update.listen_port):
+                self._device.apply(now(), update)
         except _native.Refused as refused:
             raise refusal(refused) from None
-        with self._changing(orders[1]):
-            self._device.order(now(), orders)
 
-    def has_endpoint(self, public_key: Key) -> bool:
-        """Whether this peer has an endpoint, configured or discovered."""
-        return self._device.has_endpoint(public_key)
+    def peer_of(self, address: IPv4Address | IPv6Address) -> int | None:
+        """Return the id of the peer whose allowed IPs contain an inner address."""
+        return self._plane.lookup_allowed_ip(address.packed)
+
+    def has_endpoint(self, peer: int) -> bool:
+        """Whether the peer with this id has an endpoint, configured or discovered."""
+        return self._device.has_endpoint(peer)
 
     def link_changed(self, *, up: bool, mtu: int) -> None:
         """Follow the interface: sockets are open and timers run only while it is up.
@@ -224,9 +222,9 @@ class Tunnel:
         if self._routes is not None:
             self._loop.add_reader(self._routes, self._routes_changed, self._routes)
 
-    def _routes_changed(self, watching: socket.socket) -> None:
+    def _routes_changed(self, watching: Watch) -> None:
         def check() -> None:
-            drain(watching)
+            watching.drain()
             self._continue_route_check(self._validate_sources(), self._loop.time())
 
         self._loop.remove_reader(watching)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from holloway.device.log import LEVELS
 from holloway.errors import ConfigError
-from holloway.text.native import UapiError, Update, read_request
+from holloway.text.native import State, UapiError, Update, read_request
 
 if TYPE_CHECKING:
     from holloway.device.log import DeviceLog
@@ -103,8 +103,8 @@ class SocketWatch:
 class UapiHandler(Protocol):
     """The device behind the socket."""
 
-    def uapi_get(self) -> bytes:
-        """Return the whole answer to `get=1`."""
+    def state(self) -> State:
+        """Return the device as it is now."""
 
     def uapi_discards(self) -> bytes:
         """Return the answer to `discards=1`, without the errno line that ends it."""
@@ -207,7 +207,9 @@ class UapiConnection(asyncio.Protocol):
         self._transport.write(f"{line}\n".encode(errors="replace"))
 
     def _answer_get(self, body: bytes) -> bytes:
-        return self._refuse_arguments() if body else self._device.uapi_get()
+        if body:
+            return self._refuse_arguments()
+        return self._device.state().answer() + b"errno=0\n\n"
 
     def _refuse_arguments(self) -> bytes:
         log.error("UAPI: this operation takes no arguments")

@@ -1,6 +1,6 @@
-"""Throwaway networks on one machine: hosts, the cables between them, and whole topologies.
+"""Throwaway networks on one machine: hosts, the links between them, and whole topologies.
 
-The demo, `holloway lab` and the tests are built on it. Needs root and util-linux.
+Used by the demo, `holloway lab` and the tests. Needs root and util-linux.
 """
 
 from holloway.lab.build import Lab, environment

@@ -1,6 +1,6 @@
-"""A topology made of namespaces: hosts, cables, addresses, keys and configuration files.
+"""Builds a topology of namespaces: hosts, links, addresses, keys and configuration files.
 
-A `Lab` brings no tunnel up: that is for who uses it, by `sh`. Used by `holloway lab` and tests.
+A `Lab` brings no tunnel up; its users do, with `sh`. Used by `holloway lab` and the tests.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ class Lab:
     def sh(
         self, host: str, command: str, *, check: bool = True, timeout: float = 60
     ) -> subprocess.CompletedProcess[str]:
-        """Run a line of bash in a host, where its configuration files are.
+        """Run a line of bash in a host, in /etc/wireguard.
 
-        `wg` and `wg-quick` are those of this very installation, whatever else is on the machine.
+        `wg` and `wg-quick` are those of this installation, even if the machine has others.
         """
         inside = f"cd {CONFIG_DIRECTORY}; {command}"
         return self.hosts[host].run(
@@ -57,7 +57,7 @@ class Lab:
         )
 
     def make_keys(self) -> None:
-        """Let each host make the keys of its tunnel, as the guide has it."""
+        """Make the keys of each tunnel on its host, as the guide does."""
         for tunnel in self.topology.tunnels:
             private, public = tunnel.private_key_file, tunnel.public_key_file
             self.sh(
@@ -69,7 +69,7 @@ class Lab:
         return self.sh(host, f"cat {self._tunnel(host).public_key_file}").stdout.strip()
 
     def configure(self, host: str, config: str | None = None, interface: str = "") -> None:
-        """Write the file of a host's tunnel, with the keys filled in: its own, or a text given."""
+        """Write the file of a host's tunnel, or another text, with the keys filled in."""
         tunnel = self._tunnel(host)
         text = self.with_public_keys(tunnel.config if config is None else config)
         place = f"<private key of {host}>"
@@ -79,7 +79,7 @@ class Lab:
         self.hosts[host].write(CONFIG_DIRECTORY / f"{interface or tunnel.interface}.conf", text)
 
     def with_public_keys(self, config: str) -> str:
-        """Fill in the public keys; what is left open is secret."""
+        """Fill in the public keys, and leave the places of private keys."""
         for tunnel in self.topology.tunnels:
             place = f"<public key of {tunnel.host}>"
             if place in config:
@@ -116,7 +116,7 @@ class Lab:
     def _address(self, port: Port, mtu: int) -> None:
         commands = [f"link set {port.interface} mtu {mtu}"]
         for address in port.addresses.split():
-            # Without duplicate detection, which would keep an IPv6 address unusable for a second.
+            # Without duplicate address detection, which delays an IPv6 address by a second.
             fresh = " nodad" if ":" in address else ""
             commands.append(f"address add {address} dev {port.interface}{fresh}")
         self[port.host].run("ip", "-batch", "-", stdin="\n".join(commands) + "\n")
@@ -131,6 +131,6 @@ class Lab:
 
 
 def environment() -> dict[str, str]:
-    """What commands in a lab see beyond what its user has: our own tools first."""
+    """Return the variables of a command in a lab: this installation's tools come first in PATH."""
     path = os.environ.get("PATH", os.defpath)
     return {"PATH": f"{Path(sys.executable).parent}:{path}"}

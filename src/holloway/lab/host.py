@@ -1,9 +1,9 @@
-"""Throwaway hosts on one machine: each its own network, processes, mounts and name.
+"""Throwaway hosts on one machine, each with its own network, processes, mounts and name.
 
-A `Host` is a process that holds fresh namespaces, with an empty /run, an /etc of its own and an
-empty /etc/wireguard, so that interfaces, sockets and configuration of one host are invisible to
-the next and to the machine. When the holder ends, however it ends, the kernel takes all of it
-away. Needs root and util-linux.
+A `Host` is a process that holds new namespaces, with an empty /run, a copy of /etc and an empty
+/etc/wireguard. Interfaces, sockets and configuration of one host are invisible to the other hosts
+and to the machine. When the process ends, however it ends, the kernel removes all of them. Needs
+root and util-linux.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ CONFIG_DIRECTORY = Path("/etc/wireguard")
 HOLD_SCRIPT = """
 set -e
 hostname "$1"
+# A copied mount of a named namespace would disappear when its owner deletes the namespace.
+cut -d " " -f 5 /proc/self/mountinfo | grep "^/run/" | sort -r | while read -r place; do
+    umount --lazy "$(printf %b "$place")" 2>/dev/null || :
+done
 mount -t tmpfs tmpfs /run
 mkdir -p /run/wireguard /run/netns /run/etc/upper /run/etc/work
 mount -t overlay -o lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work overlay /etc
@@ -31,7 +35,7 @@ mkdir -p -m 700 /etc/wireguard
 mount -t tmpfs -o mode=700 tmpfs /etc/wireguard
 ip link set lo up
 echo ready
-# The first process of a host: with SIGCHLD ignored, the kernel buries the orphans it inherits.
+# This is the host's init process. With SIGCHLD ignored, the kernel reaps its orphans.
 exec env --ignore-signal=CHLD sleep infinity
 """
 
@@ -51,7 +55,7 @@ class Host:
         self.stop()
 
     def start(self) -> None:
-        """Make the namespaces; raises OSError or CalledProcessError where the system refuses."""
+        """Make the namespaces; raises OSError if the system refuses."""
         self._holder = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--mount", "--pid", "--uts",
              "--ipc", "--fork", "--kill-child", "--mount-proc", "sh", "-c", HOLD_SCRIPT, "hold",
@@ -64,10 +68,10 @@ class Host:
             raise OSError(f"the namespaces of host {self.name} could not be made: {errors}")
 
     def stop(self) -> None:
-        """End every process of the host; its interfaces and mounts go with it."""
+        """End every process of the host, and so remove its interfaces and mounts."""
         if self._holder is None:
             return
-        # The first process inside takes all others with it; its parent then ends by itself.
+        # The kernel ends all processes of the host with its init; the holder then ends by itself.
         with contextlib.suppress(ProcessLookupError, FileNotFoundError, IndexError):
             os.kill(self.pid, signal.SIGKILL)
         self._holder.communicate()
@@ -75,13 +79,13 @@ class Host:
 
     @property
     def pid(self) -> int:
-        """The first process inside, as the machine numbers it."""
+        """The host's init process, by its number on the machine."""
         assert self._holder is not None
         children = Path(f"/proc/{self._holder.pid}/task/{self._holder.pid}/children").read_text()
         return int(children.split()[0])
 
     def argv(self, *command: str) -> list[str]:
-        """Wrap a command so that it runs inside."""
+        """Wrap a command so that it runs in the host."""
         return enter(self.pid, *command)
 
     def run(
@@ -92,7 +96,7 @@ class Host:
         timeout: float = 60,
         environment: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command inside to its end and capture its output.
+        """Run a command in the host to its end and capture its output.
 
         Raises CalledProcessError (with `check`) and TimeoutExpired.
         """
@@ -105,7 +109,7 @@ class Host:
     def popen(
         self, *command: str, environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[str]:
-        """Start a command inside, its output piped."""
+        """Start a command in the host, with its output in pipes."""
         return subprocess.Popen(
             self.argv(*command),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -113,22 +117,22 @@ class Host:
         )  # fmt: skip
 
     def write(self, path: str | Path, text: str, mode: int = 0o600) -> None:
-        """Write a file inside, readable by root alone unless `mode` says otherwise."""
+        """Write a file in the host; by default only root can read it."""
         self.run("sh", "-c", f'umask 077; cat >"$1" && chmod {mode:o} "$1"', "write", str(path),
                  stdin=text)  # fmt: skip
 
 
 def enter(pid: int, *command: str) -> list[str]:
-    """Wrap a command so that it runs in the host whose first process this is."""
+    """Wrap a command so that it runs in the host with this init process."""
     return ["nsenter", "--target", str(pid), "--net", "--mount", "--pid", "--uts", "--ipc",
             "--root", "--wd", "--", *command]  # fmt: skip
 
 
 def join(first: Host, second: Host, *, first_name: str = "eth0", second_name: str = "eth0") -> None:
-    """Lay a cable: a veth pair with one end in each host, both up."""
+    """Connect two hosts by a veth pair with one end in each host, both up."""
     first.run("ip", "link", "add", first_name, "type", "veth",
               "peer", "name", f"{second_name}-far")  # fmt: skip
-    # Moved from outside the process namespace, where `second.pid` means something.
+    # Run outside the first host's process namespace, in which `second.pid` has no meaning.
     subprocess.run(
         ["nsenter", "--target", str(first.pid), "--net", "--",
          "ip", "link", "set", f"{second_name}-far", "netns", str(second.pid)],
@@ -140,7 +144,7 @@ def join(first: Host, second: Host, *, first_name: str = "eth0", second_name: st
 
 
 def missing_tools() -> list[str]:
-    """Return the programs a lab needs that are not installed."""
+    """Return the programs that a lab needs and that are not installed."""
     return [
         tool
         for tool in ("unshare", "nsenter", "setpriv", "ip", "mount")

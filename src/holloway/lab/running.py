@@ -1,7 +1,7 @@
-"""Which labs run on this machine, so that another terminal finds their hosts.
+"""The labs that run on this machine, so that a command in another terminal finds their hosts.
 
-A lab holds a lock on its file under /run/holloway-lab; a file that nobody locks is a lab's that
-died, and counts for nothing.
+A lab locks its file under /run/holloway-lab. A file without a lock is left from a lab that was
+killed, and is ignored.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DIRECTORY: Final = Path("/run/holloway-lab")
 
 @dataclass(frozen=True, slots=True)
 class RunningLab:
-    """A lab: its topology, the process that holds it, and the first process of each host."""
+    """A lab: its topology, its own process, and the init process of each host."""
 
     topology: str
     pid: int
@@ -30,17 +30,17 @@ class RunningLab:
 
 
 class AlreadyRunning(Exception):
-    """There is a lab of this topology already."""
+    """A lab of this topology runs already."""
 
 
 class StateFile:
-    """What a lab tells the others of itself."""
+    """The file by which a lab is found."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
 
     def write_hosts(self, pids: Mapping[str, int]) -> None:
-        """Tell the first process of each host."""
+        """Write the init process of each host."""
         self._file.truncate(0)
         json.dump({"pid": os.getpid(), "hosts": dict(pids)}, self._file)
         self._file.flush()
@@ -48,7 +48,7 @@ class StateFile:
 
 @contextmanager
 def claim(topology: str) -> Iterator[StateFile]:
-    """Keep other labs of the same topology away; raises AlreadyRunning."""
+    """Lock the topology's file, so that it runs only once; raises AlreadyRunning."""
     DIRECTORY.mkdir(mode=0o700, exist_ok=True)
     path = DIRECTORY / topology
     with path.open("a+") as file:
@@ -65,11 +65,11 @@ def claim(topology: str) -> Iterator[StateFile]:
 
 
 def running_labs() -> list[RunningLab]:
-    """Tell which labs run."""
+    """Return the labs that run."""
     found = []
     for path in sorted(DIRECTORY.glob("*")):
         with path.open() as file:
-            # Empty for the moment between the lock and the first words.
+            # A lab has locked its file a moment before it writes to it.
             if not _lock(file) and (text := file.read()):
                 found.append(RunningLab(path.name, **json.loads(text)))
     return found

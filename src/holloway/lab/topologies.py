@@ -9,7 +9,7 @@ from typing import Final
 
 from holloway.lab.topology import Network, Port, Step, Topology, Tunnel
 
-# The line of the router is DSL with PPPoE and a little more: packets of 1458 bytes.
+# The router's line is DSL with PPPoE and another header: its MTU is 1458 bytes.
 _HOME: Final = (
     Network((Port("internet", "to-laptop", "203.0.113.1/24"),
              Port("laptop", "eth0", "203.0.113.2/24"))),
@@ -71,18 +71,17 @@ PEER_TO_SITE: Final = Topology(
         Tunnel("laptop", "home0", _LAPTOP_CONFIG),
     ),
     steps=(
-        Step("The router's peer has no Endpoint: the router waits until the laptop calls. Its line"
-             " carries packets of 1458 bytes, so the tunnel's are of 1378.",
+        Step("The router's peer has no Endpoint: the router waits for the laptop. The MTU of its"
+             " line is 1458 bytes, so the tunnel's is 1378.",
              "router", "wg-quick up wg0"),
         Step("The laptop knows the router's public address, and sends it everything for the tunnel"
              " and for the network behind it.",
              "laptop", "wg-quick up home0"),
         Step("The first ping waits for a handshake; the others use the session.",
              "laptop", "ping -c 3 -i 0.3 10.10.10.1"),
-        Step("The NAS knows nothing of WireGuard. It answers to its default gateway, which is the"
-             " router.",
+        Step("The NAS does not know WireGuard. It answers by its default gateway, the router.",
              "laptop", "ping -c 1 10.10.10.230"),
-        Step("Now the router knows where the laptop is.",
+        Step("Now the router knows the laptop's endpoint.",
              "router", "wg show"),
     ),
 )  # fmt: skip
@@ -129,24 +128,24 @@ AllowedIPs = 10.10.10.0/24
 """),
     ),
     steps=(
-        Step("The router hides the home network behind its address, and sends WireGuard's port on"
-             " to pi4.",
+        Step("The router translates the home network's addresses to its own, and forwards"
+             " WireGuard's port to pi4.",
              "router", "iptables -t nat -A POSTROUTING -o ppp0 -j MASQUERADE; iptables -t nat -A"
              " PREROUTING -i ppp0 -p udp --dport 51000 -j DNAT --to-destination 10.10.10.10"),
-        Step("pi4 is to forward packets, and to answer for the laptop's address when the home"
-             " network asks who has it.",
+        Step("pi4 forwards packets, and answers the home network's ARP requests for the laptop's"
+             " address.",
              "pi4", "printf 'net.ipv4.ip_forward = 1\\nnet.ipv4.conf.all.proxy_arp = 1\\n'"
              " > /etc/sysctl.d/70-wireguard-routing.conf;"
              " sysctl -p /etc/sysctl.d/70-wireguard-routing.conf -w"),
         Step("The laptop gets an address of the home network itself; pi4 has a route to it.",
              "pi4", "wg-quick up wg0"),
-        Step("For the laptop all of the home network is behind pi4.",
+        Step("The laptop reaches the whole home network through pi4.",
              "laptop", "wg-quick up home0"),
         Step("The laptop reaches the NAS...",
              "laptop", "ping -c 2 -i 0.3 10.10.10.230"),
-        Step("...and the NAS the laptop, as if it stood beside it.",
+        Step("...and the NAS reaches the laptop, as if both were in one network.",
              "nas", "ping -c 2 -i 0.3 10.10.10.11"),
-        Step("It takes pi4's hardware address for the laptop's.",
+        Step("To the NAS, the laptop has pi4's hardware address.",
              "nas", "ip neighbour show 10.10.10.11"),
     ),
     programs=("iptables", "sysctl"),
@@ -154,7 +153,7 @@ AllowedIPs = 10.10.10.0/24
 
 SITE_TO_SITE: Final = Topology(
     name="site-to-site",
-    summary="two networks joined by their routers; no host in them knows of it",
+    summary="two networks connected by their routers; the hosts in them need no configuration",
     diagram="""
      alpha's network                                            beta's network
      nas 10.10.10.230                                         laptop 10.10.11.50
@@ -206,14 +205,14 @@ Endpoint = 203.0.113.2:51000
 """),
     ),
     steps=(
-        Step("The private key is no part of the file: a hook sets it from a file of its own.",
+        Step("The configuration has no private key: a hook reads the key from a file of its own.",
              "alpha", "wg-quick up wgA"),
-        Step("Both sides have an Endpoint, so that either may begin.",
+        Step("Both sides have an Endpoint, so either side can start.",
              "beta", "wg-quick up wgB"),
-        Step("Beta's laptop reaches alpha's NAS by three hops: beta, through the tunnel alpha,"
+        Step("It is three hops from beta's laptop to alpha's NAS: beta, alpha (through the tunnel),"
              " the NAS.",
              "laptop", "mtr -n -r -c 3 -i 0.3 -G 1 10.10.10.230"),
-        Step("Nothing is translated on the way: the NAS sees the laptop's own address.",
+        Step("No address is translated: the NAS sees the laptop's own.",
              "nas", "ping -c 1 10.10.11.50"),
         Step("One session serves both networks.", "alpha", "wg show"),
     ),
@@ -222,7 +221,7 @@ Endpoint = 203.0.113.2:51000
 
 DEFAULT_GATEWAY: Final = Topology(
     name="default-gateway",
-    summary="everything the laptop sends leaves by a gateway it trusts, not by the cafe it sits in",
+    summary="a laptop in a cafe sends all its traffic through a gateway that it trusts",
     diagram="""
      laptop                            cafe                     internet
      eth0 192.168.7.2 ---------- lan0  192.168.7.1             (        )
@@ -240,7 +239,7 @@ DEFAULT_GATEWAY: Final = Topology(
         Network((Port("internet", "to-gateway", "198.51.100.1/24 2001:db8:2::1/64"),
                  Port("gateway", "eth0", "198.51.100.2/24 2001:db8:2::2/64"))),
         Network((Port("gateway", "lan0", "10.48.0.1/24"), Port("dns", "eth0", "10.48.0.5/24"))),
-        # What is out there: a host of this address, which any packet for it shows to have got out.
+        # A host on the internet. A packet that reaches it has left the gateway.
         Network((Port("internet", "to-one", "1.1.1.254/24 2606:4700::fe/64"),
                  Port("one", "eth0", "1.1.1.1/24 2606:4700::1/64"))),
     ),
@@ -278,27 +277,27 @@ AllowedIPs = 0.0.0.0/0
 """),
     ),
     steps=(
-        Step("The cafe hides its guests behind one address of each family.",
+        Step("The cafe translates its guests' addresses to its own, in both families.",
              "cafe", "iptables -t nat -A POSTROUTING -o wan0 -j MASQUERADE;"
              " ip6tables -t nat -A POSTROUTING -o wan0 -j MASQUERADE"),
-        Step("The gateway forwards, and hides the tunnel behind its address.",
+        Step("The gateway forwards packets, and translates the tunnel's addresses to its own.",
              "gateway", "sysctl -w net.ipv4.ip_forward=1;"
              " iptables -t nat -A POSTROUTING -s 10.90.90.0/24 -o eth0 -j MASQUERADE"),
-        Step("The gateway's peer is one address.", "gateway", "wg-quick up gateway0"),
-        Step("AllowedIPs = 0.0.0.0/0 takes all, so the tunnel's own packets must be kept out of"
-             " it: they carry a mark, and the rules look at that.",
+        Step("The gateway's peer has one address.", "gateway", "wg-quick up gateway0"),
+        Step("AllowedIPs = 0.0.0.0/0 routes everything into the tunnel but the tunnel's own"
+             " packets. These carry a mark, which the routing rules check.",
              "laptop", "wg-quick up wg0"),
         Step("The first hop is the gateway: the cafe sees encrypted packets only.",
              "laptop", "mtr -n -r -c 3 -i 0.3 -G 1 1.1.1.1"),
         Step("The main table still has the old default route...", "laptop", "ip route"),
-        Step("...which the rules pass over for all that has no mark.", "laptop", "ip rule list"),
+        Step("...which the rules use only for packets with the mark.", "laptop", "ip rule list"),
     ),
     programs=("iptables", "mtr", "sysctl"),
 )  # fmt: skip
 
 HUB: Final = Topology(
     name="hub",
-    summary="two travellers, each connected to the router at home, reach each other through it",
+    summary="two laptops, each connected to the router at home, reach each other through it",
     diagram="""
      laptop    home0 10.10.11.2 ========= tunnel =======+
                eth0  203.0.113.2 ---+                   |
@@ -328,18 +327,18 @@ AllowedIPs = 10.10.11.3
                _LAPTOP_CONFIG.replace("laptop", "ontheroad").replace("10.10.11.2/", "10.10.11.3/")),
     ),
     steps=(
-        Step("The router knows two peers, by key and by address. Neither has called yet, so it"
-             " knows no endpoint.",
+        Step("The router has two peers, each with a key and an address. Neither has sent anything"
+             " yet, so the router knows no endpoint.",
              "router", "wg-quick up wg0"),
-        Step("The first comes up and says hello...",
+        Step("The first peer comes up and sends a packet...",
              "laptop", "wg-quick up home0; ping -c 1 10.10.11.1"),
-        Step("...and the second, with a file that differs in its key and its address only.",
+        Step("...and so does the second. Its file differs only in the key and the address.",
              "ontheroad", "wg-quick up wg0; ping -c 1 10.10.11.1"),
         Step("It reaches the network at home...", "ontheroad", "ping -c 2 -i 0.3 10.10.10.230"),
-        Step("...and the laptop, through the router: a packet is decrypted there, and encrypted"
-             " again for the rest of its way.",
+        Step("...and the laptop, through the router, which decrypts each packet and encrypts it"
+             " again for the other peer.",
              "ontheroad", "ping -c 2 -i 0.3 10.10.11.2"),
-        Step("The peer heard of last comes first.", "router", "wg show"),
+        Step("The peer with the latest handshake comes first.", "router", "wg show"),
     ),
 )  # fmt: skip
 

@@ -1,6 +1,6 @@
-"""A topology as plain data: who is there, how they are connected, which tunnels, what to try.
+"""A topology as plain data: hosts, links, tunnels, and the commands to try.
 
-Knows nothing of namespaces or processes; `build` makes hosts of it, `topologies` has some.
+Knows nothing of namespaces or processes: `build` builds a topology, and `topologies` defines some.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """An interface of a host, and its addresses with their prefix lengths, blank-separated."""
+    """An interface of a host; `addresses` have prefix lengths and are separated by blanks."""
 
     host: str
     interface: str
@@ -20,9 +20,10 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Ports that hear each other: a cable for two.
+    """Ports of one link.
 
-    For more, the first port is a bridge which the others are plugged into, as in a home router.
+    Two ports are a veth pair. If there are more, the first is a bridge that connects the others,
+    as in a home router.
     """
 
     ports: tuple[Port, ...]
@@ -31,9 +32,9 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Tunnel:
-    """An interface and the text of its file.
+    """A WireGuard interface and the text of its file.
 
-    `<private key of HOST>` and `<public key of HOST>` stand in it for what the hosts will make.
+    `<private key of HOST>` and `<public key of HOST>` are placeholders for the hosts' keys.
     """
 
     host: str
@@ -42,7 +43,7 @@ class Tunnel:
 
     @property
     def private_key_file(self) -> str:
-        """Name the key's file: what the configuration's own hook reads, if it has one."""
+        """The name of the private key's file; the configuration's hook reads it, if it has one."""
         return f"{self.interface}.key" if self._has_hook else f"{self.interface}-private.key"
 
     @property
@@ -56,7 +57,7 @@ class Tunnel:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A command to type in a host, and what is to be learnt from it."""
+    """A command to run on a host, and the explanation that is shown with it."""
 
     text: str
     host: str
@@ -65,10 +66,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """What a lab is built from, and what to try in it.
+    """What a lab is built from, and the steps to try in it.
 
-    Hosts are those that have a port; `gateways` has the default routes, HOST to addresses;
-    `programs` are those that the steps need beyond what every lab does.
+    The hosts are those with a port. `gateways` maps a host to the addresses of its default routes.
+    `programs` are needed by the steps, beyond those that every lab needs.
     """
 
     name: str

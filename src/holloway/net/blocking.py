@@ -1,6 +1,7 @@
-"""`Network` for plain scripts: the same, blocking, with the event loop in a thread of its own.
+"""`Network` for plain scripts: blocking, with the event loop in a thread of its own.
 
-`holloway.open` makes one. The sockets it returns are blocking; any thread may use them and this.
+`holloway.open` makes one. The sockets it returns are blocking. Any thread may use them, and the
+network.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-def open(  # noqa: A001  # it is `holloway.open`, as `gzip.open`
+def open(  # noqa: A001  # `holloway.open`, like `gzip.open`
     config: str | os.PathLike[str], *, stack: str | None = None, buffer: int = BUFFER
 ) -> BlockingNetwork:
     """Open a network from a wg-quick file's path or text; a context manager."""
@@ -49,7 +50,7 @@ class BlockingNetwork:
         except BaseException:
             self._stop()
             raise
-        # So that the other side hears of the end of its connections.
+        # So that the other side learns that its connections have ended.
         atexit.register(self.close)
 
     def __enter__(self) -> Self:
@@ -59,9 +60,9 @@ class BlockingNetwork:
         self.close()
 
     def close(self) -> None:
-        """End every connection with an error, the tunnel, and what served them."""
+        """End every connection with an error, then the tunnel."""
         if self.closed or os.getpid() != self._owner:
-            return  # a fork has no such thread, and the connections are not its
+            return  # a fork has no such thread, and does not own the connections
         atexit.unregister(self.close)
         self.run(self._network.close())
         self._stop()
@@ -73,7 +74,7 @@ class BlockingNetwork:
 
     @property
     def network(self) -> Network:
-        """The same for asyncio; of use only to coroutines that `run` runs."""
+        """The network for asyncio; only for coroutines that `run` runs."""
         return self._network
 
     @property
@@ -93,7 +94,7 @@ class BlockingNetwork:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What of the configuration means nothing to a single program."""
+        """Which settings of the configuration do not apply to a single program."""
         return self._network.notes
 
     @property
@@ -121,7 +122,7 @@ class BlockingNetwork:
         type: int = SOCK_STREAM,  # noqa: A002
         proto: int = 0,
     ) -> Socket:
-        """Make an ordinary socket that lives inside the tunnel; see `Network.socket`."""
+        """Make an ordinary socket inside the tunnel; see `Network.socket`."""
         return self._network.socket(family, type, proto)
 
     def connect(
@@ -133,7 +134,7 @@ class BlockingNetwork:
         source: Address | None = None,
         timeout: float | None = None,
     ) -> Socket:
-        """Return a connected TCP or UDP socket; `timeout` is for this, and then the socket's."""
+        """Return a connected TCP or UDP socket; `timeout` is for connecting, and the socket's."""
         connected = self.run(
             self._network.connect(host, port, type=type, source=source, timeout=timeout)
         )
@@ -146,7 +147,7 @@ class BlockingNetwork:
         timeout: float | None = None,
         source_address: Address | None = None,
     ) -> Socket:
-        """Connect as `socket.create_connection` does, for libraries that are given a function."""
+        """Connect as `socket.create_connection` does, for libraries that take such a function."""
         return self.connect(*address, source=source_address, timeout=timeout)
 
     def listen(
@@ -197,11 +198,11 @@ class BlockingListener:
 
     @property
     def address(self) -> Address:
-        """Where it listens; the port is the one chosen if 0 was asked for."""
+        """The address that it listens on; the system chooses the port if 0 was asked for."""
         return self._listener.address
 
     def accept(self, timeout: float | None = None) -> tuple[Socket, Address]:
-        """Wait for a connection: a blocking socket and who it is."""
+        """Wait for a connection; returns a blocking socket and the client's address."""
 
         async def wait() -> tuple[Socket, Address]:
             async with asyncio.timeout(timeout):
@@ -212,7 +213,7 @@ class BlockingListener:
         return connection, address
 
     def close(self) -> None:
-        """Stop listening; those waiting in `accept` get OSError."""
+        """Stop listening; a waiting `accept` raises OSError."""
         if self._network.closed:
             self._listener.close()
         else:
@@ -220,5 +221,5 @@ class BlockingListener:
 
 
 async def _in_loop(function: Callable[[], Result]) -> Result:
-    """Do something in the loop's thread."""
+    """Call a function in the loop's thread."""
     return function()

@@ -1,6 +1,6 @@
-"""What opening a network may have to wait for: names of endpoints, and a stack.
+"""The slow parts of opening a network: looking up endpoints, and opening one of the two stacks.
 
-Here it is decided which of the two stacks serves. `network` calls it.
+Chooses the kernel's stack where the system allows it. `network` and `running` call it.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ log = logging.getLogger(__name__)
 
 
 async def look_up_endpoints(settings: Settings) -> Settings:
-    """Have the system look up what is still a name, as patiently as wg(8); raises ConfigError."""
+    """Have the system look up endpoints, and retry as long as wg(8); raises ConfigError."""
     if settings.source is None:
         return settings
     given_up = threading.Event()
 
     def sleep(seconds: float) -> None:
         if given_up.wait(seconds):
-            raise ConfigError("nobody waits for the endpoint any more")
+            raise ConfigError("looking up the endpoint was cancelled")
 
     resolver = SystemResolver(lambda sentence: log.warning("%s", sentence), sleep=sleep)
     try:
@@ -40,7 +40,7 @@ async def look_up_endpoints(settings: Settings) -> Settings:
 
 
 async def open_stack(settings: Settings, wanted: str | None, buffer: int) -> tuple[Stack, str]:
-    """Open the stack that is wanted, or the kernel's where that can be; and why it is this one."""
+    """Open the wanted stack, or the kernel's if possible; returns it and why it is this one."""
     arguments = (settings.name, settings.addresses, settings.mtu)
     reason = "it was asked for"
     if wanted != "userspace":

@@ -1,6 +1,6 @@
-"""Questions and answers of the domain name system as bytes (RFC 1035, 3596). Pure.
+"""Encodes DNS queries and parses answers (RFC 1035, RFC 3596). Pure.
 
-Reads only what a stub resolver needs: the addresses of a name, along the aliases that lead to them.
+Parses only what a stub resolver needs: the addresses of a name, and the aliases that lead to them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from holloway.errors import BadMessage
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server says: addresses, or a code why there are none."""
+    """An answer: addresses, or the response code that says why there are none."""
 
     addresses: tuple[str, ...]
     code: int
@@ -30,7 +30,7 @@ class _Record(NamedTuple):
 
 
 def encode_query(number: int, name: str, kind: int) -> bytes:
-    """Ask for the records of `kind`; raises ValueError for what cannot be a name."""
+    """Encode a query for the records of `kind`; raises ValueError for an invalid name."""
     return (
         HEADER.pack(number, RECURSION_DESIRED, 1, 0, 0, 0)
         + _encode_name(name)
@@ -39,7 +39,7 @@ def encode_query(number: int, name: str, kind: int) -> bytes:
 
 
 def parse_answer_untrusted(message: bytes, query: bytes) -> Answer:
-    """Read the answer to `query`; raises BadMessage if it is none."""
+    """Parse the answer to `query`; raises BadMessage if it is none."""
     try:
         return _parse(message, query)
     except (struct.error, IndexError, ValueError):
@@ -87,14 +87,14 @@ def _record(message: bytes, offset: int) -> tuple[_Record, int]:
 
 
 def _name(message: bytes, offset: int) -> tuple[bytes, int]:
-    """The name at an offset, in lower case, and where what follows it begins."""
+    """Return the name at an offset, in lower case, and the offset after it."""
     labels: list[bytes] = []
     after = 0
     while length := message[offset]:
         if length >= POINTER:
             target = ((length & ~POINTER) << 8) | message[offset + 1]
             after = after or offset + 2
-            # Always backwards, so that it comes to an end.
+            # Pointers go backwards only, so that following them ends.
             if target >= offset:
                 raise BadMessage("a name points forwards")
             offset = target

@@ -1,7 +1,7 @@
-"""What goes wrong with a peer inside a program, in words that say what to do.
+"""The errors of a peer inside a program, with texts that say what to do.
 
-Errors of the tunnel are the system's ordinary ones, with the numbers that WireGuard's own interface
-gives (kernel, device.c, wg_xmit). What the private namespace lacks is a `NoNamespace`.
+Errors of the tunnel are ordinary OSErrors with the numbers of the kernel's WireGuard (device.c,
+wg_xmit). `NoNamespace` is raised where the system refuses a private namespace.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from holloway.errors import HollowayError
 
 
 class NoNamespace(HollowayError, OSError):
-    """The system refuses a private network namespace; `step` is what it refused."""
+    """The system refuses a private network namespace; `step` is the step that it refused."""
 
     def __init__(self, number: int, step: str) -> None:
         super().__init__(number, _explanation(number, step))
@@ -23,12 +23,15 @@ class NoNamespace(HollowayError, OSError):
 
 def no_peer(address: str) -> OSError:
     """No peer has this address in its allowed IPs."""
-    return OSError(errno.ENOKEY, os.strerror(errno.ENOKEY), address)
+    return _with_hint(
+        errno.ENOKEY, "no peer has this address in AllowedIPs; add it to one", address
+    )
 
 
 def no_endpoint(address: str) -> OSError:
     """The peer that has this address has no endpoint, neither configured nor discovered."""
-    return OSError(errno.EDESTADDRREQ, os.strerror(errno.EDESTADDRREQ), address)
+    hint = "the peer has no Endpoint and has not called yet; wait for it, or set one"
+    return _with_hint(errno.EDESTADDRREQ, hint, address)
 
 
 def network_down(reason: str) -> OSError:
@@ -36,8 +39,19 @@ def network_down(reason: str) -> OSError:
     return OSError(errno.ENETDOWN, reason)
 
 
+def explain(error: OSError) -> str:
+    """Return in one line why an address was not reached."""
+    if isinstance(error, TimeoutError) and not error.strerror:
+        return os.strerror(errno.ETIMEDOUT)
+    return error.strerror or str(error)
+
+
+def _with_hint(number: int, hint: str, address: str) -> OSError:
+    return OSError(number, f"{os.strerror(number)} ({hint})", address)
+
+
 def _explanation(number: int, step: str) -> str:
-    """Tell the refused step and, where it is known, what would allow it."""
+    """Name the refused step and, where it is known, what would allow it."""
     refused = f"{step}: {os.strerror(number)}"
     if step == FIND_PROGRAM:
         return "the helper program holloway-namespace is not installed with the package"

@@ -1,7 +1,7 @@
-"""Sockets of the userspace stack: one end of a pair, with the addresses that it has in the tunnel.
+"""Sockets of the userspace stack: one end of a socket pair, with the addresses in the tunnel.
 
-They are real sockets, which any library may read, write and wait for; only what is asked about
-addresses and TCP's options is answered here instead of by the kernel. Made by `userspace`.
+They are real sockets, which any library can read, write and wait for. Only addresses and TCP
+options are answered here instead of by the kernel. `userspace` makes them.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
     from holloway.net.stack import Address
 
-SOCKADDR: Final = struct.Struct(">H16s")  # what precedes a payload: port, address (crates/stack)
+SOCKADDR: Final = struct.Struct(">H16s")  # before a payload: port and address (crates/stack)
 MAX_MESSAGE: Final = 65_535 + SOCKADDR.size
 V4_MAPPED_PREFIX: Final = bytes(10) + b"\xff\xff"
 
 
 class InnerSocket(socket.socket):
-    """A connected TCP socket. Its kind for the kernel is AF_UNIX, a pair's."""
+    """A connected TCP socket. For the kernel its family is AF_UNIX, that of the pair."""
 
     _local: Address = ("0.0.0.0", 0)  # noqa: S104
     _remote: Address | None = None
 
     @classmethod
     def of(cls, fd: int, local: Address, remote: Address | None) -> Self:
-        """Take over a descriptor."""
+        """Make a socket that owns a descriptor."""
         sock = cls(fileno=fd)
         sock._local, sock._remote = local, remote
         sock.setblocking(False)
@@ -48,7 +48,7 @@ class InnerSocket(socket.socket):
         return self._remote
 
     def setsockopt(self, level: int, option: int, *value: Any) -> None:
-        """TCP's and IP's options are taken and change nothing: segments leave without delay."""
+        """Accept and ignore options of TCP and IP; segments leave without delay anyway."""
         if level not in IP_LEVELS:
             super().setsockopt(level, option, *value)
 
@@ -64,21 +64,21 @@ class InnerSocket(socket.socket):
 
 
 class InnerDatagramSocket(InnerSocket):
-    """A UDP socket: a pair that keeps messages apart and knows when the other end is closed.
+    """A UDP socket: a pair that keeps message boundaries and notices when the other end closes.
 
-    Without a remote address each message has the other's before it, and so only `sendto` and
-    `recvfrom` are of use.
+    Without a remote address each message is preceded by its address, so that only `sendto` and
+    `recvfrom` are usable.
     """
 
     _reason: Callable[[], OSError | None] = staticmethod(lambda: None)
 
     @property
     def type(self) -> socket.SocketKind:
-        """What it is to its user."""
+        """The type that its user expects."""
         return socket.SOCK_DGRAM
 
     def with_close_reason(self, reason: Callable[[], OSError | None]) -> Self:
-        """Have reading fail with what `reason` gives, once the stack is closed."""
+        """Raise the error that `reason` returns from reads, once the stack is closed."""
         self._reason = reason
         return self
 

@@ -1,14 +1,13 @@
 """The kernel's own TCP/IP, in a private network namespace whose TUN the tunnel serves.
 
-Its sockets are ordinary kernel sockets, made in the namespace and handed over: a socket belongs
-for life to the namespace it was made in. Implements `stack.Stack`; `network` uses it.
+Its sockets are ordinary kernel sockets that a helper makes in the namespace and passes here: a
+socket stays in the namespace that it was made in. Implements `stack.Stack`; `network` uses it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import select
 import socket
@@ -20,8 +19,9 @@ from holloway.net import sockets
 from holloway.net.errors import network_down
 from holloway.net.namespace import Namespace
 from holloway.net.ping import kernel_ping
-from holloway.net.sock_diag import destroy_sockets
 from holloway.net.stack import family_of
+from holloway.netlink.sock_diag import destroy_sockets
+from holloway.netlink.socket import NETLINK_SOCK_DIAG
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,9 +83,9 @@ class KernelStack:
         sock = self.socket(family_of(address[0]), type, 0)
         return await sockets.connect(sock, address, source=source)
 
-    async def listen(self, address: Address, *, backlog: int) -> KernelListener:
+    async def listen(self, address: Address, *, backlog: int) -> sockets.SocketListener:
         sock = self.socket(family_of(address[0]), socket.SOCK_STREAM, 0)
-        return KernelListener(self._loop, sockets.listen(sock, address, backlog), self._sockets)
+        return sockets.listen(sock, address, backlog, self._sockets.add)
 
     async def datagram_endpoint(
         self,
@@ -112,7 +112,7 @@ class KernelStack:
         return await kernel_ping(self.socket, address, timeout)
 
     def provide_icmp_sockets(self, tunnel: Tunnel) -> None:
-        """Have the tunnel tell senders at once that a packet has nowhere to go, by ICMP."""
+        """Let the tunnel answer unroutable packets with ICMP errors at once."""
         with contextlib.ExitStack() as raw:
             numbers: list[int | None] = [None, None]
             for index, (family, protocol, level, option, filter_all) in enumerate(ICMP_SOCKETS):
@@ -137,7 +137,7 @@ class KernelStack:
             await self._drain()
 
     def _helper_exited(self) -> None:
-        """The helper process has ended, though nobody asked it to."""
+        """The helper process has ended by itself."""
         assert self._namespace is not None
         self._loop.remove_reader(self._namespace.fileno())
         if not self.died.done():
@@ -149,13 +149,13 @@ class KernelStack:
                 return
         except OSError as error:
             log.debug("The sockets cannot be destroyed: %s", error)
-        # The next best where the kernel has no such thing: an end, if not an error.
+        # Without CONFIG_INET_DIAG_DESTROY the sockets see an end of the stream, not an error.
         for sock in list(self._sockets):
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
 
     async def _drain(self) -> None:
-        """Let what was sent last, resets among it, leave through the tunnel."""
+        """Let the last packets, resets among them, leave through the tunnel."""
         readable = select.poll()
         readable.register(self.tun.fileno(), select.POLLIN)
         for _ in range(DRAIN_TURNS):
@@ -164,68 +164,10 @@ class KernelStack:
                 return
 
 
-class KernelListener:
-    """See `stack.Listener`."""
-
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        listening: Socket,
-        stack_sockets: weakref.WeakSet[Socket],
-    ) -> None:
-        self._loop = loop
-        self._socket = listening
-        self._stack_sockets = stack_sockets
-        self._waiting: set[asyncio.Future[None]] = set()
-        self._address: Address = listening.getsockname()[:2]
-
-    @property
-    def address(self) -> Address:
-        return self._address
-
-    async def accept(self) -> tuple[Socket, Address]:
-        while True:
-            try:
-                connection, address = self._socket.accept()
-            except BlockingIOError:
-                await self._readable()
-                continue
-            connection.setblocking(False)
-            self._stack_sockets.add(connection)
-            return connection, address[:2]
-
-    def close(self) -> None:
-        if self._waiting:
-            self._loop.remove_reader(self._socket)
-        for waiting in self._waiting:
-            if not waiting.done():
-                waiting.set_exception(OSError(errno.EBADF, "the listener is closed"))
-        self._waiting.clear()
-        self._socket.close()
-
-    async def _readable(self) -> None:
-        waiting = self._loop.create_future()
-        if not self._waiting:
-            self._loop.add_reader(self._socket, self._wake)
-        self._waiting.add(waiting)
-        try:
-            await waiting
-        finally:
-            self._waiting.discard(waiting)
-            if not self._waiting and self._socket.fileno() >= 0:
-                self._loop.remove_reader(self._socket)
-
-    def _wake(self) -> None:
-        for waiting in self._waiting:
-            if not waiting.done():
-                waiting.set_result(None)
-
-
 ICMP_SOCKETS: Final = (
     # They only send: every type of message to them is blocked (linux/icmp.h, icmpv6.h).
     (socket.AF_INET, socket.IPPROTO_ICMP, 255, 1, b"\xff" * 4),
     (socket.AF_INET6, socket.IPPROTO_ICMPV6, socket.IPPROTO_ICMPV6, 1, b"\xff" * 32),
 )
-NETLINK_SOCK_DIAG: Final = 4
 DRAIN_TURNS: Final = 50
 DRAIN_SECONDS: Final = 0.002

@@ -1,7 +1,7 @@
-"""The private network namespace: a helper process that made it and makes sockets in it.
+"""A private network namespace: a helper process that made it, and makes sockets in it.
 
-Speaks to `holloway-namespace` (crates/namespace), which ends with this process however this ends.
-It knows neither tunnels nor event loops beyond the wait for its start; `kernel` uses it.
+The helper is `holloway-namespace` (crates/namespace); it ends when this process ends. Knows neither
+tunnels nor, once it is started, event loops. `kernel` uses it.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class SocketPool:
-    """Sockets of one kind that are made and not yet asked for: as many as were asked for so far.
+    """Sockets of one kind that are made in advance: as many as were asked for so far.
 
-    So a program that opens a few has few to spare, and one that opens many waits for the helper
-    once in `MAX_BATCH` times.
+    So a program that opens few sockets has few unused ones, and one that opens many waits for the
+    helper only once in `MAX_BATCH` times.
     """
 
     requested: int = 0
@@ -62,42 +62,42 @@ class Namespace:
         self._control.settimeout(RESPONSE_SECONDS)
 
     def fileno(self) -> int:
-        """Readable once the helper process has ended."""
+        """Return a descriptor that is readable once the helper process has ended."""
         return self._pidfd
 
     @property
     def is_owner(self) -> bool:
-        """Whether this is the process that opened it, and not a fork of that."""
+        """Whether this is the process that opened it, and not its fork."""
         return os.getpid() == self._owner
 
     @property
     def pid(self) -> int:
-        """The helper process."""
+        """The id of the helper process."""
         return self._process.pid
 
     async def start(self, name: str, addresses: Sequence[Interface], mtu: int) -> int:
-        """Make namespace and interface, and return the TUN's descriptor, now the caller's.
+        """Make namespace and interface, and return the TUN's descriptor, which the caller owns.
 
         Raises `NoNamespace`.
         """
         lines = ["start", f"name {name}", f"mtu {mtu}", f"gso {gso_max_size(mtu)}"]
         lines += [f"address {address}" for address in addresses]
         self._send_request("\n".join(lines))
-        # The kernel makes one namespace at a time: this may take a while on a busy machine.
+        # The kernel makes one namespace at a time, which may take long on a busy machine.
         await _readable(self._control.fileno())
         (tun,) = self._receive_response()
         return tun
 
     @property
     def pooled(self) -> int:
-        """How many sockets are made that nobody has asked for yet."""
+        """The number of sockets that are made in advance."""
         return sum(len(pool.descriptors) for pool in self._pools.values())
 
     def socket(self, family: int, kind: int, protocol: int) -> socket.socket:
-        """Make one in the namespace; raises what the system does.
+        """Make a socket in the namespace; raises OSError.
 
-        To ask the helper takes 20 to 130 us, so a program that opens many connections gets its
-        sockets from a `SocketPool`.
+        A request to the helper takes 20 to 130 us, so a program that opens many connections gets
+        its sockets from a `SocketPool`.
         """
         if not self.is_owner:
             raise OSError(errno.EPERM, "a network serves the process that opened it, not its forks")
@@ -111,7 +111,7 @@ class Namespace:
         return socket.socket(family, kind, protocol, fileno=descriptor)
 
     def exit_reason(self) -> str:
-        """How the helper process ended."""
+        """Return in words how the helper process ended."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=1)
         status = self._process.returncode
@@ -122,7 +122,7 @@ class Namespace:
         return f"the helper process ended with status {status}"
 
     def close(self) -> None:
-        """End the helper process. What sockets there are keep the namespace."""
+        """End the helper process. Open sockets keep the namespace alive."""
         if self._pidfd < 0:
             return
         self._control.close()
@@ -150,7 +150,7 @@ class Namespace:
         self._control.send(f"{self._number} {request}".encode())
 
     def _receive_response(self) -> list[int]:
-        """Take the answer to the last request, and leave those that nobody waited for."""
+        """Receive the response to the last request; drops those to cancelled ones."""
         while True:
             # Not `socket.recv_fds`, which drops its flags in Python 3.11.
             message, ancillary, _, _ = self._control.recvmsg(
@@ -166,7 +166,7 @@ class Namespace:
                 for descriptor in descriptors:
                     os.close(descriptor)
                 continue
-            if word == "ok" and not descriptors:  # recvmsg(2) drops what there is no room for
+            if word == "ok" and not descriptors:  # recvmsg(2) drops them if no number is free
                 raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             if word == "ok":
                 return list(descriptors)

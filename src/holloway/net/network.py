@@ -1,38 +1,38 @@
-"""A peer inside a program: a tunnel, a stack within it, and asyncio's interfaces on top.
+"""A peer inside a program: connections and servers inside a tunnel, as asyncio's own functions.
 
-`Network` brings together what others do: `settings` reads, a `Stack` speaks TCP, `Tunnel` carries,
-`resolve` looks names up. It adds names and allowed IPs. All of it belongs to one event loop, except
-`socket`, which any thread may call; `blocking` is the twin for plain scripts.
+`Network` combines the modules beside it: `settings` reads the configuration, `running` holds the
+stack and the tunnel, `resolve` looks names up. A network belongs to one event loop, except for
+`socket`, which any thread may call; `blocking` is the same for plain scripts.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import weakref
 from socket import AF_INET, AF_INET6, SOCK_STREAM
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from holloway.device.tunnel import Tunnel
-from holloway.net.choose_stack import look_up_endpoints, open_stack
-from holloway.net.errors import network_down, no_endpoint, no_peer
+from holloway.net.choose_stack import look_up_endpoints
+from holloway.net.errors import network_down
 from holloway.net.kernel import KernelStack
 from holloway.net.resolve import StubResolver
-from holloway.net.routes import Routes
+from holloway.net.running import Running
 from holloway.net.server import Server
 from holloway.net.settings import Settings, from_arguments, from_config
 from holloway.net.stack import BUFFER, MIN_BUFFER, family_of
 from holloway.text.address import numeric
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Awaitable, Callable, Sequence
+    from ipaddress import IPv4Address, IPv6Address
     from socket import socket as Socket  # noqa: N812  # there is a method of that name
     from ssl import SSLContext
 
     from holloway.key import Key
     from holloway.model import Device, DeviceUpdate, Peer, PeerUpdate
-    from holloway.net.stack import Address, AnyProtocol, Listener, Stack
+    from holloway.net.stack import Address, AnyProtocol, Listener
 
     Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None] | None]
 
@@ -43,9 +43,11 @@ class Network:
     """A WireGuard peer of this program; an async context manager, or `open` and `close`.
 
     `stack` is "kernel" or "userspace" to force one; None takes the kernel's where the system
-    allows it. `peers` are `Peer` or `PeerUpdate`, `addresses` our own with the lengths of their
-    networks, `dns` name servers and search domains. `buffer` is what a TCP connection of the
-    userspace stack holds at most each way, in bytes; the kernel sizes its own.
+    allows it. `peers` are `Peer` or `PeerUpdate`, `addresses` our own with their prefix lengths,
+    `dns` name servers and search domains. `buffer` is how many bytes a TCP connection of the
+    userspace stack buffers at most in each direction; the kernel sizes its own buffers.
+
+    Where a method listens, an empty host means all our addresses.
     """
 
     def __init__(
@@ -84,8 +86,7 @@ class Network:
         self._settings = settings
         self._wanted = stack
         self._buffer = buffer
-        self._stack: Stack | None = None
-        self._tunnel: Tunnel | None = None
+        self._running: Running | None = None
         self._reason = network_down("the network is not open")
         self._closing: asyncio.Task[None] | None = None
         self.failure: OSError | None = None
@@ -93,8 +94,6 @@ class Network:
         self._servers: weakref.WeakSet[Server] = weakref.WeakSet()
         self._own = dict.fromkeys(str(address.ip) for address in settings.addresses)
         self._resolver = StubResolver(self.connect, settings.servers, settings.domains)
-        self.stack_reason = ""
-        """Why it is this stack."""
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -105,24 +104,18 @@ class Network:
 
     async def open(self) -> None:
         """Start; raises OSError, ConfigError, and NoNamespace for a stack that was forced."""
-        if self._stack is not None or self._closing is not None:
-            raise RuntimeError("a network is opened once")
+        if self._running is not None:
+            raise RuntimeError("a network can be opened only once: make a new one")
         for note in self.notes:
             log.warning("%s", note)
         self._settings = await look_up_endpoints(self._settings)
-        stack, self.stack_reason = await open_stack(self._settings, self._wanted, self._buffer)
-        self._stack = stack
-        try:
-            self._start_tunnel(stack)
-        except BaseException:
-            await self.close()
-            raise
+        self._running = await Running.start(self._settings, self._wanted, self._buffer)
         self.died: asyncio.Future[OSError] = asyncio.get_running_loop().create_future()
         """Done when the network ends by itself; its result is the reason."""
-        stack.died.add_done_callback(lambda died: self._fail(died.result()))
+        self._running.died.add_done_callback(lambda died: self._fail(died.result()))
 
     async def close(self) -> None:
-        """End every connection with an error, the tunnel, and what served them."""
+        """End every connection with an error, then the tunnel."""
         self._end(network_down("the network is closed"))
         if self._closing is not None:
             await asyncio.shield(self._closing)
@@ -135,11 +128,16 @@ class Network:
     @property
     def stack(self) -> str:
         """`kernel` or `userspace`; see `stack_reason`."""
-        return self._opened().name
+        return self._opened().stack.name
+
+    @property
+    def stack_reason(self) -> str:
+        """Why it is this stack; empty before `open`."""
+        return "" if self._running is None else self._running.stack_reason
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What of the configuration means nothing to a single program."""
+        """Which settings of the configuration do not apply to a single program."""
         return self._settings.notes
 
     @property
@@ -154,30 +152,27 @@ class Network:
 
     @property
     def search_domains(self) -> tuple[str, ...]:
-        """The domains of `DNS` in which short names are looked up."""
+        """The search domains of `DNS`."""
         return self._settings.domains
 
     @property
     def helper(self) -> int | None:
         """The process in the private namespace; None with the userspace stack."""
-        stack = self._opened()
+        stack = self._opened().stack
         return stack.pid if isinstance(stack, KernelStack) else None
 
     @property
     def device(self) -> Device:
         """Keys, peers, traffic and handshakes: what `wg show` prints."""
-        self._opened()
-        assert self._tunnel is not None
-        return self._tunnel.get()
+        return self._opened().tunnel.get()
 
     def set(self, update: DeviceUpdate) -> None:
         """Change peers or keys while connections live; raises OSError and ConfigError."""
-        self._opened()
-        assert self._tunnel is not None
-        try:
-            self._tunnel.set(update)
-        finally:
-            self._routes = Routes(self._tunnel.get())
+        self._opened().tunnel.set(update)
+
+    def has_peer_for(self, address: IPv4Address | IPv6Address) -> bool:
+        """Whether a peer has this address in its allowed IPs."""
+        return self._opened().tunnel.peer_of(address) is not None
 
     def socket(
         self,
@@ -185,11 +180,11 @@ class Network:
         type: int = SOCK_STREAM,  # noqa: A002
         proto: int = 0,
     ) -> Socket:
-        """Make an ordinary socket that lives inside the tunnel, as `socket.socket` would.
+        """Make an ordinary socket inside the tunnel, as `socket.socket` does outside.
 
-        With the userspace stack there are only connected ones: OSError(EOPNOTSUPP).
+        The userspace stack has connected sockets only: OSError(EOPNOTSUPP).
         """
-        return self._opened().socket(family, type, proto)
+        return self._opened().stack.socket(family, type, proto)
 
     async def connect(
         self,
@@ -205,8 +200,9 @@ class Network:
             first: OSError | None = None
             for address in await self.resolve(host):
                 try:
-                    self._check(address)
-                    return await self._opened().connect((address, port), type=type, source=source)
+                    running = self._opened()
+                    running.check(address)
+                    return await running.stack.connect((address, port), type=type, source=source)
                 except OSError as error:
                     first = first or error
             assert first is not None
@@ -258,19 +254,19 @@ class Network:
         self, port: int = 0, host: str | None = None, *, backlog: int = 100
     ) -> Listener:
         """Listen on one address; without `host` on all of the family of our first one."""
-        return await self._opened().listen(
-            (host or self._wildcard_hosts()[0], port), backlog=backlog
-        )
+        where = (host or self._wildcard_hosts()[0], port)
+        return await self._opened().stack.listen(where, backlog=backlog)
 
     async def listen_on(
-        self, hosts: Sequence[str], port: int = 0, *, backlog: int = 100
+        self, hosts: Sequence[str] = (), port: int = 0, *, backlog: int = 100
     ) -> list[Listener]:
-        """Listen on several addresses; where any port will do, on the one that the first got."""
+        """Listen on several addresses, all on one port; without `hosts` on all our addresses."""
         listeners: list[Listener] = []
         try:
-            for host in hosts:
+            for host in hosts or self._wildcard_hosts():
                 chosen = listeners[0].address[1] if listeners else port
-                listeners.append(await self._opened().listen((host, chosen), backlog=backlog))
+                where = (host, chosen)
+                listeners.append(await self._opened().stack.listen(where, backlog=backlog))
         except BaseException:
             for listener in listeners:
                 listener.close()
@@ -287,8 +283,8 @@ class Network:
         ssl: SSLContext | None = None,
     ) -> Server:
         """Listen, as `loop.create_server` does; without `host` on all our addresses."""
-        hosts = [host] if host else self._wildcard_hosts()
-        server = Server(await self.listen_on(hosts, port, backlog=backlog), factory, ssl)
+        listeners = await self.listen_on([host] if host else (), port, backlog=backlog)
+        server = Server(listeners, factory, ssl)
         self._servers.add(server)
         await server.start_serving()
         return server
@@ -318,19 +314,25 @@ class Network:
         local_addr: Address | None = None,
         remote_addr: Address | None = None,
     ) -> tuple[asyncio.DatagramTransport, AnyProtocol]:
-        """Open a UDP port, as `loop.create_datagram_endpoint` does."""
+        """Open a UDP port, as `loop.create_datagram_endpoint` does.
+
+        A local address without a host is all addresses of the family of our first one.
+        """
         if remote_addr is not None:
             address = (await self.resolve(remote_addr[0]))[0]
-            self._check(address)
+            self._opened().check(address)
             remote_addr = (address, remote_addr[1])
-        if local_addr is None and remote_addr is None:
-            local_addr = (self._wildcard_hosts()[0], 0)
-        return await self._opened().datagram_endpoint(factory, local=local_addr, remote=remote_addr)
+        elif local_addr is None:
+            local_addr = ("", 0)
+        if local_addr is not None and not local_addr[0]:
+            local_addr = (self._wildcard_hosts()[0], local_addr[1])
+        stack = self._opened().stack
+        return await stack.datagram_endpoint(factory, local=local_addr, remote=remote_addr)
 
     async def resolve(self, host: str, *, family: int = 0) -> list[str]:
         """Look a name up with the name servers of `DNS`, through the tunnel.
 
-        Without any the system is asked. Raises socket.gaierror, which is an OSError.
+        Without name servers the system looks it up. Raises socket.gaierror, which is an OSError.
         """
         if numeric(host) is not None:
             return [host]
@@ -339,47 +341,20 @@ class Network:
     async def ping(self, host: str, timeout: float = 5.0) -> float:
         """Return the seconds until the answer to an ICMP echo request; TimeoutError."""
         address = (await self.resolve(host))[0]
-        self._check(address)
-        return await self._opened().ping(address, timeout)
+        self._opened().check(address)
+        return await self._opened().stack.ping(address, timeout)
 
-    def _opened(self) -> Stack:
-        if self._stack is None or self._closing is not None:
+    def _opened(self) -> Running:
+        if self._running is None or self._closing is not None:
             raise OSError(self._reason.errno, self._reason.strerror)
-        return self._stack
+        return self._running
 
     def _wildcard_hosts(self) -> list[str]:
         families = {family_of(address): None for address in self._own}
         return ["::" if family == AF_INET6 else "0.0.0.0" for family in families]  # noqa: S104
 
-    def _check(self, address: str) -> None:
-        """Refuse an address that cannot be reached, by the reason of the kernel's wg_xmit."""
-        number = numeric(address)
-        assert number is not None
-        if address in self._own or number.is_loopback:
-            return
-        self._opened()
-        assert self._tunnel is not None
-        key = self._routes.find(number)
-        if key is None:
-            raise no_peer(address)
-        if not self._tunnel.has_endpoint(key):
-            raise no_endpoint(address)
-
-    def _start_tunnel(self, stack: Stack) -> None:
-        self._tunnel = tunnel = Tunnel(stack.tun)
-        tunnel.died.add_done_callback(
-            lambda died: self._fail(
-                network_down(f"the packet thread ended: {os.strerror(died.result())}")
-            )
-        )
-        if isinstance(stack, KernelStack):
-            stack.provide_icmp_sockets(tunnel)
-        tunnel.set(self._settings.update)
-        tunnel.link_changed(up=True, mtu=self._settings.mtu)
-        self._routes = Routes(tunnel.get())
-
     def _fail(self, reason: OSError) -> None:
-        """Something that serves us has ended by itself: nothing will pass any more."""
+        """The stack or the tunnel has ended by itself: no packet passes any more."""
         if self._closing is not None:
             return
         log.error("The network %s ended: %s", self.name, reason.strerror)
@@ -388,26 +363,21 @@ class Network:
         self.died.set_result(reason)
 
     def _end(self, reason: OSError) -> None:
-        if self._closing is None and self._stack is not None:
+        if self._closing is None and self._running is not None:
             self._reason = reason
-            self._closing = asyncio.get_running_loop().create_task(self._close_all(reason))
+            closing = self._close_all(self._running, reason)
+            self._closing = asyncio.get_running_loop().create_task(closing)
 
-    async def _close_all(self, reason: OSError) -> None:
-        assert self._stack is not None
+    async def _close_all(self, running: Running, reason: OSError) -> None:
         for server in list(self._servers):
             server.close()
-        try:
-            await self._stack.close(reason)
-        finally:
-            if self._tunnel is not None:
-                self._tunnel.close()
-            self._stack.tun.close()
+        await running.close(reason)
 
 
 def _tls(
     context: SSLContext | bool | None, server_hostname: str | None, host: str
 ) -> dict[str, Any]:
-    """The arguments of asyncio; without a name of its own the server is `host`."""
+    """Return asyncio's arguments for TLS; the server's name is `host` unless another is given."""
     if not context:
         return {}
     return {"ssl": context, "server_hostname": server_hostname or host}

@@ -1,6 +1,6 @@
-"""ICMP echo over the kernel's ping sockets (icmp(7)): no privilege, no packets of others.
+"""ICMP echo over the kernel's ping sockets (icmp(7)), which need no privilege.
 
-Makes and reads the eight bytes of RFC 792 and RFC 4443; `kernel` uses it.
+Writes and checks the messages of RFC 792 and RFC 4443; `kernel` uses it.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 async def kernel_ping(
     make_socket: Callable[[int, int, int], socket.socket], address: str, timeout: float
 ) -> float:
-    """Send one echo request through a socket of `make_socket`; the seconds to its answer."""
+    """Send an echo request and return the seconds to its answer; `make_socket` makes the socket."""
     family = family_of(address)
     protocol = socket.IPPROTO_ICMP if family == socket.AF_INET else socket.IPPROTO_ICMPV6
     with make_socket(family, socket.SOCK_DGRAM, protocol) as sock:
         sock.setblocking(False)
-        # So that "unreachable" is an error and not silence (ip(7), IP_RECVERR).
+        # So that "unreachable" raises an error (ip(7), IP_RECVERR).
         if family == socket.AF_INET:
             sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
         else:

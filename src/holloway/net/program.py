@@ -1,7 +1,7 @@
-"""Any program inside a network: how it is started there, and whom it asks for names.
+"""Any program inside a network: the command that starts it there, and its resolv.conf.
 
-`holloway-namespace run` enters the private namespace and becomes the program, so that it is the
-child of whoever starts it. Used by `holloway run`; knows no terminal and no arguments of ours.
+`holloway-namespace run` enters the private namespace and executes the program, which is therefore
+a child of the process that starts it. Used by `holloway run`; knows no terminal and no arguments.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from holloway.net.namespace import PROGRAM
-from holloway.net.routes import Routes
 from holloway.text.address import numeric
 
 if TYPE_CHECKING:
@@ -25,19 +24,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ResolvConf:
-    """The resolv.conf of a program; `note` is what its user should know of it."""
+    """The resolv.conf of a program; `note` is a remark on it for the user."""
 
     text: str
     note: str | None = None
 
 
 def command_inside(
-    network: Network, command: Sequence[str], resolv_conf: ResolvConf, end: signal.Signals
-) -> tuple[list[str], int]:
-    """Wrap a command so that it runs inside; the wrapper has to inherit the descriptor returned.
+    network: Network,
+    command: Sequence[str],
+    resolv_conf: ResolvConf,
+    end: signal.Signals,
+    first_lookup: int | None = None,
+) -> tuple[list[str], list[int]]:
+    """Wrap a command so that it runs inside; the wrapper has to inherit the descriptors returned.
 
     `network` has the kernel's stack. The command gets `end` when this process ends before it.
-    Exit status 127 and 126 say that it was not found or cannot be run, 125 that the wrapper failed.
+    `first_lookup` is the descriptor of a `FirstLookup`. Exit status 127 means that the command was
+    not found, 126 that it cannot be run, 125 that the wrapper failed.
     """
     assert network.helper is not None
     reading, writing = os.pipe()
@@ -45,12 +49,13 @@ def command_inside(
         os.write(writing, resolv_conf.text.encode(errors="surrogateescape"))
     finally:
         os.close(writing)
-    numbers = (network.helper, os.getpid(), int(end), reading)
-    return [str(PROGRAM), "run", *map(str, numbers), *command], reading
+    watches = [] if first_lookup is None else [os.dup(first_lookup)]
+    numbers = (network.helper, os.getpid(), int(end), reading, *(watches or [NO_WATCH]))
+    return [str(PROGRAM), "run", *map(str, numbers), *command], [reading, *watches]
 
 
 def resolv_conf(network: Network) -> ResolvConf:
-    """The name servers of the configuration, or the system's where it has none."""
+    """Return the name servers of the configuration, or the system's if it has none."""
     if not network.name_servers:
         return _of_system(network, _system_text())
     lines = [f"# {network.name}: DNS of the configuration"]
@@ -63,8 +68,7 @@ def resolv_conf(network: Network) -> ResolvConf:
 
 def _of_system(network: Network, text: str) -> ResolvConf:
     servers = _servers(text)
-    routes = Routes(network.device)
-    lost = [server for server, address in servers.items() if routes.find(address) is None]
+    lost = [server for server, address in servers.items() if not network.has_peer_for(address)]
     says = f"DNS is not set: names are asked of the system's {', '.join(servers)}"
     if not servers:
         note = "DNS is not set, nor has the system a name server: names will not be found"
@@ -76,7 +80,7 @@ def _of_system(network: Network, text: str) -> ResolvConf:
 
 
 def _system_text() -> str:
-    """The system's resolv.conf; behind a resolver of its own, that one's servers."""
+    """Return the system's resolv.conf, or the servers behind its local resolver."""
     text = _read(SYSTEM)
     servers = _servers(text)
     if servers and all(address.is_loopback for address in servers.values()):
@@ -100,4 +104,5 @@ def _read(path: Path) -> str:
 
 SYSTEM: Final = Path("/etc/resolv.conf")
 BEHIND_RESOLVED: Final = Path("/run/systemd/resolve/resolv.conf")
+NO_WATCH: Final = -1
 MAX_TEXT: Final = 1 << 15  # less than a pipe holds

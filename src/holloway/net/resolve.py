@@ -1,7 +1,8 @@
-"""Names looked up through the tunnel: a small stub resolver (RFC 1035, RFC 7766).
+"""Name resolution through the tunnel: a small stub resolver (RFC 1035, RFC 7766).
 
-Asks the name servers of the configuration for A and AAAA at once, over UDP and then TCP where the
-answer was cut; tries search domains as resolv.conf(5) has it. `network` brings the connections.
+Asks the name servers of the configuration for A and AAAA records at the same time, over UDP, and
+over TCP if the answer was truncated. Tries search domains as resolv.conf(5) does. `network`
+provides the connections.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Connect(Protocol):
 
 
 class StubResolver:
-    """Looks names up with the given servers, or the system's where there are none."""
+    """Looks names up with the given servers, or with the system's resolver if there are none."""
 
     def __init__(self, connect: Connect, servers: Sequence[str], domains: Sequence[str]) -> None:
         self._connect = connect
@@ -53,10 +54,12 @@ class StubResolver:
             answers = await asyncio.gather(*(self._ask(name, kind) for kind in kinds))
             if found := [address for answer in answers for address in answer.addresses]:
                 return list(dict.fromkeys(found))
-        raise socket.gaierror(socket.EAI_NONAME, f"Name or service not known: {host}")
+        asked = ", ".join(self._servers)
+        text = f"Name or service not known: {host} (asked {asked})"
+        raise socket.gaierror(socket.EAI_NONAME, text)
 
     def _candidates(self, host: str) -> Iterator[str]:
-        """The names that a short name may stand for."""
+        """Yield the names to try: the name itself, and the name in each search domain."""
         if host.endswith("."):
             yield host
             return
@@ -64,25 +67,27 @@ class StubResolver:
         yield from [host, *longer] if "." in host else [*longer, host]
 
     async def _ask(self, name: str, kind: int) -> Answer:
-        """Ask one server after the other until one knows."""
+        """Ask one server after the other until one answers."""
         try:
             query = encode_query(int.from_bytes(os.urandom(2), "big"), name, kind)
         except ValueError:
             raise socket.gaierror(socket.EAI_NONAME, f"not a name: {name}") from None
-        last_error: OSError = socket.gaierror(
-            socket.EAI_AGAIN, f"Temporary failure in name resolution: {name}"
-        )
+        failure: OSError | None = None
         for server in tuple(self._servers) * ROUNDS:
             try:
                 answer = await self._exchange(server, query)
             except TimeoutError:
-                continue
+                failure = _temporary(name, f"no answer from the name server {server}")
+            except socket.gaierror as error:
+                failure = error
             except OSError as error:
-                last_error = error
-                continue
-            if answer.code in {NO_ERROR, NAME_ERROR}:
-                return answer
-        raise last_error
+                failure = OSError(error.errno, f"name server {server}: {error.strerror}")
+            else:
+                if answer.code in {NO_ERROR, NAME_ERROR}:
+                    return answer
+                failure = _temporary(name, f"the name server {server} failed: code {answer.code}")
+        assert failure is not None
+        raise failure
 
     async def _exchange(self, server: str, query: bytes) -> Answer:
         async with asyncio.timeout(ANSWER_SECONDS):
@@ -95,6 +100,11 @@ class StubResolver:
                 return await _over_tcp(sock, query)
 
 
+def _temporary(name: str, reason: str) -> socket.gaierror:
+    text = f"Temporary failure in name resolution: {name} ({reason})"
+    return socket.gaierror(socket.EAI_AGAIN, text)
+
+
 async def _over_udp(sock: socket.socket, query: bytes) -> Answer:
     loop = asyncio.get_running_loop()
     await loop.sock_sendall(sock, query)
@@ -103,7 +113,7 @@ async def _over_udp(sock: socket.socket, query: bytes) -> Answer:
         try:
             return parse_answer_untrusted(message, query)
         except BadMessage:
-            continue  # forged, or the late answer to another question
+            continue  # forged, or a late answer to another question
 
 
 async def _over_tcp(sock: socket.socket, query: bytes) -> Answer:
@@ -113,7 +123,7 @@ async def _over_tcp(sock: socket.socket, query: bytes) -> Answer:
     while len(message) < 2 or len(message) < 2 + int.from_bytes(message[:2], "big"):
         part = await loop.sock_recv(sock, MAX_MESSAGE)
         if not part:
-            raise ConnectionResetError(f"{sock.getpeername()[0]} ended within an answer")
+            raise socket.gaierror(socket.EAI_AGAIN, "the name server closed within an answer")
         message += part
     try:
         return parse_answer_untrusted(message[2:], query)
@@ -123,7 +133,11 @@ async def _over_tcp(sock: socket.socket, query: bytes) -> Answer:
 
 async def _ask_system(host: str, family: int) -> list[str]:
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, None, family=family, type=socket.SOCK_STREAM)
+    try:
+        found = await loop.getaddrinfo(host, None, family=family, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        hint = "without DNS in the configuration the system is asked"
+        raise socket.gaierror(error.errno, f"{error.strerror}: {host} ({hint})") from None
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 

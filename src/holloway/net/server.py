@@ -1,16 +1,17 @@
-"""A TCP server inside the tunnel, with the manners of `asyncio.Server`.
+"""A TCP server inside the tunnel, with the interface of `asyncio.Server`.
 
-It accepts from the listeners of a stack and gives each connection a transport; it knows neither
-the tunnel nor which stack it is. Made by `Network.start_server` and `create_server`.
+Accepts from the listeners of any stack and gives each connection a transport. Knows no tunnel.
+`Network.start_server` and `create_server` make one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from holloway.net.sockets import accept
 
 if TYPE_CHECKING:
     import socket
@@ -41,12 +42,12 @@ class Server(asyncio.AbstractServer):
 
     @property
     def addresses(self) -> list[Address]:
-        """Where it listens."""
+        """The addresses that it listens on."""
         return [listener.address for listener in self._listeners]
 
     @property
     def port(self) -> int:
-        """The port it listens on, chosen by the system if none was named."""
+        """The port that it listens on; the system chooses it if 0 was asked for."""
         return self._listeners[0].address[1]
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
@@ -56,7 +57,7 @@ class Server(asyncio.AbstractServer):
         return bool(self._accepting) and not self._closed.is_set()
 
     async def start_serving(self) -> None:
-        """Begin to accept."""
+        """Start accepting."""
         if not self._accepting:
             self._accepting = [
                 self._loop.create_task(self._accept(each)) for each in self._listeners
@@ -71,7 +72,7 @@ class Server(asyncio.AbstractServer):
             self.close()
 
     def close(self) -> None:
-        """Accept no more; connections live on."""
+        """Stop accepting; open connections stay open."""
         self._closed.set()
         for listener in self._listeners:
             listener.close()
@@ -79,7 +80,7 @@ class Server(asyncio.AbstractServer):
             task.cancel()
 
     async def wait_closed(self) -> None:
-        """Wait until nothing of it runs any more."""
+        """Wait until all its tasks have ended."""
         await self._closed.wait()
         tasks = [*self._accepting, *self._handshakes]
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -87,21 +88,17 @@ class Server(asyncio.AbstractServer):
     async def _accept(self, listener: Listener) -> None:
         while not self._closed.is_set():
             try:
-                connection, _ = await listener.accept()
+                connection, _ = await accept(listener)
             except OSError as error:
-                if error.errno not in OUT_OF_RESOURCES:
-                    if not self._closed.is_set():
-                        log.info("Port %d is closed: %s", listener.address[1], error)
-                    return
-                log.warning("A connection has to wait: %s", error.strerror)
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
+                if not self._closed.is_set():
+                    log.info("Port %d is closed: %s", listener.address[1], error)
+                return
             task = self._loop.create_task(self._start_transport(connection))
             self._handshakes.add(task)
             task.add_done_callback(self._handshakes.discard)
 
     async def _start_transport(self, connection: socket.socket) -> None:
-        """Give a connection its transport; with TLS that takes a handshake."""
+        """Give a connection its transport, after the handshake if there is TLS."""
         try:
             await self._loop.connect_accepted_socket(self._factory, connection, ssl=self._context)
         except OSError as error:  # ssl.SSLError is one
@@ -111,7 +108,3 @@ class Server(asyncio.AbstractServer):
             with contextlib.suppress(OSError):
                 connection.close()
             raise
-
-
-OUT_OF_RESOURCES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-RETRY_SECONDS: Final = 1.0  # as asyncio: ACCEPT_RETRY_DELAY

@@ -1,7 +1,7 @@
-"""What a network is made from: a configuration file, or arguments of a program.
+"""The settings of a network, from a wg-quick file or from a program's arguments.
 
-Reads wg-quick files; settings that speak of the whole system mean nothing to a single program and
-are left out with a note. Touches the network only through the resolver that it is given.
+Settings of a wg-quick file that concern the whole system do not apply to a single program, and are
+ignored with a note. Names are looked up only with the given resolver.
 """
 
 from __future__ import annotations
@@ -30,23 +30,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """A network before it is opened.
+    """The settings of a network, before it is opened.
 
-    `source` is the file's text while names of endpoints in it are still to be looked up. `notes`
-    say what of the file means nothing here.
+    `source` is the file while names of endpoints in it are still to be looked up. `notes` say which
+    settings of the file are ignored.
     """
 
     name: str
     update: DeviceUpdate
     addresses: tuple[Interface, ...]
-    servers: tuple[str, ...] = ()
-    domains: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
     mtu: int = 1420
     notes: tuple[str, ...] = ()
     source: QuickConfig | None = None
 
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The name servers of `DNS`."""
+        return tuple(each for each in self.dns if numeric(each) is not None)
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The search domains of `DNS`: what is no address."""
+        return tuple(each for each in self.dns if numeric(each) is None)
+
     def resolved(self, resolver: Resolver) -> Settings:
-        """Look up the names of endpoints; may take long. Raises ConfigError."""
+        """Return the settings with endpoints looked up; may take long. Raises ConfigError."""
         if self.source is None:
             return self
         update = replace(parse_conf(self.source, resolver), fwmark=self.update.fwmark)
@@ -54,7 +63,7 @@ class Settings:
 
 
 def from_config(given: str | os.PathLike[str]) -> Settings:
-    """Read a file, or the text of one; raises ConfigError and OSError."""
+    """Parse a file, or the text of one; raises ConfigError and OSError."""
     text, name = _read(given)
     config = parse_quick(text)
     checking = _OfflineResolver()
@@ -67,8 +76,7 @@ def from_config(given: str | os.PathLike[str]) -> Settings:
         name=name,
         update=update,
         addresses=_addresses(config.addresses),
-        servers=tuple(each for each in config.dns if numeric(each) is not None),
-        domains=tuple(each for each in config.dns if numeric(each) is None),
+        dns=tuple(config.dns),
         mtu=_mtu(config.mtu),
         notes=tuple(notes),
         source=config if checking.saw_names else None,
@@ -85,7 +93,7 @@ def from_arguments(
     listen_port: int,
     name: str,
 ) -> Settings:
-    """Check what a program gives; raises ConfigError and KeyFormatError."""
+    """Check a program's arguments; raises ConfigError and KeyFormatError."""
     key = Key.from_base64(private_key) if isinstance(private_key, str) else private_key
     return Settings(
         name=name if _NAME.fullmatch(name) else FALLBACK_NAME,
@@ -96,14 +104,13 @@ def from_arguments(
             peers=tuple(map(_update, peers)),
         ),
         addresses=_addresses(addresses),
-        servers=tuple(each for each in dns if numeric(each) is not None),
-        domains=tuple(each for each in dns if numeric(each) is None),
+        dns=tuple(dns),
         mtu=_mtu(mtu),
     )
 
 
 class _OfflineResolver:
-    """A `Resolver` that looks nothing up, but remembers whether there is something to look up."""
+    """A `Resolver` that looks nothing up, but notes whether there are names."""
 
     def __init__(self) -> None:
         self.saw_names = False
@@ -127,7 +134,7 @@ class _OfflineResolver:
 
 
 def _read(given: str | os.PathLike[str]) -> tuple[str, str]:
-    """The text, and the name that the network gets."""
+    """Return the text, and the network's name."""
     if isinstance(given, str) and ("\n" in given or given.lstrip().startswith("[")):
         return given, FALLBACK_NAME
     path = Path(given)

@@ -1,18 +1,26 @@
-"""How a kernel socket is connected and made to listen, whatever namespace it lives in.
+"""Kernel sockets, in any namespace: how they connect, listen and accept.
 
-Used for those of a private namespace (`kernel`) and, by `proxy`, for the host's own. What fails is
-closed.
+Used for the sockets of a private namespace (`kernel`) and, by `proxy`, for the host's own. A socket
+is closed if what was asked of it fails.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
+import logging
 import os
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from socket import socket as Socket  # noqa: N812  # as in `stack`
+
+    from holloway.net.stack import Address, Listener
+
+log = logging.getLogger(__name__)
 
 
 async def connect(
@@ -21,7 +29,7 @@ async def connect(
     *,
     source: tuple[Any, ...] | None = None,
 ) -> Socket:
-    """Connect a fresh socket, non-blocking from then on; raises OSError in the system's words."""
+    """Connect a new socket and make it non-blocking; raises OSError with the system's text."""
     try:
         sock.setblocking(False)
         if source is not None:
@@ -30,14 +38,22 @@ async def connect(
     except BaseException as error:
         sock.close()
         if isinstance(error, OSError) and error.errno is not None:
-            # asyncio's words name the call and not the reason.
+            # asyncio's text names the call instead of the reason.
             raise OSError(error.errno, os.strerror(error.errno)) from None
         raise
     return sock
 
 
-def listen(sock: Socket, address: tuple[Any, ...], backlog: int) -> Socket:
-    """Have a fresh TCP socket listen, non-blocking, on its own family alone; raises OSError."""
+def listen(
+    sock: Socket,
+    address: tuple[Any, ...],
+    backlog: int,
+    on_accept: Callable[[Socket], None] | None = None,
+) -> SocketListener:
+    """Listen with a new TCP socket, on its own family only; raises OSError.
+
+    `on_accept` is called with each accepted socket.
+    """
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -45,7 +61,95 @@ def listen(sock: Socket, address: tuple[Any, ...], backlog: int) -> Socket:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(address)
         sock.listen(backlog)
+        return SocketListener(sock, on_accept)
     except BaseException:
         sock.close()
         raise
-    return sock
+
+
+async def accept(listener: Listener) -> tuple[Socket, Address]:
+    """Accept a connection; raises OSError once the listener can accept no more.
+
+    A connection that failed before it was accepted is skipped. Without descriptors or memory it
+    tries again, until another connection ends and leaves room.
+    """
+    has_warned = False
+    while True:
+        try:
+            return await listener.accept()
+        except OSError as error:
+            if error.errno in OUT_OF_RESOURCES:
+                if not has_warned:
+                    log.warning("New connections have to wait: %s", error.strerror)
+                    has_warned = True
+                await asyncio.sleep(RETRY_SECONDS)
+            elif error.errno not in TRANSIENT_ERRORS:
+                raise
+
+
+class SocketListener:
+    """See `stack.Listener`."""
+
+    def __init__(self, listening: Socket, on_accept: Callable[[Socket], None] | None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._socket = listening
+        self._owner = os.getpid()
+        self._on_accept = on_accept
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._address: Address = listening.getsockname()[:2]
+
+    @property
+    def address(self) -> Address:
+        return self._address
+
+    async def accept(self) -> tuple[Socket, Address]:
+        while True:
+            try:
+                connection, address = self._socket.accept()
+            except BlockingIOError:
+                await self._readable()
+                continue
+            connection.setblocking(False)
+            if self._on_accept is not None:
+                self._on_accept(connection)
+            return connection, address[:2]
+
+    def close(self) -> None:
+        if self._waiting:
+            self._loop.remove_reader(self._socket)
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_exception(OSError(errno.EBADF, "the listener is closed"))
+        self._waiting.clear()
+        if os.getpid() == self._owner:
+            # Closing alone is not enough while another process has a copy of the descriptor, as the
+            # helper of a namespace has for a moment: the port would stay in use.
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RD)
+        self._socket.close()
+
+    async def _readable(self) -> None:
+        waiting = self._loop.create_future()
+        if not self._waiting:
+            self._loop.add_reader(self._socket, self._wake)
+        self._waiting.add(waiting)
+        try:
+            await waiting
+        finally:
+            self._waiting.discard(waiting)
+            if not self._waiting and self._socket.fileno() >= 0:
+                self._loop.remove_reader(self._socket)
+
+    def _wake(self) -> None:
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_result(None)
+
+
+OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+TRANSIENT_ERRORS: Final = frozenset({
+    errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ENOPROTOOPT, errno.EHOSTDOWN,
+    errno.EHOSTUNREACH, errno.EOPNOTSUPP, errno.ENETUNREACH,
+})  # fmt: skip
+"""accept(2): errors of one connection, after which the next one may succeed."""
+RETRY_SECONDS: Final = 0.1

@@ -1,6 +1,6 @@
-"""The seam between `Network` and what speaks TCP, UDP and ICMP inside the tunnel.
+"""The interface between `Network` and a TCP/IP stack inside the tunnel.
 
-`kernel` has the kernel do it in a private namespace; `userspace` does it within the program. A
+`kernel` uses the kernel's stack, in a private namespace; `userspace` runs one within the program. A
 stack knows numeric addresses only; names, allowed IPs and streams are above it, in `network`.
 """
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from holloway import _native
 
     Interface = IPv4Interface | IPv6Interface
-    """An address of ours with the length of its network."""
+    """One of our addresses, with its prefix length."""
 
     Address = tuple[str, int]
     """A numeric IPv4 or IPv6 address and a port."""
 
 BUFFER: Final = 4 << 20
-"""Each of a userspace stream's two buffers, in bytes; memory is taken for what they hold only."""
+"""The size of each of a userspace stream's two buffers, in bytes; empty ones take no memory."""
 MIN_BUFFER: Final = 4096
 
 AnyProtocol = TypeVar("AnyProtocol", bound="asyncio.DatagramProtocol")
 
 
 def family_of(host: str) -> socket.AddressFamily:
-    """The family of a numeric address."""
+    """Return the family of a numeric address."""
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
@@ -40,23 +40,23 @@ class Listener(Protocol):
 
     @property
     def address(self) -> Address:
-        """Where it listens; the port is the one chosen if 0 was asked for."""
+        """The address that it listens on; the system chooses the port if 0 was asked for."""
 
     async def accept(self) -> tuple[Socket, Address]:
-        """Wait for a connection: a non-blocking socket and who it is.
+        """Wait for a connection; returns a non-blocking socket and the client's address.
 
         Raises OSError once the listener or the stack is closed. Cancelling it loses no connection.
         """
 
     def close(self) -> None:
-        """Stop listening; those waiting in `accept` get OSError, what was accepted lives on."""
+        """Stop listening; a waiting `accept` raises OSError, accepted connections stay open."""
 
 
 class Stack(Protocol):
-    """TCP/IP inside the tunnel. Made inside the event loop that is to use it.
+    """TCP/IP inside the tunnel. Make it inside the event loop that uses it.
 
     Each is made as `Kind(name, addresses, mtu)`: the interface's name, a tuple of `Interface`, and
-    the tunnel's MTU; `await stack.open()` then does what may take time or fail.
+    the tunnel's MTU. `await stack.open()` then does what may take time or fail.
     """
 
     @property
@@ -65,19 +65,19 @@ class Stack(Protocol):
 
     @property
     def tun(self) -> _native.Tun:
-        """What the tunnel serves; there after `open`."""
+        """The TUN that the tunnel serves; set by `open`."""
 
     @property
     def died(self) -> asyncio.Future[OSError]:
         """Done when the stack has ended by itself, with the reason as its result."""
 
     async def open(self) -> None:
-        """Start; raises OSError. What was begun is undone if it fails or is cancelled."""
+        """Start; raises OSError. Leaves nothing behind if it fails or is cancelled."""
 
     def socket(self, family: int, type: int, proto: int) -> Socket:  # noqa: A002
-        """Make an ordinary, unconnected, blocking socket that lives inside the tunnel.
+        """Make an ordinary, unconnected, blocking socket inside the tunnel.
 
-        The userspace stack has none: OSError(EOPNOTSUPP).
+        The userspace stack cannot: OSError(EOPNOTSUPP).
         """
 
     async def connect(
@@ -89,7 +89,7 @@ class Stack(Protocol):
     ) -> Socket:
         """Connect a TCP (SOCK_STREAM) or UDP (SOCK_DGRAM) socket; it is non-blocking.
 
-        Raises the ordinary OSErrors; TimeoutError when the stack gives up by itself.
+        Raises the ordinary OSErrors, and TimeoutError when the stack gives up.
         """
 
     async def listen(self, address: Address, *, backlog: int) -> Listener:
@@ -108,8 +108,8 @@ class Stack(Protocol):
         """Send an ICMP echo request and return the seconds to its answer; TimeoutError."""
 
     async def close(self, reason: OSError) -> None:
-        """End. Every socket of the stack fails with an error; connections are reset.
+        """Close. Every socket of the stack fails with an error, and connections are reset.
 
-        The tunnel still serves `tun` while this runs, so that resets reach the other side; the
-        caller closes tunnel and `tun` afterwards. May be called more than once.
+        The tunnel still serves `tun` meanwhile, so that resets reach the other side; the caller
+        closes tunnel and `tun` afterwards. May be called more than once.
         """

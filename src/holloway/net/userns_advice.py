@@ -1,7 +1,7 @@
-"""What allows a private namespace on a system that forbids it: the commands, for this very system.
+"""How to allow private namespaces on a system that forbids them: the commands for this system.
 
-The reasons differ and look alike: a limit, a switch of Debian's kernel, AppArmor, a container.
-Reads them from /proc through a function that a test can replace; changes nothing.
+Different causes look alike: a limit, a sysctl of Debian's kernel, AppArmor, a container. Tells them
+apart by /proc, which it reads through a function that tests can replace. Changes nothing.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ profile holloway-namespace {path} flags=(unconfined) {{
 
 
 def apparmor_profile(path: str = "") -> str:
-    """The profile for a launcher, here the one of this installation; `path` may be a pattern."""
-    # The kernel knows programs by their paths without symbolic links.
+    """Return the profile for the helper program of this installation, or at `path`, a pattern."""
+    # AppArmor matches the program's path with all symbolic links resolved.
     return PROFILE.format(path=path or escape_path(PROGRAM.resolve()))
 
 
 def escape_path(path: Path) -> str:
-    """Write a path as a profile's pattern that nothing else matches (apparmor.d(5), globbing)."""
+    """Return a profile's pattern that matches just this path (apparmor.d(5), globbing)."""
     return '"{}"'.format(SPECIAL.sub(r"\\\g<0>", str(path)))
 
 
 def userns_advice(error: NoNamespace, read: Callable[[str], str] | None = None) -> str:
-    """Say what to do, in lines; empty where that is not known."""
+    """Return lines that say what to do; empty if that is not known."""
     read = read or _read
     if error.step == FIND_PROGRAM:
         return INSTALL
@@ -70,7 +70,7 @@ def userns_advice(error: NoNamespace, read: Callable[[str], str] | None = None) 
 
 
 def _profile(read: Callable[[str], str]) -> str:
-    """The AppArmor profile that is enforced upon us, if any."""
+    """Return the AppArmor profile that is enforced on this process, if any."""
     name, _, mode = read("/proc/self/attr/apparmor/current").rpartition(" ")
     return name if mode == "(enforce)" else ""
 
@@ -80,7 +80,7 @@ def _tun(number: int | None) -> str:
 
 
 def _is_container(read: Callable[[str], str]) -> bool:
-    """Whether a filter of system calls is upon us, as container engines lay it."""
+    """Whether a seccomp filter applies to this process, as in a container."""
     lines = read("/proc/self/status").splitlines()
     return "Seccomp:\t2" in lines
 

@@ -1,13 +1,13 @@
-"""TCP/IP within the program, for systems that allow no private namespace.
+"""TCP/IP within the program, for systems that forbid private namespaces.
 
-Asks the stack of `_native`, which runs in a thread of its own, and turns what it tells into futures
-of the event loop. Implements `stack.Stack`; `network` uses it.
+Sends requests to the stack of `_native`, which runs in a thread of its own, and converts its events
+to futures of the event loop. Implements `stack.Stack`; `network` uses it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures.thread  # noqa: F401  # there may be no descriptor left to load it by
+import concurrent.futures.thread  # noqa: F401  # later there may be no descriptor left to import it
 import contextlib
 import errno
 import os
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from holloway.net.stack import Address, AnyProtocol, Interface
 
 CONNECT_TIMEOUT: Final = 127.0
-"""Seconds until a connection that nobody answers fails, as Linux has it (tcp_syn_retries 6)."""
+"""Seconds until an unanswered connection attempt fails, as in Linux (tcp_syn_retries 6)."""
 
 
 class UserspaceStack:
@@ -122,15 +122,15 @@ class UserspaceStack:
                 assert isinstance(protocol, asyncio.DatagramProtocol)
                 protocol.error_received(reason)
                 transport.abort()
-        # It waits for the tunnel to fetch the last resets.
+        # It waits until the tunnel has taken the last resets.
         await asyncio.to_thread(stack.close)
 
     def counts(self) -> dict[str, int]:
-        """Count packets and connections that went nowhere, by reason."""
+        """Return the counts of dropped packets and connections, by reason."""
         return self._opened().counts()
 
     def accept(self, listener: int) -> tuple[Socket, Address] | None:
-        """Take a connection of a listener, if one waits."""
+        """Accept a connection of a listener, if one waits."""
         accepted = self._opened().accept(listener)
         if accepted is None:
             return None
@@ -138,7 +138,7 @@ class UserspaceStack:
         return InnerSocket.of(fd, local, remote), remote
 
     def remove_listener(self, listener: int) -> None:
-        """A listener is closed."""
+        """Forget a listener that is closed."""
         self._listeners.pop(listener, None)
         if self._stack is not None:
             self._stack.cancel(listener)
@@ -170,7 +170,7 @@ class UserspaceStack:
         except BaseException:
             if self._stack is not None:
                 self._stack.cancel(number)
-            # It may have come in the same turn of the loop in which the waiting was given up.
+            # The result may have come in the turn of the loop in which this was cancelled.
             if waiting.done() and not waiting.cancelled() and waiting.exception() is None:
                 _close(waiting.result())
             raise
@@ -204,7 +204,7 @@ class UserspaceStack:
                     self.died.set_result(network_down(reason))
 
     def _drop(self, event: _native.Opened | _native.Echoed) -> None:
-        """Nobody waits for it any more."""
+        """Close what a cancelled request has opened."""
         _close(event)
         if self._stack is not None and isinstance(event, _native.Opened) and event.fd is None:
             self._stack.cancel(event.id)
@@ -243,13 +243,13 @@ class UserspaceListener:
             self.end(OSError(errno.EBADF, "the listener is closed"))
 
     def end(self, reason: OSError) -> None:
-        """Accept no more; those who wait are told why."""
+        """Accept no more; a waiting `accept` raises the reason."""
         self._reason = reason
         self._stack.remove_listener(self._number)
         self.wake()
 
     def wake(self) -> None:
-        """A connection waits, or none ever will."""
+        """Wake the waiting `accept`s: there is a connection, or the listener is closed."""
         for waiting in self._waiting:
             if not waiting.done():
                 waiting.set_result(None)

@@ -1,5 +1,5 @@
 """Proxies and port forwards between the host and a tunnel: `holloway proxy`.
 
-Python does the handshake of each connection and `_native.Relay` copies the rest. Both ends are a
-`ProxyNetwork`: the host's own network or the tunnel's; nothing here knows WireGuard.
+Python reads the request of each connection, and `_native.Relay` copies the rest. Either end is a
+`ProxyNetwork`: the host's own network, or the tunnel's. Nothing here knows WireGuard.
 """

@@ -1,4 +1,4 @@
-"""UDP ASSOCIATE of SOCKS5 (RFC 1928, 7): a UDP port for one client while its connection stands."""
+"""UDP ASSOCIATE of SOCKS5 (RFC 1928, 7): a UDP port for one client while its connection is open."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from holloway.proxy.relay import Outcome
 from holloway.proxy.socks5 import Reply
 
 if TYPE_CHECKING:
-    from holloway.proxy.acceptor import Client
+    from holloway.proxy.address import Address
+    from holloway.proxy.client import Client
     from holloway.proxy.connection_log import ConnectionLog
-    from holloway.proxy.networks import Address, ProxyNetwork
+    from holloway.proxy.networks import ProxyNetwork
 
 MAX_TARGETS: Final = 256
-"""Targets that one client may speak with at a time."""
+"""Targets that one client may use at the same time."""
 
 
 class Association(UdpPort):
-    """The port, and the conversations through it."""
+    """The port, and the UDP flows through it."""
 
     def __init__(
         self,
@@ -39,7 +40,7 @@ class Association(UdpPort):
         self._sent = self._received = 0
 
     async def run(self) -> Outcome:
-        """Serve until the client's connection ends."""
+        """Serve until the client closes its connection."""
         loop = asyncio.get_running_loop()
         host = self._client.socket.getsockname()[0]
         try:
@@ -73,7 +74,7 @@ class Association(UdpPort):
         self._flows.send(target, target, datagram.payload)
 
     def _is_from_client(self, addr: tuple[str, int]) -> bool:
-        """Whether it is who asked: from its host, and always from one port."""
+        """Whether a datagram comes from the client's host, and from the port of its first one."""
         if self._client_address is None:
             is_it = addr[0] == self._client.connection.client[0] and self._port in (0, addr[1])
             self._client_address = addr[:2] if is_it else None

@@ -1,7 +1,7 @@
-"""What a proxy tells of its connections: a line in the log for each, and counters.
+"""The log of a proxy's connections, one line for each, and their counters.
 
-Knows no socket. The log says who, where to, how much, how long and how it ended; never what was
-said.
+Knows no socket. The log has the client, the target, the number of bytes, the duration and the
+outcome of a connection, and never its content.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from holloway.proxy.networks import Address, format_address
+from holloway.proxy.address import Address, format_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,37 +23,40 @@ if TYPE_CHECKING:
 log = logging.getLogger("holloway.proxy")
 
 HEALTH: Final = "health"
-"""The service that tells how it is, and is not told of itself."""
+"""The health page's service, whose own connections are not counted."""
 
 
 @dataclass(eq=False)
 class Connection:
-    """One client of a service, from when it came to how it ended.
+    """One connection of a client to a service.
 
-    `target` is where it wants to go, as it says so.
+    `target` is where the client wants to go, in its own words. `sent_directly` are bytes from the
+    client to the target that do not pass through the relay, such as a rewritten request.
     """
 
     service: str
     client: Address
     target: str = ""
+    sent_directly: int = 0
     started: float = field(default_factory=time.monotonic)
     _link: _native.RelayPair | None = None
 
     def follow(self, link: _native.RelayPair) -> None:
-        """It has reached its target: this tells how far it is."""
+        """Note that the client has reached its target; `link` counts the bytes from now on."""
         self._link = link
 
     def moved(self) -> tuple[int, int]:
-        """Bytes from the client to the target, and back, up to now."""
-        return (0, 0) if self._link is None else self._link.moved()
+        """Return the bytes from the client to the target, and back, so far."""
+        sent, received = (0, 0) if self._link is None else self._link.moved()
+        return self.sent_directly + sent, received
 
     def __str__(self) -> str:
-        way = f" > {self.target}" if self.target else ""
-        return f"{self.service} {format_address(self.client)}{way}"
+        target = f" > {self.target}" if self.target else ""
+        return f"{self.service} {format_address(self.client)}{target}"
 
 
 class ConnectionLog:
-    """Counters of all services, and the log of their connections."""
+    """The counters and the log of the connections of all services."""
 
     def __init__(self, moved: Callable[[], tuple[int, int]]) -> None:
         self.open: dict[Connection, None] = {}
@@ -62,13 +65,13 @@ class ConnectionLog:
         self._moved = moved
 
     def begin(self, service: str, client: Address) -> Connection:
-        """Note that a client came."""
+        """Note that a client has connected."""
         connection = Connection(service, client)
         self.open[connection] = None
         return connection
 
     def end(self, connection: Connection, outcome: Outcome) -> None:
-        """Note how a connection ended that had reached its target."""
+        """Log and count how a connection ended whose client had reached its target."""
         self._count(connection, "failed" if outcome.errno else "done")
         seconds = time.monotonic() - connection.started
         log.info(
@@ -77,17 +80,17 @@ class ConnectionLog:
         )  # fmt: skip
 
     def fail(self, connection: Connection, kind: str, reason: object) -> None:
-        """Note why a connection never reached its target; `kind` is a word for the counters."""
+        """Log and count why a client did not reach its target; `kind` is the counter's label."""
         self._count(connection, kind)
         level = logging.INFO if kind in _HARMLESS else logging.WARNING
         log.log(level, "%s: %s: %s", connection, kind, reason)
 
     def moved(self) -> tuple[int, int]:
-        """Bytes from clients to targets, and back, of connections up to now."""
+        """Return the bytes from clients to targets, and back, of all connections so far."""
         return self._moved()
 
     def open_connections(self) -> int:
-        """So many connections are open, without those that ask how it is."""
+        """Return the number of open connections, without those to the health page."""
         return sum(each.service != HEALTH for each in self.open)
 
     def _count(self, connection: Connection, outcome: str) -> None:
@@ -99,7 +102,7 @@ _HARMLESS: Final = ("dropped", "gone")
 
 
 def format_size(number: float) -> str:
-    """Write a number of bytes for people."""
+    """Write a number of bytes with a unit, as in `2.1 MiB`."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if number < 1024:
             return f"{number:.0f} B" if unit == "B" else f"{number:.1f} {unit}"

@@ -1,7 +1,8 @@
-"""UDP conversations: each key has a port of its own towards its target, for as long as it speaks.
+"""UDP flows: each key has a port of its own towards its target, until the flow is idle.
 
-So an answer finds its way back, and what nobody asked for does not come in. Both their number and
-what waits while a port opens are bounded. Used by SOCKS5 associations and by UDP forwards.
+So answers find their way back, and datagrams that nobody asked for do not come in. The number of
+flows is bounded, and so is the queue of a flow whose port is not open yet. Used by SOCKS5
+associations and by UDP forwards.
 """
 
 from __future__ import annotations
@@ -13,19 +14,20 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from holloway.proxy.networks import Address, ProxyNetwork
+    from holloway.proxy.address import Address
+    from holloway.proxy.networks import ProxyNetwork
 
 Key = TypeVar("Key")
 
 MAX_FLOWS: Final = 1024
 OPEN_TIMEOUT: Final = 30.0
-"""Seconds in which a port has to open; it may be that a name has to be looked up."""
+"""Seconds in which a port has to open; the name of the target may have to be looked up first."""
 MAX_QUEUED: Final = 16
-"""So many datagrams wait while a port opens; UDP may lose the rest."""
+"""Datagrams that wait while a port opens; the rest is dropped."""
 
 
 class UdpPort(asyncio.DatagramProtocol):
-    """A UDP port that loses what there is no room for, as UDP may, and keeps no queue of it."""
+    """A UDP port that drops what the socket has no room for, instead of queueing it."""
 
     transport: asyncio.DatagramTransport | None = None
     _is_full = False
@@ -37,16 +39,16 @@ class UdpPort(asyncio.DatagramProtocol):
         self._is_full = False
 
     def send(self, data: bytes, address: Address | None = None) -> None:
-        """Send a datagram, or lose it."""
+        """Send a datagram, or drop it if the socket is full."""
         if self.transport is not None and not self._is_full:
             self.transport.sendto(data, address)
 
     def error_received(self, exc: Exception) -> None:
-        """Nobody listens there; UDP has no way to say so to whoever asked."""
+        """Ignore the error: UDP cannot pass it on to the client."""
 
 
 class Flow(UdpPort):
-    """One conversation."""
+    """One flow."""
 
     def __init__(self, receive: Callable[[bytes, Address | None], None]) -> None:
         self.queue: list[bytes] = []
@@ -60,7 +62,7 @@ class Flow(UdpPort):
         self._peer = peer[:2] if isinstance(peer, tuple) else None
 
     def datagram_received(self, data: bytes, addr: object) -> None:
-        del addr  # it can come from nowhere else
+        del addr  # the socket is connected
         self._receive(data, self._peer)
 
     def close(self) -> None:
@@ -71,7 +73,7 @@ class Flow(UdpPort):
 
 
 class Flows(Generic[Key]):
-    """The conversations of one port; `answer` gets each datagram that comes back."""
+    """The flows of one port; `answer` is called with each datagram that comes back."""
 
     def __init__(
         self,
@@ -93,7 +95,7 @@ class Flows(Generic[Key]):
         return len(self._flows)
 
     def send(self, key: Key, target: Address, data: bytes) -> None:
-        """Send a datagram; where there is no port for this key yet, one is opened."""
+        """Send a datagram; opens a port if there is none for this key yet."""
         flow = self._flows.get(key) or self._open(key, target)
         self._touch(key)
         if flow.transport is not None:
@@ -102,7 +104,7 @@ class Flows(Generic[Key]):
             flow.queue.append(data)
 
     def close(self) -> None:
-        """End every conversation."""
+        """End every flow."""
         if self._idle_timer is not None:
             self._idle_timer.cancel()
         for flow in self._flows.values():
@@ -130,7 +132,7 @@ class Flows(Generic[Key]):
                     lambda: flow, remote_addr=target
                 )
         except OSError:
-            # As if the datagrams were lost; the next one tries again.
+            # The queued datagrams are lost; the next one tries again.
             if self._flows.get(key) is flow:
                 del self._flows[key]
             return
@@ -140,7 +142,7 @@ class Flows(Generic[Key]):
         flow.queue.clear()
 
     def _touch(self, key: Key) -> None:
-        """Note that it speaks, and put it last in the order in which they have to go."""
+        """Note that the flow is in use, and put it last in the order of removal."""
         with contextlib.suppress(KeyError):
             flow = self._flows[key] = self._flows.pop(key)
             flow.last = self._loop.time()

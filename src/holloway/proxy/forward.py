@@ -1,22 +1,23 @@
-"""Port forwards: what comes to a port of one network goes to one target in the other."""
+"""Port forwards: a port in one network leads to one target in the other."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
 
+from holloway.proxy.address import format_address
 from holloway.proxy.flows import Flows, UdpPort
-from holloway.proxy.networks import format_address
 
 if TYPE_CHECKING:
-    from holloway.proxy.acceptor import Client
+    from holloway.proxy.address import Address
+    from holloway.proxy.client import Client
     from holloway.proxy.connection_log import ConnectionLog
-    from holloway.proxy.networks import Address, ProxyNetwork
+    from holloway.proxy.networks import ProxyNetwork
     from holloway.proxy.relay import Outcome
 
 
 class Forward:
-    """The service behind a TCP port: there is but one place to go."""
+    """The service behind a TCP port: every client has the same target."""
 
     def __init__(self, network: ProxyNetwork, target: Address, name: str) -> None:
         self.name = name
@@ -30,7 +31,7 @@ class Forward:
 
 
 class DatagramForward(UdpPort):
-    """A UDP port, and a conversation with the target for each client that speaks to it."""
+    """A UDP port, with a flow to the target for each client."""
 
     def __init__(
         self, network: ProxyNetwork, target: Address, connection_log: ConnectionLog, idle: float
@@ -41,7 +42,7 @@ class DatagramForward(UdpPort):
 
     @property
     def address(self) -> Address:
-        """Where it listens."""
+        """The address that it listens on."""
         assert self.transport is not None
         host, port = self.transport.get_extra_info("sockname")[:2]
         return host, port
@@ -54,7 +55,7 @@ class DatagramForward(UdpPort):
         self._flows.send(addr, self._target, data)
 
     def close(self) -> None:
-        """Listen no more and end every conversation."""
+        """Close the port and end every flow."""
         self._flows.close()
         if self.transport is not None:
             self.transport.close()

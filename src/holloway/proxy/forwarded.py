@@ -1,9 +1,9 @@
-"""A port of this host that leads into a tunnel, for libraries that insist on their own sockets.
+"""A port of this host that leads into a tunnel, for libraries that open their own sockets.
 
     async with Forwarded(network, "db.home", 5432) as (host, port):
 
-libpq, gRPC and others written in C connect by themselves; they are told this port instead. It is
-on the loopback interface: every program of this machine can reach it meanwhile.
+libpq, gRPC and other libraries in C connect by themselves; give them this port instead. It is on
+the loopback interface, so every program of this machine can use it meanwhile.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from holloway.net.blocking import BlockingNetwork
 from holloway.proxy.forward import Forward
 from holloway.proxy.networks import HostNetwork
 from holloway.proxy.proxy import Proxy
-from holloway.proxy.tunnel_network import TunnelNetwork
 
 if TYPE_CHECKING:
     from holloway.net.network import Network
-    from holloway.proxy.networks import Address
+    from holloway.proxy.address import Address
 
 
 class Forwarded:
@@ -39,17 +38,17 @@ class Forwarded:
         self._bind = bind
 
     async def __aenter__(self) -> Address:
-        host, tunnel = HostNetwork(), TunnelNetwork(self._network)
-        self._proxy = Proxy(host, tunnel)
+        host = HostNetwork()
+        self._proxy = Proxy(host, self._network)
         try:
-            service = Forward(tunnel, self._target, "forward")
+            service = Forward(self._network, self._target, "forward")
             return (await self._proxy.serve(host, self._bind, service))[0]
         except BaseException:
             await self._proxy.close()
             raise
 
     async def __aexit__(self, *exception: object) -> None:
-        # What the library has just closed is still on its way to the other side.
+        # The end of connections that the library has just closed is still to be relayed.
         for _ in range(DRAIN_TURNS):
             if not self._proxy.connection_log.open:
                 break
@@ -64,7 +63,7 @@ class Forwarded:
 
     def _blocking_network(self) -> BlockingNetwork:
         if self._blocking is None:
-            raise TypeError("use `async with` for a network of asyncio")
+            raise TypeError("use `async with`: this is a network for asyncio")
         return self._blocking
 
 

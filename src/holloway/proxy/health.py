@@ -1,7 +1,7 @@
-"""An HTTP page of how a proxy is: `/healthz`, `/readyz`, `/status` and `/metrics`.
+"""The health pages of a proxy over HTTP: `/healthz`, `/readyz`, `/status` and `/metrics`.
 
-Shows public keys, and neither secrets nor who speaks with whom. What Prometheus reads is written
-by `metrics`.
+They show public keys, and neither secrets nor clients and targets. `metrics` writes the page for
+Prometheus.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from holloway.proxy.metrics import HasDevice, Metrics
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from holloway.proxy.acceptor import Client
+    from holloway.proxy.client import Client
     from holloway.proxy.connection_log import ConnectionLog
 
 SLACK: Final = 2.0
-"""Seconds that an answer may be late before it counts as missing, as wireproxy has it."""
+"""Seconds that an answer may be late before it counts as missing, as in wireproxy."""
 
 
 class Tunnel(HasDevice, Protocol):
-    """What of a network is shown."""
+    """The part of a network that the pages show."""
 
     @property
     def stack(self) -> str: ...
@@ -45,12 +45,12 @@ class AliveCheck:
         self._interval = interval
         self._clock: dict[str, float] = {}
         self.answered = dict.fromkeys(addresses, 0)
-        """Seconds since 1970, 0 for never."""
+        """When each address last answered, in seconds since 1970; 0 for never."""
         self._tasks = [asyncio.create_task(self._ping(address)) for address in addresses]
 
     @property
     def is_ready(self) -> bool:
-        """Whether every address answered lately."""
+        """Whether every address answered within the interval."""
         since = time.monotonic() - self._interval - SLACK
         return all(self._clock.get(address, 0.0) >= since for address in self.answered)
 
@@ -64,7 +64,7 @@ class AliveCheck:
             try:
                 await self._tunnel.ping(address, timeout=self._interval)
             except OSError:
-                pass  # TimeoutError is one: told by how long ago the last answer was
+                pass  # also a TimeoutError; the time of the last answer stays as it is
             else:
                 self.answered[address] = int(time.time())
                 self._clock[address] = time.monotonic()
@@ -72,7 +72,7 @@ class AliveCheck:
 
 
 class Health:
-    """The service behind the page."""
+    """The service that answers with these pages."""
 
     name = HEALTH
 
@@ -108,7 +108,7 @@ class Health:
         return http.write_answer(404, "there are /healthz, /readyz, /status and /metrics\n")
 
     def status(self) -> str:
-        """How it is, as JSON."""
+        """Return the page `/status`, as JSON."""
         sent, received = self._connection_log.moved()
         ended: dict[str, dict[str, int]] = {}
         for (service, outcome), count in sorted(self._connection_log.ended.items()):
@@ -137,7 +137,7 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked for; `accept` are the media types that the client understands."""
+    """A request for a page; `accept` has the media types that the client understands."""
 
     method: str
     path: str
@@ -145,7 +145,7 @@ class Request:
 
 
 def read_request_untrusted(data: bytes) -> tuple[Request, int] | None:
-    """Read a request for a page; what else it says does not matter here."""
+    """Parse a request for a page; all fields but `Accept` are ignored."""
     end = data.find(b"\r\n\r\n", 0, _MAX_REQUEST)
     if end < 0:
         if len(data) >= _MAX_REQUEST:

@@ -1,7 +1,7 @@
-"""The heads of HTTP/1 messages as a proxy reads and rewrites them (RFC 9110, RFC 9112).
+"""Parses and rewrites the heads of HTTP/1 messages, as a proxy does (RFC 9110, RFC 9112).
 
-Pure: bytes to values and back. What can be understood in two ways is refused, for then this proxy
-and the server behind it might each understand another.
+Pure: bytes to values and back. Ambiguous messages are refused, because the proxy and the server
+behind it might understand them differently.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Fields = tuple[tuple[str, str], ...]
 
 
 class BadRequest(BadMessage):
-    """A request that is answered with a status of its own."""
+    """A request that is refused; `status` is the HTTP status of the answer."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -46,23 +46,23 @@ class Head:
     length: int | None = 0
 
     def values(self, name: str) -> list[str]:
-        """The values of all fields of this name."""
+        """Return the values of all fields of this name."""
         return [value for key, value in self.fields if key.lower() == name]
 
     @property
     def is_upgrade(self) -> bool:
-        """Whether the client wants to speak something else from then on."""
+        """Whether the client asks to switch to another protocol."""
         return "upgrade" in self.connection and bool(self.values("upgrade"))
 
     @property
     def connection(self) -> set[str]:
-        """The names that `Connection` lists: what is for the next hop alone."""
+        """The names that `Connection` lists: fields for the next hop only."""
         joined = ",".join(self.values("connection"))
         return {word.strip().lower() for word in joined.split(",")} - {""}
 
 
 def read_head_untrusted(data: bytes) -> tuple[Head, int] | None:
-    """Read the head of a request; raises BadRequest."""
+    """Parse the head of a request; raises BadRequest."""
     end = data.find(b"\r\n\r\n", 0, MAX_HEAD)
     if end < 0:
         if len(data) >= MAX_HEAD:
@@ -78,7 +78,7 @@ def read_head_untrusted(data: bytes) -> tuple[Head, int] | None:
 
 
 def read_credentials_untrusted(head: Head) -> tuple[bytes, bytes] | None:
-    """Read a user's name and password (RFC 7617), None where there are none."""
+    """Parse a user's name and password (RFC 7617); None if there are none."""
     values = head.values("proxy-authorization")
     if len(values) != 1:
         return None
@@ -94,7 +94,7 @@ def read_credentials_untrusted(head: Head) -> tuple[bytes, bytes] | None:
 
 
 def rewrite(head: Head) -> bytes:
-    """Write the head as the server shall have it: in origin form, one request a connection."""
+    """Write the head for the server: in origin form, and with `Connection: close`."""
     hop = head.connection | _HOP
     lines = [f"{head.method} {head.path} {head.version}", f"Host: {_authority(head)}"]
     lines += [f"{name}: {value}" for name, value in head.fields if name.lower() not in hop]
@@ -106,7 +106,7 @@ def rewrite(head: Head) -> bytes:
 
 
 def write_answer(status: int, text: str, fields: Fields = (), kind: str = TEXT) -> bytes:
-    """Write a whole answer of our own; `kind` is its media type."""
+    """Write a complete answer of the proxy itself; `kind` is its media type."""
     body = text.encode()
     lines = [f"HTTP/1.1 {status} {REASONS.get(status, 'Error')}"]
     lines += [f"{name}: {value}" for name, value in fields]
@@ -119,16 +119,16 @@ def write_answer(status: int, text: str, fields: Fields = (), kind: str = TEXT) 
 
 
 class Chunks:
-    """Follows a chunked body (RFC 9112, 7.1) to its end, without keeping it."""
+    """Finds the end of a chunked body (RFC 9112, 7.1), without storing the body."""
 
     def __init__(self) -> None:
         self.is_done = False
-        self._left = 0  # of a chunk's bytes, with the line end that follows them
+        self._left = 0  # bytes of the current chunk, with the line end after them
         self._line = b""
         self._is_trailer = False
 
     def take_untrusted(self, data: bytes) -> int:
-        """Tell how much of what follows belongs to the body; raises BadMessage."""
+        """Return how many of the next bytes belong to the body; raises BadMessage."""
         at = 0
         while at < len(data) and not self.is_done:
             if self._left:
@@ -186,7 +186,7 @@ def _head_untrusted(first: bytes, fields: Fields) -> Head:
 
 
 def _length_untrusted(fields: Fields) -> int | None:
-    """The length of the body, None if it is chunked; both at once is an attack (RFC 9112, 6.3)."""
+    """Return the body's length, None if it is chunked; both is an attack (RFC 9112, 6.3)."""
     lengths = {value for name, value in fields if name.lower() == "content-length"}
     codings = [value for name, value in fields if name.lower() == "transfer-encoding"]
     if codings:
@@ -236,7 +236,7 @@ REASONS: Final = {
 _HOP: Final = {
     "connection", "host", "keep-alive", "proxy-authorization", "proxy-connection", "te", "upgrade",
 }  # fmt: skip
-"""What is for this hop alone (RFC 9110, 7.6.1), and `Host`, which the URL decides."""
+"""Fields for this hop only (RFC 9110, 7.6.1), and `Host`, which is made from the URL."""
 _TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _TOKEN_BYTE: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]")
 _FIELD: Final = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*")

@@ -1,25 +1,25 @@
-"""Serves one client of the HTTP proxy: CONNECT, and requests for whole http:// URLs.
+"""Serves one client of the HTTP proxy: CONNECT, and requests with an absolute http:// URL.
 
-A connection carries one request: the server is told to close after its answer, and nothing beyond
-the request's own body reaches it, so that a next request cannot end up at the wrong host.
+A connection carries one request. The server is asked to close after its answer, and nothing beyond
+the request's own body reaches it, so that a second request cannot reach the wrong host.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from holloway.errors import BadMessage
+from holloway.net.errors import explain
 from holloway.proxy import http
-from holloway.proxy.acceptor import Refused, explain
-from holloway.proxy.networks import format_address
+from holloway.proxy.address import format_address
+from holloway.proxy.client import Refused
 
 if TYPE_CHECKING:
     from socket import socket
 
-    from holloway.proxy.acceptor import Client
+    from holloway.proxy.client import Client
     from holloway.proxy.networks import ProxyNetwork
     from holloway.proxy.relay import Outcome
     from holloway.proxy.settings import Login
@@ -82,33 +82,30 @@ class Http:
         return await client.relay(sock)
 
     async def _relay_chunked(self, client: Client, sock: socket, head: http.Head) -> Outcome:
-        """Send a body whose end only its chunks tell, then copy the answer.
+        """Send a body up to its last chunk, then copy the answer.
 
-        The answer waits that long, so who asks first whether to go on is told by us.
+        The server's answer waits for the whole body, so the proxy itself answers
+        `Expect: 100-continue`.
         """
-        if any(value.lower() == "100-continue" for value in head.values("expect")):
-            await client.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-            fields = tuple(field for field in head.fields if field[0].lower() != "expect")
-            head = replace(head, fields=fields)
         try:
-            sent = await self._send_chunked(client, sock, http.rewrite(head))
+            if any(value.lower() == "100-continue" for value in head.values("expect")):
+                await client.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+                fields = tuple(field for field in head.fields if field[0].lower() != "expect")
+                head = replace(head, fields=fields)
+            await self._send_chunked(client, sock, http.rewrite(head))
         except BaseException:
             sock.close()
             raise
-        outcome = await client.relay(sock, 0)
-        return replace(outcome, sent=sent)
+        return await client.relay(sock, 0)
 
-    async def _send_chunked(self, client: Client, sock: socket, head: bytes) -> int:
-        loop = asyncio.get_running_loop()
-        chunks, sent = http.Chunks(), 0
-        # A server that wants no more of it has said why: that is for the relay to find.
+    async def _send_chunked(self, client: Client, sock: socket, head: bytes) -> None:
+        chunks = http.Chunks()
+        # A server that reads no further has sent its answer, which the relay copies.
         with contextlib.suppress(ConnectionError):
-            await loop.sock_sendall(sock, head)
+            await client.send_to(sock, head)
             while not chunks.is_done:
                 data = await client.reader.more()
                 if not data:
                     raise BadMessage("the client ended within its body")
                 size = chunks.take_untrusted(data)
-                await loop.sock_sendall(sock, data[:size])
-                sent += size
-        return sent
+                await client.send_to(sock, data[:size])

@@ -1,7 +1,7 @@
-"""What Prometheus is told of a proxy: its connection log's counters, and its peers'.
+"""The metrics of a proxy for Prometheus: the connection log's counters, and the peers'.
 
-Shows public keys, and neither secrets nor who speaks with whom. How it is written is
-prometheus_client's; knows no HTTP. Called by `health`, which alone loads it.
+They show public keys, and neither secrets nor clients and targets. prometheus_client defines the
+format. Knows no HTTP; only `health` imports it.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 
 class HasDevice(Protocol):
-    """What of a network is counted."""
+    """The part of a network that is counted."""
 
     @property
     def device(self) -> Device: ...
 
 
 class Metrics(Collector):
-    """Reads the counters anew for each answer."""
+    """Reads the current counters for each answer."""
 
     def __init__(self, tunnel: HasDevice, connection_log: ConnectionLog) -> None:
         self._tunnel = tunnel
@@ -41,15 +41,15 @@ class Metrics(Collector):
         self._registry.register(self)
 
     def write(self, accept: str) -> tuple[str, str]:
-        """Write them in the format that an `Accept` field prefers; return it and its media type."""
+        """Return the metrics in the format that `accept` prefers, and the format's media type."""
         try:
             encode, kind = choose_encoder(accept)
-        except TypeError:  # it asks for a version that is no number
+        except TypeError:  # the client asks for a version that is no number
             encode, kind = choose_encoder("")
         return encode(self._registry).decode(), kind
 
     def collect(self) -> Iterable[Metric]:
-        """Every metric with its samples, as the library asks for them."""
+        """Yield every metric with its samples; the library calls this."""
         yield from self._of_proxy()
         yield from _of_peers(self._tunnel.device.peers)
 

@@ -1,33 +1,37 @@
-"""A whole proxy: opens what the settings name, and closes it again.
+"""A whole proxy: opens the ports that the settings name, and closes them.
 
-Knows the two networks only as `ProxyNetwork`s, so that a test may put any two around it.
+Knows the two networks only as `ProxyNetwork`s, so that a test may use any two.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from holloway.proxy.acceptor import Acceptor, ConnectionLimits
+from holloway.proxy.acceptor import Acceptor
+from holloway.proxy.address import format_address
 from holloway.proxy.connection_log import ConnectionLog
 from holloway.proxy.forward import DatagramForward, Forward
 from holloway.proxy.http_service import Http
-from holloway.proxy.networks import format_address
+from holloway.proxy.limits import ConnectionLimits
 from holloway.proxy.relay import Relay
 from holloway.proxy.settings import ForwardPort, HttpPort, Socks5Port
 from holloway.proxy.socks5_service import Socks5
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from holloway.proxy.acceptor import Service
-    from holloway.proxy.networks import Address, ProxyNetwork
+    from holloway.proxy.address import Address
+    from holloway.proxy.networks import ProxyNetwork
     from holloway.proxy.settings import Port
 
 LOCAL: Final = ("localhost", "::1")
+BACKLOG: Final = 1024
 
 
 class Proxy:
-    """Serves ports between `host` and `tunnel`. Make it inside the event loop that is to use it."""
+    """Serves ports between `host` and `tunnel`. Make it inside the event loop that uses it."""
 
     def __init__(
         self, host: ProxyNetwork, tunnel: ProxyNetwork, *, max_connections: int | None = None
@@ -36,14 +40,12 @@ class Proxy:
         self._tunnel = tunnel
         self._relay = Relay()
         self.connection_log = ConnectionLog(self._relay.moved)
-        self.limits = ConnectionLimits(
-            self._relay, self.connection_log, max_connections=max_connections
-        )
+        self.limits = ConnectionLimits(max_connections=max_connections)
         self.acceptors: list[Acceptor] = []
         self._forwards: list[DatagramForward] = []
 
     async def open(self, ports: Iterable[Port]) -> list[str]:
-        """Open ports and say what they are; raises OSError, and what was opened is closed again."""
+        """Open ports and return a line about each; closes all of them if one raises OSError."""
         try:
             return [line for port in ports for line in await self._open(port)]
         except BaseException:
@@ -59,40 +61,65 @@ class Proxy:
         self._relay.close()
 
     async def serve(self, network: ProxyNetwork, bind: Address, service: Service) -> list[Address]:
-        """Listen with a service; return where."""
-        listeners = await network.listen(*bind)
-        self.acceptors += [Acceptor(listener, service, self.limits) for listener in listeners]
+        """Serve on an address; returns where it listens."""
+        host, port = bind
+        with _naming(bind):
+            listeners = await network.listen_on([host] if host else [], port, backlog=BACKLOG)
+        self.acceptors += [
+            Acceptor(listener, service, self.limits, self._relay, self.connection_log)
+            for listener in listeners
+        ]
         return [listener.address for listener in listeners]
 
     async def _open(self, port: Port) -> list[str]:
         match port:
             case Socks5Port(bind, login):
                 service = Socks5(self._tunnel, login, self.connection_log)
-                return _describe("SOCKS5", await self.serve(self._host, bind, service), login)
+                return describe(port, await self.serve(self._host, bind, service))
             case HttpPort(bind, login):
                 http = Http(self._tunnel, login)
-                return _describe("HTTP proxy", await self.serve(self._host, bind, http), login)
+                return describe(port, await self.serve(self._host, bind, http))
             case ForwardPort(is_udp=True):
                 return await self._open_datagrams(port)
             case ForwardPort(bind, target):
                 ingress, egress = self._networks(port)
                 forward = Forward(egress, target, "reverse" if port.is_reverse else "forward")
-                found = await self.serve(ingress, bind, forward)
-        return [_describe_forward(port, each) for each in found]
+                return describe(port, await self.serve(ingress, bind, forward))
 
     async def _open_datagrams(self, port: ForwardPort) -> list[str]:
         ingress, egress = self._networks(port)
         forward = DatagramForward(egress, port.target, self.connection_log, port.idle)
         self._forwards.append(forward)
-        await ingress.create_datagram_endpoint(lambda: forward, local_addr=port.bind)
-        return [_describe_forward(port, forward.address)]
+        with _naming(port.bind):
+            await ingress.create_datagram_endpoint(lambda: forward, local_addr=port.bind)
+        return describe(port, [forward.address])
 
     def _networks(self, port: ForwardPort) -> tuple[ProxyNetwork, ProxyNetwork]:
         networks = (self._host, self._tunnel)
         return (networks[1], networks[0]) if port.is_reverse else networks
 
 
-def _describe(what: str, found: list[Address], login: object) -> list[str]:
+@contextmanager
+def _naming(bind: Address) -> Iterator[None]:
+    """Name the address that cannot be listened on."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, format_address(bind)) from None
+
+
+def describe(port: Port, found: list[Address]) -> list[str]:
+    """Say in a line for each address what is served there."""
+    match port:
+        case Socks5Port(login=login):
+            return _describe_proxy("SOCKS5", found, login)
+        case HttpPort(login=login):
+            return _describe_proxy("HTTP proxy", found, login)
+        case ForwardPort():
+            return [_describe_forward(port, each) for each in found]
+
+
+def _describe_proxy(what: str, found: list[Address], login: object) -> list[str]:
     lines = [f"{what} on {format_address(address)}" for address in found]
     if login is None:
         lines += [

@@ -1,24 +1,15 @@
-"""Ports of the host that lead to a program inside a tunnel, as `holloway run -p` names them."""
+"""Ports of the host that lead to a program inside a tunnel: `holloway run -p`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from holloway.errors import ConfigError
-from holloway.proxy.settings import UDP_IDLE_TIMEOUT, ForwardPort, parse_address
-from holloway.proxy.tunnel_network import TunnelNetwork
-
-if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Callable
-    from socket import socket
-
-    from holloway.net.network import Network
-    from holloway.proxy.networks import Address, AnyProtocol
+from holloway.net.network import Network
+from holloway.proxy.address import MAX_PORT, parse_address
+from holloway.proxy.settings import UDP_IDLE_TIMEOUT, ForwardPort
 
 
 def parse_publication(text: str) -> ForwardPort:
-    """Read `[ADDRESS:]PORT:INSIDE[/udp]`; raises ConfigError. Without an address it is loopback."""
+    """Parse `[ADDRESS:]PORT:INSIDE[/udp]`; without an address, of 127.0.0.1. Raises ConfigError."""
     rest, _, kind = text.partition("/")
     outside, _, inside = rest.rpartition(":")
     is_port = inside.isascii() and inside.isdigit() and 0 < int(inside) <= MAX_PORT
@@ -31,37 +22,14 @@ def parse_publication(text: str) -> ForwardPort:
     )
 
 
-class ProgramNetwork(TunnelNetwork):
-    """The program inside, wherever it listens: a `ProxyNetwork` with but one host."""
+class ProgramNetwork(Network):
+    """A network in which the host `INSIDE` is the program inside, wherever it listens."""
 
-    def __init__(self, network: Network) -> None:
-        super().__init__(network)
-        self._own = network.addresses
-
-    async def connect(self, host: str, port: int) -> socket:
-        del host
-        failure: OSError = ConnectionRefusedError()
-        for address in (*self._own, *LOOPBACK):
-            try:
-                return await super().connect(address, port)
-            except OSError as error:  # nobody there, or no such family
-                failure = error
-        raise failure
-
-    async def create_datagram_endpoint(
-        self,
-        factory: Callable[[], AnyProtocol],
-        *,
-        local_addr: Address | None = None,
-        remote_addr: Address | None = None,
-    ) -> tuple[asyncio.DatagramTransport, AnyProtocol]:
-        if remote_addr is not None:
-            remote_addr = (self._own[0], remote_addr[1])
-        return await super().create_datagram_endpoint(
-            factory, local_addr=local_addr, remote_addr=remote_addr
-        )
+    async def resolve(self, host: str, *, family: int = 0) -> list[str]:
+        if host == INSIDE:
+            return [*self.addresses, *LOOPBACK]
+        return await super().resolve(host, family=family)
 
 
 INSIDE = "inside"
 LOOPBACK = ("127.0.0.1", "::1")
-MAX_PORT = 65_535

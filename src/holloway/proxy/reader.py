@@ -1,4 +1,4 @@
-"""Reads messages of unknown length from a client's socket, no further than a parser lets it."""
+"""Reads messages of unknown length from a client's socket, and leaves what follows them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ T = TypeVar("T")
 CHUNK = 16 * 1024
 
 MAX_READS = 1000
-"""Each looks at all that has come so far: a long request sent byte by byte would cost seconds."""
+"""Each read parses all bytes so far: a long request sent byte by byte would cost seconds."""
 
 
 class Reader:
-    """What a client sent and nobody has understood yet."""
+    """Buffers the bytes of a client that no parser has taken yet."""
 
     def __init__(self, sock: socket) -> None:
         self._socket = sock
@@ -28,17 +28,17 @@ class Reader:
         self._buffer = b""
 
     async def read(self, parse: Callable[[bytes], tuple[T, int] | None]) -> T:
-        """Read until `parse` finds a message, and take its bytes away.
+        """Read until `parse` finds a message, and take its bytes from the buffer.
 
-        `parse` gets all there is, and answers with None while that is too short, or with what it
-        found and how long that was; what is too long it refuses. Raises BadMessage, also where the
+        `parse` gets all bytes so far. It returns None while they are too few, or the message and
+        its length; it raises BadMessage if they are too many. BadMessage is also raised if the
         client ends before.
         """
         reads = 0
         while (found := parse(self._buffer)) is None:
             reads += 1
             if reads > MAX_READS:
-                raise BadMessage("the client sends its request in crumbs")
+                raise BadMessage("the client sends its request in too many small pieces")
             chunk = await self._loop.sock_recv(self._socket, CHUNK)
             if not chunk:
                 raise BadMessage("the client ended within its request")
@@ -48,10 +48,10 @@ class Reader:
         return message
 
     async def more(self) -> bytes:
-        """What is there already, else what comes next; empty at the end."""
+        """Return what is in the buffer, or else the next bytes; empty at the end."""
         return self.rest() or await self._loop.sock_recv(self._socket, CHUNK)
 
     def rest(self) -> bytes:
-        """Take away what is left."""
+        """Empty the buffer and return its bytes."""
         rest, self._buffer = self._buffer, b""
         return rest

@@ -1,6 +1,6 @@
-"""The asyncio shell of `_native.Relay`: joins two sockets and waits for how it ends.
+"""The asyncio shell of `_native.Relay`: joins two sockets and waits until their connection ends.
 
-Knows no protocol. One serves all connections of a proxy.
+Knows no protocol. One relay serves all connections of a proxy.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What went between a client and its target, and why it ended.
+    """How many bytes a client and its target exchanged, and why the connection ended.
 
-    `errno` is 0 where both had said all; else `side` is whom it is owed to, None for us.
+    `errno` is 0 if both sides ended by themselves. Otherwise `side` is the side that failed: 0 for
+    the client, 1 for the target, None for the proxy.
     """
 
     sent: int
@@ -45,6 +46,7 @@ class Relay:
         self._native = _native.Relay()
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[int, asyncio.Future[tuple[int | None, int]]] = {}
+        self._sent_directly = 0
         self._loop.add_reader(self._native.fileno(), self._take)
 
     async def run(
@@ -54,10 +56,10 @@ class Relay:
         limit: int | None = None,
         on_start: Callable[[_native.RelayPair], None] | None = None,
     ) -> Outcome:
-        """Copy between both until it ends. Both sockets are closed, however this ends.
+        """Copy between both sockets until the connection ends; both sockets are always closed.
 
-        `limit` bounds what goes from client to target (`_native.Relay.join`); `on_start` gets what
-        tells how far it is. Cancelling resets both connections.
+        `limit` bounds the bytes from client to target (`_native.Relay.join`). `on_start` gets the
+        link, which counts the bytes meanwhile. Cancelling resets both connections.
         """
         with client, target:
             link = self._native.join(client.fileno(), target.fileno(), limit)
@@ -73,12 +75,17 @@ class Relay:
         sent, received = link.moved()
         return Outcome(sent, received, side, number)
 
+    def count_sent(self, size: int) -> None:
+        """Count bytes that a service itself sent from a client to its target."""
+        self._sent_directly += size
+
     def moved(self) -> tuple[int, int]:
-        """Bytes that went from clients to targets, and back, over all connections."""
-        return self._native.moved()
+        """Return the bytes from clients to targets, and back, of all connections so far."""
+        sent, received = self._native.moved()
+        return sent + self._sent_directly, received
 
     def close(self) -> None:
-        """Reset every connection; whoever waits in `run` gets its outcome."""
+        """Reset every connection; each waiting `run` returns its outcome."""
         self._loop.remove_reader(self._native.fileno())
         self._native.close()
         self._take()

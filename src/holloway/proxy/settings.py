@@ -1,7 +1,7 @@
-"""What a proxy shall serve: from the sections of a wireproxy configuration, as text.
+"""The settings of a proxy, from the text of a wireproxy configuration.
 
-A wg-quick file is such a configuration without services. Pure: names of files and variables of the
-environment are the caller's to look up. Called by `cli.proxy`.
+A wg-quick file is such a configuration without services. Pure: the caller reads files and passes
+the environment. Called by `cli.proxy`.
 """
 
 from __future__ import annotations
@@ -12,22 +12,23 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, Final
 
 from holloway.errors import ConfigError
+from holloway.proxy.address import parse_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from holloway.proxy.networks import Address
+    from holloway.proxy.address import Address
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A user and a password that a client has to know."""
+    """The user and the password that a client has to send."""
 
     user: str
     password: str = field(repr=False)
 
     def accepts(self, user: bytes, password: bytes) -> bool:
-        """Compare in a time that tells nothing."""
+        """Compare in constant time."""
         is_user = compare_digest(user, self.user.encode())
         return compare_digest(password, self.password.encode()) and is_user
 
@@ -52,7 +53,7 @@ class HttpPort:
 class ForwardPort:
     """A port that leads to one target; `is_reverse` is from the tunnel to the host.
 
-    `idle` is after how many silent seconds a UDP conversation ends, 0 for never.
+    `idle` is after how many idle seconds a UDP flow ends; 0 is never.
     """
 
     bind: Address
@@ -63,7 +64,7 @@ class ForwardPort:
 
 
 UDP_IDLE_TIMEOUT: Final = 120.0
-"""Seconds for UDP forwards of the command line; RFC 4787, REQ-5 asks for no less."""
+"""Seconds, for UDP forwards of the command line: the least that RFC 4787, REQ-5 allows."""
 
 Port = Socks5Port | HttpPort | ForwardPort
 
@@ -72,8 +73,9 @@ Port = Socks5Port | HttpPort | ForwardPort
 class Settings:
     """A whole configuration.
 
-    `wg` is the wg-quick half, or `wg_path` names the file that has it. `stdio` is where standard
-    input and output lead. `check_alive` are addresses to ping every `check_interval` seconds.
+    `wg` is the text of the WireGuard sections, or `wg_path` the file that has them. `stdio` is the
+    target of standard input and output. `check_alive` are addresses to ping every `check_interval`
+    seconds.
     """
 
     wg: str = ""
@@ -86,7 +88,7 @@ class Settings:
 
 
 def parse_settings(text: str, environment: Mapping[str, str]) -> Settings:
-    """Read a configuration; raises `ConfigError` with line and key."""
+    """Parse a configuration; raises `ConfigError` with line and key."""
     reader = _Reader(environment)
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         reader.read(number, line)
@@ -94,22 +96,14 @@ def parse_settings(text: str, environment: Mapping[str, str]) -> Settings:
 
 
 def allow_all(wg: str) -> str:
-    """Let a peer without AllowedIPs have all addresses, as wireproxy does."""
+    """Give a peer without AllowedIPs all addresses, as wireproxy does."""
     return re.sub(_LAST_OF_PEER, _with_allowed_ips, wg)
 
 
-def parse_address(text: str, *, key: str | None = None, line: int | None = None) -> Address:
-    """Read `host:port` or `[address]:port`; no host is every address."""
-    found = _ADDRESS.fullmatch(text)
-    if found is None or int(found[3]) > 0xFFFF:
-        raise ConfigError(f"`{text}' is not HOST:PORT", key=key, line=line)
-    return found[1] or found[2] or "", int(found[3])
-
-
 def parse_forward(text: str, *, is_reverse: bool = False) -> ForwardPort:
-    """Read `[HOST:]PORT:TARGET:PORT[/udp]`, as ssh writes forwards; raises `ConfigError`.
+    """Parse `[HOST:]PORT:TARGET:PORT[/udp]`, the notation of ssh's -L; raises `ConfigError`.
 
-    Without a host it is the loopback interface, or in the tunnel all our addresses.
+    Without a host it listens on 127.0.0.1, or in the tunnel on all our addresses.
     """
     found = _FORWARD.fullmatch(text)
     if found is None:
@@ -124,7 +118,7 @@ def parse_forward(text: str, *, is_reverse: bool = False) -> ForwardPort:
 
 
 class _Section:
-    """One section that is a service: its values with their lines."""
+    """A section of a service: its values, with their line numbers."""
 
     def __init__(self, name: str, line: int) -> None:
         self.name = name
@@ -158,17 +152,17 @@ class _Section:
         _, user = self.values.get("username", (0, ""))
         line, password = self.values.get("password", (0, ""))
         if password and not user:
-            raise ConfigError("a password without a Username", key="Password", line=line)
+            raise ConfigError("a password needs a Username", key="Password", line=line)
         return Login(user, password) if user else None
 
     def _required(self, key: str) -> tuple[int, str]:
         if key.lower() not in self.values:
-            raise ConfigError(f"[{self.name}] has none", key=key, line=self.line)
+            raise ConfigError(f"missing in [{self.name}]", key=key, line=self.line)
         return self.values[key.lower()]
 
 
 class _Reader:
-    """Sorts the lines: what is WireGuard's, and what is ours."""
+    """Sorts the lines into WireGuard's sections and the services'."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.environment = environment
@@ -189,7 +183,7 @@ class _Reader:
             return
         elif line and line[0] not in "#;" and self.section not in _WG:
             self._set(number, line)
-        # Lines keep their numbers in what WireGuard's reader gets.
+        # Empty lines stand for the others, so that WireGuard's parser reports right line numbers.
         self.wg.append(raw if heading is not None and self.section in _WG else "")
 
     def result(self) -> Settings:
@@ -197,7 +191,7 @@ class _Reader:
         stdio = [each.target() for each in self.services if each.name.lower() == "stdiotunnel"]
         if len(stdio) > 1:
             line = [each.line for each in self.services if each.name.lower() == "stdiotunnel"][1]
-            raise ConfigError("there is but one standard input", key="STDIOTunnel", line=line)
+            raise ConfigError("only one is possible", key="STDIOTunnel", line=line)
         text = "\n".join(self.wg)
         is_wireproxy = bool(self.services) or self.wg_path is not None
         _, alive = self.interface.values.get("checkalive", (0, ""))
@@ -216,7 +210,7 @@ class _Reader:
         if self.section in _KEYS:
             self.services.append(_Section(name, number))
         elif self.section == "resolve":
-            self.notes.append(f"line {number}: [Resolve] means nothing here")
+            self.notes.append(f"line {number}: [Resolve] is ignored")
         elif self.section not in _WG:
             raise ConfigError(f"there is no section [{name}]", line=number)
 
@@ -230,7 +224,7 @@ class _Reader:
             return
         if not self.section:
             if name != "wgconfig":
-                raise ConfigError("stands in no section", key=key.strip(), line=number)
+                raise ConfigError("is outside of any section", key=key.strip(), line=number)
             self.wg_path = value
             return
         if name not in _KEYS[self.section]:
@@ -247,7 +241,7 @@ class _Reader:
         return True
 
     def _value(self, number: int, key: str, text: str) -> str:
-        """Take the quotes or the comment off, and look up what starts with a dollar sign."""
+        """Remove quotes or a comment, and look up a variable of the environment."""
         quoted = _QUOTED.match(text)
         value = quoted[2] if quoted is not None else _COMMENT.split(text, maxsplit=1)[0].strip()
         return self._looked_up(number, key, value)
@@ -294,7 +288,7 @@ def _with_allowed_ips(peer: re.Match[str]) -> str:
     everything = "AllowedIPs = 0.0.0.0/0, ::/0"
     for number, line in enumerate(lines[:-1]):
         if not line.partition("#")[0].strip():
-            lines[number] = everything  # in its place, so that every line keeps its number
+            lines[number] = everything  # instead of an empty line: all lines keep their numbers
             return "\n".join(lines)
     return "\n".join((lines[0], everything, *lines[1:]))
 
@@ -312,7 +306,6 @@ _KEYS: Final = {
 _HEADING: Final = re.compile(r"\[\s*([A-Za-z0-9]+)\s*\]\s*(?:[#;].*)?")
 _QUOTED: Final = re.compile(r"([\"'`])(.*?)\1\s*(?:[#;].*)?$")
 _COMMENT: Final = re.compile(r"[#;]")
-_ADDRESS: Final = re.compile(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([^\s\[\]:]*)):([0-9]{1,5})", re.ASCII)
 _HOST: Final = r"\[[0-9A-Fa-f:.%\w]+\]|[^\s\[\]:]*"
 _FORWARD: Final = re.compile(
     rf"(?:((?:{_HOST}):))?([0-9]{{1,5}}):((?:{_HOST}):[0-9]{{1,5}})(/tcp|/udp)?", re.ASCII | re.I

@@ -1,7 +1,7 @@
-"""The messages of SOCKS5 (RFC 1928) and of its user and password method (RFC 1929).
+"""The messages of SOCKS5 (RFC 1928) and of its username and password method (RFC 1929).
 
-Pure: bytes to values and back. The parsers take what has come so far; they answer with None while
-it is too short, with the value and its length, or raise `BadMessage`.
+Pure: bytes to values and back. The parsers take the bytes so far, and return None while they are
+too few, or the value and its length; they raise `BadMessage`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from holloway.errors import BadMessage
 
 VERSION: Final = 5
 PASSWORD_VERSION: Final = 1
-UNKNOWN_HOST: Final = "0.0.0.0"  # noqa: S104  # what an answer says where there is no address
+UNKNOWN_HOST: Final = "0.0.0.0"  # noqa: S104  # for answers without an address
 
 
 class Method(IntEnum):
-    """How a client may prove itself."""
+    """An authentication method."""
 
     NONE = 0
     PASSWORD = 2
@@ -28,7 +28,7 @@ class Method(IntEnum):
 
 
 class Command(IntEnum):
-    """What a client asks for."""
+    """The command of a request."""
 
     CONNECT = 1
     BIND = 2
@@ -36,7 +36,7 @@ class Command(IntEnum):
 
 
 class Reply(IntEnum):
-    """What it is told."""
+    """The code of an answer."""
 
     SUCCEEDED = 0
     FAILURE = 1
@@ -51,7 +51,7 @@ class Reply(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A command and the address that it is about."""
+    """A command and its address."""
 
     command: int
     host: str
@@ -60,7 +60,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Datagram:
-    """What a client has sent to `host`, or what came from there."""
+    """A datagram to `host`, or from it."""
 
     host: str
     port: int
@@ -68,11 +68,11 @@ class Datagram:
 
 
 class AddressUnknown(BadMessage):
-    """An address of a type that is none of the three."""
+    """An address of an unknown type."""
 
 
 def read_greeting_untrusted(data: bytes) -> tuple[frozenset[int], int] | None:
-    """Read the methods that a client offers."""
+    """Parse the methods that a client offers."""
     if data[:1] not in (b"", b"\x05"):
         raise BadMessage(f"not SOCKS5: the first byte is {data[0]}")
     if len(data) < 2 or len(data) < 2 + data[1]:
@@ -82,7 +82,7 @@ def read_greeting_untrusted(data: bytes) -> tuple[frozenset[int], int] | None:
 
 
 def read_credentials_untrusted(data: bytes) -> tuple[tuple[bytes, bytes], int] | None:
-    """Read a user's name and password."""
+    """Parse a user's name and password."""
     if data[:1] not in (b"", b"\x01"):
         raise BadMessage(f"credentials of an unknown version {data[0]}")
     if len(data) < 2 or len(data) < 3 + data[1]:
@@ -95,7 +95,7 @@ def read_credentials_untrusted(data: bytes) -> tuple[tuple[bytes, bytes], int] |
 
 
 def read_request_untrusted(data: bytes) -> tuple[Request, int] | None:
-    """Read a command; `AddressUnknown` has an answer of its own."""
+    """Parse a request; raises `AddressUnknown` too, which has an answer of its own."""
     if data[:1] not in (b"", b"\x05"):
         raise BadMessage(f"a request of an unknown version {data[0]}")
     if len(data) < 4:
@@ -108,7 +108,7 @@ def read_request_untrusted(data: bytes) -> tuple[Request, int] | None:
 
 
 def read_datagram_untrusted(data: bytes) -> Datagram:
-    """Read a datagram with its header; fragments (RFC 1928, 7) are refused, as they may be."""
+    """Parse a datagram with its header; fragments are optional (RFC 1928, 7) and refused."""
     if len(data) < 4:
         raise BadMessage("a datagram without a header")
     if data[2]:
@@ -121,17 +121,17 @@ def read_datagram_untrusted(data: bytes) -> Datagram:
 
 
 def write_method(method: Method) -> bytes:
-    """Tell which method was chosen."""
+    """Write the chosen method."""
     return bytes((VERSION, method))
 
 
 def write_verdict(*, is_right: bool) -> bytes:
-    """Tell whether the credentials are right."""
+    """Write whether the credentials are right."""
     return bytes((PASSWORD_VERSION, 0 if is_right else 1))
 
 
 def write_reply(reply: Reply, host: str = UNKNOWN_HOST, port: int = 0) -> bytes:
-    """Answer a request; `host` is numeric."""
+    """Write the answer to a request; `host` is numeric."""
     return bytes((VERSION, reply, 0)) + write_address(host, port)
 
 
@@ -141,7 +141,7 @@ def write_datagram(datagram: Datagram) -> bytes:
 
 
 def write_address(host: str, port: int) -> bytes:
-    """Write an address as SOCKS5 has it, a name where it is no number."""
+    """Write an address in the format of SOCKS5: IPv4, IPv6 or a name."""
     try:
         number = ip_address(host)
     except ValueError:
@@ -152,7 +152,7 @@ def write_address(host: str, port: int) -> bytes:
 
 
 def _read_address_untrusted(data: bytes, start: int) -> tuple[str, int, int] | None:
-    """Read type, address and port; and where they end."""
+    """Parse type, address and port; returns host, port and the end's offset."""
     kind, start = data[start], start + 1
     if kind == _NAME:
         if len(data) <= start:
@@ -178,7 +178,7 @@ def _host_untrusted(kind: int, raw: bytes) -> str:
 
 
 def name_untrusted(raw: bytes) -> str:
-    """Read the name of a host: what can be one, and does no harm in a log."""
+    """Parse a host's name; only characters that are valid in one, and safe in a log."""
     if not raw or len(raw) > _NAME_LENGTH or not set(raw) <= _NAME_BYTES:
         raise BadMessage("a name that no host can have")
     return raw.decode("ascii")
@@ -192,4 +192,4 @@ _NAME_LENGTH: Final = 253  # RFC 1035, 2.3.4, as text without the root's dot
 _NAME_BYTES: Final = frozenset(
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._:%"
 )
-"""Letters, digits and what stands between; curl sends IPv6 addresses as names, and a zone."""
+"""Of names, and of IPv6 addresses with a zone, which curl sends as names."""

@@ -1,4 +1,4 @@
-"""Serves one SOCKS5 client: who it is, where it wants to go, and the answer."""
+"""Serves one SOCKS5 client: authentication, request and answer."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import errno
 from typing import TYPE_CHECKING, Final
 
 from holloway.proxy import socks5
-from holloway.proxy.acceptor import Refused
+from holloway.proxy.address import format_address
 from holloway.proxy.associate import Association
-from holloway.proxy.networks import format_address
+from holloway.proxy.client import Refused
 from holloway.proxy.socks5 import Command, Method, Reply
 
 if TYPE_CHECKING:
     from socket import socket
 
-    from holloway.proxy.acceptor import Client
+    from holloway.proxy.client import Client
     from holloway.proxy.connection_log import ConnectionLog
     from holloway.proxy.networks import ProxyNetwork
     from holloway.proxy.relay import Outcome
@@ -53,7 +53,7 @@ class Socks5:
         wanted = Method.NONE if self._login is None else Method.PASSWORD
         if wanted not in methods:
             await client.send_and_close(socks5.write_method(Method.NONE_ACCEPTABLE))
-            raise Refused("it offers no password" if self._login else "it insists on a password")
+            raise Refused("it offers no password" if self._login else "it requires a password")
         await client.send(socks5.write_method(wanted))
         if self._login is None:
             return
@@ -86,13 +86,13 @@ class Socks5:
 
 
 def bound(sock: socket) -> tuple[str, int]:
-    """The address of our end; a stream of the userspace stack does not know it."""
+    """Return the local address of a connection; the userspace stack may not know it."""
     name = sock.getsockname()
     return name[:2] if isinstance(name, tuple) else (socks5.UNKNOWN_HOST, 0)
 
 
 def reply_to(error: OSError) -> Reply:
-    """The word of SOCKS5 for why a target was not reached."""
+    """Return the code of SOCKS5 for the reason why a target was not reached."""
     if isinstance(error, TimeoutError):
         return Reply.EXPIRED
     return _REPLIES.get(error.errno or 0, Reply.FAILURE)

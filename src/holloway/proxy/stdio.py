@@ -1,7 +1,7 @@
-"""Standard input and output as the ends of one connection: ssh's ProxyCommand.
+"""Joins standard input and output with a connection, for ssh's ProxyCommand.
 
-Plain reads and writes in two threads: whoever gave us these descriptors shares their flags, so
-they may not be made non-blocking, and a file or a terminal is no socket for the relay.
+Two threads read and write. The descriptors must stay blocking, because other processes share their
+flags, and they may be files or terminals, which the relay cannot copy.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ CHUNK = 256 * 1024
 
 
 async def join(sock: socket.socket, source: int = 0, sink: int = 1) -> None:
-    """Copy both ways until the other end has said all; raises the OSError that ended it.
+    """Copy both ways until the other end has sent all; raises the OSError that ended it.
 
-    The end of `source` is passed on, and the answer waited for.
+    The end of `source` is passed on, and the rest of the answer is still copied.
     """
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
@@ -34,7 +34,7 @@ async def join(sock: socket.socket, source: int = 0, sink: int = 1) -> None:
             _receive(sock, sink)
         except OSError as error:
             failure = error
-        with contextlib.suppress(RuntimeError):  # nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(end, failure)
 
     for work in (lambda: _send(source, sock), receive):
@@ -43,12 +43,12 @@ async def join(sock: socket.socket, source: int = 0, sink: int = 1) -> None:
         await ended
     finally:
         with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)  # which ends both threads' calls
+            sock.shutdown(socket.SHUT_RDWR)  # ends the calls of both threads
         sock.close()
 
 
 def _send(source: int, sock: socket.socket) -> None:
-    # What goes wrong with the connection, the other way tells.
+    # `_receive` reports the errors of the connection.
     with contextlib.suppress(OSError):
         while data := os.read(source, CHUNK):
             sock.sendall(data)

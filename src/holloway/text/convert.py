@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from holloway.key import Key
 from holloway.model import SECOND, AllowedIP, Device, DeviceUpdate, Endpoint, Peer, PeerUpdate
-from holloway.text.native import State, Update, read_answer
+from holloway.text.native import State, Update
 
 
 def state_of(device: Device) -> State:
@@ -29,13 +27,13 @@ def state_of(device: Device) -> State:
         )
         for peer in device.peers
     ]
-    bound_port = 0 if device.listen_error else device.listen_port
-    return State(_raw(device.private_key), bound_port, device.fwmark, peers)
+    private_key, error = _raw(device.private_key), device.listen_error
+    return State(private_key, device.listen_port, device.fwmark, peers, error)
 
 
 def device_of(state: State, name: str) -> Device:
     """Convert the codec's state to a device."""
-    private_key, listen_port, fwmark, parts = state.parts()
+    private_key, listen_port, fwmark, parts, error = state.parts()
     peers = []
     for public, psk, endpoint, networks, seconds, nanoseconds, *rest in parts:
         handshake = seconds * SECOND + nanoseconds
@@ -48,25 +46,7 @@ def device_of(state: State, name: str) -> Device:
             *rest,
         )
         peers.append(peer)
-    return Device(name, _key(private_key), listen_port, fwmark, tuple(peers))
-
-
-def device_of_answer(answer: bytes, name: str) -> Device:
-    """Parse a device's answer to `get=1`, also a port that is not bound; raises `UapiError`."""
-    device = device_of(read_answer(answer), name)
-    if not answer.startswith(LISTEN_ERROR):
-        return device
-    error, port, _ = answer.split(b"\n", 2)
-    return dataclasses.replace(
-        device,
-        listen_error=int(error.removeprefix(LISTEN_ERROR)),
-        listen_port=int(port.removeprefix(UNBOUND_PORT)),
-    )
-
-
-def unbound_lines(port: int, error: int) -> bytes:
-    """Return the lines before an answer whose port is not bound; wg(8) ignores them."""
-    return b"%s%d\n%s%d\n" % (LISTEN_ERROR, error, UNBOUND_PORT, port)
+    return Device(name, _key(private_key), listen_port, fwmark, tuple(peers), error)
 
 
 def update_of(update: DeviceUpdate) -> Update:
@@ -119,7 +99,3 @@ def _key(raw: bytes | None) -> Key | None:
 
 def _endpoint(endpoint: Endpoint | None) -> tuple[str, int] | None:
     return None if endpoint is None else (endpoint.host, endpoint.port)
-
-
-LISTEN_ERROR = b"listen_error="
-UNBOUND_PORT = b"unbound_port="

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from holloway.model import Device, DeviceUpdate
-from holloway.text.convert import device_of_answer, device_update_of, state_of, update_of
-from holloway.text.native import UapiError, encoded, read_request
+from holloway.text.convert import device_of, device_update_of, state_of, update_of
+from holloway.text.native import UapiError, encoded, read_answer, read_request
 
 __all__ = ["UapiError", "diff", "dump_get", "dump_set", "parse_get", "parse_set"]
 
@@ -36,7 +36,7 @@ def parse_get(text: str, name: str = "") -> Device:
 
     Raises `UapiError`, always EPROTO.
     """
-    return device_of_answer(encoded(text), name)
+    return device_of(read_answer(encoded(text)), name)
 
 
 def diff(device: Device, update: DeviceUpdate) -> DeviceUpdate:

@@ -8,27 +8,26 @@ from random import Random
 import pytest
 
 from holloway.core.constants import MAX_PEERS
-from holloway.core.device import Device
 from holloway.errors import ConfigError
 from holloway.key import Key
 from holloway.model import AllowedIP, DeviceUpdate, Endpoint, PeerUpdate
+from sim.device import SimDevice
 from sim.pair import Pair, seconds
 from sim.plane import SimPlane
-from sim.values import SimEndpoint
 
 NOW = seconds(100)
 ONE, TWO, THREE = (Key(bytes([n] * 32)) for n in (1, 2, 3))
 
 
-def made(*, up: bool = False) -> tuple[SimPlane, Device[SimEndpoint]]:
+def made(*, up: bool = False) -> tuple[SimPlane, SimDevice]:
     plane = SimPlane(lambda: NOW)
-    device = Device(plane, random=Random(1).randbytes, wall=lambda: NOW)
+    device = SimDevice(plane, random=Random(1).randbytes, wall=lambda: NOW)
     if up:
         device.up(NOW)
     return plane, device
 
 
-def peers(device: Device[SimEndpoint]) -> list[Key]:
+def peers(device: SimDevice) -> list[Key]:
     return [peer.public_key for peer in device.state("x").peers]
 
 
@@ -192,9 +191,8 @@ def test_an_endpoint_on_no_interface_changes_nothing() -> None:
     plane, device = made(up=True)
     bound = plane.bound
     peer = PeerUpdate(TWO, endpoint=Endpoint("fe80::1%nowhere", 1))
-    with pytest.raises(ConfigError, match="fe80::1%nowhere") as caught:
+    with pytest.raises(ValueError, match="no such interface"):
         device.configure(NOW, DeviceUpdate(ONE, 99, peers=(PeerUpdate(THREE), peer)))
-    assert caught.value.key == "endpoint"
     assert device.state("x").private_key is None
     assert peers(device) == []
     assert plane.bound == bound

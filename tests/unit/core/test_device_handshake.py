@@ -11,11 +11,11 @@ import pytest
 
 from holloway.core import noise, tai64n
 from holloway.core.constants import INITIATION_INTERVAL, SECOND, Nanoseconds
-from holloway.core.device import Device
 from holloway.core.discard import Discard
 from holloway.core.wire import Response
 from holloway.key import Key
 from holloway.model import DeviceUpdate, Endpoint, PeerUpdate
+from sim.device import SimDevice
 from sim.pair import Pair, dispatch, seconds
 from sim.plane import SimPlane
 from sim.values import SimEndpoint
@@ -34,7 +34,7 @@ class Bench:
         self.now = NOW
         self._draws = count(1)
         self.plane = SimPlane(lambda: self.now)
-        self.device = Device(self.plane, random=self._random, wall=lambda: self.now)
+        self.device = SimDevice(self.plane, random=self._random, wall=lambda: self.now)
         self.device.up(self.now)
         keys = peers or (THEM.public(),)
         changes = tuple(PeerUpdate(key, endpoint=Endpoint("192.0.2.7", 7)) for key in keys)

@@ -10,7 +10,7 @@ import pytest
 
 from holloway.device.log import DeviceLog
 from holloway.device.uapi_server import MAX_BACKLOG, UapiConnection
-from holloway.text.native import Update
+from holloway.text.native import State, Update
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class NoDevice:
     """A device that nothing is asked of."""
 
-    def uapi_get(self) -> bytes:
-        return b"listen_port=0\nerrno=0\n\n"
+    def state(self) -> State:
+        return State(None, 0, 0, [])
 
     def uapi_discards(self) -> bytes:
         return b"forged=1\n"

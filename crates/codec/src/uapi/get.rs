@@ -1,26 +1,27 @@
-//! `get=1`: what a device is.
+//! `get=1`: the state of a device.
 
 use crate::address::{Endpoint, Network, split_once};
 use crate::device::{Device, Peer};
-use crate::key::Key;
 use crate::number::{decimal, decimal16, decimal32};
 use crate::refusal::{Kind, Reason, Refusal};
 
 use super::{PUBLIC_KEY, key, lines, number, write_key, write_number};
 
-/// What a clock's seconds fit in.
+/// The limit of seconds of a clock.
 const MAX_SECONDS: u64 = i64::MAX.unsigned_abs();
+/// The approximate length of a peer with two allowed IPs.
+const PEER_LENGTH: usize = 400;
 const NO_KEY: &[u8] = &[b'0'; 64];
 
-/// Read an answer up to its first blank line; unknown keys are passed over, as wg(8) does.
+/// Parse a response up to its first blank line. Unknown keys are skipped, like in wg(8).
 pub fn parse(answer: &[u8]) -> Result<Device, Refusal> {
     let mut peers = Vec::new();
     let device = parse_each(answer, |_, peer| peers.push(peer.clone()))?;
     Ok(Device { peers, ..device })
 }
 
-/// Like `parse`, with each peer handed to `take` as it is read, beside its device; the device that
-/// is returned has none. Where the answer is refused, what was taken is to be forgotten.
+/// Like `parse`, but passes each peer to `take` with its device as soon as it is complete; the returned
+/// device has no peers. If the response is refused, the caller must discard what `take` got.
 pub fn parse_each(answer: &[u8], mut take: impl FnMut(&Device, &Peer)) -> Result<Device, Refusal> {
     let (mut device, mut peer) = (Device::default(), None::<Peer>);
     for (line, text) in lines(answer).take_while(|(_, text)| !text.is_empty()) {
@@ -39,7 +40,7 @@ pub fn parse_each(answer: &[u8], mut take: impl FnMut(&Device, &Peer)) -> Result
             None => read_device(&mut device, name, value),
         };
         read.map_err(|reason| Refusal {
-            kind: Kind::Language, // the fault is the device's
+            kind: Kind::Language, // it is the device's error
             ..Refusal::value(line, name, reason)
         })?;
     }
@@ -51,6 +52,8 @@ fn read_device(device: &mut Device, name: &[u8], value: &[u8]) -> Result<(), Rea
     match name {
         b"private_key" => device.private_key = Some(key(value)?),
         b"listen_port" => device.listen_port = number(decimal16(value), u16::MAX.into())?,
+        b"unbound_port" => device.listen_port = number(decimal16(value), u16::MAX.into())?,
+        b"listen_error" => device.listen_error = number(decimal32(value), u32::MAX.into())?,
         b"fwmark" => device.fwmark = number(decimal32(value), u32::MAX.into())?,
         _ => {}
     }
@@ -85,35 +88,34 @@ fn read_peer(peer: &mut Peer, name: &[u8], value: &[u8]) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Write an answer, without the errno line that ends it.
+/// Write a response, without the errno line at its end.
 #[must_use]
 pub fn write(device: &Device) -> Vec<u8> {
-    let mut out = Vec::new();
-    write_device(
-        &mut out,
-        device.private_key.as_ref(),
-        device.listen_port,
-        device.fwmark,
-    );
+    let mut out = Vec::with_capacity(PEER_LENGTH * (device.peers.len() + 1));
+    write_device(&mut out, device);
     for peer in &device.peers {
-        write_peer(&mut out, peer, peer.allowed_ips.iter().copied());
+        write_peer(&mut out, peer);
     }
     out
 }
 
 /// Write the lines before the first peer.
-pub fn write_device(out: &mut Vec<u8>, private_key: Option<&Key>, listen_port: u16, fwmark: u32) {
-    if let Some(key) = private_key.filter(|key| !key.is_zero()) {
+fn write_device(out: &mut Vec<u8>, device: &Device) {
+    if let Some(key) = device.private_key.as_ref().filter(|key| !key.is_zero()) {
         write_key(out, "private_key=", key);
     }
-    write_number(out, "listen_port=", listen_port.into());
-    if fwmark != 0 {
-        write_number(out, "fwmark=", fwmark.into());
+    write_number(out, "listen_port=", device.usable_port().into());
+    if device.listen_error != 0 {
+        // Keys of ours: wg(8) ignores them, and shows no port.
+        write_number(out, "listen_error=", device.listen_error.into());
+        write_number(out, "unbound_port=", device.listen_port.into());
+    }
+    if device.fwmark != 0 {
+        write_number(out, "fwmark=", device.fwmark.into());
     }
 }
 
-/// Write a peer's lines; the networks that it has come apart, for a device keeps them apart.
-pub fn write_peer(out: &mut Vec<u8>, peer: &Peer, networks: impl Iterator<Item = Network>) {
+fn write_peer(out: &mut Vec<u8>, peer: &Peer) {
     write_key(out, "public_key=", &peer.public_key);
     out.extend_from_slice(b"preshared_key=");
     match &peer.preshared_key {
@@ -133,7 +135,7 @@ pub fn write_peer(out: &mut Vec<u8>, peer: &Peer, networks: impl Iterator<Item =
     write_number(out, "rx_bytes=", peer.rx_bytes);
     let interval = peer.persistent_keepalive;
     write_number(out, "persistent_keepalive_interval=", interval.into());
-    for network in networks {
+    for network in &peer.allowed_ips {
         out.extend_from_slice(b"allowed_ip=");
         network.write(out);
         out.push(b'\n');

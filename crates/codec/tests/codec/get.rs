@@ -1,5 +1,6 @@
-//! Answers to `get=1`.
+//! Responses to `get=1`.
 
+use holloway_codec::device::Device;
 use holloway_codec::dump::{dump, dump_answer};
 use holloway_codec::refusal::{Kind, Refusal};
 use holloway_codec::uapi::{blank_line, get};
@@ -91,4 +92,19 @@ fn a_bad_line_is_refused_with_its_place() {
         let Refusal { line: place, .. } = get::parse(text.as_bytes()).expect_err(line);
         assert_eq!(place, Some(2));
     }
+}
+
+#[test]
+fn a_port_that_is_not_bound_is_marked_and_hidden_from_other_readers() {
+    let device = Device {
+        listen_port: 51820,
+        listen_error: 98,
+        ..Device::default()
+    };
+    let answer = get::write(&device);
+    assert_eq!(
+        answer,
+        b"listen_port=0\nlisten_error=98\nunbound_port=51820\n"
+    );
+    assert_eq!(get::parse(&answer), Ok(device));
 }

@@ -75,7 +75,9 @@ def _quit_within(seconds: float) -> bool:
 @contextmanager
 def _alternate_screen() -> Iterator[None]:
     """Use the terminal's alternate screen, without a cursor and without line wrapping."""
-    before = {number: signal.signal(number, _interrupt) for number in _SIGNALS}
+    # An ignored signal stays ignored, as under nohup(1).
+    caught = [each for each in _ENDING if signal.getsignal(each) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, _interrupt) for number in caught}
     _write("\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J")
     try:
         yield
@@ -103,8 +105,11 @@ def _raw_keys() -> Iterator[None]:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """End the watch; a second signal, as when the terminal is closed, must not disturb that."""
-    for number in _SIGNALS:
+    """End the watch. A second signal is ignored, so that it does not stop the clean-up.
+
+    Two come when Ctrl-C ends the session leader too: the kernel then sends SIGHUP to the others.
+    """
+    for number in _ENDING:
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
@@ -114,6 +119,7 @@ def _write(text: str) -> None:
     sys.stdout.flush()
 
 
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Terminals that know these two show the frame once it is complete.
 _BEGIN_UPDATE: Final = "\x1b[?2026h"
 _END_UPDATE: Final = "\x1b[?2026l"
@@ -121,6 +127,5 @@ _HOME: Final = "\x1b[H"
 _RESET: Final = "\x1b[0m"
 _BLANK_RIGHT: Final = "\x1b[K"
 _BLANK_BELOW: Final = "\x1b[J"
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LOCAL_MODES: Final = 3  # indices in what tcgetattr returns
 _CHARACTERS: Final = 6

@@ -35,7 +35,7 @@ class Connector(aiohttp.TCPConnector):
         client_error: type[Exception] = aiohttp.ClientConnectorError,
         **kwargs: Any,
     ) -> tuple[asyncio.Transport, ResponseHandler]:
-        """Connect to the first address; aiohttp drops it and asks again if it fails."""
+        """Connect to the first address; if it fails, aiohttp tries again without it."""
         host, port = addr_infos[0][4][:2]
         try:
             async with asyncio.timeout(timeout.sock_connect):
@@ -51,7 +51,7 @@ class Connector(aiohttp.TCPConnector):
 
 
 class Resolver(AbstractResolver):
-    """Looks names up as `Network.resolve` does."""
+    """Looks names up with `Network.resolve`."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -72,4 +72,4 @@ class Resolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is nothing to close."""

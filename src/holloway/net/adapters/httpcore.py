@@ -1,6 +1,6 @@
 """Network backends for httpcore: `AsyncBackend` over a `Network`, `Backend` over a blocking one.
 
-They speak plain TCP and TLS; pools, HTTP and proxies are httpcore's. Errors become httpcore's.
+They provide TCP and TLS; pools, HTTP and proxies are httpcore's. They raise httpcore's errors.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from holloway.net.blocking import BlockingNetwork
     from holloway.net.network import Network
+    from holloway.net.stack import Address
 
     Options = Iterable[httpcore.SOCKET_OPTION] | None
 
@@ -37,14 +38,12 @@ class AsyncBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Options = None,
     ) -> AsyncStream:
-        source = None if local_address is None else (local_address, 0)
-        with _errors(httpcore.ConnectTimeout, httpcore.ConnectError):
+        source = _source(local_address)
+        with _connect_errors():
             reader, writer = await self._network.open_connection(
                 host, port, source=source, timeout=timeout
             )
-        connected = writer.get_extra_info("socket")
-        for option in socket_options or ():
-            connected.setsockopt(*option)
+            _set_options(writer.get_extra_info("socket"), socket_options)
         return AsyncStream(reader, writer)
 
     async def connect_unix_socket(
@@ -86,7 +85,7 @@ class AsyncStream(httpcore.AsyncNetworkStream):
         timeout: float | None = None,
     ) -> AsyncStream:
         try:
-            with _errors(httpcore.ConnectTimeout, httpcore.ConnectError):
+            with _connect_errors():
                 async with asyncio.timeout(timeout):
                     await self._writer.start_tls(ssl_context, server_hostname=server_hostname)
         except BaseException:
@@ -96,7 +95,7 @@ class AsyncStream(httpcore.AsyncNetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":
-            # The transport reads ahead: what would be readable is the end.
+            # The transport has read all data already: only the end can be readable.
             return self._reader.at_eof() or self._writer.is_closing()
         return self._writer.get_extra_info(NAMES.get(info, info))
 
@@ -115,11 +114,10 @@ class Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Options = None,
     ) -> Stream:
-        source = None if local_address is None else (local_address, 0)
-        with _errors(httpcore.ConnectTimeout, httpcore.ConnectError):
+        source = _source(local_address)
+        with _connect_errors():
             connected = self._network.connect(host, port, source=source, timeout=timeout)
-        for option in socket_options or ():
-            connected.setsockopt(*option)
+            _set_options(connected, socket_options)
         return Stream(connected)
 
     def connect_unix_socket(
@@ -154,7 +152,7 @@ class Stream(httpcore.NetworkStream):
         timeout: float | None = None,
     ) -> Stream:
         try:
-            with _errors(httpcore.ConnectTimeout, httpcore.ConnectError):
+            with _connect_errors():
                 self._socket.settimeout(timeout)
                 return Stream(
                     ssl_context.wrap_socket(self._socket, server_hostname=server_hostname)
@@ -185,9 +183,22 @@ class Stream(httpcore.NetworkStream):
 NAMES = {"client_addr": "sockname", "server_addr": "peername"}
 
 
+def _source(local_address: str | None) -> Address | None:
+    return None if local_address is None else (local_address, 0)
+
+
+def _set_options(connected: socket.socket, options: Options) -> None:
+    for option in options or ():
+        connected.setsockopt(*option)
+
+
+def _connect_errors() -> contextlib.AbstractContextManager[None]:
+    return _errors(httpcore.ConnectTimeout, httpcore.ConnectError)
+
+
 @contextlib.contextmanager
 def _errors(timeout: type[Exception], other: type[Exception]) -> Iterator[None]:
-    """Turn what the system says into what httpcore's users expect."""
+    """Convert the system's errors to httpcore's."""
     try:
         yield
     except TimeoutError as error:

@@ -1,7 +1,7 @@
 """An adapter for requests: `session.mount("http://", Adapter(network))`, and `https://` likewise.
 
-It has urllib3 connect through a blocking network. A proxy, also one that the environment names, is
-reached through the tunnel as well: nothing that is mounted so goes another way.
+It lets urllib3 connect through a blocking network. A proxy, also one of the environment, is reached
+through the tunnel too: no request of the adapter leaves it.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ class Adapter(requests.adapters.HTTPAdapter):
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
         if not proxy.lower().startswith("http"):
-            raise requests.exceptions.InvalidProxyURL(f"no way through the tunnel to {proxy}")
+            raise requests.exceptions.InvalidProxyURL(f"only HTTP proxies are supported: {proxy}")
         manager = super().proxy_manager_for(proxy, **options)
         manager.pool_classes_by_scheme = self._pools
         return manager
 
 
 def pools(network: BlockingNetwork) -> dict[str, type[HTTPConnectionPool]]:
-    """Return urllib3's classes of pools, by scheme, with connections through the network."""
+    """Return urllib3's pool classes, by scheme, with connections through the network."""
 
     class Connection(HTTPConnection):
         def _new_conn(self) -> socket.socket:

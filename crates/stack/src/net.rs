@@ -1,0 +1,100 @@
+//! What all parts of the engine work with: the interface, the link, and the queues to the owner.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use holloway_poll::Epoll;
+use smoltcp::iface::{Config, Interface};
+use smoltcp::wire::HardwareAddress;
+
+use crate::addresses::Addresses;
+use crate::counts::Counts;
+use crate::events::{Event, Events, Id};
+use crate::link::Link;
+use crate::ports::random;
+use crate::shared::Shared;
+use crate::timers::Micros;
+
+/// The settings of a stack.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Our addresses.
+    pub addresses: Addresses,
+    /// The MTU.
+    pub mtu: usize,
+    /// The size of each of a stream's two buffers, which bounds its rate to one buffer per round trip.
+    pub buffer: usize,
+}
+
+/// The context of all parts of the engine.
+pub struct Net {
+    /// smoltcp's interface.
+    pub interface: Interface,
+    /// The link to the plane.
+    pub link: Link,
+    /// The owner's queues.
+    pub events: EventsOf,
+    /// What was dropped.
+    pub counts: Arc<Counts>,
+    /// The descriptors that are watched.
+    pub epoll: Epoll,
+    /// The size of a socket pair's buffers.
+    pub pair_buffer: usize,
+    /// The time of this turn.
+    pub now: Micros,
+    shared: Arc<Shared>,
+}
+
+/// Dereferences to the events of `Shared`.
+#[derive(Clone, Debug)]
+pub struct EventsOf(Arc<Shared>);
+
+impl std::ops::Deref for EventsOf {
+    type Target = Events;
+
+    fn deref(&self) -> &Events {
+        &self.0.events
+    }
+}
+
+impl Net {
+    /// Create the context of a new engine.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>, settings: &Settings, epoll: Epoll) -> Self {
+        let mut link = Link::new(
+            shared.endpoint.clone(),
+            shared.counts.clone(),
+            settings.addresses.clone(),
+            settings.mtu,
+        );
+        let mut config = Config::new(HardwareAddress::Ip);
+        config.random_seed = random();
+        let now = smoltcp::time::Instant::from_micros(0_i64);
+        let mut interface = Interface::new(config, &mut link, now);
+        // Which addresses are ours is checked before smoltcp sees a packet.
+        interface.set_any_ip(true);
+        Self {
+            interface,
+            link,
+            events: EventsOf(shared.clone()),
+            counts: shared.counts.clone(),
+            epoll,
+            pair_buffer: settings.buffer.min(256 * 1024),
+            now: 0,
+            shared,
+        }
+    }
+
+    /// A new number.
+    #[must_use]
+    pub fn next_id(&self) -> Id {
+        self.shared.last_id.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Report to the owner that a request failed.
+    pub fn failed(&self, id: Id, error: &io::Error) {
+        let errno = error.raw_os_error().unwrap_or(libc::EIO);
+        self.events.push(Event::Failed(id, errno));
+    }
+}

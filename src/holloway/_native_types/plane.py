@@ -1,0 +1,5 @@
+"""The packet plane of one device, and of each of its peers."""
+
+from holloway._native import Due, Peer, Plane
+
+__all__ = ["Due", "Peer", "Plane"]

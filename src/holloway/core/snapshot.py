@@ -1,0 +1,31 @@
+"""The brain's half of a device's state.
+
+`_native.Plane.state` adds the plane's half: endpoints, allowed IPs and traffic.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class PeerSnapshot(NamedTuple):
+    """One peer: `id` is its number in events, `latest_handshake` in nanoseconds since 1970."""
+
+    id: int
+    public_key: bytes
+    preshared_key: bytes | None
+    latest_handshake: int
+    persistent_keepalive: int
+
+
+class DeviceSnapshot(NamedTuple):
+    """A device; `listen_port` 0 means none chosen, `fwmark` 0 means off.
+
+    `listen_error` is the errno with which the interface came up without its port, 0 for none.
+    """
+
+    private_key: bytes | None
+    listen_port: int
+    fwmark: int
+    peers: list[PeerSnapshot]
+    listen_error: int = 0

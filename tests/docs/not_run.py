@@ -1,0 +1,75 @@
+"""Which blocks of which pages no test types, and why: by their first lines, in the page's order."""
+
+from __future__ import annotations
+
+WHEEL = "test_wheel.py builds and installs the package; here it would take minutes"
+BENCHMARK = "it measures for minutes, and no test asserts a speed"
+SYNOPSIS = "it says how a command is called, with words to fill in"
+SAMPLE = "it is what a program prints, or what a file may hold"
+KERNEL = "it changes the kernel of the whole machine"
+
+NOT_RUN: dict[str, dict[str, str]] = {
+    "ARCHITECTURE.md": {"src/holloway/": "it is a table of directories"},
+    "CONTRIBUTING.md": {
+        "make check     formatting, lints, types, stubs, import rules": "this test is part of it",
+    },
+    "README.md": {"make demo": "test_demo.py runs the demo; make would build the extension anew"},
+    "docs/benchmarks/README.md": {
+        "python bench/compare.py --also ring --rounds 5 --seconds 2"
+        " --out docs/benchmarks/results.json": BENCHMARK,
+    },
+    "docs/benchmarks/embedded-holding.md": {
+        "python bench/embedded.py --rounds 1 --seconds 2 --measures"
+        " '10000 idle connections;survives' --out docs/benchmarks/embedded-holding.json": BENCHMARK,
+    },
+    "docs/benchmarks/embedded.md": {
+        "python bench/embedded.py --rounds 3 --seconds 2 --measures"
+        " 'bulk;bulk, ours far;connections a second;50 ms;1 % loss;cold start'"
+        " --out docs/benchmarks/embedded.json": BENCHMARK,
+    },
+    "docs/decisions/0018-secrets-are-not-echoed.md": {
+        "Line unrecognized: `PrivatKey=(hidden)'": SAMPLE,
+    },
+    "docs/explanation/where-the-time-goes.md": {
+        "0.62 + 2 x (nanoseconds of cipher a packet) / 1420     seconds": "it is a formula",
+        "for _ in packets {}                          // seal": "it is a change that was measured",
+    },
+    "docs/how-to/install.md": {
+        "python3 -m venv ~/.local/share/holloway": WHEEL,
+        "python3 -m venv .venv": WHEEL,
+    },
+    "docs/how-to/original-tools.md": {
+        "echo 'install wireguard /bin/false' > /etc/modprobe.d/no-wireguard.conf": KERNEL,
+    },
+    "docs/how-to/proxy.md": {
+        "up       up/s       down     down/s        age  connection": SAMPLE,
+    },
+    "docs/how-to/user-namespaces.md": {
+        "holloway run --apparmor-profile | sudo tee /etc/apparmor.d/holloway-namespace":
+            f"{KERNEL}; test_apparmor.py loads the profile in a virtual machine",
+        "sudo sysctl -w kernel.unprivileged_userns_clone=1": KERNEL,
+        "sudo sysctl -w user.max_user_namespaces=15000": KERNEL,
+        "docker run --security-opt seccomp=unconfined --security-opt apparmor=unconfined \\":
+            "there is no container engine in a lab",
+    },
+    "docs/reference/holloway-device.md": {
+        "holloway-device [-f|--foreground] INTERFACE-NAME": SYNOPSIS,
+    },
+    "docs/reference/holloway-run.md": {
+        "holloway run [-p PORT]... [-q | -v] CONFIG [--] COMMAND [ARGUMENT...]": SYNOPSIS,
+    },
+    "docs/reference/network.md": {
+        'async with holloway.Network.from_config("laptop.conf") as net: ...     # asyncio':
+            SYNOPSIS,
+    },
+    "docs/reference/proxy.md": {
+        "holloway proxy CONFIG [OPTION...]": SYNOPSIS,
+        "14:03:11 socks5 127.0.0.1:51234 > nas.home:22: done, 3.1 KiB up, 11.2 MiB down, 74.0 s":
+            SAMPLE,
+    },
+    "docs/reference/wg-quick.md": {
+        "wg-quick up|down|save|strip|reload CONFIG_FILE|INTERFACE": SYNOPSIS,
+    },
+    "docs/reference/wg.md": {"# Alice's phone": SAMPLE},
+    "docs/tutorial/python-peer.md": {"[Interface]": SAMPLE},
+}  # fmt: skip

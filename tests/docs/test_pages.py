@@ -1,0 +1,63 @@
+"""Every block of every page is typed as the page says, or is in the table of those that are not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from docs import administration, first_steps, without_root
+from docs.not_run import NOT_RUN
+from docs.pages import PAGES, Page
+from net.recipes import PAGE as RECIPES
+from net.recipes import recipes
+from net.test_recipes import TUTORIAL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = [pytest.mark.slow, pytest.mark.spread]
+
+SCENARIOS: dict[str, Callable[[Page], None]] = {
+    "README.md": first_steps.readme,
+    "docs/how-to/install.md": first_steps.install,
+    "docs/tutorial/first-tunnel.md": first_steps.first_tunnel,
+    "docs/how-to/completion.md": administration.completion,
+    "docs/how-to/default-route.md": administration.default_route,
+    "docs/how-to/dns.md": administration.dns,
+    "docs/how-to/lab.md": administration.lab,
+    "docs/how-to/log.md": administration.log,
+    "docs/how-to/original-tools.md": administration.original_tools,
+    "docs/how-to/phone.md": administration.phone,
+    "docs/how-to/proxy.md": without_root.proxy,
+    "docs/how-to/reload.md": administration.reload,
+    "docs/how-to/run.md": without_root.run,
+}
+FOLLOWED = [
+    pytest.param(name, marks=[pytest.mark.interop] if name.endswith("original-tools.md") else [])
+    for name in SCENARIOS
+]
+
+
+@pytest.mark.root
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_a_page_holds_what_it_promises(name: str) -> None:
+    page = Page(name)
+    SCENARIOS[name](page)
+    assert [block.first for block in page.left] == list(NOT_RUN.get(name, {}))
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name not in SCENARIOS])
+def test_a_page_that_nobody_follows_has_only_recipes_and_excused_blocks(name: str) -> None:
+    page = Page(name)
+    for path in (RECIPES, TUTORIAL):
+        if path.as_posix().endswith(name):  # test_recipes.py runs these
+            for recipe in recipes(path):
+                assert page.take(recipe.code) == recipe.code
+                assert page.take(recipe.prints) == recipe.prints
+    assert [block.first for block in page.left] == list(NOT_RUN.get(name, {}))
+
+
+def test_the_table_names_pages_that_are_there() -> None:
+    assert set(NOT_RUN) <= set(PAGES)

@@ -1,0 +1,20 @@
+"""Waiting for the state of something else."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+async def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
+    """Check again and again until it is true; False if that takes too long."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        await asyncio.sleep(0.005)
+    return True
