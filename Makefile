@@ -23,6 +23,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FUZZ_SECONDS ?= 60
+FUZZ_SLICE ?= slice
 BENCH ?=
 SOAK_SECONDS ?= 600
 TRANSFERS ?= 10000
@@ -31,10 +32,17 @@ GB ?= 10
 WORKERS ?= $(shell echo $$(($$(nproc) + 2)))
 PYTEST := $(BIN)/pytest -n $(WORKERS) --durations 20
 PURE_CRATES := -p holloway-aead -p holloway-codec -p holloway-packet -p holloway-poll -p holloway-plane
+# As maturin sets them: with other values, cargo builds PyO3 and the extension anew, each time.
+PYO3_CONFIG = $(firstword $(wildcard $(CURDIR)/target/maturin/pyo3-config-*.txt))
+AS_MATURIN = $(if $(PYO3_CONFIG),PYO3_BUILD_EXTENSION_MODULE=1 PYO3_CONFIG_FILE=$(PYO3_CONFIG))
+# The tests start Python thousands of times: let it keep what it has compiled.
+export PYTHONDONTWRITEBYTECODE :=
 LAUNCHER := src/holloway/net/holloway-namespace
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: demo quick test thorough test-rust test-python check guest bench bench-embedded report pictures picture profile bench-configuration transfer transfers soak format fuzz miri loom build release clean
+.PHONY: demo quick test thorough others test-rust test-rust-beside test-python \
+	check check-style check-types check-imports check-rust guest bench bench-embedded report pictures picture profile \
+	bench-configuration transfer transfers soak format fuzz miri loom build release clean
 .DELETE_ON_ERROR:
 
 demo: build
@@ -62,41 +70,59 @@ $(VENV)/.built $(VENV)/.released: $(VENV)/.installed $(RUST_SOURCES) pyproject.t
 	@$(BIN)/python -c 'import holloway._native'
 	@touch $@
 
-test: check
-	@scripts/debian-packages wireguard-tools iperf3 tcpdump systemd ethtool procps zsh fish
-	@scripts/debian-packages mtr-tiny iptables conntrack qrencode zbar-tools dnsmasq-base
-	@scripts/debian-packages postgresql curl sudo netcat-openbsd
-	@scripts/debian-packages qemu-system-x86 curl openssh-client apparmor
-	@scripts/guest-kernel
-	@scripts/peers
-	@$(MAKE) --no-print-directory test-rust
-	@$(MAKE) --no-print-directory test-python
+# The checks run beside the preparation of what the tests need, and the Rust tests beside those of
+# Python, many of which wait. The Rust tests have a lower priority, but not the lowest: they have
+# limits of their own. `-j` has no number, because cargo would take it as its own limit.
+test: build
+	@$(MAKE) --no-print-directory -j --output-sync=target check others
+	@$(MAKE) --no-print-directory -j test-rust-beside test-python
 
 thorough: export HYPOTHESIS_PROFILE := thorough
 thorough: export PROPTEST_CASES := 4096
+thorough: export PYTEST_TIMEOUT := 14400
+thorough: export FUZZ_SLICE := $(FUZZ_SECONDS)
 thorough: test
 
 quick: check
 	cargo test --quiet $(PURE_CRATES)
 	$(PYTEST) tests/unit tests/sim tests/vectors
 
+# What the tests run beside our own: programs, other implementations, a kernel.
+others: $(VENV)/.installed
+	@scripts/debian-packages wireguard-tools iperf3 tcpdump systemd ethtool procps zsh fish mtr-tiny \
+		iptables conntrack qrencode zbar-tools dnsmasq-base postgresql curl qemu-system-x86 \
+		openssh-client apparmor sudo netcat-openbsd
+	@scripts/guest-kernel
+	@scripts/peers
+
+test-rust-beside:
+	@scripts/beside "Rust tests" nice -n 10 $(MAKE) --no-print-directory test-rust
+
 test-rust:
 	cargo test --quiet --workspace --exclude holloway-native
 	@$(MAKE) --no-print-directory loom
 	@scripts/nightly miri slice
-	@scripts/nightly fuzz 1
+	@scripts/nightly fuzz $(FUZZ_SLICE)
 
 test-python: build
 	$(PYTEST)
 
-check: build
+check: check-style check-types check-imports check-rust
+
+check-style: build
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
+
+check-types: build
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest holloway._native holloway._native_types
+
+check-imports: build
 	$(BIN)/lint-imports
+
+check-rust: build
 	cargo fmt --check
-	cargo clippy --quiet --all-targets -- -D warnings
+	$(AS_MATURIN) cargo clippy --quiet --all-targets -- -D warnings
 
 guest: build
 	@scripts/debian-packages qemu-system-x86 wireguard-tools

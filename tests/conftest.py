@@ -12,6 +12,7 @@ the lab anew. `spread("device")` keeps together the tests that have the same val
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -22,6 +23,16 @@ settings.register_profile("thorough", deadline=None, max_examples=2000)
 settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "default")
 )
+
+
+def pytest_configure() -> None:
+    """Let programs under test begin with SIGHUP's default action, under nohup too.
+
+    An ignored signal is inherited, and a program leaves it ignored. A handled one is reset in every
+    program that is started, and the run itself still survives its terminal.
+    """
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda _number, _frame: None)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -37,7 +37,7 @@ class KeyPair:
 
 
 def key_pair(host: Host, wg: str = WG["original"]) -> KeyPair:
-    """Have a `wg` make one."""
+    """Generate one with a `wg`."""
     private = host.run(wg, "genkey").stdout.strip()
     return KeyPair(private, host.run(wg, "pubkey", stdin=private).stdout.strip())
 
@@ -83,7 +83,7 @@ def result(started: subprocess.Popen[str]) -> dict[str, object]:
 
 
 def eventually(condition: Callable[[], object], seconds: float = 60.0) -> bool:
-    """Ask again until the answer is true; False if it never is."""
+    """Call `condition` until it is true; return False if it never is."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:

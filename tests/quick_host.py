@@ -25,7 +25,7 @@ CONFIG = "/etc/wireguard/wg0.conf"
 
 @dataclass
 class QuickHost:
-    """A host, which wg-quick it has, and which device in user space that starts."""
+    """A host, the wg-quick that runs there, and the device in user space that it starts."""
 
     host: Host
     quick: str = "holloway"

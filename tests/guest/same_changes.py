@@ -1,4 +1,4 @@
-"""Makes the same changes of chance to two devices and compares them: run in the guest.
+"""Makes the same random changes to two devices and compares them: run in the guest.
 
 `python same_changes.py KERNEL_INTERFACE DEVICE COUNT`: the first over netlink, the second over its
 UAPI socket. Prints the number of changes after which both were the same, or ends with what differs.
@@ -58,7 +58,7 @@ def what_is(device: Device) -> object:
 
 
 def change(source: random.Random) -> DeviceUpdate:
-    """A change of chance, mostly a small one."""
+    """Return a random change, mostly a small one."""
     return DeviceUpdate(
         private_key=rarely(source, [*PRIVATE, Key.ZERO]),
         fwmark=rarely(source, [0, 7, 2**32 - 1]),

@@ -40,7 +40,7 @@ class SideBySide:
         return ours
 
     def state(self, interface: str) -> list[str]:
-        """All that can be set of an interface, peers in one order and ports of chance left out."""
+        """Return all that can be set on an interface, peers in one order, without random ports."""
         dump = self.machine.must("/usr/bin/wg", "show", interface, "dump")
         device, *peers = dump.splitlines()
         # Without the port, of which each interface has its own.

@@ -1,4 +1,4 @@
-"""`wg` and the original say the same of the kernel's own interfaces, and of what is none."""
+"""`wg` and the original print the same for the kernel's interfaces and for other links."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FIELDS = [
 
 @pytest.fixture(scope="module")
 def full(machine: Machine) -> Iterator[SideBySide]:
-    """wg0 with all that can be set, an empty wg1, and a link that is no WireGuard."""
+    """wg0 with all that can be set, an empty wg1, and a link that is not WireGuard."""
     machine.must("sh", "-c", "for name in wg0 wg1; do ip link add $name type wireguard; done")
     machine.must("/usr/bin/wg", "setconf", "wg0", "/dev/stdin", stdin=FULL)
     yield SideBySide(machine)

@@ -1,7 +1,6 @@
-"""What the pages of the guide share: hosts to type commands on, pings, ears on the wire.
+"""What the pages of the guide share: hosts to run commands on, pings, packet captures.
 
-The programs in `fakes` take the place of systemd's own, which no lab host runs; all else is
-real.
+The programs in `fakes` replace those of systemd, which does not run in a lab; all else is real.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ def built_lab(topology: Topology) -> Iterator[Lab]:
 
 @contextmanager
 def up(lab: Lab, *tunnels: str) -> Iterator[None]:
-    """Have tunnels, each `host:interface`, up for a while."""
+    """Bring tunnels up, each `host:interface`, and down at the end of the block."""
     try:
         for tunnel in tunnels:
             host, _, interface = tunnel.partition(":")
@@ -52,7 +51,7 @@ def up(lab: Lab, *tunnels: str) -> Iterator[None]:
 def typed(
     lab: Lab, host: str, command: str, *, check: bool = True
 ) -> subprocess.CompletedProcess[str]:
-    """Type a command on a host."""
+    """Run a line of bash on a host, as a person types it."""
     done = lab.sh(host, f"PATH={FAKES}:$PATH; {command}", check=False)
     assert not check or done.returncode == 0, f"{host}$ {command}\n{done.stdout}{done.stderr}"
     return done
@@ -87,7 +86,7 @@ def no_ping_lost(lab: Lab, host: str, address: str) -> Iterator[None]:
 
 
 class Capture:
-    """What passed an interface, one line a packet as tcpdump prints it, once its block ends."""
+    """The packets on an interface, one line each as tcpdump prints them, once the block ends."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -98,7 +97,7 @@ class Capture:
 
 @contextmanager
 def capturing(lab: Lab, host: str, interface: str, expression: str = "") -> Iterator[Capture]:
-    """Listen on an interface of a host while the block runs."""
+    """Capture packets on an interface of a host while the block runs."""
     capture = Capture()
     tcpdump = lab[host].popen(
         "tcpdump", "-n", "-l", "--immediate-mode", "-Z", "root", "-i", interface, expression
@@ -117,7 +116,7 @@ def capturing(lab: Lab, host: str, interface: str, expression: str = "") -> Iter
 
 @contextmanager
 def program(lab: Lab, host: str, *command: str, until: str) -> Iterator[subprocess.Popen[str]]:
-    """Have a program run in a host while the block runs, from when it prints a word on."""
+    """Run a program in a host during the block, which begins once it has printed `until`."""
     started = lab[host].popen("sh", "-c", 'exec 2>&1; echo $$; exec "$@"', "program", *command)
     assert started.stdout is not None
     number = started.stdout.readline().strip()
@@ -162,7 +161,7 @@ def connection_error(lab: Lab, host: str, address: str, port: int) -> str:
 
 
 def shown_peers(lab: Lab, host: str) -> list[list[str]]:
-    """What `wg show` says of each peer: the labels of its lines, in order."""
+    """Return the labels of the lines that `wg show` prints for each peer, in order."""
     _, *peers = typed(lab, host, "wg show").stdout.strip().split("\n\n")
     return [[line.partition(":")[0].strip() for line in peer.splitlines()] for peer in peers]
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from holloway.lab import Lab
 
-# Nothing of the machine's own configuration, no cache, so that each question is asked anew.
+# Without the machine's configuration, and without a cache, so that it forwards each question.
 PLAIN = (
     "dnsmasq",
     "--keep-in-foreground",
@@ -37,7 +37,7 @@ def name_server(lab: Lab, host: str, address: str, names: Mapping[str, str]) -> 
 
 @contextmanager
 def stub_resolver(lab: Lab, host: str) -> Iterator[None]:
-    """Be what a host asks, as systemd-resolved is; the stand-in for resolvectl steers it."""
+    """Run a host's local resolver, as systemd-resolved is; the fake resolvectl configures it."""
     lab[host].write("/etc/resolv.conf", "nameserver 127.0.0.53\n", mode=0o644)
     lab.sh(host, "mkdir -p /run/resolvectl; touch /run/resolvectl/servers")
     command = (*PLAIN, "--pid-file=/run/resolvectl/dnsmasq.pid", "--listen-address=127.0.0.53",

@@ -138,7 +138,7 @@ def test_a_stranger_on_the_lan_cannot_reach_the_tunnels_address(lab: Lab):
 
 
 def test_as_on_the_page_ipv6_passes_the_tunnel_by(lab: Lab):
-    """The page is IPv4 only; who wants IPv6 covered says so, as in the next test."""
+    """The page is IPv4 only; IPv6 takes the tunnel if it is configured, as in the next test."""
     with up(lab, *BOTH), capturing(lab, "cafe", "lan0", "icmp6") as capture:
         assert ping_replies(lab, "laptop", "2606:4700::1") == 2
     assert capture.matching("fd07::2 > 2606:4700::1", "echo request")

@@ -25,7 +25,7 @@ NAME = "wg.example.com"
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    """The cafe's resolver lies; the laptop asks it unless told otherwise."""
+    """The cafe's resolver lies; the laptop asks it unless configured otherwise."""
     with built_lab(DEFAULT_GATEWAY) as lab, ExitStack() as stack:
         for step in DEFAULT_GATEWAY.steps:
             if "iptables" in step.command:

@@ -1,4 +1,4 @@
-"""Security: traffic goes both ways unless a firewall says no; the key in a file of its own."""
+"""Security: traffic goes both ways unless a firewall forbids it; the key in its own file."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def test_watch_wg_draws_it_on_a_terminal(lab: Lab):
 def screen_until(lab: Lab, host: str, command: str, *, until: str) -> str:
     """Run a command on a terminal until it has drawn something, or for half a minute.
 
-    It gets no chance to tidy up: `watch` can lock up when a signal meets it while it starts.
+    It is killed outright: `watch` can hang when it gets a signal while it starts.
     """
     program = command.split(maxsplit=1)[0]
     terminal = (

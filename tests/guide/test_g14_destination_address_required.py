@@ -1,4 +1,4 @@
-"""Troubleshooting: the router does not know where the laptop is, and says so."""
+"""Troubleshooting: the router does not know where the laptop is, and reports it."""
 
 from __future__ import annotations
 

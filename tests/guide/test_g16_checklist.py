@@ -1,6 +1,6 @@
-"""Troubleshooting, the checklist: each mistake it names breaks the tunnel as it says.
+"""Troubleshooting, the checklist: each mistake in it breaks the tunnel as described.
 
-What a doctor would find is looked at by hand here: `wg show`, routes and sysctls.
+The tests inspect what the page inspects: `wg show`, routes and sysctls.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def build(case: Case, stack: ExitStack) -> None:
 
 
 def latest_handshake(case: Case) -> int:
-    """As our side has it: boringtun tells a handshake's age, not its time."""
+    """Ask our side: boringtun reports a handshake's age, not its time."""
     ours = case.hosts[0 if case.initiator == "holloway" else 1]
     shown = ours.run(WG["original"], "show", "wg0", "latest-handshakes").stdout
     return int(shown.split()[1])

@@ -87,19 +87,19 @@ class End:
         )  # fmt: skip
 
     def ping(self, address: str, *options: str, count: int = 1) -> int:
-        """Answers that came."""
+        """Return the number of answers."""
         result = self.host.run(
             "ping", "-n", "-c", str(count), "-i", "0.01", "-W", "1", *options, address, check=False
         )
         return result.stdout.count(" bytes from ")
 
     def events(self, seconds: float = 30.0) -> list[Event]:
-        """What the plane says, once it says something."""
+        """Wait until there are events, and return them."""
         select.select([self.plane.fileno()], [], [], seconds)
         return self.plane.events()
 
     def expect(self, kind: type[Event], seconds: float = 30.0) -> list[Event]:
-        """All events until one of `kind` came."""
+        """Wait for an event of `kind`; return it and all before it."""
         seen: list[Event] = []
         end = time.monotonic() + seconds
         while not any(isinstance(event, kind) for event in seen):
@@ -158,7 +158,7 @@ def ip(*command: str) -> None:
 
 
 def until(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
-    """Whether it becomes true in time."""
+    """Return whether it becomes true in time."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -169,7 +169,7 @@ def until(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
 
 @contextlib.contextmanager
 def loopback_address(address: str) -> Iterator[str]:
-    """Give the machine one more address for as long as it is needed."""
+    """Add an address to the machine's loopback interface during the block."""
     ip("addr", "add", f"{address}/32", "dev", "lo")
     try:
         yield address

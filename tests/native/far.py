@@ -1,6 +1,6 @@
 """The far end of a tunnel, written out: a UDP socket and the transport format of the paper, 5.4.6.
 
-It shares no code with the plane, and can do what no honest peer does.
+It shares no code with the plane, and can break the protocol.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Far:
         return counter, text
 
     def silent(self) -> bool:
-        """Whether nothing has come."""
+        """Return whether nothing has arrived."""
         self.socket.setblocking(False)
         try:
             self.socket.recv(65535)

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from holloway._native import Died, Plane, Tun
-from hosts import program, result
+from holloway.core.discard import Discard
+from holloway.text.discards import EXPLANATIONS
+from hosts import REPOSITORY, program, result
 from native.ends import End, Pair, ip
 
 if TYPE_CHECKING:
@@ -42,6 +44,13 @@ def transfer(sender: End, receiver: End, address: str, megabytes: int) -> None:
     taking = program(receiver.host, "tcp_receive", address, "4000")
     giving = program(sender.host, "tcp_send", address, "4000", str(megabytes))
     assert result(giving) == result(taking)
+
+
+def test_every_reason_to_discard_a_packet_is_explained(pair: Pair) -> None:
+    reasons = set(pair.first.plane.discards()) | {reason.value for reason in Discard}
+    page = (REPOSITORY / "docs/reference/discards.md").read_text()
+    assert reasons == set(EXPLANATIONS)
+    assert [reason for reason in sorted(reasons) if f"`{reason}`" not in page] == []
 
 
 @pytest.mark.parametrize("outer", ["127.0.0.1", "::1"])

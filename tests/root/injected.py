@@ -1,4 +1,4 @@
-"""Runs wg-quick with a failure or a signal put before or after the change number N.
+"""Runs wg-quick with a failure or a signal injected before or after the change number N.
 
 Usage: injected.py {fail|signal}-{before|after} N COMMAND...    Ends with 9 if there is no N.
 A change is what a step does to the host; the steps themselves know nothing of this.
@@ -26,7 +26,7 @@ count = 0
 
 
 def inject(kind: type, how: str, number: int) -> None:
-    """Let a kind of step count, and break when the number is reached."""
+    """Count the applications of a kind of step, and fail at the given number."""
     apply: Callable[[object, Host], None] = kind.apply  # type: ignore[attr-defined]
 
     def counted(step: object, host: Host) -> None:

@@ -1,4 +1,4 @@
-"""A glance of `make bench`: that it measures what its pages tell. What it finds, nobody asserts."""
+"""The shortest run of `make bench` measures every figure of its pages; no value is asserted."""
 
 from __future__ import annotations
 

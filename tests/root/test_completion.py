@@ -115,7 +115,7 @@ def read_until(terminal: int, marker: str) -> str:
                  "pubkey"}, {"hw0"}),
         ("wg show", {"show", "showconf"}, {"set", "hw0"}),
         ("wg show ", {"hw0", "all", "interfaces"}, {"dump", PA}),
-        ("wg show hw0 ", {"dump", "endpoints", "latest-handshakes"}, {"hw0", "all"}),
+        ("wg show hw0 ", {"dump", "discards", "endpoints", "latest-handshakes"}, {"hw0", "all"}),
         ("wg show hw0 end", {"endpoints"}, {"dump"}),
         ("wg show --", {"--json", "--names", "--watch"}, {"hw0"}),
         ("wg show --names hw0 ", {"dump"}, {"all"}),

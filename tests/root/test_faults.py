@@ -1,5 +1,5 @@
-"""Whatever happens to the link, the cable or the underlay while traffic runs: packets may be lost,
-none is ever changed, and nothing stops.
+"""Faults of the link, the cable or the underlay while traffic runs: packets may be lost, none is
+changed, and traffic goes on.
 
 Ours on one host, ours or wireguard-go on the other, TCP and UDP in both directions and both IP
 versions at once; UDP of all sizes, up to the largest there is, singly and in segmented trains.
@@ -36,7 +36,7 @@ def mtu(interface: str, size: int) -> Step:
 
 
 def largest_mtu(tunnel: Tunnel) -> None:
-    """Of ours alone: wireguard-go ends itself, at a packet that fits no datagram."""
+    """Only on our side: wireguard-go exits on a packet that does not fit into a datagram."""
     for host, device in zip(tunnel.hosts, tunnel.devices, strict=True):
         if device == "holloway":
             host.run("ip", "link", "set", "wg0", "mtu", "65535")
@@ -109,7 +109,7 @@ FAULTS: dict[str, list[Step]] = {
 
 @pytest.fixture(scope="module", params=["holloway", "wireguard-go"])
 def tunnel(request: pytest.FixtureRequest) -> Iterator[Tunnel]:
-    """One for all faults, as it would be on a bad day."""
+    """One tunnel for all faults, one after the other."""
     with ExitStack() as stack:
         tunnel = Tunnel("holloway", stack, other=request.param)
         # What has lost a fragment else fills the kernel's room for them for 30 seconds.
@@ -144,13 +144,13 @@ class Traffic:
 
 
 def everything_goes(tunnel: Tunnel) -> None:
-    """As on the first day: nothing stopped, nothing is left of the fault."""
+    """Check that the tunnel works as it did before the fault."""
     assert eventually(lambda: echoes(tunnel, "10.98.0.2"))
     assert eventually(lambda: echoes(tunnel, "fd98::2"))
 
 
 def echoes(tunnel: Tunnel, address: str) -> bool:
-    """Whether the largest of packets comes back three times of three."""
+    """Return whether three of the largest packets are all answered."""
     ping = ("ping", "-n", "-c", "3", "-i", "0.05", "-W", "1", "-s", str(LARGEST), address)
     return " 3 received" in tunnel.hosts[0].run(*ping, check=False).stdout
 
@@ -179,7 +179,7 @@ def test_a_link_that_loses_doubles_damages_and_delays_changes_nothing(tunnel: Tu
 
 
 def led(tunnel: Tunnel, *endpoints: str) -> bool:
-    """Whether both devices took to where they were told to send; a late packet leads them back."""
+    """Set both endpoints; return whether they stayed, for a late packet moves them back."""
     for number, endpoint in enumerate(endpoints, 1):
         public = tunnel.keys[2 - number].public
         tunnel.wg(number, "set", "wg0", "peer", public, "endpoint", endpoint)

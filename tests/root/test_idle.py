@@ -1,4 +1,4 @@
-"""An idle tunnel wakes nobody: what it costs to be there is memory, not time."""
+"""An idle tunnel causes no wake-ups: it costs memory and no processor time."""
 
 from __future__ import annotations
 

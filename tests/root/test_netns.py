@@ -30,7 +30,7 @@ PSK = Key(bytes(range(32))).base64
 
 
 class Tunnels:
-    """The topology above, and words to speak about it."""
+    """The topology above, and operations on it."""
 
     def __init__(self, host: Host, wg: str) -> None:
         self.host = host
@@ -324,7 +324,7 @@ def pair(tunnels: Tunnels) -> Tunnels:
 
 
 def test_a_source_address_that_is_removed_is_given_up(pair: Tunnels) -> None:
-    """Sticky, but not too sticky: the device answers from another address."""
+    """The device answers from another address when the sticky one is gone."""
     pair.set_peer(1, "endpoint", "10.0.0.2:2")
     assert pair.ping(1, "192.168.241.2")
     pair.ip(1, "addr", "add", "10.0.0.10/24", "dev", "veth1")

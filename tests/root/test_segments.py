@@ -1,4 +1,4 @@
-"""How much of a large packet goes in one call: a read of the interface is one send to the peer."""
+"""How large packets are passed on: one read of the interface is one send to the peer."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_read_of_the_interface_leaves_in_one_send(hosts: tuple[Host, Host], mt
 
 
 def test_the_limit_follows_the_interface_into_another_namespace(hosts: tuple[Host, Host]) -> None:
-    """A move takes settings away, and the MTU may be any by then."""
+    """A move resets the setting, and the MTU may have changed by then."""
     host = hosts[0]
     host.run("ip", "link", "set", "wg0", "mtu", "1300")
     assert eventually(lambda: limit(host) == gso_max_size(1300))

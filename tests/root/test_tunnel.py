@@ -1,5 +1,5 @@
-"""A tunnel between two hosts in the situations that a day brings: load, floods, marks, a link that
-goes down and comes up again.
+"""A tunnel between two hosts: under load and floods, with a firewall mark, with a link that goes
+down and comes up again.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def test_a_link_that_goes_down_and_up_makes_a_new_session(sides: tuple[Side, Sid
 
 
 def test_another_underlay_is_taken_when_the_first_one_ends(sides: tuple[Side, Side]) -> None:
-    """The old address stays, so that no send is refused: that the route moves has to tell."""
+    """The old address stays and no send fails: only the route shows the change."""
     first, second = sides
     join(first.host, second.host, first_name="eth1", second_name="eth1")
     for side in sides:

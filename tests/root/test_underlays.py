@@ -1,7 +1,7 @@
 """Two underlays between two hosts, a route that moves from one to the other, addresses that stay.
 
-No send is refused then, so only the routing table tells that the address which the peer last wrote
-to is of the wrong underlay. Whoever guards the new one drops what comes from there.
+No send fails then, so only the routing table shows that the address to which the peer last sent
+belongs to the wrong underlay. The firewall of each underlay drops the addresses of the other.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ with Routes(51820, mark) as routes:
 def is_symmetric(
     host: Host, *ways: tuple[str, str, str], mark: int = 0, port: int = 1
 ) -> list[object]:
-    """Ask a host of ways: the peer's address, ours, and the interface where that was written to."""
+    """Ask a host about paths: the peer's address, ours, and the interface of the last packet."""
     asked = [(remote, port, local, name) for remote, local, name in ways]
     answers = host.run(sys.executable, "-c", ASK, stdin=json.dumps([mark, asked])).stdout
     found: list[object] = json.loads(answers)
@@ -147,7 +147,7 @@ def is_symmetric(
 def forked() -> Iterator[Host]:
     """A host with eth0 and eth1, and an address on `lo` that is of neither."""
     with Host("forked") as host, Host("around") as around:
-        # No link-local addresses, which would come into use, and be told of, some time later.
+        # No link-local addresses: they would become usable, and be reported, some time later.
         host.run("sysctl", "-qw", "net.ipv6.conf.default.addr_gen_mode=1")
         for name, net in (("eth0", 99), ("eth1", 97)):
             join(host, around, first_name=name, second_name=name)
@@ -198,10 +198,9 @@ def test_the_route_is_that_of_the_mark_the_ports_and_the_address(forked: Host) -
 TOLD = """
 import select
 from holloway.device import routes
-from holloway.control.netlink import drain
 
 watching = routes.watch()
-drain(watching)
+watching.drain()
 print("ready", flush=True)
 print(bool(select.select([watching], [], [], 5)[0]), flush=True)
 """

@@ -122,7 +122,7 @@ def test_a_forwarded_ping_is_answered_from_the_routers_address_on_that_side(
 
 @contextlib.contextmanager
 def following(host: Host) -> Iterator[None]:
-    """Have all that the device says written to /run/log; the device is ended after."""
+    """Write all that the device logs to /run/log; the device ends with the block."""
     host.run(*LOG, "wg0", "verbose")
     with host.popen("sh", "-c", f"exec {' '.join(LOG)} --follow wg0 >/run/log") as follower:
         try:

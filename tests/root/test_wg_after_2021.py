@@ -1,4 +1,4 @@
-"""What tools after 2021 do and the original here does not: ours do as the newer."""
+"""Behaviour of wireguard-tools after 2021, which the original here lacks: ours has it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from holloway.lab import Host
 from scripted_device import ScriptedDevice
-from wg_pair import FULL, HEX_A, ORIGINAL, OURS, PA, PC, ZERO, Pair
+from wg_pair import ALLOWED_IPS_USAGE, FULL, HEX_A, ORIGINAL, OURS, PA, PC, ZERO, Pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +34,14 @@ def test_each_endpoint_stands_after_its_interface(pair: Pair) -> None:
     assert theirs.startswith(b"hw0\t")
     rows = theirs.removeprefix(b"hw0\t").splitlines(keepends=True)
     assert ours == b"".join(b"hw0\t" + row for row in rows)
+
+
+@pytest.mark.parametrize("arguments", [["set"], ["set", "-h"], ["set", "hw0"]])
+def test_the_usage_of_set_tells_of_signs(pair: Pair, arguments: list[str]) -> None:
+    theirs, ours = pair.run(ORIGINAL, *arguments), pair.run(OURS, *arguments)
+    assert (ours.status, ours.output) == (theirs.status, theirs.output)
+    assert ours.errors.decode() == theirs.errors.decode().replace(*ALLOWED_IPS_USAGE)
+    assert ours.errors != theirs.errors
 
 
 INCREMENTS = [

@@ -56,7 +56,7 @@ STEPS: list[tuple[list[str], str]] = [
     (["set", "wg0", "private-key", "/dev/null"], ""),
     (["setconf", "wg0", "/dev/stdin"], "[Interface]\nListenPort=51820\n"),
 ]
-# boringtun ends when a peer that it has is changed, whoever asks: it gets what it survives.
+# boringtun exits when an existing peer is changed, by either tool: it gets what it survives.
 STEPS_FOR = {"boringtun": [STEPS[0], STEPS[2]], "wireguard-go": STEPS, "holloway": STEPS}
 FORMS = [["show", "wg0", "dump"], ["show", "all", "dump"], ["showconf", "wg0"], ["show", "wg0"],
          ["show", "interfaces"]]  # fmt: skip
@@ -83,7 +83,7 @@ def printed(host: Host, program: list[str]) -> list[tuple[int, str, str]]:
 
 
 def sorted_by_peer(text: str) -> list[str]:
-    """The order of peers is the device's own and differs from run to run in some."""
+    """Sort the lines: in some devices the order of peers differs from run to run."""
     return sorted(text.splitlines())
 
 

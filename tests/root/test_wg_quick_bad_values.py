@@ -1,6 +1,6 @@
 """Each key of wg-quick with an invalid, an empty, a repeated and an overlong value.
 
-A value that cannot be is refused before anything is done; nothing is ever half done.
+An invalid value is refused before anything is done.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from holloway.key import Key
 from holloway.lab import Host
 from hosts import DEVICES, eventually
 from quick_host import CONFIG, PEER_KEYS, QuickHost, peer
@@ -209,3 +210,15 @@ def test_nobody_listening_does_not_stop_the_undoing(host: QuickHost):
         environment=host.variables(),
     )  # fmt: skip
     assert eventually(lambda: host.state() == before)
+
+
+@pytest.mark.parametrize("line", ["PrivatKey = ", "PrivateKey: ", "PresharedKey = ", "PostUp = : "])
+def test_a_key_is_never_repeated(host: QuickHost, line: str):
+    secret = Key(bytes(range(64, 96))).base64
+    host.configure(f"{line}{secret}\nPostUp = false", peer())
+    before = host.state()
+    done = host.wg_quick("up", "wg0")
+    assert done.returncode == 1
+    assert "(hidden)" in done.stderr
+    assert secret[:12] not in done.stderr + done.stdout
+    assert host.state() == before

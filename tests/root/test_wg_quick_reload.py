@@ -49,7 +49,7 @@ def up(host: QuickHost, interface: str = "", peers: str = "") -> None:
 
 
 def reload(host: QuickHost, interface: str = "", peers: str = "") -> list[str]:
-    """Reload with a new file; returns the lines that are told."""
+    """Reload with a new file; returns the lines printed."""
     host.configure(interface, peers)
     return reload_as_is(host)
 

@@ -1,4 +1,4 @@
-"""For any two configurations A and B: `up A`, then `reload B`, is as a fresh `up B`."""
+"""For any two configurations A and B: `up A`, then `reload B`, gives what a fresh `up B` gives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`wg show --json`, `--names` and `--watch`, which the original has not."""
+"""`wg show --json`, `--names` and `--watch`, which the original lacks."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Two devices, a link that loses, delays, reorders and duplicates, and a clock that only jumps.
 
-Tests say what happens and run the world for a while; nothing here ever waits.
+Tests schedule events and advance the clock; nothing here waits.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def seconds(amount: float) -> Nanoseconds:
 
 
 def dispatch(now: Nanoseconds, plane: SimPlane, device: SimDevice) -> int:
-    """What the shell does when the plane's eventfd is readable; tells how many events it took."""
+    """What the shell does when the plane's eventfd is readable; returns how many events it took."""
     taken = 0
     while events := plane.events():
         taken += len(events)
@@ -93,7 +93,7 @@ class Side:
         self.restart()
 
     def restart(self) -> None:
-        """The process dies and is started anew: no session, no memory."""
+        """The process dies and starts again, without sessions and without memory."""
         self.plane = SimPlane(lambda: self._pair.now, self._transmit)
         self.device = SimDevice(
             self.plane,
@@ -212,7 +212,7 @@ class Pair:
         self.now = end
 
     def carry(self, source: Side, datagram: Datagram, endpoint: SimEndpoint) -> None:
-        """Take a datagram to whoever is at its address when it arrives."""
+        """Deliver a datagram to the side that has its address when it arrives."""
         remote = source.address
         for delay in self.link.delays():
             self._push(delay, lambda: self._arrive(datagram, endpoint, remote))

@@ -104,6 +104,9 @@ class SimPeer:
     def traffic(self) -> tuple[int, int]:
         return self._rx, self._tx
 
+    def discards(self) -> dict[str, int]:
+        return {}
+
     def handshake_received(self, remote: SimEndpoint, size: int, now: int, /) -> None:
         self._endpoint = remote
         self._rx += size
@@ -211,7 +214,7 @@ class SimPeer:
         return self._awaiting == int.from_bytes(message[8:12], "little")
 
     def open(self, session: Session, datagram: TransportDatagram, remote: SimEndpoint) -> bool:
-        """An encrypted packet came under a session of this peer; tells whether it holds."""
+        """Take an encrypted packet of a session of this peer; return whether it is valid."""
         now = self._plane.now()
         if now >= session.reject or datagram.key != session.receive_key:
             return False

@@ -1,4 +1,4 @@
-"""At debug level the brain speaks the kernel's words, which books and searches are full of."""
+"""At debug level the brain logs the kernel's messages, which people search for."""
 
 from __future__ import annotations
 

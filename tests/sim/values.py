@@ -68,7 +68,7 @@ Event = HandshakeEvent | StaleEvent | ActiveEvent | ConfirmedEvent
 
 
 class Action(NamedTuple):
-    """Something that the plane was told to do, or sent."""
+    """Something that the plane was asked to do, or that it sent."""
 
     at: Nanoseconds
     what: str

@@ -1,4 +1,4 @@
-//! Nanoseconds a packet to seal, each variant, in turn, medians of nine rounds.
+//! Nanoseconds to seal a packet with each variant: medians of nine rounds, variants in turn.
 //!
 //!     cargo run --release -p holloway-aead --example speed
 
@@ -24,7 +24,7 @@ fn main() {
     }
 }
 
-/// Of each variant that there is.
+/// For each variant of this processor.
 fn medians(length: usize, together: u64) -> [f64; 3] {
     let keys =
         Variant::ALL.map(|variant| variant.available().then(|| Key::with(&[7; 32], variant)));

@@ -1,11 +1,11 @@
-//! Up to eight packets of one length, on their way through the cipher together.
+//! Up to eight packets of one length that are sealed or opened together.
 
 use crate::parameters::{LANES, Nonce, TAG};
 use crate::variant::Variant;
 #[cfg(target_arch = "x86_64")]
 use crate::{avx2, wide};
 
-/// Packets, each a text and 16 bytes of tag, with their nonces.
+/// Packets with their nonces: each a text and 16 bytes for the tag.
 #[derive(Debug, Default)]
 pub struct Group<'a> {
     packets: [Option<(Nonce, &'a mut [u8])>; LANES],
@@ -14,31 +14,31 @@ pub struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    /// An empty one.
+    /// Create an empty group.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many packets it has.
+    /// The number of packets.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether it has none.
+    /// Whether there are no packets.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Whether a packet of this length may be pushed.
+    /// Whether a packet of this length can be pushed.
     #[must_use]
     pub const fn takes(&self, length: usize) -> bool {
         self.is_empty() || (self.count < LANES && length == self.length)
     }
 
-    /// Add a packet that the group `takes`.
+    /// Add a packet whose length the group `takes`.
     pub fn push(&mut self, nonce: Nonce, packet: &'a mut [u8]) {
         assert!(self.takes(packet.len()) && packet.len() >= TAG);
         self.length = packet.len();
@@ -46,8 +46,8 @@ impl<'a> Group<'a> {
         self.count += 1;
     }
 
-    /// Whether all at once is faster than one after the other. A group costs the same however many
-    /// packets it has, so it takes as many as cost ring more (measured: `examples/speed.rs`).
+    /// Whether the vector code is faster than ring. The cost of a group does not depend on its number of
+    /// packets, so the minimum is the number for which ring takes longer (measured: `examples/speed.rs`).
     #[must_use]
     pub const fn is_worth_it(&self, variant: Variant) -> bool {
         let least = match (variant, self.length) {
@@ -62,13 +62,13 @@ impl<'a> Group<'a> {
         self.count >= least
     }
 
-    /// Take all packets out.
+    /// Remove and return all packets.
     pub fn drain(&mut self) -> impl Iterator<Item = (Nonce, &'a mut [u8])> {
         self.count = 0;
         std::mem::take(&mut self.packets).into_iter().flatten()
     }
 
-    /// Encrypt or decrypt the texts in place; the tags of the ciphertexts.
+    /// Encrypt or decrypt the texts in place, and return the tags of the ciphertexts.
     #[cfg(target_arch = "x86_64")]
     #[allow(unsafe_code)]
     pub(crate) fn crypt<const SEAL: bool>(
@@ -86,8 +86,8 @@ impl<'a> Group<'a> {
             texts[number] = packet.as_mut_ptr();
         }
         let texts = &texts[..self.count];
-        // SAFETY: keys that come here are made only where the processor has what it takes
-        // (`Key::with`). The texts are distinct exclusive slices of `length` bytes.
+        // SAFETY: keys of this variant exist only if the processor has it (`Key::with`). The texts are
+        // distinct exclusive slices of `length` bytes.
         unsafe { wide::crypt::<SEAL>(key, &nonces, texts, self.length - TAG) }
     }
 
@@ -101,8 +101,7 @@ impl<'a> Group<'a> {
             nonces[number] = *nonce;
             texts[number] = &mut packet[..length];
         }
-        // SAFETY: keys that come here are made only where the processor has what it takes
-        // (`Key::with`).
+        // SAFETY: keys of this variant exist only if the processor has it (`Key::with`).
         unsafe { avx2::crypt::<SEAL>(key, &nonces, &mut texts[..self.count]) }
     }
 }

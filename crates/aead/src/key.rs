@@ -1,4 +1,4 @@
-//! The key: packets and groups of them go to the variant that it was made for.
+//! A transport key of one direction. It seals and opens with the variant that it was created for.
 
 use zeroize::Zeroizing;
 
@@ -7,7 +7,7 @@ use crate::parameters::{Nonce, TAG};
 use crate::ring_key::RingKey;
 use crate::variant::Variant;
 
-/// A key that seals and opens in place and is wiped when dropped.
+/// A key that seals and opens in place, and is wiped when dropped.
 pub struct Key {
     ring: RingKey,
     #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
@@ -37,7 +37,7 @@ impl Key {
         }
     }
 
-    /// Encrypt each packet in place: a text, and room for its tag behind it.
+    /// Encrypt each packet in place: a plaintext with room for the tag behind it.
     pub fn seal<'a>(&self, packets: impl Iterator<Item = (Nonce, &'a mut [u8])>) {
         let mut group = Group::new();
         for (nonce, packet) in packets {
@@ -49,8 +49,8 @@ impl Key {
         self.seal_group(&mut group);
     }
 
-    /// Decrypt a group in place, ciphertexts and their tags, and empty it; tells in their order which
-    /// were authentic. What is left of the others means nothing.
+    /// Decrypt a group of ciphertexts with tags in place, and empty it. Calls `report` for each in order
+    /// with whether it is authentic. The contents of the others are undefined.
     pub fn open(&self, group: &mut Group<'_>, mut report: impl FnMut(bool)) {
         #[cfg(target_arch = "x86_64")]
         if group.is_worth_it(self.variant) {
@@ -60,7 +60,7 @@ impl Key {
                 let given = packet[at..]
                     .first_chunk()
                     .map(|tag| u128::from_le_bytes(*tag));
-                // One comparison of 128 bits: constant in time.
+                // A single comparison of 128 bits takes constant time.
                 report(given.is_some_and(|given| given ^ tag == 0));
             }
             return;

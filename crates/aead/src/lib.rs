@@ -1,8 +1,9 @@
-//! One direction's transport key: ChaCha20-Poly1305 with no additional data (RFC 8439; WireGuard
-//! paper, 5.4.6), for one packet or for a run of them.
+//! ChaCha20-Poly1305 without additional data (RFC 8439; WireGuard paper, 5.4.6), for one packet or for a
+//! run of packets.
 //!
-//! Runs of packets of one length go to `wide` where the processor has AVX-512, to `avx2` where it has
-//! that, all else to ring. All give the same bytes. Called by the plane's sessions; knows no packet format.
+//! Runs of packets of one length are processed by `wide` if the processor has AVX-512, or by `avx2` if it
+//! has that; everything else by ring. All produce the same bytes. Called by the plane's sessions; knows no
+//! packet format.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

@@ -6,7 +6,7 @@ pub const TAG: usize = 16;
 /// How many packets the vector code works on side by side.
 pub const LANES: usize = 8;
 
-/// What makes a packet's key stream its own; never used twice under one key.
+/// A packet's nonce; never used twice with one key.
 pub type Nonce = [u8; 12];
 
 /// The nonce of a transport message: four zero bytes and the counter (paper, 5.4.6).

@@ -1,6 +1,6 @@
 //! ring's key, wiped on drop.
 //!
-//! ring does not wipe its keys, so each is kept in a box of its own that is overwritten.
+//! ring does not wipe its keys, so each has a box of its own, which is overwritten.
 #![allow(unsafe_code)]
 
 use std::sync::atomic::{Ordering, compiler_fence};
@@ -9,7 +9,7 @@ use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce as RingNonce, Unboun
 
 use crate::parameters::{Nonce, TAG};
 
-// The key's memory is overwritten before its box is freed, which must then run no drop code on it.
+// The key's memory is overwritten before its box is freed, so the box must not run drop code on it.
 const _: () = assert!(!std::mem::needs_drop::<LessSafeKey>());
 
 /// A key that seals and opens one packet at a time.
@@ -22,7 +22,7 @@ impl RingKey {
         Self(Box::new(LessSafeKey::new(key)))
     }
 
-    /// Encrypt a text in place and put its tag into the last 16 bytes.
+    /// Encrypt a plaintext in place, and write its tag to the last 16 bytes.
     pub fn seal(&self, nonce: Nonce, packet: &mut [u8]) {
         let (text, room) = packet.split_at_mut(packet.len() - TAG);
         let tag = self
@@ -32,7 +32,7 @@ impl RingKey {
         room.copy_from_slice(tag.as_ref());
     }
 
-    /// Decrypt in place; whether it was authentic.
+    /// Decrypt in place, and return whether the packet is authentic.
     pub fn open(&self, nonce: Nonce, packet: &mut [u8]) -> bool {
         self.0
             .open_in_place(
@@ -48,8 +48,8 @@ impl Drop for RingKey {
     fn drop(&mut self) {
         let key = std::ptr::from_mut::<LessSafeKey>(&mut self.0).cast::<u8>();
         for offset in 0..size_of::<LessSafeKey>() {
-            // SAFETY: `offset` lies inside the boxed key, which we own alone. The key has no drop
-            // code (asserted above) and nothing reads it again: the box only frees its memory.
+            // SAFETY: `offset` is inside the boxed key, which is ours alone. The key has no drop code
+            // (asserted above) and nothing reads it again: the box only frees its memory.
             unsafe { key.add(offset).write_volatile(0) };
         }
         compiler_fence(Ordering::SeqCst);

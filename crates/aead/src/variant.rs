@@ -5,13 +5,13 @@ use std::sync::OnceLock;
 #[cfg(target_arch = "x86_64")]
 use crate::{avx2, wide};
 
-/// The environment variable that pins a `Variant`.
+/// The environment variable that selects a `Variant`.
 pub const VARIANT: &str = "HOLLOWAY_AEAD";
 
-/// What seals and opens runs of packets.
+/// An implementation of sealing and opening runs of packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variant {
-    /// ring, a packet at a time.
+    /// ring, one packet at a time.
     Ring,
     /// Eight packets at a time, with AVX2.
     Avx2,
@@ -20,7 +20,7 @@ pub enum Variant {
 }
 
 impl Variant {
-    /// All of them, the fastest last.
+    /// All variants, the fastest last.
     pub const ALL: [Self; 3] = [Self::Ring, Self::Avx2, Self::Avx512];
 
     /// Its name in `HOLLOWAY_AEAD`.
@@ -33,15 +33,15 @@ impl Variant {
         }
     }
 
-    /// The fastest that this processor has, or the one that `HOLLOWAY_AEAD` names if the processor
-    /// has it. Asked once a process.
+    /// The fastest variant of this processor, or the one in `HOLLOWAY_AEAD` if the processor has it.
+    /// Determined once per process.
     #[must_use]
     pub fn chosen() -> Self {
         static CHOSEN: OnceLock<Variant> = OnceLock::new();
         *CHOSEN.get_or_init(|| Self::of(std::env::var(VARIANT).ok().as_deref()))
     }
 
-    /// The one of this name, or else the fastest, of those that this processor has.
+    /// The variant of this name if this processor has it, else the fastest one.
     #[must_use]
     pub fn of(name: Option<&str>) -> Self {
         let mut available = Self::ALL.into_iter().rev().filter(|it| it.available());

@@ -6,14 +6,14 @@ use holloway_aead::{Group, Key, Nonce, TAG, VARIANT, Variant, nonce};
 use proptest::prelude::*;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce as RingNonce, UnboundKey};
 
-/// The variants of this processor, and ring among them.
+/// The variants of this processor, including ring.
 fn variants() -> impl Iterator<Item = Variant> {
     Variant::ALL
         .into_iter()
         .filter(|variant| variant.available())
 }
 
-/// What ring makes of a text: ciphertext and tag.
+/// The ciphertext and tag that ring computes.
 fn expected(key: &[u8; 32], counter: u64, text: &[u8]) -> Vec<u8> {
     let key = LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, key).expect("a key"));
     let nonce = RingNonce::assume_unique_for_key(nonce(counter));
@@ -90,7 +90,7 @@ fn every_length_up_to_1500_gives_the_same_bytes_as_ring() {
     let key: [u8; 32] = bytes(1, 32).try_into().expect("32 bytes");
     for variant in variants() {
         for length in 0..=1500 {
-            // A full group, which no variant leaves to ring, and fewer or more.
+            // A full group, which all variants process themselves, and fewer or more packets.
             for count in [8, 1 + length as u64 % 10] {
                 let texts: Vec<_> = (0..count)
                     .map(|number| (number << 40 | 7, bytes(length as u64 + number, length)))
@@ -112,13 +112,13 @@ fn the_longest_datagrams_give_the_same_bytes_as_ring() {
     }
 }
 
-/// A sum beyond 2^130 - 5 and limbs that are full: the carries of Poly1305 must go all the way.
+/// Accumulators beyond 2^130 - 5 and full limbs, so that carries of Poly1305 propagate all the way.
 #[test]
 fn extreme_texts_give_the_same_bytes_as_ring() {
     for variant in variants() {
         for fill in [0x00, 0xff] {
             for key in [[0; 32], [0xff; 32]] {
-                // So that the ciphertext is extreme: its text is the key stream, or its complement.
+                // The plaintext is the key stream or its complement, so that the ciphertext is extreme.
                 let stream = expected(&key, 3, &[0; 1500]);
                 let text: Vec<_> = stream[..1500].iter().map(|byte| byte ^ fill).collect();
                 let texts: Vec<_> = (0..8).map(|_| (3, text.clone())).collect();
@@ -162,7 +162,7 @@ proptest! {
     }
 }
 
-/// Wycheproof's vectors without additional data, the forged ones too.
+/// Wycheproof's vectors without additional data, including the invalid ones.
 #[test]
 fn wycheproofs_vectors_hold() {
     let set = wycheproof::aead::TestSet::load(wycheproof::aead::TestName::ChaCha20Poly1305)
@@ -175,7 +175,7 @@ fn wycheproofs_vectors_hold() {
         let good = test.result != wycheproof::TestResult::Invalid;
         seen += 1;
         for variant in variants() {
-            // Eight of them, so that they go together.
+            // Eight packets form a group.
             let mut packets = vec![[&test.ct[..], &test.tag[..]].concat(); 8];
             let each = packets.iter_mut().map(|packet| (nonce, &mut packet[..]));
             let authentic = open_each(&Key::with(&key, variant), each);
@@ -219,7 +219,7 @@ fn each_variant_can_be_named_and_else_the_fastest_is_chosen() {
     }
 }
 
-/// The choice is made once a process, so each name gets a process: this test again.
+/// The variant is chosen once per process, so this test runs itself in a process for each name.
 #[test]
 fn the_environment_variable_pins_a_variant() {
     if let Ok(name) = std::env::var(VARIANT) {

@@ -1,5 +1,5 @@
-//! Networks of inner addresses, and endpoints: read as inet_pton(3) reads, written as inet_ntop(3)
-//! writes, for that is what wg(8) does.
+//! Networks of inner addresses, and endpoints: parsed like inet_pton(3) and formatted like inet_ntop(3),
+//! as wg(8) does.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -11,12 +11,12 @@ use crate::refusal::{Reason, quoted};
 pub struct Network {
     /// Its first address.
     pub address: IpAddr,
-    /// How many bits all its addresses share.
+    /// The prefix length in bits.
     pub length: u8,
 }
 
 impl Network {
-    /// The network that an address is in; no more bits than an address has.
+    /// The network of an address; the length is limited to that of the address.
     #[must_use]
     pub fn around(address: IpAddr, length: u8) -> Self {
         let shift = u32::from(length);
@@ -34,7 +34,7 @@ impl Network {
         Self { address, length }
     }
 
-    /// Read `10.0.0.0/8`, `fd00::/64` or a bare address.
+    /// Parse `10.0.0.0/8`, `fd00::/64` or an address without length.
     pub fn parse(text: &[u8]) -> Result<Self, Reason> {
         let (host, length) = split_once(text, b'/');
         let address = parse_ip(host).ok_or_else(|| quoted("not an IP address", host))?;
@@ -62,21 +62,21 @@ impl Network {
 pub enum Host {
     /// A plain address.
     Ip(IpAddr),
-    /// One with its zone, as it was written, or whatever a resolver gave.
+    /// An address with its zone, as it was written, or the result of a resolver.
     Text(Box<str>),
 }
 
-/// Where a peer's UDP packets go.
+/// The UDP address of a peer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
-    /// The address.
+    /// The host.
     pub host: Host,
     /// The port.
     pub port: u16,
 }
 
 impl Endpoint {
-    /// Read `192.0.2.1:51820` or `[fe80::1%eth0]:51820`, never a name.
+    /// Parse `192.0.2.1:51820` or `[fe80::1%eth0]:51820`, but not a name.
     pub fn parse(text: &[u8]) -> Result<Self, Reason> {
         let bad = || quoted("not an endpoint", text);
         let colon = memchr::memrchr(b':', text).ok_or_else(bad)?;
@@ -94,7 +94,7 @@ impl Endpoint {
         Ok(Self { host, port })
     }
 
-    /// The endpoint at a plain address, if a host and a port written apart are one.
+    /// The endpoint of a separate host and port, if the host is a plain address.
     #[must_use]
     pub fn numeric(host: &[u8], service: &[u8]) -> Option<Self> {
         let port = decimal16(service).filter(|_| service.len() <= 5)?;
@@ -102,7 +102,7 @@ impl Endpoint {
         Some(Self { host, port })
     }
 
-    /// Write it, an IPv6 address between brackets.
+    /// Write it, with brackets around an IPv6 address.
     pub fn write(&self, out: &mut Vec<u8>) {
         let brackets = match &self.host {
             Host::Ip(address) => address.is_ipv6(),
@@ -116,7 +116,7 @@ impl Endpoint {
 }
 
 impl Host {
-    /// The host that a text of a caller is.
+    /// The host of a caller's text.
     #[must_use]
     pub fn of(text: &str) -> Self {
         parse_ip(text.as_bytes()).map_or_else(|| Self::Text(text.into()), Self::Ip)
@@ -149,13 +149,13 @@ fn host6(text: &[u8]) -> Option<Host> {
     Some(Host::Text(format!("{host}%{zone}").into()))
 }
 
-/// How many bits an address has.
+/// The number of bits of an address.
 #[must_use]
 pub const fn width(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
 }
 
-/// The text before the first of a byte, and what follows it, if it is there.
+/// Split a text at the first occurrence of a byte. The second part is None if there is none.
 pub(crate) fn split_once(text: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {
     match text.iter().position(|&byte| byte == at) {
         Some(place) => (&text[..place], Some(&text[place + 1..])),
@@ -163,7 +163,7 @@ pub(crate) fn split_once(text: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// Read an address of either family.
+/// Parse an address of either family.
 #[must_use]
 pub fn parse_ip(text: &[u8]) -> Option<IpAddr> {
     if text.contains(&b':') {
@@ -181,8 +181,8 @@ fn parse_v6(text: &[u8]) -> Option<Ipv6Addr> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// Write an address. Where the first 96 bits are zero and the next 16 are not, the C library
-/// writes the rest as IPv4; it does so with mapped addresses too.
+/// Write an address. If the first 96 bits are zero and the next 16 are not, the C library writes the rest
+/// as IPv4, and the same for mapped addresses.
 pub fn write_ip(out: &mut Vec<u8>, address: IpAddr) {
     match address {
         IpAddr::V4(v4) => write_v4(out, v4.octets()),

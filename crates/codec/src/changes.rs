@@ -1,4 +1,4 @@
-//! What becomes of a peer's allowed IPs, collected in the order in which it is written.
+//! Changes of a peer's allowed IPs, collected in the order of the text.
 
 use std::collections::HashSet;
 
@@ -7,14 +7,14 @@ use crate::address::Network;
 /// The changes so far.
 #[derive(Debug, Default)]
 pub struct Changes {
-    /// Whether they begin with none.
+    /// Whether all are removed first.
     pub replace: bool,
     changes: Vec<(Network, bool)>,
     takes_away: bool,
 }
 
 impl Changes {
-    /// Begin with none, whatever there was.
+    /// Remove all.
     pub fn clear(&mut self) {
         *self = Self {
             replace: true,
@@ -22,18 +22,18 @@ impl Changes {
         };
     }
 
-    /// Allow a network.
+    /// Add a network.
     pub fn add(&mut self, network: Network) {
         self.changes.push((network, true));
     }
 
-    /// Take a network away, also one that was added before.
+    /// Remove a network, including one that was added before.
     pub fn remove(&mut self, network: Network) {
         self.changes.push((network, false));
         self.takes_away = true;
     }
 
-    /// What to take away before the rest is added, and what to add, in order.
+    /// The networks to remove, and those to add after that, in order.
     #[must_use]
     pub fn result(self) -> (Vec<Network>, Vec<Network>) {
         if !self.takes_away {
@@ -49,7 +49,7 @@ impl Changes {
         let mut removed: Vec<_> = self.changes.iter().filter(|change| !change.1).collect();
         removed.retain(|change| seen.insert(change.0));
         let removed = removed.into_iter().map(|change| change.0).collect();
-        // The last word on each network counts, at its place.
+        // The last change of each network counts, at its position.
         seen.clear();
         let last = self
             .changes

@@ -1,7 +1,7 @@
-//! Configuration files of wg(8), read into an update.
+//! Configuration files of wg(8), parsed to an update.
 //!
-//! Names of hosts and services go to the `Resolver` that the caller brings, line by line in the
-//! file's order, so that what a user is told comes in that order too.
+//! The caller's `Resolver` resolves names of hosts and services line by line in the file's order, so that
+//! its messages come in that order too.
 
 use crate::address::split_once;
 use crate::changes::Changes;
@@ -10,22 +10,22 @@ use crate::refusal::{Kind, Refusal, shown};
 use crate::setting::{self, Resolver, SettingError};
 use crate::update::{PeerUpdate, Update};
 
-/// The one reason that stands against a whole file and not against a line of it.
+/// The only reason that concerns the whole file instead of a line.
 pub const MISSING_PUBLIC_KEY: &str = "A peer is missing a public key";
 
-/// Why a file was not read.
+/// Why a file was refused.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ConfError<E> {
     /// The file is wrong.
     Refused(Refusal),
-    /// The resolver failed, for the line and key of these names.
+    /// The resolver failed, with the number and key of the line.
     Resolver(E, usize, Vec<u8>),
 }
 
-/// Read the lines of a file, each with its number.
+/// Parse the lines of a file, each with its number.
 ///
-/// As setconf has it, what the file does not name is reset; with `append`, as addconf has it, it
-/// stays. The peers that the file names get exactly its allowed IPs either way.
+/// Settings that the file does not have are reset, as by setconf; with `append` they stay, as by addconf.
+/// The peers of the file get exactly its allowed IPs in both cases.
 pub fn parse<'a, R: Resolver>(
     lines: impl IntoIterator<Item = (usize, &'a [u8])>,
     resolver: &mut R,
@@ -62,7 +62,7 @@ pub fn numbered(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     (1..).zip(lines)
 }
 
-/// Take away the comment and all space, also within; a NUL ends the line.
+/// Remove the comment and all white space, also inside; a NUL ends the line.
 fn clean<'a>(line: &[u8], buffer: &'a mut Vec<u8>) -> &'a [u8] {
     let end = memchr::memchr2(b'\0', b'#', line).unwrap_or(line.len());
     let space = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
@@ -78,7 +78,7 @@ enum Section {
     Peer,
 }
 
-/// A `[Peer]` while it is read.
+/// A `[Peer]` that is being parsed.
 struct Named {
     line: usize,
     public_key: Option<Key>,
@@ -86,13 +86,13 @@ struct Named {
     changes: Changes,
 }
 
-/// Collects device and peers while the lines go by.
+/// Collects device and peers line by line.
 struct Reader<'r, R> {
     resolver: &'r mut R,
     section: Section,
     update: Update,
     peer: Option<Named>,
-    /// The line of the first peer without a key; what is wrong with a line comes before it.
+    /// The line of the first peer without a key. Errors of a line take precedence.
     nameless: Option<usize>,
 }
 
@@ -117,7 +117,7 @@ impl<'r, R: Resolver> Reader<'r, R> {
             self.begin_peer(number);
             return Ok(());
         }
-        // wg(8) knows a setting by its name and "=" with something after it.
+        // wg(8) recognizes a setting by its name and "=" followed by something.
         if let (name, Some(value @ [_, ..])) = split_once(line, b'=') {
             let known = match (self.section, &mut self.peer) {
                 (Section::Peer, Some(peer)) => peer.read(name, value, self.resolver)?,

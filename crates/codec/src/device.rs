@@ -1,43 +1,43 @@
-//! A device as it is.
+//! The state of a device.
 
 use crate::address::{Endpoint, Network};
 use crate::key::Key;
 
-/// A device as it shows itself.
+/// The state of a device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Device {
-    /// None where it has none.
+    /// None if it has none.
     pub private_key: Option<Key>,
-    /// 0 where none is chosen.
+    /// 0 if none is chosen.
     pub listen_port: u16,
     /// The errno with which the interface came up without its port; 0 for none.
     pub listen_error: u32,
-    /// 0 is off.
+    /// 0 means off.
     pub fwmark: u32,
     /// In the device's order.
     pub peers: Vec<Peer>,
 }
 
-/// A peer as its device shows it.
+/// The state of a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Who it is.
+    /// Its public key.
     pub public_key: Key,
-    /// None where it has none.
+    /// None if it has none.
     pub preshared_key: Option<Key>,
-    /// Where it is, if that is known.
+    /// Its endpoint, if known.
     pub endpoint: Option<Endpoint>,
-    /// The networks of inner addresses that are its.
+    /// Its allowed IPs.
     pub allowed_ips: Vec<Network>,
-    /// Seconds since 1970, and nanoseconds, of the last handshake; 0 for never.
+    /// The time of the last handshake in seconds since 1970, and nanoseconds; 0 means never.
     pub latest_handshake: (u64, u64),
-    /// UDP payloads received.
+    /// Received bytes of UDP payload.
     pub rx_bytes: u64,
-    /// UDP payloads sent.
+    /// Sent bytes of UDP payload.
     pub tx_bytes: u64,
-    /// Seconds; 0 is off.
+    /// In seconds; 0 means off.
     pub persistent_keepalive: u16,
-    /// 1, until there is another.
+    /// 1: there is no other version.
     pub protocol_version: u32,
 }
 
@@ -54,7 +54,7 @@ impl Device {
 }
 
 impl Peer {
-    /// A peer of which nothing is known yet.
+    /// A peer with no state but its public key.
     #[must_use]
     pub const fn new(public_key: Key) -> Self {
         Self {
@@ -69,7 +69,7 @@ impl Peer {
             protocol_version: 1,
         }
     }
-    /// Become another peer, of which nothing is known yet, in the same memory.
+    /// Turn it into another peer with no state but its public key, and reuse the memory.
     pub fn renew(&mut self, public_key: Key) {
         let mut allowed_ips = std::mem::take(&mut self.allowed_ips);
         allowed_ips.clear();

@@ -1,4 +1,4 @@
-//! What `wg syncconf` asks for: the update that leaves alone what stays.
+//! `wg syncconf`: an update with the differences between a device and a configuration.
 
 use std::collections::HashMap;
 
@@ -6,11 +6,11 @@ use crate::device::{Device, Peer};
 use crate::key::Key;
 use crate::update::{PeerUpdate, Update};
 
-/// Turn an update that names all that shall be into one without `replace_peers`.
+/// Turn an update that describes a whole device into one without `replace_peers`.
 ///
-/// The peers of `device` that it does not name are removed one by one, and those it names lose the
-/// preshared key and the keepalive that it is silent about, so that all others keep their sessions.
-/// Where either side has no peers, replacing all is the same in fewer words.
+/// It removes the peers of `device` that the update does not have one by one, and resets the preshared key
+/// and the keepalive of the others if the update does not set them, so that these keep their sessions. If
+/// either side has no peers, replacing all of them is equivalent and shorter.
 #[must_use]
 pub fn difference(device: &Device, update: Update) -> Update {
     if update.peers.is_empty() || device.peers.is_empty() {
@@ -20,12 +20,12 @@ pub fn difference(device: &Device, update: Update) -> Update {
     let mut there: HashMap<&Key, &Peer> = named.collect();
     let mut kept = update.peers;
     for peer in &mut kept {
-        // A second section of one peer speaks for what it names.
+        // A second section of a peer counts for the settings that it has.
         if let Some(before) = there.remove(&peer.public_key) {
             silence(before, peer);
         }
     }
-    // From the highest key to the lowest: the order in which wg(8) sends them.
+    // From the highest key to the lowest, like wg(8).
     let mut gone: Vec<&Key> = there.into_keys().collect();
     gone.sort_unstable_by(|one, other| other.cmp(one));
     let removals = gone.into_iter().map(|key| PeerUpdate {
@@ -39,7 +39,7 @@ pub fn difference(device: &Device, update: Update) -> Update {
     }
 }
 
-/// Turn off what the peer has and the update does not speak of, as wg(8) after 2021 does.
+/// Reset the settings that the peer has and the update does not, like wg(8) after 2021.
 fn silence(peer: &Peer, update: &mut PeerUpdate) {
     if peer.preshared_key.is_some() && update.preshared_key.is_none() {
         update.preshared_key = Some(Key::ZERO);

@@ -1,4 +1,4 @@
-//! What `wg show INTERFACE dump` prints: a line for the device and a line a peer, in tabs.
+//! The output of `wg show INTERFACE dump`: one line for the device and one per peer, separated by tabs.
 
 use crate::device::{Device, Peer};
 use crate::key::Key;
@@ -6,10 +6,10 @@ use crate::number::{write_decimal, write_hexadecimal};
 use crate::refusal::Refusal;
 use crate::uapi::get::parse_each;
 
-/// A peer's line without its endpoint and its allowed IPs, about.
+/// The approximate length of a peer's line without endpoint and allowed IPs.
 const LINE: usize = 200;
 
-/// Print a device; `prefix` goes before each line.
+/// Write the dump of a device, with `prefix` before each line.
 #[must_use]
 pub fn dump(device: &Device, prefix: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(LINE * (device.peers.len() + 1));
@@ -21,7 +21,7 @@ pub fn dump(device: &Device, prefix: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Print the device that an answer to `get=1` shows, without a `Device` between.
+/// Write the dump of the device in a response to `get=1`, without creating a `Device`.
 pub fn dump_answer(answer: &[u8], prefix: &[u8]) -> Result<Vec<u8>, Refusal> {
     let mut out = Vec::with_capacity(answer.len() / 3);
     let device = parse_each(answer, |device, peer| {

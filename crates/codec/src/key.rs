@@ -1,30 +1,30 @@
-//! A WireGuard key: 32 bytes, in base64 for people and in hexadecimal digits in the UAPI.
+//! A WireGuard key: 32 bytes, in base64 for people and in hexadecimal in the UAPI.
 //!
-//! Both codings take the same time whatever the key, for it may be a secret.
+//! Both encodings take constant time, because a key may be a secret.
 
 use std::fmt;
 
 use base64ct::{Base64, Encoding};
 use curve25519_dalek::MontgomeryPoint;
 
-/// The bytes of a key.
+/// The length of a key in bytes.
 pub const LENGTH: usize = 32;
 
-/// Thirty-two bytes that name or protect a peer. All zeros stand for no key.
+/// A public, private or preshared key. All zeros stand for no key.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key([u8; LENGTH]);
 
 impl Key {
-    /// In an update it removes the key that is set.
+    /// No key; in an update it removes a key.
     pub const ZERO: Self = Self([0; LENGTH]);
 
-    /// The key of these bytes.
+    /// Create a key from its bytes.
     #[must_use]
     pub const fn new(raw: [u8; LENGTH]) -> Self {
         Self(raw)
     }
 
-    /// Read 64 hexadecimal digits of either case.
+    /// Parse 64 hexadecimal digits of either case.
     #[must_use]
     pub fn from_hex(text: &[u8]) -> Option<Self> {
         let mut raw = [0; LENGTH];
@@ -32,7 +32,7 @@ impl Key {
         (decoded.len() == LENGTH).then_some(Self(raw))
     }
 
-    /// Read 44 characters of canonical base64.
+    /// Parse 44 characters of canonical base64.
     #[must_use]
     pub fn from_base64(text: &[u8]) -> Option<Self> {
         let mut raw = [0; LENGTH];
@@ -46,7 +46,7 @@ impl Key {
         &self.0
     }
 
-    /// Whether no bit is set.
+    /// Whether all bits are zero.
     #[must_use]
     pub fn is_zero(&self) -> bool {
         *self == Self::ZERO
@@ -58,7 +58,7 @@ impl Key {
         Self(MontgomeryPoint::mul_base_clamped(self.0).to_bytes())
     }
 
-    /// Write the 64 digits.
+    /// Write it as 64 hexadecimal digits.
     pub fn write_hex(&self, out: &mut Vec<u8>) {
         let mut digits = [0; 2 * LENGTH];
         if let Ok(digits) = base16ct::lower::encode(&self.0, &mut digits) {
@@ -66,7 +66,7 @@ impl Key {
         }
     }
 
-    /// Write the 44 characters.
+    /// Write it as 44 characters of base64.
     pub fn write_base64(&self, out: &mut Vec<u8>) {
         let mut characters = [0; 44];
         if let Ok(characters) = Base64::encode(&self.0, &mut characters) {

@@ -1,8 +1,9 @@
-//! WireGuard's texts: the UAPI in both directions, configuration files, and `dump` of `wg show`.
+//! The codec of WireGuard's text formats: the UAPI in both directions, configuration files, and `dump` of
+//! `wg show`.
 //!
-//! Bytes in, values or bytes out: no file, no socket, no resolver of its own, and no Python. What
-//! is refused is refused whole, as a `Refusal` that names line, key and reason. `crates/native`
-//! binds it; `holloway.text` is its view for Python.
+//! It converts between bytes and values: no files, no sockets, no resolver, and no Python. A text is refused
+//! as a whole, with a `Refusal` that has line, key and reason. `crates/native` binds it; `holloway.text` is
+//! its Python interface.
 
 pub mod address;
 pub mod changes;

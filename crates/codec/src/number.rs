@@ -1,9 +1,9 @@
-//! Numbers in decimal digits and in hexadecimal.
+//! Decimal and hexadecimal numbers.
 
-/// More digits than this are only zeros, or too many.
+/// More digits than this are leading zeros, or too many.
 const MOST_DIGITS: usize = 20;
 
-/// Read ASCII digits, at most `most`; None if they are anything else.
+/// Parse ASCII digits of a number up to `most`. None if it is anything else.
 #[must_use]
 pub fn decimal(text: &[u8], most: u64) -> Option<u64> {
     if text.is_empty() {
@@ -21,19 +21,19 @@ pub fn decimal(text: &[u8], most: u64) -> Option<u64> {
     (number <= most).then_some(number)
 }
 
-/// Like `decimal`, for what fits in 16 bits.
+/// Like `decimal`, for numbers of 16 bits.
 #[must_use]
 pub fn decimal16(text: &[u8]) -> Option<u16> {
     decimal(text, u16::MAX.into()).map(|number| number as u16)
 }
 
-/// Like `decimal`, for what fits in 32 bits.
+/// Like `decimal`, for numbers of 32 bits.
 #[must_use]
 pub fn decimal32(text: &[u8]) -> Option<u32> {
     decimal(text, u32::MAX.into()).map(|number| number as u32)
 }
 
-/// Read hexadecimal digits of either case, as many zeros before them as you like.
+/// Parse hexadecimal digits of either case, with any number of leading zeros.
 #[must_use]
 pub fn hexadecimal32(text: &[u8]) -> Option<u32> {
     if text.is_empty() {
@@ -45,7 +45,7 @@ pub fn hexadecimal32(text: &[u8]) -> Option<u32> {
     })
 }
 
-/// Write a number in decimal digits.
+/// Write a decimal number.
 pub fn write_decimal(out: &mut Vec<u8>, mut number: u64) {
     let mut digits = [0; MOST_DIGITS];
     let mut at = MOST_DIGITS;
@@ -60,7 +60,7 @@ pub fn write_decimal(out: &mut Vec<u8>, mut number: u64) {
     out.extend_from_slice(&digits[at..]);
 }
 
-/// Write a number in hexadecimal digits.
+/// Write a hexadecimal number.
 pub fn write_hexadecimal(out: &mut Vec<u8>, number: u32) {
     let zeros = (number | 1).leading_zeros() / 4 * 4;
     for shift in (0..32 - zeros).step_by(4).rev() {

@@ -1,20 +1,20 @@
 //! Why a text was refused, and where.
 
-/// The nature of what is wrong.
+/// The kind of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The text is not of this language at all.
+    /// The text does not have this format.
     Language,
-    /// A setting or its value is not one.
+    /// A setting or a value is invalid.
     Value,
 }
 
-/// A text was refused whole. Keys and reasons are bytes, for they may repeat what was no text.
+/// The error of a text. Keys and reasons are bytes because they may quote bytes that are not text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// What is wrong in nature.
+    /// The kind of error.
     pub kind: Kind,
-    /// Counted from 1.
+    /// The line, counted from 1.
     pub line: Option<usize>,
     /// The setting as it was written.
     pub key: Option<Vec<u8>>,
@@ -22,11 +22,11 @@ pub struct Refusal {
     pub reason: Vec<u8>,
 }
 
-/// What is wrong with a value; who reads the lines knows where.
+/// What is wrong with a value. The caller adds the line.
 pub type Reason = Vec<u8>;
 
 impl Refusal {
-    /// A value of a line is wrong.
+    /// An invalid value.
     #[must_use]
     pub fn value(line: usize, key: &[u8], reason: Reason) -> Self {
         Self {
@@ -37,7 +37,7 @@ impl Refusal {
         }
     }
 
-    /// A line is none.
+    /// A line that is not of this format.
     #[must_use]
     pub fn language(line: usize, reason: &str) -> Self {
         Self {
@@ -49,12 +49,12 @@ impl Refusal {
     }
 }
 
-/// A reason that shows the value between the quotes that wg(8) uses.
+/// A reason with the value in the quotes of wg(8).
 pub(crate) fn shown(sentence: &str, value: &[u8]) -> Reason {
     [sentence.as_bytes(), b": `", value, b"'"].concat()
 }
 
-/// A reason that shows the value as Python would.
+/// A reason with the value in Python's quotes.
 pub(crate) fn quoted(sentence: &str, value: &[u8]) -> Reason {
     let text = String::from_utf8_lossy(value);
     let escaped = text.escape_debug().to_string().replace("\\\"", "\"");

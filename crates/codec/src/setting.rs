@@ -1,6 +1,6 @@
-//! Single settings as wg(8) reads them, in files and on the command line alike.
+//! Single settings, parsed as by wg(8), in files and on the command line.
 //!
-//! What is wrong with a value is the sentence that wg(8) prints.
+//! The reasons of errors are the messages of wg(8).
 
 use crate::address::{Endpoint, Network, parse_ip, split_once, width};
 use crate::changes::Changes;
@@ -8,27 +8,27 @@ use crate::key::Key;
 use crate::number::{decimal, decimal16, decimal32, hexadecimal32};
 use crate::refusal::{Reason, shown};
 
-/// What the reading of a configuration asks of the world outside.
+/// Name resolution and warnings, which the caller provides.
 pub trait Resolver {
-    /// What goes wrong out there.
+    /// The error of a lookup.
     type Error;
     /// Look up a UDP port by number or name.
     fn port(&mut self, service: &[u8]) -> Result<u16, Self::Error>;
-    /// Look up an endpoint that was written as `text`.
+    /// Look up the endpoint written as `text`.
     fn endpoint(
         &mut self,
         host: &[u8],
         service: &[u8],
         text: &[u8],
     ) -> Result<Endpoint, Self::Error>;
-    /// Tell the user of something that is accepted all the same.
+    /// Warn about a value that is accepted.
     fn warn(&mut self, sentence: &[u8]) -> Result<(), Self::Error>;
 }
 
-/// Why a value was not read.
+/// Why a value was refused.
 #[derive(Debug)]
 pub enum SettingError<E> {
-    /// It is wrong.
+    /// It is invalid.
     Value(Reason),
     /// The resolver failed.
     Resolver(E),
@@ -40,8 +40,8 @@ impl<E> From<Reason> for SettingError<E> {
     }
 }
 
-/// Read networks joined by commas, or none from no text, which replace what there is; with `+` or `-` before any of
-/// them they add and take away, as wg(8) after 2021 has it.
+/// Parse networks separated by commas, or none from an empty text. They replace the existing ones; if any
+/// of them has `+` or `-` in front, they are added and removed, like in wg(8) after 2021.
 pub fn allowed_ips<R: Resolver>(
     changes: &mut Changes,
     value: &[u8],
@@ -73,7 +73,7 @@ pub fn allowed_ips<R: Resolver>(
     Ok(())
 }
 
-/// Read one network; whether it was written without host bits.
+/// Parse one network. Also returns whether its host bits are zero.
 fn parse_allowed_ip(entry: &[u8]) -> Result<(Network, bool), Reason> {
     let (host, length) = split_once(entry, b'/');
     let address = parse_ip(host).ok_or_else(|| shown("Unable to parse IP address", host))?;
@@ -87,13 +87,13 @@ fn parse_allowed_ip(entry: &[u8]) -> Result<(Network, bool), Reason> {
     Ok((network, network.address == address))
 }
 
-/// Read a key in base64.
+/// Parse a key in base64.
 pub fn key(text: &[u8]) -> Result<Key, Reason> {
     let reason = || shown("Key is not the correct length or format", text);
     Key::from_base64(text).ok_or_else(reason)
 }
 
-/// Read a firewall mark: decimal, `0x` and hexadecimal, or `off`.
+/// Parse a firewall mark: decimal, hexadecimal with `0x`, or `off`.
 pub fn fwmark(text: &[u8]) -> Result<u32, Reason> {
     let number = match text {
         _ if text.eq_ignore_ascii_case(b"off") => Some(0),
@@ -103,7 +103,7 @@ pub fn fwmark(text: &[u8]) -> Result<u32, Reason> {
     number.ok_or_else(|| shown("Fwmark is neither 0/off nor 0-0xffffffff", text))
 }
 
-/// Read a persistent keepalive interval: seconds or `off`.
+/// Parse a persistent keepalive interval: seconds or `off`.
 pub fn keepalive(text: &[u8]) -> Result<u16, Reason> {
     let off = text.eq_ignore_ascii_case(b"off").then_some(0);
     let reason = || {
@@ -115,7 +115,7 @@ pub fn keepalive(text: &[u8]) -> Result<u16, Reason> {
     off.or_else(|| decimal16(text)).ok_or_else(reason)
 }
 
-/// Read a listening port: a number or a service's name.
+/// Parse a listening port: a number or the name of a service.
 pub fn port<R: Resolver>(text: &[u8], resolver: &mut R) -> Result<u16, SettingError<R::Error>> {
     if text.is_empty() {
         return Err(b"Unable to parse empty port".to_vec().into());
@@ -123,7 +123,7 @@ pub fn port<R: Resolver>(text: &[u8], resolver: &mut R) -> Result<u16, SettingEr
     resolver.port(text).map_err(SettingError::Resolver)
 }
 
-/// Split `host:port` or `[host]:port` and have the resolver look it up.
+/// Split `host:port` or `[host]:port`, and let the resolver look it up.
 pub fn endpoint<R: Resolver>(
     text: &[u8],
     resolver: &mut R,

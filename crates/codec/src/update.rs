@@ -1,48 +1,48 @@
-//! What to change of a device; what is None stays as it is.
+//! A change of a device. What is None stays as it is.
 
 use crate::address::{Endpoint, Network};
 use crate::key::Key;
 
-/// What to change of a device.
+/// A change of a device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Update {
-    /// All zeros remove it.
+    /// All zeros removes it.
     pub private_key: Option<Key>,
-    /// 0 chooses one anew.
+    /// 0 chooses a new one.
     pub listen_port: Option<u16>,
     /// 0 turns it off.
     pub fwmark: Option<u32>,
     /// Whether all peers are removed first.
     pub replace_peers: bool,
-    /// Then these apply, in their order.
+    /// The changes of peers, in order.
     pub peers: Vec<PeerUpdate>,
 }
 
-/// What to change of one peer.
+/// A change of one peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerUpdate {
-    /// Who it is.
+    /// Its public key.
     pub public_key: Key,
-    /// Whether it goes.
+    /// Whether to remove it.
     pub remove: bool,
-    /// Whether to change nothing where it does not exist.
+    /// Whether to change nothing if it does not exist.
     pub update_only: bool,
-    /// All zeros remove it.
+    /// All zeros removes it.
     pub preshared_key: Option<Key>,
-    /// Where it is.
+    /// Its endpoint.
     pub endpoint: Option<Endpoint>,
-    /// Seconds; 0 turns it off.
+    /// In seconds; 0 turns it off.
     pub persistent_keepalive: Option<u16>,
     /// Whether all its allowed IPs are removed first.
     pub replace_allowed_ips: bool,
-    /// Then these are taken away.
+    /// The allowed IPs to remove after that.
     pub removed_allowed_ips: Vec<Network>,
-    /// Then these are added, each moving here from the peer that had it.
+    /// The allowed IPs to add after that. Each is taken from the peer that has it.
     pub allowed_ips: Vec<Network>,
 }
 
 impl PeerUpdate {
-    /// A change of a peer that changes nothing yet, but makes it where there is none.
+    /// A change without settings, which creates the peer if it does not exist.
     #[must_use]
     pub const fn new(public_key: Key) -> Self {
         Self {

@@ -1,25 +1,25 @@
-//! What went wrong: the step in words and the system's error number, for the program to explain.
+//! Failures: the step and the system's error number, which the program explains to the user.
 
 use std::io;
 
 /// A step that the system refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// What was tried; a fixed word, so that the other side can tell steps apart.
+    /// What was tried: a fixed text by which the other side identifies the step.
     pub step: &'static str,
     /// The system's error number.
     pub errno: i32,
 }
 
 impl Failure {
-    /// A message that was not understood.
+    /// A message that could not be parsed.
     pub const BAD_REQUEST: Self = Self {
         step: "request",
         errno: libc::EINVAL,
     };
 }
 
-/// Names the step of a system call.
+/// Adds the step to an error of a system call.
 pub trait Step<T> {
     /// The result, or the failure of `step`.
     fn step(self, step: &'static str) -> Result<T, Failure>;

@@ -1,4 +1,4 @@
-//! The TUN of the namespace, with its addresses and routes.
+//! The namespace's TUN, with addresses and routes.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -13,10 +13,10 @@ use crate::netlink::{IFF_MULTICAST, IFLA_GSO_MAX_SIZE, IFLA_MTU, IFLA_TXQLEN, Ne
 use crate::request::Start;
 use crate::system;
 
-/// Make the interface as asked, up and routed; its descriptor.
+/// Create the interface with addresses and routes, and return its descriptor.
 ///
-/// All traffic of a family in which we have an address goes into it: which addresses there are
-/// beyond is for the tunnel to say, and may change.
+/// It gets all traffic of each family in which it has an address: only the tunnel knows which addresses
+/// are reachable, and they may change.
 pub fn create(start: &Start) -> Result<OwnedFd, Failure> {
     let device = OpenOptions::new()
         .read(true)
@@ -62,7 +62,7 @@ pub fn create(start: &Start) -> Result<OwnedFd, Failure> {
     Ok(device)
 }
 
-/// Wait until an address receives: what is answered before would be lost.
+/// Wait until an address receives packets: replies to it are lost before.
 fn wait_for_address(netlink: &Netlink, address: IpAddr) -> io::Result<()> {
     let began = Instant::now();
     while !netlink.receives(address)? {
@@ -74,9 +74,9 @@ fn wait_for_address(netlink: &Netlink, address: IpAddr) -> io::Result<()> {
     Ok(())
 }
 
-/// Make it like WireGuard's interface. What an older kernel refuses changes nothing that passes.
+/// Configure it like WireGuard's interface. If an older kernel refuses something, traffic still passes.
 ///
-/// A TUN never stops its queue (tun.c, tun_net_xmit): a queueing discipline would be one more lock.
+/// A TUN never stops its queue (tun.c, tun_net_xmit), so a queueing discipline would only add a lock.
 fn configure(netlink: &Netlink, link: u32, gso: u32) {
     let _ = netlink.set(link, IFLA_TXQLEN, 1000);
     let _ = netlink.clear(link, IFF_MULTICAST);
@@ -90,5 +90,5 @@ fn configure(netlink: &Netlink, link: u32, gso: u32) {
 /// The first interface of every network namespace.
 const LOOPBACK: u32 = 1;
 
-/// The worker that makes addresses ready is a matter of microseconds; of more on a busy machine.
+/// The kernel's worker makes an address ready within microseconds, or later on a busy machine.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);

@@ -1,12 +1,12 @@
-//! A helper process that lives in a network namespace of its own and makes sockets there.
+//! A helper process in a network namespace of its own, which creates sockets there.
 //!
-//! `holloway-namespace FD` speaks over FD, one end of a SOCK_SEQPACKET pair: it is told what the
-//! interface shall be, makes namespace and TUN without root, hands the TUN over, and then a socket
-//! for every request. A socket stays in the namespace where it was made, so the program that
-//! started us, which stays outside, holds sockets that live inside. It ends with that program,
-//! however that ends. It is a program of its own so that a security profile can name its path.
+//! `holloway-namespace FD` communicates over FD, one end of a SOCK_SEQPACKET pair. It receives the settings
+//! of an interface, creates namespace and TUN without root, and sends the TUN's descriptor; then it sends a
+//! socket for each request. A socket stays in the namespace where it was created, so the program that
+//! started the helper holds sockets of the namespace while it stays outside. The helper ends with that
+//! program, however it ends. It is a separate program so that a security profile can name its path.
 //!
-//! `holloway-namespace run` is the other use: it becomes a program inside such a namespace.
+//! `holloway-namespace run` instead executes a program inside such a namespace.
 
 mod failure;
 mod interface;

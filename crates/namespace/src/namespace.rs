@@ -1,4 +1,4 @@
-//! A user namespace in which we may do everything, and a network namespace that belongs to it.
+//! A user namespace in which the helper has all capabilities, and a network namespace that it owns.
 
 use std::fs;
 use std::io;
@@ -6,15 +6,15 @@ use std::io;
 use crate::failure::{Failure, Step};
 use crate::system;
 
-/// Leave the system's network for one of our own.
+/// Move to a network namespace of our own.
 ///
-/// Users and groups keep their numbers. Where user namespaces are forbidden but we are privileged
-/// anyway (root in a container that has CAP_SYS_ADMIN), the network namespace alone will do.
+/// Users and groups keep their numbers. If user namespaces are forbidden but the helper is privileged
+/// anyway (root in a container with CAP_SYS_ADMIN), a network namespace alone is sufficient.
 pub fn enter() -> Result<(), Failure> {
     let (user, group) = system::identity();
     match system::unshare(libc::CLONE_NEWUSER).step("user namespace") {
         Ok(()) => {
-            // Kernel, user_namespace.c: else the group cannot be mapped without privilege.
+            // Kernel, user_namespace.c: without this, mapping a group needs privileges.
             fs::write("/proc/self/setgroups", "deny").step("deny setgroups")?;
             fs::write("/proc/self/uid_map", format!("{user} {user} 1")).step("map the user")?;
             fs::write("/proc/self/gid_map", format!("{group} {group} 1")).step("map the group")?;
@@ -22,7 +22,7 @@ pub fn enter() -> Result<(), Failure> {
         }
         Err(failure) => system::unshare(libc::CLONE_NEWNET).map_err(|_| failure)?,
     }
-    // Neither is needed by most: `ping` says so itself, and the ports are the program's anyway.
+    // Few programs need these settings: `ping` reports an error itself, and others do without low ports.
     let _ = set("ping_group_range", &format!("{group} {group}"));
     let _ = set("ip_unprivileged_port_start", "0");
     Ok(())

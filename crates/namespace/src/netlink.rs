@@ -1,4 +1,4 @@
-//! The few rtnetlink requests that a fresh interface needs (linux/rtnetlink.h, netlink.h).
+//! The rtnetlink requests that a new interface needs (linux/rtnetlink.h, netlink.h).
 
 use std::io;
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 
 use crate::system;
 
-/// A connection to rtnetlink in our namespace.
+/// An rtnetlink socket of our namespace.
 pub struct Netlink(OwnedFd);
 
 /// A message under construction.
@@ -29,19 +29,19 @@ impl Netlink {
         self.change(Message::link(link, 0, flags))
     }
 
-    /// Set a number of a link: its MTU and the like.
+    /// Set a numeric attribute of a link, such as the MTU.
     pub fn set(&self, link: u32, attribute: u16, value: u32) -> io::Result<()> {
         self.change(Message::link(link, 0, 0).attribute(attribute, &value.to_ne_bytes()))
     }
 
-    /// Have the kernel make no link-local address.
+    /// Make the kernel assign no link-local address.
     pub fn without_link_local(&self, link: u32) -> io::Result<()> {
         let mode = attribute(IFLA_INET6_ADDR_GEN_MODE, &[IN6_ADDR_GEN_MODE_NONE]);
         let family = attribute(libc::AF_INET6 as u16, &mode);
         self.change(Message::link(link, 0, 0).attribute(IFLA_AF_SPEC, &family))
     }
 
-    /// Have a link send at once.
+    /// Set a link's queueing discipline to none.
     pub fn without_queue(&self, link: u32) -> io::Result<()> {
         // struct tcmsg: family and padding, index, handle, parent, info.
         let mut body = vec![0; 4];
@@ -52,7 +52,7 @@ impl Netlink {
         self.change(message.attribute(TCA_KIND, b"noqueue\0"))
     }
 
-    /// Give a link an address; that it has it already is no error.
+    /// Add an address to a link. An existing address is not an error.
     pub fn add_address(&self, link: u32, address: IpAddr, length: u8) -> io::Result<()> {
         // struct ifaddrmsg: family, prefix length, flags, scope, index.
         let mut body = vec![family(address), length, IFA_F_NODAD, 0];
@@ -67,26 +67,26 @@ impl Netlink {
         }
     }
 
-    /// Whether packets to an address are taken as ours. For IPv6 that is some time after the
-    /// address is there, when a worker of the kernel has come to it (addrconf.c, addrconf_dad_work).
+    /// Whether packets to an address are delivered locally. For IPv6 this is the case some time after the
+    /// address is added, when a worker of the kernel has processed it (addrconf.c, addrconf_dad_work).
     pub fn receives(&self, address: IpAddr) -> io::Result<bool> {
         let packed = octets(address);
         let length = u8::try_from(packed.len() * 8).unwrap_or(u8::MAX);
         let mut body = vec![family(address), length, 0, 0, 0, 0, 0, 0];
         body.extend(0u32.to_ne_bytes());
-        // No acknowledgement: the answer is the route.
+        // No acknowledgement: the response is the route.
         let message = Message::new(libc::RTM_GETROUTE, 0, &body).attribute(RTA_DST, &packed);
         system::send(&self.0, &message.finished())?;
         let mut buffer = [0; 4096];
         let answer = system::receive(&self.0, &mut buffer)?;
-        // The kind of the message, and of the route: the last byte of rtmsg before its flags.
+        // The type of the message, and that of the route: the last byte of rtmsg before its flags.
         let kind = answer
             .get(4..6)
             .map(|bytes| u16::from_ne_bytes([bytes[0], bytes[1]]));
         Ok(kind == Some(libc::RTM_NEWROUTE) && answer.get(HEADER + 7) == Some(&RTN_LOCAL))
     }
 
-    /// Lead everything of one family into a link.
+    /// Add a default route of one family to a link.
     pub fn add_default_route(&self, link: u32, family: u8) -> io::Result<()> {
         // struct rtmsg: family, lengths, tos, table, protocol, scope, type, flags.
         let scope = if family == V4 { RT_SCOPE_LINK } else { 0 };
@@ -105,7 +105,7 @@ impl Netlink {
         self.change(message.attribute(RTA_OIF, &link.to_ne_bytes()))
     }
 
-    /// Send a request and take its acknowledgement.
+    /// Send a request and receive its acknowledgement.
     fn change(&self, message: Message) -> io::Result<()> {
         system::send(&self.0, &message.finished())?;
         let mut buffer = [0; 4096];
@@ -124,10 +124,10 @@ impl Netlink {
 
 impl Message {
     fn new(kind: u16, flags: u16, body: &[u8]) -> Self {
-        let mut bytes = vec![0; 4]; // the length, known at the end
+        let mut bytes = vec![0; 4]; // the length, written at the end
         bytes.extend(kind.to_ne_bytes());
         bytes.extend((REQUEST | flags).to_ne_bytes());
-        bytes.extend([0; 8]); // sequence and port: one request at a time needs neither
+        bytes.extend([0; 8]); // sequence and port: not needed for one request at a time
         bytes.extend(body);
         Self(bytes)
     }
@@ -174,16 +174,16 @@ fn octets(address: IpAddr) -> Vec<u8> {
     }
 }
 
-/// AF_INET as it stands in messages.
+/// AF_INET in messages.
 pub const V4: u8 = libc::AF_INET as u8;
-/// AF_INET6 as it stands in messages.
+/// AF_INET6 in messages.
 pub const V6: u8 = libc::AF_INET6 as u8;
 
 /// linux/if_link.h: the MTU.
 pub const IFLA_MTU: u16 = 4;
 /// The length of the queue.
 pub const IFLA_TXQLEN: u16 = 13;
-/// The largest superpacket.
+/// The maximum length of a GSO packet.
 pub const IFLA_GSO_MAX_SIZE: u16 = 41;
 /// linux/if.h: no multicast.
 pub const IFF_MULTICAST: u32 = 0x1000;

@@ -1,8 +1,8 @@
-//! `holloway-namespace run`: becomes a program that lives in the namespace of a helper process.
+//! `holloway-namespace run`: executes a program in the namespace of a helper process.
 //!
-//! The program keeps everything that it would have outside (user, directory, environment, open
-//! files, terminal) and gets another network, with name servers of that network's own. Capabilities
-//! it gets none. We are its process, not its parent, so who started us has it as its own child.
+//! The program keeps everything that it has outside (user, directory, environment, open files, terminal),
+//! and gets another network with its own name servers. It gets no capabilities. It replaces this process,
+//! so it is a child of the process that started us.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -16,21 +16,21 @@ use std::process::{Command, ExitCode};
 use crate::failure::{Failure, Step};
 use crate::system;
 
-/// What is to be run, and where.
+/// The program to execute, and where.
 struct Invocation {
-    /// A process in the namespace.
+    /// A process of the namespace.
     helper: u32,
-    /// Who starts us; when it ends, the program gets `signal`.
+    /// The process that starts us. When it ends, the program gets `signal`.
     parent: i32,
     signal: i32,
-    /// Where to read what shall be in resolv.conf.
+    /// A descriptor with the contents of resolv.conf.
     resolv_conf: RawFd,
     /// An inotify instance that is to report the first look-up of a name, or -1.
     watch: RawFd,
     command: Vec<OsString>,
 }
 
-/// Run the command that the arguments after `run` name. Returns only if that fails.
+/// Execute the command in the arguments after `run`. Returns only if this fails.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let Some(invocation) = invocation(arguments) else {
         return crate::usage();
@@ -90,17 +90,17 @@ fn join(helper: u32) -> Result<(), Failure> {
     let path = format!("/proc/{helper}/ns/user");
     let user = File::open(&path).step("user namespace")?;
     let network = File::open(format!("/proc/{helper}/ns/net")).step("network namespace")?;
-    // They are the same where the helper was privileged and needed none; that cannot be entered.
+    // They are the same if the helper was privileged and needed no user namespace; setns refuses that.
     if user.metadata().step("user namespace")?.ino() != own.ino() {
         system::join(&user, libc::CLONE_NEWUSER).step("user namespace")?;
     }
     system::join(&network, libc::CLONE_NEWNET).step("network namespace")
 }
 
-/// Have the program ask the given name servers, and nobody who would ask others for it.
+/// Make the program use the given name servers, and no service that resolves names for it.
 fn look_up_names_here(resolv_conf: &[u8]) -> Result<(), Failure> {
     system::keep_mounts_private().step("mounts")?;
-    // A bind mount needs a file of a mounted file system; /proc covers nothing that is bound over.
+    // A bind mount needs a file of a mounted file system. Mounting on /proc hides nothing that is used.
     system::mount_tmpfs(SCRATCH).step("scratch file system")?;
     let ours = format!("{SCRATCH}/resolv.conf");
     let nobody = format!("{SCRATCH}/nobody");
@@ -113,7 +113,7 @@ fn look_up_names_here(resolv_conf: &[u8]) -> Result<(), Failure> {
     result
 }
 
-/// Put a file in another's place; where there is none, nothing has to be hidden.
+/// Mount a file over another. If there is none, nothing has to be hidden.
 fn bind_over(file: &str, place: &'static str) -> Result<(), Failure> {
     match system::bind(file, place) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
@@ -125,7 +125,7 @@ fn become_command(command: &[OsString]) -> Result<Infallible, io::Error> {
     Err(Command::new(&command[0]).args(&command[1..]).exec())
 }
 
-/// The system's words for an error, without its number.
+/// The system's message for an error, without the number.
 fn words(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error ")
@@ -135,7 +135,7 @@ fn words(error: &io::Error) -> String {
 }
 
 /// Capabilities that a file may give to its program (`ping` on many systems), in this network only.
-/// Were they missing, the program could not be started at all (capabilities(7)).
+/// Without them such a program could not be executed at all (capabilities(7)).
 const OF_PROGRAMS: [u32; 3] = [CAP_NET_BIND_SERVICE, CAP_NET_ADMIN, CAP_NET_RAW];
 
 /// linux/capability.h
@@ -145,14 +145,14 @@ const CAP_NET_RAW: u32 = 13;
 
 const SCRATCH: &str = "/proc";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
-/// Who looks names up on behalf of programs, in the system's network: nscd, systemd-resolved, Avahi.
+/// Services of the system's network that resolve names for programs: nscd, systemd-resolved, Avahi.
 const SOCKETS: [&str; 3] = [
     "/run/nscd/socket",
     "/run/systemd/resolve/io.systemd.Resolve",
     "/run/avahi-daemon/socket",
 ];
 
-/// As env(1), timeout(1) and the shell have them.
+/// Exit statuses like those of env(1), timeout(1) and the shell.
 const OWN_FAILURE: u8 = 125;
 const NOT_EXECUTABLE: u8 = 126;
 const NOT_FOUND: u8 = 127;

@@ -1,27 +1,27 @@
-//! What we are asked for: text, a message a request, after its number.
+//! Requests: text, one message per request, after the request's number.
 //!
-//! The first is `start` with lines `name`, `mtu`, `gso` and `address`, each with its value; all
-//! later ones are `sockets FAMILY TYPE PROTOCOL NUMBER`, the first three in the system's numbers.
+//! The first one is `start` with lines `name`, `mtu`, `gso` and `address`, each with its value. All later
+//! ones are `sockets FAMILY TYPE PROTOCOL NUMBER`; the first three are the system's constants.
 
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use crate::failure::Failure;
 
-/// What the interface shall be.
+/// The settings of the interface.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Start {
     /// The interface's name.
     pub name: String,
     /// Its MTU.
     pub mtu: u32,
-    /// The largest superpacket it is to be given; 0 leaves it to the system.
+    /// The maximum length of a GSO packet; 0 leaves the system's default.
     pub gso: u32,
-    /// Our addresses and the lengths of their networks.
+    /// Its addresses, with prefix lengths.
     pub addresses: Vec<(IpAddr, u8)>,
 }
 
-/// The arguments of socket(2), and how many shall be made.
+/// The arguments of socket(2), and the number of sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sockets {
     /// AF_INET and the like.
@@ -30,7 +30,7 @@ pub struct Sockets {
     pub kind: i32,
     /// IPPROTO_TCP and the like, or 0.
     pub protocol: i32,
-    /// From 1 to MOST.
+    /// From 1 to `MOST`.
     pub number: usize,
 }
 
@@ -84,7 +84,7 @@ impl FromStr for Sockets {
     }
 }
 
-/// As many as are ever asked for at once.
+/// The maximum number of sockets per request.
 pub const MOST: usize = 16;
 
 fn network(text: &str) -> Result<(IpAddr, u8), Failure> {

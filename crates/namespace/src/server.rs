@@ -1,4 +1,4 @@
-//! Serves one program until it ends: the namespace first, then sockets.
+//! Serves one program until it ends: first the namespace, then sockets.
 
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
@@ -10,14 +10,14 @@ use crate::{interface, namespace, system};
 
 /// Serve the program at the other end of `control`.
 ///
-/// An error is one of `control` itself; every other is told to the program.
+/// Returns only errors of `control` itself; all others are sent to the program.
 pub fn serve(control: RawFd) -> io::Result<()> {
     let control = system::own(control)?;
-    // A terminal and a supervisor signal the whole group, when the program may have much to end.
+    // Terminals and supervisors signal the whole group, but the program may need us to end in order.
     system::ignore(&[libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP]);
-    // And stops it, when the program may go on: a shell's job control is for who has the terminal.
+    // They also stop the whole group, but the program may ignore this.
     system::ignore(&[libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU]);
-    // Its end of `control` may live on in a fork of it, so the program itself is watched too.
+    // A fork of the program may keep its end of `control` open, so the program itself is watched too.
     let parent = system::watch_parent()?;
     let mut buffer = vec![0; MOST];
     let Some(message) = next(&control, &parent, &mut buffer)? else {
@@ -42,7 +42,7 @@ pub fn serve(control: RawFd) -> io::Result<()> {
     Ok(())
 }
 
-/// The next request; none when the program has gone or wants no more.
+/// The next request. None if the program has ended or closed its end.
 fn next<'a>(
     control: &OwnedFd,
     parent: &OwnedFd,
@@ -55,14 +55,14 @@ fn next<'a>(
     Ok((!message.is_empty()).then_some(message))
 }
 
-/// A request begins with a number, which its answer repeats: the program may have been interrupted
-/// before it took the last one.
+/// Split off the number of a request, which the response repeats: the program may have been interrupted
+/// before it received the last response.
 fn numbered(message: &[u8]) -> (&str, &str) {
     let text = from_utf8(message).unwrap_or_default();
     text.split_once(' ').unwrap_or_default()
 }
 
-/// Send what came of a request; whether it was good.
+/// Send the result of a request, and return whether it succeeded.
 fn answer(
     control: &OwnedFd,
     number: &str,
@@ -85,7 +85,7 @@ fn begin(start: &Start) -> Result<Vec<OwnedFd>, Failure> {
     interface::create(start).map(|tun| vec![tun])
 }
 
-/// As many as were asked for, or as can be had; an error if that is none.
+/// Create the requested number of sockets, or as many as possible. An error if there are none.
 fn open(request: &Sockets) -> Result<Vec<OwnedFd>, Failure> {
     let make = || system::socket(request.family, request.kind, request.protocol);
     let mut made = vec![make().step("socket")?];

@@ -1,4 +1,4 @@
-//! System calls as safe functions; everything unsafe is here.
+//! System calls as safe functions. All unsafe code is here.
 #![allow(unsafe_code)]
 
 use std::ffi::CString;
@@ -10,7 +10,7 @@ use std::ptr;
 
 use libc::{c_int, c_short, c_uint, c_ulong};
 
-/// Programs we start shall not inherit it.
+/// Take over a descriptor, and close it in programs that are executed.
 pub fn own(fd: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: no pointers; an invalid descriptor is an error.
     check(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) })?;
@@ -18,7 +18,7 @@ pub fn own(fd: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Go on when a terminal or a supervisor tells the whole group to end: our end is the program's.
+/// Ignore signals by which terminals and supervisors end or stop the whole group: we end with the program.
 pub fn ignore(signals: &[c_int]) {
     for &signal in signals {
         // SAFETY: SIG_IGN runs no code of ours.
@@ -26,7 +26,7 @@ pub fn ignore(signals: &[c_int]) {
     }
 }
 
-/// A descriptor that becomes readable when our parent ends; an error if it has ended.
+/// A descriptor that becomes readable when our parent ends. An error if it has ended.
 pub fn watch_parent() -> io::Result<OwnedFd> {
     // SAFETY: no arguments.
     let parent = unsafe { libc::getppid() };
@@ -39,8 +39,8 @@ pub fn watch_parent() -> io::Result<OwnedFd> {
     Ok(watch)
 }
 
-/// Wait until the first has something to read, or its other end is gone: true; false if the second
-/// is readable.
+/// Wait until a descriptor is readable. True if the first has something to read or its other end is closed;
+/// false if only the second is readable.
 pub fn wait(first: &OwnedFd, second: &OwnedFd) -> io::Result<bool> {
     let entry = |fd: &OwnedFd| libc::pollfd {
         fd: fd.as_raw_fd(),
@@ -58,7 +58,7 @@ pub fn wait(first: &OwnedFd, second: &OwnedFd) -> io::Result<bool> {
     }
 }
 
-/// Receive one message; empty when the other end is closed.
+/// Receive one message. It is empty if the other end is closed.
 pub fn receive<'a>(socket: &OwnedFd, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
     let space = buffer.as_mut_ptr().cast();
     // SAFETY: the buffer is as long as is said.
@@ -77,7 +77,7 @@ pub fn send(socket: &OwnedFd, message: &[u8]) -> io::Result<()> {
     check(sent as c_int)
 }
 
-/// Send one message with descriptors, at most `request::MOST`; copies of them are the receiver's.
+/// Send one message with at most `request::MOST` descriptors. The receiver gets duplicates.
 pub fn send_descriptors(socket: &OwnedFd, message: &[u8], handed: &[OwnedFd]) -> io::Result<()> {
     let numbers: Vec<c_int> = handed.iter().map(AsRawFd::as_raw_fd).collect();
     let size = mem::size_of_val(numbers.as_slice()) as c_uint;
@@ -109,7 +109,7 @@ pub fn send_descriptors(socket: &OwnedFd, message: &[u8], handed: &[OwnedFd]) ->
     check(unsafe { libc::sendmsg(fd, &raw const header, libc::MSG_NOSIGNAL) } as c_int)
 }
 
-/// Leave namespaces for new ones.
+/// Move to new namespaces.
 pub fn unshare(kinds: c_int) -> io::Result<()> {
     // SAFETY: no pointers; this process has one thread.
     check(unsafe { libc::unshare(kinds) })
@@ -121,12 +121,12 @@ pub fn join(namespace: &File, kind: c_int) -> io::Result<()> {
     check(unsafe { libc::setns(namespace.as_raw_fd(), kind) })
 }
 
-/// What is mounted here shall be mounted nowhere else.
+/// Make mounts private, so that they do not propagate.
 pub fn keep_mounts_private() -> io::Result<()> {
     mount(None, "/", None, libc::MS_REC | libc::MS_SLAVE)
 }
 
-/// Mount a small file system of memory.
+/// Mount a small tmpfs.
 pub fn mount_tmpfs(place: &str) -> io::Result<()> {
     mount(
         Some("tmpfs"),
@@ -136,12 +136,12 @@ pub fn mount_tmpfs(place: &str) -> io::Result<()> {
     )
 }
 
-/// Have a file stand in another's place.
+/// Bind-mount a file over another.
 pub fn bind(file: &str, place: &str) -> io::Result<()> {
     mount(Some(file), place, None, libc::MS_BIND)
 }
 
-/// Take away the last that was mounted there; what was bound elsewhere stays.
+/// Unmount the last mount there. Bind mounts of its files stay.
 pub fn unmount(place: &str) -> io::Result<()> {
     let place = CString::new(place)?;
     // SAFETY: a string that ends in NUL.
@@ -166,12 +166,12 @@ fn mount(source: Option<&str>, place: &str, kind: Option<&str>, flags: c_ulong) 
     check(unsafe { libc::mount(from, place.as_ptr(), of, flags, ptr::null()) })
 }
 
-/// Give up every capability. No program that is started gets any, be it root's (capabilities(7),
-/// securebits), but for those that its file gives it out of `left`.
+/// Drop all capabilities. Executed programs get none, even as root (capabilities(7), securebits), except
+/// those in `left` that their files have.
 pub fn drop_capabilities(left: &[u32]) -> io::Result<()> {
     const NO_ROOT: c_ulong = 0b11; // linux/securebits.h: SECBIT_NOROOT and its lock
     for capability in (0..64).filter(|number| !left.contains(number)) {
-        // SAFETY: no pointers. An unknown number is refused, which is as good.
+        // SAFETY: no pointers. The kernel refuses unknown numbers, which is equivalent.
         unsafe { libc::prctl(libc::PR_CAPBSET_DROP, c_ulong::from(capability), 0, 0, 0) };
     }
     // SAFETY: no pointers.
@@ -183,7 +183,7 @@ pub fn drop_capabilities(left: &[u32]) -> io::Result<()> {
     check(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) } as c_int)
 }
 
-/// Get a signal when the parent ends; an error if it has ended. A program may still ignore it.
+/// Get a signal when the parent ends. An error if it has ended. An executed program may ignore the signal.
 pub fn die_with_parent(parent: c_int, signal: c_int) -> io::Result<()> {
     // SAFETY: no pointers.
     check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, c_ulong::from(signal.unsigned_abs())) })?;
@@ -206,7 +206,7 @@ pub fn socket(family: c_int, kind: c_int, protocol: c_int) -> io::Result<OwnedFd
     new_fd(unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, protocol) })
 }
 
-/// Make an opened /dev/net/tun a TUN with a vnet_hdr; its name as the kernel has it.
+/// Create a TUN with a vnet_hdr from an opened /dev/net/tun, and return its name.
 pub fn attach_tun(device: &OwnedFd, name: &str) -> io::Result<String> {
     // SAFETY: ifreq is plain data, for which zeros are valid.
     let mut request: libc::ifreq = unsafe { mem::zeroed() };

@@ -1,4 +1,4 @@
-//! Nanoseconds to sum packets of some lengths, and to copy them: the least of nine rounds.
+//! Nanoseconds to checksum packets of several lengths, and to copy them: the minimum of nine rounds.
 //!
 //!     cargo run --release -p holloway-packet --example checksum
 
@@ -9,7 +9,7 @@ use holloway_packet::checksum::sum;
 
 const ROUNDS: usize = 9;
 const PACKETS: usize = 20_000;
-/// Many packets in turn, as in a batch, at whatever alignment.
+/// Many packets in turn, as in a batch, at any alignment.
 const BUFFER: usize = 65_536;
 
 fn main() {

@@ -18,7 +18,7 @@ use crate::session::{Deadlines, HEADER, Session};
 
 const KEY: [u8; 32] = [7; 32];
 
-/// The checker and the generator take any message; one with macs passes unless it is of no known form.
+/// The checker and the generator accept any bytes; a message with macs passes if its form is valid.
 pub fn cookie(bytes: &[u8]) {
     let from: SocketAddr = ([192, 0, 2, 1], 51820).into();
     let mut checker = CookieChecker::new(Box::new(|random| random.fill(9)));
@@ -26,7 +26,7 @@ pub fn cookie(bytes: &[u8]) {
     let mut generator = CookieGenerator::new(&KEY);
     assert!(
         generator.consume_reply(0, bytes).is_err(),
-        "there was nothing to answer"
+        "no message was sent"
     );
     for under_load in [false, true] {
         let verdict = checker.check(1, bytes, &from, under_load);
@@ -59,7 +59,7 @@ pub fn opened(session: &Session, now: Nanos, packet: &mut [u8]) -> Result<u64, D
     authentic.then_some(counter).ok_or(Discard::Forged)
 }
 
-/// A session opens nothing that it has not sealed.
+/// A session opens only what it has sealed.
 pub fn open(bytes: &[u8]) {
     let deadlines = Deadlines {
         renew_on_send: u64::MAX,
@@ -70,8 +70,8 @@ pub fn open(bytes: &[u8]) {
     assert!(opened(&session, 0, &mut bytes.to_vec()).is_err());
 }
 
-/// Any packet is answered in no more than its bounds, or not at all, whatever the kernel says of it:
-/// the first byte is how long that is.
+/// An ICMP error for any packet stays within its bounds, whatever connection tracking responds. The first
+/// byte is the length of that response.
 pub fn unreachable(bytes: &[u8]) {
     let Some((&length, rest)) = bytes.split_first() else {
         return;
@@ -92,7 +92,7 @@ pub fn unreachable(bytes: &[u8]) {
     }
 }
 
-/// Someone who owns prefixes.
+/// An owner of prefixes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Peer(pub u32);
 
@@ -102,7 +102,7 @@ impl Owner for Peer {
     }
 }
 
-/// The network of `length` bits that an address is in.
+/// The network of an address with a prefix of `length` bits.
 pub fn network(address: IpAddr, length: u8) -> Option<Prefix> {
     let keep = |bits: u128, width: u32| {
         let host = width.saturating_sub(length.into());
@@ -119,7 +119,7 @@ pub fn network(address: IpAddr, length: u8) -> Option<Prefix> {
     Prefix::new(network, length)
 }
 
-/// Routing agrees with looking every length up in a map; six bytes are one operation.
+/// Routing agrees with a lookup of every length in a map. Six bytes are one operation.
 pub fn allowed_ips(bytes: &[u8]) {
     let (mut table, mut map) = (AllowedIps::new(), HashMap::new());
     for step in bytes.as_chunks::<6>().0 {
@@ -173,7 +173,7 @@ mod tests {
         prop::collection::vec(any::<u8>(), 0..300)
     }
 
-    /// Changes that leave a packet almost right.
+    /// Changes that leave a packet almost valid.
     fn scratches() -> impl Strategy<Value = Vec<(prop::sample::Index, u8)>> {
         prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4)
     }

@@ -1,7 +1,7 @@
-//! Copies between pairs of stream sockets, in one thread for all of them.
+//! Copies between pairs of stream sockets, in one thread for all pairs.
 //!
-//! It knows bytes, ends and errors, and no protocol: who may be joined with whom was decided before
-//! a pair came here. No Python here: `crates/native` binds it.
+//! It handles bytes, ends and errors, and knows no protocol: its caller decides which sockets form a pair.
+//! It contains no Python: `crates/native` binds it.
 
 mod pair;
 mod relay;

@@ -1,43 +1,43 @@
 //! One pair of sockets and the two directions between them.
 //!
-//! Nothing is kept here: bytes stay in the source's buffer until the sink has taken them, so that
-//! a pair whose reader is slow costs the memory of its two sockets and no more.
+//! A pair buffers nothing: bytes stay in the source's socket buffer until the sink has accepted them, so
+//! a pair with a slow reader takes no memory beyond that of its two sockets.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::socket::{Socket, is_idle};
 
-/// So many bytes at once at most: beyond, a relay gets no faster. Below the least, each byte costs
-/// more calls than it saves copies.
+/// The maximum number of bytes per call: larger calls are not faster. Below the minimum, additional calls
+/// cost more than the copies that they save.
 pub const MAX_PEEK: usize = 512 * 1024;
 const MIN_PEEK: usize = 16 * 1024;
 
-/// So many rounds of one direction before others have their turn.
+/// Rounds of one direction before it is another pair's turn.
 const ROUNDS: usize = 4;
 
-/// So many for what a socket holds that broke.
+/// Rounds for the bytes that a broken socket still holds.
 const LAST_ROUNDS: usize = 64;
 
-/// What ended a pair before its time: on which side (0 or 1), and the system's word for it.
+/// An error that ended a pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failure {
-    /// 0 for the first socket of the pair, 1 for the second; None where neither is to blame.
+    /// 0 for the first socket of the pair, 1 for the second. None if neither socket failed.
     pub side: Option<usize>,
-    /// An errno.
+    /// The errno.
     pub errno: i32,
 }
 
 /// How a pair ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct End {
-    /// Which pair: its `PairHandle::id`.
+    /// The pair's `PairHandle::id`.
     pub id: u64,
-    /// None where both sides had said all.
+    /// None if both directions ended in order.
     pub failure: Option<Failure>,
 }
 
-/// How many bytes went from the first socket to the second, and back.
+/// Counts bytes from the first socket to the second, and back.
 #[derive(Debug, Default)]
 pub struct Moved([AtomicU64; 2]);
 
@@ -54,7 +54,7 @@ impl Moved {
     }
 }
 
-/// From one side to the other; direction 0 goes from side 0 to side 1.
+/// One direction. Direction 0 goes from side 0 to side 1.
 #[derive(Debug)]
 struct Direction {
     peek_size: usize,
@@ -78,7 +78,7 @@ impl Direction {
         self.peek_size.min(buffer).min(left)
     }
 
-    /// Ask for as much as goes away at once: looking at more copies it in vain.
+    /// Adapt to how much the sink accepts at once: peeking at more copies it for nothing.
     fn adapt(&mut self, peeked: usize, sent: usize) {
         if sent < peeked {
             self.peek_size = sent.saturating_mul(2).clamp(MIN_PEEK, MAX_PEEK);
@@ -88,18 +88,18 @@ impl Direction {
     }
 }
 
-/// What a turn of a pair came to.
+/// The result of a pair's turn.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// Nothing can be done until a socket says so.
+    /// Nothing can be done until a socket is ready.
     Idle,
-    /// There is more to do at once.
+    /// There is more to do now.
     Continue,
-    /// It is over.
+    /// The pair has ended.
     Done(Option<Failure>),
 }
 
-/// Two sockets, what is known of them, and how far each direction is.
+/// Two sockets, their readiness, and the state of each direction.
 #[derive(Debug)]
 pub struct Pair {
     sides: [Socket; 2],
@@ -109,8 +109,8 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// With `limit`, so many bytes go from the first to the second, and what it says beyond is
-    /// thrown away.
+    /// Create a pair. `limit` is how many bytes go from the first socket to the second; further ones are
+    /// discarded.
     pub const fn new(sides: [Socket; 2], limit: Option<u64>) -> Self {
         Self {
             sides,
@@ -124,13 +124,13 @@ impl Pair {
         &self.sides
     }
 
-    /// Take note of what epoll says of a side.
+    /// Record the readiness of a side.
     pub fn ready(&mut self, side: usize, readable: bool, writable: bool) {
         self.readable[side] |= readable;
         self.writable[side] |= writable;
     }
 
-    /// Move what can be moved, for a while.
+    /// Copy in both directions, for a limited number of rounds.
     pub fn turn(&mut self, buffer: &mut [u8], moved: &[&Moved]) -> Turn {
         for direction in 0..2 {
             for _ in 0..ROUNDS {
@@ -151,8 +151,8 @@ impl Pair {
         }
     }
 
-    /// What the broken side said before it broke is still passed on: a server that refuses an
-    /// upload answers and resets in one breath.
+    /// Pass on what the broken side sent before it broke: a server that refuses an upload responds and
+    /// resets right away.
     fn drain_broken(&mut self, failure: Failure, buffer: &mut [u8], moved: &[&Moved]) -> Turn {
         if let Some(side) = failure.side {
             let mut rounds = LAST_ROUNDS;
@@ -166,12 +166,12 @@ impl Pair {
         Turn::Done(Some(failure))
     }
 
-    /// Whether all that a side had to say was heard, so that reading finds no error any more.
+    /// Whether everything that a side sent was read, so that reading cannot report its error any more.
     pub const fn is_finished(&self, side: usize) -> bool {
         self.directions[side].is_done
     }
 
-    /// The error that a side which hung up holds, if that is how it hung up.
+    /// The error of a side that hung up, if there is one.
     pub fn failure(&self, side: usize) -> Option<Failure> {
         let errno = self.sides[side].error()?;
         Some(Failure {
@@ -180,7 +180,7 @@ impl Pair {
         })
     }
 
-    /// End both sides as a broken connection ends.
+    /// Reset both sides.
     pub fn reset(self) {
         for socket in self.sides {
             socket.reset();
@@ -196,7 +196,7 @@ impl Pair {
         self.readable[direction] && (is_open || self.is_discarding(direction))
     }
 
-    /// One look at the source; whether another one may help.
+    /// Copy once from the source to the sink. Returns whether another step may help.
     fn step(
         &mut self,
         direction: usize,
@@ -251,7 +251,7 @@ impl Pair {
         Ok(true)
     }
 
-    /// Consume what the sink has taken, in as many calls as the family needs.
+    /// Consume what the sink has accepted, in as many calls as the address family needs.
     fn take(&self, direction: usize, mut bytes: &mut [u8]) -> Result<(), Failure> {
         while !bytes.is_empty() {
             match self.sides[direction].consume(bytes) {
@@ -263,19 +263,19 @@ impl Pair {
         Ok(())
     }
 
-    /// The source has said all: so shall the sink hear.
+    /// The source has ended: end the sink too.
     fn finish(&mut self, direction: usize) -> Result<(), Failure> {
         self.directions[direction].is_done = true;
         match self.sides[1 - direction].finish() {
-            // The sink is already gone whole: its own direction says how.
+            // The sink has gone; its own direction reports how.
             Err(error) if error.raw_os_error() == Some(libc::ENOTCONN) => Ok(()),
             Err(error) => Err(failed(1 - direction, &error)),
             Ok(()) => Ok(()),
         }
     }
 
-    /// Read on where nothing more is passed on: closing with bytes unread would reset the
-    /// connection, and the other direction's last bytes with it.
+    /// Keep reading after the limit: closing with unread bytes would reset the connection, and the last
+    /// bytes of the other direction would be lost.
     fn discard(&mut self, direction: usize, buffer: &mut [u8]) -> Result<bool, Failure> {
         self.directions[direction].is_done = true;
         if !self.readable[direction] {

@@ -1,4 +1,4 @@
-//! The thread that serves all pairs, and what other threads hold of it.
+//! The thread that serves all pairs, and the handles that other threads have to it.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,14 +13,14 @@ use holloway_poll::{Epoll, Wake};
 use crate::pair::{End, Failure, MAX_PEEK, Moved, Pair, Turn};
 use crate::socket::Socket;
 
-/// A running relay. Dropping it ends every pair as a broken connection ends.
+/// A running relay. Dropping it resets every pair.
 #[derive(Debug)]
 pub struct Relay {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// A pair that was joined, as whoever joined it sees it.
+/// A handle to a pair.
 #[derive(Debug, Clone)]
 pub struct PairHandle {
     id: u64,
@@ -28,13 +28,13 @@ pub struct PairHandle {
 }
 
 impl PairHandle {
-    /// What its `End` will name.
+    /// The number that the pair's `End` will have.
     #[must_use]
     pub const fn id(&self) -> u64 {
         self.id
     }
 
-    /// How many bytes went from the first socket to the second, and back, up to now.
+    /// How many bytes went from the first socket to the second, and back, so far.
     #[must_use]
     pub fn moved(&self) -> [u64; 2] {
         self.moved.read()
@@ -48,7 +48,7 @@ struct Shared {
     ended: Wake,
     next: AtomicU64,
     total: Moved,
-    /// None once nobody obeys them any more.
+    /// None once the thread has ended.
     commands: Mutex<Option<Vec<Command>>>,
     ends: Mutex<Vec<End>>,
 }
@@ -69,7 +69,7 @@ impl Relay {
         let thread = std::thread::Builder::new()
             .name("holloway-relay".into())
             .spawn(move || {
-                // A fault must not leave anybody waiting for an end.
+                // A panic must not leave anybody waiting for an end.
                 if !matches!(catch_unwind(AssertUnwindSafe(|| worker.run())), Ok(Ok(()))) {
                     worker.end_all(libc::EIO);
                 }
@@ -80,8 +80,8 @@ impl Relay {
         })
     }
 
-    /// Copy between two stream sockets from now on; both are the relay's. With `limit`, only so
-    /// many bytes go from the first to the second, which is not told of an end after them.
+    /// Copy between two stream sockets from now on; the relay owns both. `limit` is how many bytes go from
+    /// the first to the second; no end follows them.
     pub fn join(
         &self,
         first: OwnedFd,
@@ -103,24 +103,24 @@ impl Relay {
         }
     }
 
-    /// End a pair as a broken connection ends; its end is told as ECONNABORTED.
+    /// Reset a pair; its `End` has ECONNABORTED.
     pub fn abort(&self, id: u64) {
         let _ = self.shared.command(Command::Abort(id));
     }
 
-    /// What ended since the last call.
+    /// The pairs that have ended since the last call.
     pub fn ends(&self) -> Vec<End> {
         self.shared.ended.clear();
         std::mem::take(&mut *lock(&self.shared.ends))
     }
 
-    /// How many bytes went from first sockets to second ones, and back, over all pairs.
+    /// How many bytes went from first sockets to second ones, and back, in all pairs.
     #[must_use]
     pub fn moved(&self) -> [u64; 2] {
         self.shared.total.read()
     }
 
-    /// End every pair, and the thread; `ends` tells of them still.
+    /// End all pairs and the thread. `ends` still returns their ends.
     pub fn close(&self) {
         let thread = lock(&self.thread).take();
         if let Some(thread) = thread {
@@ -131,7 +131,7 @@ impl Relay {
 }
 
 impl AsRawFd for Relay {
-    /// Readable while there is something in `ends`.
+    /// Readable while `ends` has something to return.
     fn as_raw_fd(&self) -> RawFd {
         self.shared.ended.as_raw_fd()
     }
@@ -156,7 +156,7 @@ impl Shared {
         })
     }
 
-    /// Hand it to the thread; false when that has ended.
+    /// Pass a command to the thread. False if the thread has ended.
     fn command(&self, command: Command) -> bool {
         let mut commands = lock(&self.commands);
         let is_running = commands
@@ -177,12 +177,12 @@ struct Slot {
     is_queued: bool,
 }
 
-/// What the thread owns.
+/// The state of the thread.
 struct Worker {
     shared: Arc<Shared>,
     slots: Vec<Option<Slot>>,
     vacant: Vec<usize>,
-    /// Slots that are done with, but which this batch of events may still speak of.
+    /// Slots of ended pairs, which this batch of events may still refer to.
     left: Vec<usize>,
     queue: VecDeque<usize>,
     buffer: Vec<u8>,
@@ -222,7 +222,7 @@ impl Worker {
         }
     }
 
-    /// Do what other threads asked for; false when that is to end.
+    /// Execute the commands of other threads. False if one of them is to end.
     fn run_commands(&mut self) -> bool {
         self.shared.wake.clear();
         let commands = lock(&self.shared.commands).replace(Vec::new());
@@ -339,7 +339,7 @@ impl Worker {
     }
 }
 
-/// Nothing can poison what these locks guard: they are held for a push or a take.
+/// Lock, ignoring poison: the locks are held only for a push or a take, which cannot panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,9 +4,8 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-/// Seconds of silence before a connection is asked whether it still stands, between questions, and
-/// how many unanswered ones end it. This is how a half-closed connection whose other end is gone
-/// comes to its end.
+/// TCP keepalive: seconds of silence before the first probe, seconds between probes, and how many
+/// unanswered probes end the connection. They end half-closed connections whose other side is gone.
 const KEEPALIVE: [(libc::c_int, libc::c_int); 3] = [
     (libc::TCP_KEEPIDLE, 300),
     (libc::TCP_KEEPINTVL, 30),
@@ -18,14 +17,14 @@ const KEEPALIVE: [(libc::c_int, libc::c_int); 3] = [
 pub struct Socket(OwnedFd);
 
 impl Socket {
-    /// Take it over: it will not block, and what TCP has of options suits a relay.
+    /// Take over a socket: make it non-blocking, and set TCP options for a relay.
     pub fn new(fd: OwnedFd) -> io::Result<Self> {
         let raw = fd.as_raw_fd();
         // SAFETY: no pointers.
         let flags = check(unsafe { libc::fcntl(raw, libc::F_GETFL) })?;
         // SAFETY: no pointers.
         check(unsafe { libc::fcntl(raw, libc::F_SETFL, flags | libc::O_NONBLOCK) })?;
-        // What cannot be set here has no use here: a socket of another family than TCP.
+        // Sockets of other families refuse these options, and do not need them.
         let _ = set(raw, libc::IPPROTO_TCP, libc::TCP_NODELAY, &1_i32);
         let _ = set(raw, libc::SOL_SOCKET, libc::SO_KEEPALIVE, &1_i32);
         for (option, value) in KEEPALIVE {
@@ -34,20 +33,20 @@ impl Socket {
         Ok(Self(fd))
     }
 
-    /// Copy what has come, up to the buffer's size, and leave it there. 0 is the end.
+    /// Copy what has come, up to the buffer's size, without consuming it. 0 means the end.
     pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.receive(buffer, libc::MSG_PEEK)
     }
 
-    /// Take away what was peeked at. TCP does not copy it again: that is what MSG_TRUNC means
-    /// there (tcp(7)); other families copy it into the buffer, which has the room.
+    /// Consume what was peeked at. TCP does not copy it again: this is the meaning of MSG_TRUNC there
+    /// (tcp(7)). Other families copy it into the buffer, which has room for it.
     pub fn consume(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.receive(buffer, libc::MSG_TRUNC)
     }
 
     fn receive(&self, buffer: &mut [u8], flags: libc::c_int) -> io::Result<usize> {
         let flags = flags | libc::MSG_DONTWAIT;
-        // SAFETY: the pointer and the length are those of one slice that we alone hold.
+        // SAFETY: the pointer and the length are those of one exclusive slice.
         count(unsafe {
             libc::recv(
                 self.as_raw_fd(),
@@ -58,21 +57,21 @@ impl Socket {
         })
     }
 
-    /// Send as much as there is room for.
+    /// Send as much as the send buffer has room for.
     pub fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
         // SAFETY: the pointer and the length are those of one slice.
         count(unsafe { libc::send(self.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), flags) })
     }
 
-    /// Tell the other end that no more will come.
+    /// Shut down the sending direction.
     pub fn finish(&self) -> io::Result<()> {
         // SAFETY: no pointers.
         check(unsafe { libc::shutdown(self.as_raw_fd(), libc::SHUT_WR) })?;
         Ok(())
     }
 
-    /// The error that the socket holds, once.
+    /// Return and clear the socket's pending error.
     pub fn error(&self) -> Option<i32> {
         let mut errno: libc::c_int = 0;
         let mut size = size_of::<libc::c_int>() as libc::socklen_t;
@@ -90,7 +89,7 @@ impl Socket {
         (result == 0 && errno != 0).then_some(errno)
     }
 
-    /// Close it so that the other end sees a broken connection and not an orderly end.
+    /// Close it with a reset instead of an orderly end.
     pub fn reset(self) {
         let linger = libc::linger {
             l_onoff: 1,
@@ -106,7 +105,7 @@ impl AsRawFd for Socket {
     }
 }
 
-/// Whether an error only says that there is nothing to do now.
+/// Whether an error means that nothing can be done now.
 pub fn is_idle(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
 }

@@ -126,7 +126,7 @@ fn a_reset_on_one_side_is_a_reset_on_the_other() {
     let relay = Relay::new().unwrap();
     let (client, mut server, _) = joined(&relay, None);
     server.write_all(b"unread").unwrap();
-    // Closing with bytes unread resets.
+    // Closing with unread bytes is a reset.
     while client.peek(&mut [0; 1]).unwrap() == 0 {}
     drop(client);
     let Failure { side, errno } = end(&relay).failure.unwrap();
@@ -165,7 +165,7 @@ fn a_reader_that_stops_stops_its_writer_and_costs_others_nothing() {
     other.write_all(b"still here").unwrap();
     let mut heard = [0; 10];
     other_server.read_exact(&mut heard).unwrap();
-    // The reader goes on, and nothing was lost.
+    // The reader continues, and nothing is lost.
     let reader = thread::spawn(move || read_all(&server).len());
     client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(reader.join().unwrap(), written);
@@ -261,7 +261,7 @@ fn a_hundred_pairs_at_once_each_keep_their_own_bytes() {
             let sent: Vec<u8> = pattern(7 + seed * 2029);
             scope.spawn(move || {
                 let mut at = 0;
-                // In pieces of many sizes, so that ways end at every state of the other.
+                // In pieces of many sizes, so that directions end in every state of the other one.
                 for size in (1..).map(|turn| 1 + (turn * (seed + 13)) % 4099) {
                     let end = (at + size).min(sent.len());
                     (&client).write_all(&sent[at..end]).unwrap();
@@ -298,6 +298,6 @@ fn a_thousand_pairs_leave_no_descriptor_behind() {
     (0..1000).for_each(|round| {
         relayed(round);
     });
-    // Other tests of this process have sockets of their own, though never so many.
+    // Other tests of this process have sockets too, but never so many.
     assert!(open() < 800);
 }

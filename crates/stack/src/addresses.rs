@@ -1,22 +1,22 @@
-//! Our own addresses, and which of them is the source towards a destination.
+//! Our addresses, and which of them is the source for a destination.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// An address of ours and the length of its network.
+/// An address of ours with the length of its network's prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Own {
     /// The address.
     pub address: IpAddr,
-    /// How many bits of it name the network.
+    /// The prefix length.
     pub length: u8,
 }
 
-/// All of them, in the order of the configuration.
+/// All our addresses, in the order of the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Addresses(Vec<Own>);
 
 impl Addresses {
-    /// These.
+    /// Create it from these addresses.
     #[must_use]
     pub fn new(own: Vec<Own>) -> Self {
         Self(own)
@@ -28,8 +28,7 @@ impl Addresses {
         self.0.iter().any(|own| own.address == address)
     }
 
-    /// The address to speak to `destination` from: the one in its network, else the first of its
-    /// family.
+    /// The source address for `destination`: the one in its network, else the first of its family.
     #[must_use]
     pub fn toward(&self, destination: IpAddr) -> Option<IpAddr> {
         let family = |own: &&Own| own.address.is_ipv4() == destination.is_ipv4();

@@ -1,22 +1,22 @@
-//! The two buffers of a stream, and when the memory that they have taken is given back.
+//! The two buffers of a stream, and when their memory is released.
 
 use std::io;
 
 use crate::mapping::Mapping;
 use crate::timers::{Micros, SECOND};
 
-/// A stream that has rested so long gives its memory back if it has used so much.
+/// A stream that is idle for so long releases memory if so many bytes went through its buffers.
 const REST: Micros = SECOND;
 const MIN_RELEASED: usize = 64 * 1024;
 
 /// Both buffers.
 #[derive(Debug)]
 pub struct Buffers {
-    /// For what comes.
+    /// Received bytes.
     pub receive: Mapping,
-    /// For what is sent.
+    /// Bytes to send.
     pub send: Mapping,
-    /// How many bytes went through them since the last release.
+    /// How many bytes went through the buffers since the last release.
     used: usize,
     last_used: Micros,
 }
@@ -32,13 +32,13 @@ impl Buffers {
         })
     }
 
-    /// Note that bytes went through a buffer.
+    /// Record that bytes went through a buffer.
     pub fn moved(&mut self, bytes: usize, now: Micros) {
         self.used += bytes;
         self.last_used = now;
     }
 
-    /// Note that the stream does not rest.
+    /// Record activity.
     pub fn touch(&mut self, now: Micros) {
         self.last_used = now;
     }
@@ -49,13 +49,13 @@ impl Buffers {
         self.last_used
     }
 
-    /// When memory is to be released if the stream rests until then.
+    /// When memory is to be released if the stream stays idle.
     #[must_use]
     pub fn rest_due(&self) -> Option<Micros> {
         (self.used >= MIN_RELEASED).then(|| self.last_used + REST)
     }
 
-    /// Give back the memory of the buffers that are empty.
+    /// Release the memory of either buffer or both.
     pub fn release(&mut self, receive: bool, send: bool) {
         if receive {
             self.receive.release();

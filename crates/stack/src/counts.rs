@@ -1,40 +1,40 @@
-//! Packets and connections that went nowhere, by reason.
+//! Counts of packets and connections that were dropped, by reason.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Why.
+/// Why a packet or connection was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Reason {
-    /// Not IP, cut short, or a header that contradicts itself.
+    /// Not IP, truncated, or a header that contradicts itself.
     Malformed,
-    /// A checksum is wrong.
+    /// A wrong checksum.
     Checksum,
-    /// For an address that is not ours.
+    /// A destination that is not ours.
     NotOurs,
-    /// A fragment that never became whole.
+    /// A fragment that contradicts others of its datagram, or one too many.
     Fragment,
-    /// The plane took no more.
+    /// The queue to the plane is full.
     QueueFull,
-    /// A datagram for a port that nobody has.
+    /// A port that no socket has, or a protocol that is not supported.
     NoPort,
-    /// The program did not read its datagrams.
+    /// A datagram that the program did not read in time.
     NotRead,
     /// A datagram of the program that cannot be sent.
     BadDatagram,
     /// A connection beyond the backlog of a listener.
     Backlog,
-    /// A connection given up because too many were half open.
+    /// A half-open connection that was dropped because there were too many.
     HalfOpen,
     /// No descriptor or memory for a connection.
     NoResources,
 }
 
-/// How many reasons there are.
+/// The number of reasons.
 pub const REASONS: usize = 11;
 
 impl Reason {
-    /// All of them, in order, with their names.
+    /// All reasons in order, with their names.
     pub const ALL: [(Self, &'static str); REASONS] = [
         (Self::Malformed, "malformed"),
         (Self::Checksum, "checksum"),
@@ -50,17 +50,17 @@ impl Reason {
     ];
 }
 
-/// The counts; any thread may look.
+/// The counts, which any thread may read.
 #[derive(Debug, Default)]
 pub struct Counts([AtomicU64; REASONS]);
 
 impl Counts {
-    /// One more.
+    /// Count one.
     pub fn add(&self, reason: Reason) {
         self.0[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many so far.
+    /// The count of a reason.
     #[must_use]
     pub fn of(&self, reason: Reason) -> u64 {
         self.0[reason as usize].load(Ordering::Relaxed)

@@ -1,8 +1,7 @@
-//! UDP: a port of the program is one end of a pair that keeps messages apart.
+//! UDP: a port of the program is one end of a socket pair with messages.
 //!
-//! A connected port's messages are payloads. One that speaks with anybody has the other's address
-//! before each payload, in both directions: the port, then the address as IPv6 (an IPv4 address
-//! mapped into it).
+//! The messages of a connected port are payloads. Those of an unconnected port have the other side's
+//! address before each payload, in both directions: the port, then an IPv6 address (IPv4 is mapped).
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -22,7 +21,7 @@ use crate::socket_pair::DatagramEnd;
 /// The length of the address before a payload.
 pub const NAME: usize = 18;
 
-/// A port sends so many datagrams at most before others have their turn.
+/// How many datagrams a port sends before it is another port's turn.
 const TURN: usize = 64;
 const MAX_DATAGRAM: usize = 65_535;
 
@@ -62,7 +61,7 @@ impl Default for Datagrams {
 }
 
 impl Datagrams {
-    /// Open a port: for one other side, or for all. The local address may be unspecified, the port 0.
+    /// Open a port: connected to `remote`, or unconnected. The local address may be unspecified, the port 0.
     pub fn open(
         &mut self,
         net: &mut Net,
@@ -131,7 +130,7 @@ impl Datagrams {
         }
     }
 
-    /// Take a datagram; false if nobody has its port.
+    /// Deliver a datagram. False if no socket has its port.
     pub fn receive(&mut self, net: &Net, flow: Flow, payload: &[u8]) -> bool {
         let everywhere = SocketAddr::new(
             crate::addresses::unspecified(flow.local.is_ipv4()),
@@ -155,7 +154,7 @@ impl Datagrams {
         true
     }
 
-    /// The program's end of a port is ready; false if there is no such port.
+    /// Record that the program's end of a port is ready. False if there is no such port.
     pub fn ready(&mut self, id: Id, events: u32) -> bool {
         let Some(socket) = self.sockets.get_mut(&id) else {
             return false;
@@ -174,20 +173,20 @@ impl Datagrams {
         }
     }
 
-    /// There is room to send again.
+    /// The queue to the plane has room again.
     pub fn resume(&mut self) {
         for id in std::mem::take(&mut self.refused) {
             self.list(id);
         }
     }
 
-    /// Whether ports wait to send.
+    /// Whether ports have something to send.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         !self.listed.is_empty()
     }
 
-    /// Send what the program wrote.
+    /// Send what the program has written.
     pub fn process(&mut self, net: &mut Net) {
         for _ in 0..self.listed.len() {
             let Some(id) = self.listed.pop_front() else {
@@ -249,7 +248,7 @@ enum Sent {
     Gone,
 }
 
-/// One message of the program, out.
+/// Send one message of the program.
 fn transmit(net: &mut Net, socket: &Socket, message: &[u8]) {
     let addressed = match socket.remote {
         Some(remote) => Some((remote, message)),
@@ -283,7 +282,7 @@ fn transmit(net: &mut Net, socket: &Socket, message: &[u8]) {
     }
 }
 
-/// An address as it stands before a payload.
+/// Encode the address before a payload.
 #[must_use]
 pub fn name(address: SocketAddr) -> [u8; NAME] {
     let mut name = [0; NAME];

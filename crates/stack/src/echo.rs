@@ -1,4 +1,4 @@
-//! ICMP: echoes asked for and answered, and what other hosts say of packets that went nowhere.
+//! ICMP: echo requests and replies, and errors about packets of ours.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -14,14 +14,14 @@ use crate::packet::{Arrival, Flow, ip_header, port_pair, write_icmp};
 use crate::ports::random;
 use crate::timers::{Micros, SECOND};
 
-/// The payload of an echo request, as long as that of `ping`.
+/// The payload length of an echo request, like that of `ping`.
 const PAYLOAD: usize = 56;
-/// So many messages a second say that a port is nobody's.
+/// How many port unreachable messages are sent per second.
 const MAX_UNREACHABLE: u32 = 100;
-/// What is quoted of a packet that went nowhere.
+/// How many bytes of a packet an error quotes.
 const QUOTED: usize = 512;
 
-/// What is awaited, and how many unreachables were sent.
+/// The pending echo requests, and the rate limit of errors.
 #[derive(Debug)]
 pub struct Echo {
     identifier: u16,
@@ -51,7 +51,7 @@ impl Default for Echo {
 }
 
 impl Echo {
-    /// Ask for an echo; it comes as an event, or an errno does.
+    /// Send an echo request. The reply or a failure is an event.
     pub fn request(&mut self, net: &mut Net, id: Id, to: IpAddr) {
         let Some(source) = net.link.addresses().toward(to) else {
             net.events.push(Event::Failed(id, libc::ENETUNREACH));
@@ -71,12 +71,12 @@ impl Echo {
         send(net, source, to, kind, &rest);
     }
 
-    /// It is not waited for any more.
+    /// Stop waiting for a reply.
     pub fn cancel(&mut self, id: Id) {
         self.awaited.retain(|_, awaited| awaited.id != id);
     }
 
-    /// Take an ICMP message. What it says of a connection is returned: whose, and an errno.
+    /// Receive an ICMP message. Returns the flow and errno if it is an error about a connection.
     pub fn receive(&mut self, net: &mut Net, arrival: &Arrival<'_>) -> Option<(Flow, i32)> {
         let [kind, code, _, _, rest @ ..] = arrival.body else {
             net.counts.add(Reason::Malformed);
@@ -117,7 +117,7 @@ impl Echo {
         }
     }
 
-    /// `quoted` is the packet of ours that went nowhere, or its beginning.
+    /// Handle an error. `quoted` is the beginning of our packet.
     fn unreachable(&mut self, net: &Net, quoted: &[u8], errno: i32) -> Option<(Flow, i32)> {
         let transport = Transport::find(quoted)?;
         let local = ip::source(quoted)?;
@@ -143,7 +143,7 @@ impl Echo {
         }
     }
 
-    /// Nobody has the port that a datagram is for: say so, unless that was said often enough.
+    /// Send port unreachable for a datagram, within the rate limit.
     pub fn port_unreachable(&mut self, net: &mut Net, arrival: &Arrival<'_>) {
         net.counts.add(Reason::NoPort);
         if net.now >= self.since + SECOND {

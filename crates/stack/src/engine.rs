@@ -1,7 +1,7 @@
-//! The loop: packets from the plane, readiness of the program's sockets, requests and timers.
+//! The event loop: packets from the plane, readiness of the program's sockets, requests and timers.
 //!
-//! It waits without a timeout unless a timer runs, so a stack at rest wakes nobody. Each turn takes
-//! all that came, then processes the streams that it touched, each once.
+//! It waits without a timeout unless a timer runs, so an idle stack causes no wake-ups. Each turn takes
+//! all input, then processes each affected stream once.
 
 use std::collections::VecDeque;
 use std::io;
@@ -24,14 +24,14 @@ use crate::shared::{Request, Shared};
 use crate::streams::Streams;
 use crate::timers::Micros;
 
-/// So many packets a turn.
+/// How many packets a turn takes.
 const PACKETS: usize = 128;
-/// So many sockets a turn.
+/// How many ready sockets a turn takes.
 const READY: usize = 64;
-/// The link endpoint in the epoll set.
+/// The link endpoint's token in the epoll set.
 const ENDPOINT: Id = 0;
 
-/// The stack's whole state but its thread.
+/// The stack without its thread.
 pub struct Engine {
     net: Net,
     streams: Streams,
@@ -44,7 +44,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Ready to turn.
+    /// Create an engine.
     pub fn new(shared: Arc<Shared>, settings: &Settings) -> io::Result<Self> {
         let epoll = Epoll::new()?;
         epoll.add(shared.endpoint.as_raw_fd(), ENDPOINT)?;
@@ -61,13 +61,13 @@ impl Engine {
         })
     }
 
-    /// How many streams there are.
+    /// The number of streams.
     #[must_use]
     pub fn streams(&self) -> usize {
         self.streams.len()
     }
 
-    /// Take turns until asked to close (Ok), or until the interface is gone: the errno then.
+    /// Run until asked to close (Ok), or until the interface is gone: then return the errno.
     pub fn run(&mut self) -> Result<(), i32> {
         loop {
             let wait = self.timeout();
@@ -78,7 +78,7 @@ impl Engine {
         }
     }
 
-    /// How long nothing need be done, in milliseconds; -1 for ever.
+    /// The timeout until the next timer, in milliseconds; -1 without a timer.
     fn timeout(&self) -> i32 {
         if self.datagrams.is_busy() || self.net.link.has_looped() {
             return 0;
@@ -97,7 +97,7 @@ impl Engine {
         self.began.elapsed().as_micros() as Micros
     }
 
-    /// Wait so long, and do what there is to do. False when asked to close.
+    /// Wait for at most `milliseconds`, and process all input. False if asked to close.
     pub fn turn(&mut self, milliseconds: i32) -> io::Result<bool> {
         let now = self.now();
         self.turn_at(
@@ -107,7 +107,7 @@ impl Engine {
         )
     }
 
-    /// The same with another clock: tests tell the time.
+    /// The same with another clock, for tests.
     pub fn turn_at(
         &mut self,
         milliseconds: i32,
@@ -135,7 +135,7 @@ impl Engine {
         Ok(true)
     }
 
-    /// Packets, requests, or room.
+    /// Handle packets, requests, and room in the queue to the plane.
     fn woken(&mut self) -> io::Result<bool> {
         let is_open = self.shared.endpoint.receive(&mut self.arrived, PACKETS);
         while let Some(packet) = self.arrived.pop_front() {
@@ -150,7 +150,7 @@ impl Engine {
         Ok(requests.into_iter().all(|request| self.take(request)))
     }
 
-    /// What we sent to ourselves.
+    /// Receive the packets to our own addresses.
     fn loop_back(&mut self) {
         for _ in 0..PACKETS {
             match self.net.link.take_looped() {
@@ -179,7 +179,7 @@ impl Engine {
         true
     }
 
-    /// Take a packet from the plane, with its vnet_hdr.
+    /// Receive a packet from the plane, with its vnet_hdr.
     pub fn receive(&mut self, packet: Vec<u8>) {
         match self.dispatch(&packet) {
             Ok(Some((segment, flow))) => self.streams.receive(&mut self.net, packet, segment, flow),
@@ -191,7 +191,7 @@ impl Engine {
         }
     }
 
-    /// What is not TCP is done with here.
+    /// Handle a packet, except TCP, whose segment and flow are returned.
     fn dispatch(&mut self, packet: &[u8]) -> Result<Option<(Segment, Flow)>, Reason> {
         let inner = packet.get(VNET_HEADER..).unwrap_or_default();
         if is_fragment(inner) {
@@ -230,7 +230,7 @@ impl Engine {
         Ok(None)
     }
 
-    /// Reset all streams and close all ports; true once every reset is handed over.
+    /// Reset all streams and close all ports. True once all resets are sent to the plane.
     pub fn close(&mut self) -> bool {
         self.datagrams.close_all();
         self.streams.abort_all(&mut self.net)

@@ -1,5 +1,5 @@
-//! What the stack tells its owner, and what it was asked: a queue with a descriptor that is readable
-//! while it holds events, and the connections that wait to be accepted.
+//! The queue of events to the stack's owner, with a descriptor that is readable while it holds events,
+//! and the connections that wait to be accepted.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -9,33 +9,32 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use holloway_poll::Wake;
 use parking_lot::Mutex;
 
-/// A number for a stream, a listener, a UDP port or an echo; never used twice. 0 is none.
+/// The number of a stream, a listener, a UDP port or an echo request; never reused. 0 means none.
 pub type Id = u64;
 
-/// Something for the owner. There is at most one for each thing that it asked for, and one
-/// `Acceptable` a listener.
+/// An event for the owner. There is at most one for each request, and one `Acceptable` per listener.
 #[derive(Debug)]
 pub enum Event {
-    /// What was asked for is there: its descriptor, none for a listener, and its own address.
+    /// A request succeeded: a descriptor, except for a listener, and the local address.
     Opened(Id, Option<OwnedFd>, SocketAddr),
-    /// It failed, with this errno.
+    /// A request failed, with this errno.
     Failed(Id, i32),
-    /// A listener has connections, after it had none.
+    /// A listener has connections after it had none.
     Acceptable(Id),
-    /// An echo came back after so many nanoseconds.
+    /// An echo reply came after so many nanoseconds.
     Echoed(Id, u64),
-    /// The stack has ended by itself: the interface is gone (EBADFD), or a fault (EIO).
+    /// The stack has ended by itself: the interface is gone (EBADFD), or it panicked (EIO).
     Ended(i32),
 }
 
 /// A connection that waits to be accepted.
 #[derive(Debug)]
 pub struct Accepted {
-    /// The program's end of it.
+    /// The program's end.
     pub fd: OwnedFd,
-    /// Who connected.
+    /// The remote address.
     pub remote: SocketAddr,
-    /// To where.
+    /// The local address.
     pub local: SocketAddr,
 }
 
@@ -48,7 +47,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// Empty ones.
+    /// Create empty queues.
     pub fn new() -> io::Result<Self> {
         Ok(Self {
             queue: Mutex::default(),
@@ -66,7 +65,7 @@ impl Events {
         queue.push_back(event);
     }
 
-    /// Take up to `limit` events; the descriptor stays readable if more wait.
+    /// Remove and return up to `limit` events. The descriptor stays readable if there are more.
     #[must_use]
     pub fn take(&self, limit: usize) -> Vec<Event> {
         let mut queue = self.queue.lock();
@@ -78,7 +77,7 @@ impl Events {
         taken
     }
 
-    /// Begin or end to keep connections for a listener.
+    /// Start or stop keeping connections for a listener.
     pub fn keep_for(&self, listener: Id, wanted: bool) {
         let mut accepted = self.accepted.lock();
         if wanted {
@@ -94,7 +93,7 @@ impl Events {
         self.accepted.lock().get(&listener).map_or(0, VecDeque::len)
     }
 
-    /// Add a connection; its end is closed if the listener is no more.
+    /// Add a connection. It is closed if the listener does not exist any more.
     pub fn offer(&self, listener: Id, connection: Accepted) {
         let was_empty = match self.accepted.lock().get_mut(&listener) {
             Some(queue) => {
@@ -108,7 +107,7 @@ impl Events {
         }
     }
 
-    /// Take the connection that has waited longest.
+    /// Remove and return the connection that has waited longest.
     #[must_use]
     pub fn accept(&self, listener: Id) -> Option<Accepted> {
         self.accepted.lock().get_mut(&listener)?.pop_front()

@@ -1,7 +1,7 @@
-//! Datagrams larger than the MTU: cut into fragments on the way out, put together on the way in.
+//! IP fragments: cuts datagrams larger than the MTU, and reassembles received ones.
 //!
-//! What waits for its rest is bounded in number, size and time; the oldest goes first. Fragments that
-//! overlap end their datagram (RFC 5722). Reads untrusted bytes; never panics.
+//! Incomplete datagrams are bounded in number, size and time; the oldest is dropped first. If fragments
+//! overlap, their datagram is dropped (RFC 5722). Reads untrusted bytes; never panics.
 
 use std::collections::VecDeque;
 
@@ -12,11 +12,11 @@ use holloway_packet::offload::{VNET_HEADER, VnetHeader};
 use crate::counts::Reason;
 use crate::timers::{Micros, SECOND};
 
-/// So many datagrams may be incomplete.
+/// How many datagrams may be incomplete.
 const MAX_INCOMPLETE: usize = 64;
-/// So long (Linux: ipfrag_time).
+/// How long a datagram may be incomplete (Linux: ipfrag_time).
 const REASSEMBLY_TIMEOUT: Micros = 30 * SECOND;
-/// So many fragments may one have.
+/// How many fragments a datagram may have.
 const MAX_PARTS: usize = 256;
 const MAX_PACKET: usize = 65_535;
 
@@ -25,7 +25,7 @@ const OFFSET: u16 = 0x1fff;
 const FRAGMENT_HEADER: usize = 8;
 const FRAGMENT: u8 = 44;
 
-/// What is incomplete, the oldest first.
+/// The incomplete datagrams, oldest first.
 #[derive(Debug, Default)]
 pub struct Fragments(VecDeque<Incomplete>);
 
@@ -35,14 +35,14 @@ struct Incomplete {
     until: Micros,
     /// The packet's header, from its first fragment.
     header: Option<Vec<u8>>,
-    /// In order; none overlaps another.
+    /// In order, without overlap.
     parts: Vec<(usize, Vec<u8>)>,
     length: Option<usize>,
 }
 
-/// A fragment as it came.
+/// A received fragment.
 struct Part<'a> {
-    /// What all fragments of a datagram have in common.
+    /// The fields that identify the datagram.
     name: Vec<u8>,
     header: Vec<u8>,
     offset: usize,
@@ -51,7 +51,7 @@ struct Part<'a> {
 }
 
 impl Fragments {
-    /// Take a fragment; the whole packet behind an empty vnet_hdr, if this was what it lacked.
+    /// Add a fragment. Returns the whole packet behind an empty vnet_hdr once it is complete.
     pub fn receive(&mut self, now: Micros, packet: &[u8]) -> Result<Option<Vec<u8>>, Reason> {
         let part = parse_untrusted(packet).ok_or(Reason::Malformed)?;
         self.expire(now);
@@ -92,7 +92,7 @@ impl Fragments {
 }
 
 impl Incomplete {
-    /// Whether nothing is missing any more.
+    /// Add a fragment, and return whether the datagram is complete.
     fn add(&mut self, part: Part<'_>) -> Result<bool, Reason> {
         let end = part.offset + part.body.len();
         let at = self
@@ -176,13 +176,13 @@ fn parse_v4(packet: &[u8]) -> Option<Part<'_>> {
     })
 }
 
-/// Only where the fragment header comes first, as it does in practice.
+/// Only supports a fragment header right after the IPv6 header, as usual in practice.
 fn parse_v6(packet: &[u8]) -> Option<Part<'_>> {
     let (header, rest) = packet.split_at(IPV6_HEADER);
     let (fragment, body) = rest.split_first_chunk::<FRAGMENT_HEADER>()?;
     let field = u16::from_be_bytes([fragment[2], fragment[3]]);
     if fragment[0] == FRAGMENT {
-        return None; // a fragment of fragments: nobody makes them in good faith
+        return None; // nested fragments have no legitimate use
     }
     let mut header = header.to_vec();
     header[6] = fragment[0];
@@ -195,8 +195,8 @@ fn parse_v6(packet: &[u8]) -> Option<Part<'_>> {
     })
 }
 
-/// Cut an IP packet without options into fragments of at most `mtu` bytes; each is given to `send`
-/// behind an empty vnet_hdr. `id` tells the fragments of one packet from those of another.
+/// Cut an IP packet without options into fragments of at most `mtu` bytes, and pass each to `send` behind
+/// an empty vnet_hdr. `id` identifies the packet.
 pub fn fragment(packet: &[u8], mtu: usize, id: u32, mut send: impl FnMut(Vec<u8>)) {
     let is_v4 = packet[0] >> 4 == 4;
     let (fixed, extra) = if is_v4 {

@@ -1,9 +1,9 @@
-//! TCP, UDP and ICMP within the program: what serves a peer inside a program where the system allows
-//! no private network namespace. No Python.
+//! A TCP/IP stack within the program, for peers inside a program whose system allows no private network
+//! namespace. It contains no Python.
 //!
-//! `stack` owns the thread; `engine` is its loop and sorts packets by what they are for. TCP itself
-//! is smoltcp's, one socket set a stream, so that no cost grows with the number of streams; UDP and
-//! ICMP are so little that they are here. To the program a stream is one end of a socket pair.
+//! `stack` owns the thread; `engine` is its loop and dispatches packets. TCP is smoltcp's, with one socket
+//! set per stream, so that no cost grows with the number of streams. UDP and ICMP are small enough to be
+//! implemented here. To the program a stream is one end of a socket pair.
 
 pub mod addresses;
 pub mod buffers;

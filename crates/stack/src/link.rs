@@ -1,9 +1,9 @@
-//! The interface as smoltcp sees it: one packet in at a time, packets out to the plane.
+//! smoltcp's network device: receives one packet at a time, and sends packets to the plane.
 //!
-//! Segments leave whole, up to 64 KiB, and the plane cuts them; their checksums are left to it.
-//! smoltcp's own such offload drops them in IPv6, so it is told of an MTU that every packet fits, and
-//! what the true one means for segments is done here. What is for one of our own addresses comes back.
-//! Checksums of what came are verified before this.
+//! Segments are sent whole, up to 64 KiB; the plane cuts them and completes their checksums. smoltcp's own
+//! segmentation offload drops packets in IPv6, so smoltcp sees an MTU that fits every packet, and this
+//! module applies the true one. Packets to our own addresses are looped back. Checksums of received packets
+//! are verified before.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -23,7 +23,7 @@ use crate::addresses::Addresses;
 use crate::counts::{Counts, Reason};
 use crate::packet::{MSS, SACK, SYN, option};
 
-/// So many packets to ourselves may wait.
+/// How many looped packets may wait.
 const LOOPED: usize = 1024;
 const MAX_PACKET: usize = 65_535;
 
@@ -36,18 +36,18 @@ pub struct Link {
     mtu: usize,
     arrived: Option<Vec<u8>>,
     looped: VecDeque<Vec<u8>>,
-    /// The largest segment that the receiver of the next ones takes.
+    /// The largest segment that the receiver of the next packets accepts.
     pub segment: usize,
-    /// The plane took no more; the endpoint's wake says when it does.
+    /// The queue to the plane is full; the endpoint's descriptor reports when it has room again.
     pub is_refused: bool,
-    /// Up to where the last segment sent went.
+    /// The sequence number after the last segment sent.
     pub sent: Option<u32>,
-    /// Whether the last segment that answered another told of a gap (a SACK option).
+    /// Whether the last segment sent in response reported a gap (a SACK option).
     pub reports_gap: Option<bool>,
 }
 
 impl Link {
-    /// To this endpoint, with these addresses.
+    /// Create a link to this endpoint.
     #[must_use]
     pub fn new(
         endpoint: Arc<LinkEndpoint>,
@@ -69,7 +69,7 @@ impl Link {
         }
     }
 
-    /// The largest packet that may be sent without being cut.
+    /// The largest packet that is not cut.
     #[must_use]
     pub const fn mtu(&self) -> usize {
         self.mtu
@@ -81,23 +81,23 @@ impl Link {
         &self.addresses
     }
 
-    /// Let the next `receive` have this packet, with its vnet_hdr.
+    /// Make the next `receive` return this packet, which has a vnet_hdr.
     pub fn offer(&mut self, packet: Vec<u8>) {
         self.arrived = Some(packet);
     }
 
-    /// The next packet that we sent to ourselves.
+    /// Remove and return the next looped packet.
     pub fn take_looped(&mut self) -> Option<Vec<u8>> {
         self.looped.pop_front()
     }
 
-    /// Whether one of those waits.
+    /// Whether there is a looped packet.
     #[must_use]
     pub fn has_looped(&self) -> bool {
         !self.looped.is_empty()
     }
 
-    /// The buffer of a packet is not needed any more.
+    /// Return the buffer of a received packet for reuse.
     pub fn recycle(&self, packet: Vec<u8>) {
         self.endpoint.recycle(packet);
     }
@@ -109,7 +109,7 @@ impl Link {
         has_room
     }
 
-    /// Send a packet made by `write`, `length` bytes with its vnet_hdr; counted if there is no room.
+    /// Send a packet that `write` writes, of `length` bytes with its vnet_hdr. Counts it if there is no room.
     pub fn send(&mut self, length: usize, write: impl FnOnce(&mut Vec<u8>)) {
         let mut packet = self.endpoint.buffer(length);
         write(&mut packet);
@@ -129,7 +129,7 @@ impl Link {
         }
     }
 
-    /// The longest packet to hand over: what the plane sends as one train.
+    /// The longest packet to send to the plane: one train.
     fn full(&self, ip_header: usize) -> Option<NonZeroUsize> {
         let headers = ip_header + TCP_HEADER;
         let datagram = self.mtu + OVERHEAD;
@@ -167,7 +167,7 @@ impl phy::Device for Link {
     }
 }
 
-/// The packet that came.
+/// A received packet.
 #[derive(Debug)]
 pub struct Arrived<'a> {
     packet: Vec<u8>,
@@ -182,7 +182,7 @@ impl phy::RxToken for Arrived<'_> {
     }
 }
 
-/// The way out for one packet.
+/// Sends one packet.
 #[derive(Debug)]
 pub struct Out<'a> {
     endpoint: &'a LinkEndpoint,
@@ -208,7 +208,7 @@ impl phy::TxToken for Out<'_> {
 }
 
 impl Out<'_> {
-    /// Put the pseudo-header's sum where the checksum goes, and say how to cut the packet.
+    /// Write the pseudo-header's sum to the checksum field, and return the vnet_hdr.
     fn complete(&mut self, packet: &mut [u8]) -> VnetHeader {
         let (transport, protocol, addresses, kind) = match packet {
             [first, ..] if *first >> 4 == 4 => (IPV4_HEADER, packet[9], 12, GSO_TCPV4),
@@ -242,12 +242,12 @@ impl Out<'_> {
         }
     }
 
-    /// Say the true size of segments in the header of a first one, and a window that is kept in the
-    /// others; note whether it tells of a gap.
+    /// Correct a TCP header: the true MSS in a SYN, and a smaller window in other segments. Record whether
+    /// it reports a gap.
     ///
-    /// A window is said in units, its remainder falls away, and so its end goes back by less than a
-    /// unit as data comes (RFC 7323, 2.4). smoltcp refuses what was sent up to the end as it was
-    /// before, acknowledgements too, and both sides could wait for ever: so a unit is held back.
+    /// The window field counts units and drops the remainder, so the window's end can move back by less
+    /// than a unit as data comes (RFC 7323, 2.4). smoltcp then refuses segments sent up to the former end,
+    /// acknowledgements too, and both sides could wait forever. Announcing one unit less avoids this.
     fn correct(&mut self, header: &mut [u8], most: usize) {
         let (fixed, options) = header.split_at_mut(TCP_HEADER);
         *self.reports_gap = Some(option(options, SACK).is_some());

@@ -1,35 +1,34 @@
-//! Listening TCP ports: which listener a connection is for, and how many may be half open.
+//! Listening TCP ports: the listener of a connection, and the limit of half-open connections.
 //!
-//! A flood of half-open connections pushes out the oldest of them, so that one which is finished in
-//! time gets through; connections that the program does not accept fill the backlog, and then no
-//! more begin.
+//! A flood of half-open connections drops the oldest of them, so that a connection that completes in time
+//! gets through. Connections that the program does not accept fill the backlog; then no more begin.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use crate::events::Id;
 
-/// So many half-open connections a listener.
+/// How many half-open connections a listener may have.
 pub const MAX_HALF_OPEN: usize = 256;
 
-/// One port.
+/// A listening port.
 #[derive(Debug)]
 pub struct Listener {
     /// Its number.
     pub id: Id,
-    /// Where; the address may be unspecified.
+    /// Its address, which may be unspecified.
     pub local: SocketAddr,
-    /// So many connections may wait for being accepted.
+    /// How many connections may wait to be accepted.
     pub backlog: usize,
     half_open: VecDeque<Id>,
 }
 
-/// All of them; there are few.
+/// All listeners. There are few.
 #[derive(Debug, Default)]
 pub struct Listeners(Vec<Listener>);
 
 impl Listeners {
-    /// Add one.
+    /// Add a listener.
     pub fn add(&mut self, id: Id, local: SocketAddr, backlog: usize) {
         self.0.push(Listener {
             id,
@@ -39,13 +38,13 @@ impl Listeners {
         });
     }
 
-    /// Take one away; the connections that were half open.
+    /// Remove a listener, and return its half-open connections.
     pub fn remove(&mut self, id: Id) -> Option<VecDeque<Id>> {
         let at = self.0.iter().position(|listener| listener.id == id)?;
         Some(self.0.swap_remove(at).half_open)
     }
 
-    /// Whether a port is taken, wholly or for this address.
+    /// Whether a listener overlaps with this address and port.
     #[must_use]
     pub fn has(&self, local: SocketAddr) -> bool {
         self.0.iter().any(|listener| {
@@ -55,7 +54,7 @@ impl Listeners {
         })
     }
 
-    /// Who takes a connection to this address: the one for just it before the one for all.
+    /// The listener of a connection to this address: one for exactly the address before one for all.
     pub fn find(&mut self, local: SocketAddr) -> Option<&mut Listener> {
         let fits = |listener: &&mut Listener| {
             listener.local.port() == local.port()
@@ -67,7 +66,7 @@ impl Listeners {
         matching.min_by_key(|listener| listener.local.ip().is_unspecified())
     }
 
-    /// A connection is half open no more.
+    /// Remove a connection that is not half open any more.
     pub fn remove_half_open(&mut self, listener: Id, id: Id) {
         let found = self.0.iter_mut().find(|other| other.id == listener);
         if let Some(listener) = found
@@ -79,7 +78,7 @@ impl Listeners {
 }
 
 impl Listener {
-    /// A connection begins; another may have to go for it.
+    /// Add a half-open connection. Returns the connection to drop for it, if there are too many.
     pub fn begin(&mut self, id: Id) -> Option<Id> {
         self.half_open.push_back(id);
         (self.half_open.len() > MAX_HALF_OPEN)

@@ -1,8 +1,8 @@
-//! The buffer of one direction of a stream: address space that takes memory only where it was
-//! written to, and gives it back when the stream rests.
+//! The buffer of one direction of a stream: address space that takes memory only where it is written, and
+//! can release it.
 //!
-//! Not from the allocator, which would keep what was freed, and clear it when it is used again: ten
-//! thousand streams that come and go would then have all their buffers in memory.
+//! The allocator is not suitable: it keeps freed memory and clears it for the next use, so that ten
+//! thousand streams that come and go would have all their buffers in memory.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -28,7 +28,7 @@ impl Mapping {
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        // A huge page would be memory for a stream that has sent one byte.
+        // With huge pages, a stream that has sent one byte would take a whole one.
         // SAFETY: the mapping is ours. Kernels without huge pages refuse, which changes nothing.
         unsafe { libc::madvise(start, length, libc::MADV_NOHUGEPAGE) };
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
@@ -41,13 +41,13 @@ impl Mapping {
     /// At most one slice may be in use, and none once this value is dropped.
     #[must_use]
     pub unsafe fn as_static(&self) -> &'static mut [u8] {
-        // SAFETY: mapped, initialized by the kernel, and alone by the caller's promise.
+        // SAFETY: mapped, initialized by the kernel, and exclusive as the caller guarantees.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }
     }
 
-    /// Give the memory back; the content becomes zeros.
+    /// Release the memory. The content becomes zeros.
     pub fn release(&self) {
-        // SAFETY: the mapping is ours, and zeros are as good as any bytes for a `u8`.
+        // SAFETY: the mapping is ours, and zeros are valid for `u8`.
         unsafe { libc::madvise(self.start.as_ptr().cast(), self.length, libc::MADV_DONTNEED) };
     }
 }

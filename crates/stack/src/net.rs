@@ -16,28 +16,28 @@ use crate::ports::random;
 use crate::shared::Shared;
 use crate::timers::Micros;
 
-/// How the stack is to be.
+/// The settings of a stack.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Our addresses.
     pub addresses: Addresses,
-    /// The largest packet.
+    /// The MTU.
     pub mtu: usize,
-    /// The size of each of a stream's two buffers, which bounds its rate: a buffer a round trip.
+    /// The size of each of a stream's two buffers, which bounds its rate to one buffer per round trip.
     pub buffer: usize,
 }
 
-/// What all parts of the engine use.
+/// The context of all parts of the engine.
 pub struct Net {
-    /// smoltcp's.
+    /// smoltcp's interface.
     pub interface: Interface,
-    /// The way to the plane.
+    /// The link to the plane.
     pub link: Link,
     /// The owner's queues.
     pub events: EventsOf,
-    /// What went nowhere.
+    /// What was dropped.
     pub counts: Arc<Counts>,
-    /// All descriptors that are waited for.
+    /// The descriptors that are watched.
     pub epoll: Epoll,
     /// The size of a socket pair's buffers.
     pub pair_buffer: usize,
@@ -46,7 +46,7 @@ pub struct Net {
     shared: Arc<Shared>,
 }
 
-/// The events, by way of what is shared.
+/// Dereferences to the events of `Shared`.
 #[derive(Clone, Debug)]
 pub struct EventsOf(Arc<Shared>);
 
@@ -59,7 +59,7 @@ impl std::ops::Deref for EventsOf {
 }
 
 impl Net {
-    /// What the parts of a new engine work with.
+    /// Create the context of a new engine.
     #[must_use]
     pub fn new(shared: Arc<Shared>, settings: &Settings, epoll: Epoll) -> Self {
         let mut link = Link::new(
@@ -86,13 +86,13 @@ impl Net {
         }
     }
 
-    /// A number for something new.
+    /// A new number.
     #[must_use]
     pub fn next_id(&self) -> Id {
         self.shared.last_id.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Tell the owner that what it asked for failed.
+    /// Report to the owner that a request failed.
     pub fn failed(&self, id: Id, error: &io::Error) {
         let errno = error.raw_os_error().unwrap_or(libc::EIO);
         self.events.push(Event::Failed(id, errno));

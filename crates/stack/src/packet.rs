@@ -1,5 +1,4 @@
-//! IP packets: what came, understood as far as is needed to know whom it is for, and UDP and ICMP
-//! packets made.
+//! Parses received packets as far as dispatching needs, and builds UDP and ICMP packets.
 //!
 //! Reads untrusted bytes; never panics. Called by the engine's parts.
 
@@ -21,7 +20,7 @@ const FRAGMENT_OFFSET: u16 = 0x1fff;
 const DONT_FRAGMENT: u8 = 0x40;
 const FRAGMENT_HEADER: u8 = 44;
 
-/// Both ends of a connection.
+/// The addresses of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Flow {
     /// Ours.
@@ -30,49 +29,49 @@ pub struct Flow {
     pub remote: SocketAddr,
 }
 
-/// A packet that came, as far as it is understood.
+/// A received packet.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival<'a> {
-    /// Who sent it.
+    /// Its source.
     pub source: IpAddr,
-    /// To whom.
+    /// Its destination.
     pub destination: IpAddr,
-    /// What is in `body`.
+    /// The protocol of `body`.
     pub protocol: u8,
     /// The whole packet.
     pub packet: &'a [u8],
-    /// The transport header and what follows.
+    /// The transport header and the payload.
     pub body: &'a [u8],
-    /// The plane has verified the checksum and replaced it (`NEEDS_CSUM`).
+    /// Whether the plane has verified and replaced the checksum (`NEEDS_CSUM`).
     pub is_verified: bool,
 }
 
-/// What matters of a TCP segment.
+/// The fields of a TCP segment that are needed here.
 #[derive(Clone, Copy, Debug)]
 pub struct Segment {
     /// Its flags.
     pub flags: u8,
-    /// Up to where its sender has everything.
+    /// The acknowledgement number.
     pub ack: u32,
-    /// How far beyond that its sender has something.
+    /// How far beyond `ack` its sender has received something, according to SACK.
     pub beyond: u32,
-    /// Its sender takes selective acknowledgements: if it begins a connection.
+    /// In a SYN: whether its sender accepts selective acknowledgements.
     pub permits_sack: bool,
-    /// The largest segment that its sender takes: if it begins a connection.
+    /// In a SYN: the largest segment that its sender accepts.
     pub mss: u16,
     /// The length of its payload.
     pub payload: usize,
 }
 
-/// The flag of TCP that begins a connection.
+/// The TCP flag SYN.
 pub const SYN: u8 = 0x02;
-/// The one that ends it at once.
+/// The TCP flag RST.
 pub const RST: u8 = 0x04;
-/// The one of all segments but the first.
+/// The TCP flag ACK.
 pub const ACK: u8 = 0x10;
-/// The option that says what came beyond a gap.
+/// The TCP option for selective acknowledgements.
 pub const SACK: u8 = 5;
-/// The option that says how large a segment may be.
+/// The TCP option for the maximum segment size.
 pub const MSS: u8 = 2;
 const SACK_PERMITTED: u8 = 4;
 /// RFC 9293, 3.7.1.
@@ -94,7 +93,7 @@ pub fn is_fragment(packet: &[u8]) -> bool {
 }
 
 impl<'a> Arrival<'a> {
-    /// Understand a packet behind its vnet_hdr.
+    /// Parse a packet behind its vnet_hdr.
     pub fn parse_untrusted(bytes: &'a [u8]) -> Result<Self, Reason> {
         let (header, packet) = bytes
             .split_first_chunk::<VNET_HEADER>()
@@ -119,7 +118,7 @@ impl<'a> Arrival<'a> {
         })
     }
 
-    /// Whether the checksum of the transport header and what follows is right.
+    /// Whether the transport checksum is correct.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         if self.is_verified {
@@ -133,7 +132,7 @@ impl<'a> Arrival<'a> {
         checksum::fold(pseudo + checksum::sum(self.body)) == 0xffff
     }
 
-    /// Its flow, seen from here, if it is TCP or UDP.
+    /// Its flow as seen from here, if it is TCP or UDP.
     #[must_use]
     pub fn flow(&self) -> Option<Flow> {
         let (source, destination) = port_pair(self.body)?;
@@ -149,7 +148,7 @@ impl<'a> Arrival<'a> {
         })
     }
 
-    /// What matters of its TCP header, if it has a whole one.
+    /// Its TCP header, if it has a whole one.
     #[must_use]
     pub fn segment(&self) -> Option<Segment> {
         let header = usize::from(*self.body.get(12)? >> 4) * 4;
@@ -197,7 +196,7 @@ pub const fn ip_header(is_v4: bool) -> usize {
     if is_v4 { IPV4_HEADER } else { IPV6_HEADER }
 }
 
-/// Make a UDP packet behind its vnet_hdr; the plane completes its checksum.
+/// Write a UDP packet behind its vnet_hdr; the plane completes its checksum.
 pub fn write_udp(out: &mut Vec<u8>, flow: &Flow, payload: &[u8]) {
     let is_v4 = flow.local.is_ipv4();
     let length = UDP_HEADER + payload.len();
@@ -222,7 +221,7 @@ pub fn write_udp(out: &mut Vec<u8>, flow: &Flow, payload: &[u8]) {
     out.extend_from_slice(payload);
 }
 
-/// Complete the checksum of a packet made by `write_udp`, for it is to be cut.
+/// Complete the checksum of a packet of `write_udp` that is to be fragmented.
 pub fn complete_udp(packet: &mut [u8]) {
     let is_v4 = packet[VNET_HEADER] >> 4 == 4;
     packet[..VNET_HEADER].fill(0);
@@ -234,8 +233,8 @@ pub fn complete_udp(packet: &mut [u8]) {
     body[6..8].copy_from_slice(&sum.to_be_bytes());
 }
 
-/// Make an ICMP packet behind its vnet_hdr, its checksum complete: a type, a code and what follows
-/// the checksum.
+/// Write an ICMP packet with its checksum behind its vnet_hdr. `kind` is type and code, `rest` follows the
+/// checksum.
 pub fn write_icmp(
     out: &mut Vec<u8>,
     source: IpAddr,
@@ -302,8 +301,8 @@ fn write_ip(out: &mut Vec<u8>, source: IpAddr, destination: IpAddr, protocol: u8
     }
 }
 
-/// The farthest end of the blocks of a SACK option (RFC 2018, 3). Those before `ack` tell of
-/// duplicates (RFC 2883).
+/// The farthest end of the blocks of a SACK option (RFC 2018, 3). Blocks before `ack` report duplicates
+/// (RFC 2883).
 fn beyond(ack: u32, blocks: &[u8]) -> u32 {
     let (edges, _) = blocks.as_chunks::<4>();
     let ends = edges.chunks_exact(2).map(|block| {
@@ -315,7 +314,7 @@ fn beyond(ack: u32, blocks: &[u8]) -> u32 {
         .unwrap_or(0)
 }
 
-/// Where in TCP options the value of the first of this kind is.
+/// The range of the value of the first TCP option of this kind.
 #[must_use]
 pub fn option(options: &[u8], wanted: u8) -> Option<Range<usize>> {
     let mut at = 0;

@@ -1,12 +1,12 @@
-//! Which local port a connection or a UDP socket gets that did not ask for one.
+//! Ephemeral ports: for connections and UDP sockets that ask for no specific port.
 
 use std::hash::{BuildHasher, RandomState};
 
-/// Where ports are taken from, as Linux has it (ip_local_port_range).
+/// The range of ports, like that of Linux (ip_local_port_range).
 const FIRST: u16 = 32_768;
 const COUNT: u16 = 28_232;
 
-/// Chooses ports; where it begins cannot be foreseen.
+/// Chooses ports in order from a random one.
 #[derive(Debug)]
 pub struct Ports {
     next: u16,
@@ -21,7 +21,7 @@ impl Default for Ports {
 }
 
 impl Ports {
-    /// The next port that is free; None if none is.
+    /// The next free port. None if there is none.
     pub fn choose(&mut self, is_free: impl Fn(u16) -> bool) -> Option<u16> {
         (0..COUNT).find_map(|_| {
             let port = FIRST + self.next;
@@ -31,7 +31,7 @@ impl Ports {
     }
 }
 
-/// A number that nobody can foresee; from the system's randomness, by way of the standard library.
+/// A random number, which the standard library derives from the system's.
 #[must_use]
 pub fn random() -> u64 {
     RandomState::new().hash_one(0_u8)

@@ -12,18 +12,18 @@ use crate::counts::Counts;
 use crate::events::{Events, Id};
 use crate::timers::Micros;
 
-/// Something asked of the stack. What comes of it is an event with the same number.
+/// A request to the stack. Its result is an event with the same number.
 #[derive(Debug)]
 pub enum Request {
-    /// A TCP connection: from, to, and how long it may take.
+    /// Connect by TCP: local and remote address, and timeout.
     Connect(Id, Option<SocketAddr>, SocketAddr, Micros),
-    /// A TCP port, and how many connections may wait there.
+    /// Listen for TCP connections: address and backlog.
     Listen(Id, SocketAddr, usize),
-    /// A UDP port: local, remote.
+    /// Open a UDP port: local and remote address.
     Datagrams(Id, Option<SocketAddr>, Option<SocketAddr>),
-    /// An echo.
+    /// Send an ICMP echo request.
     Echo(Id, IpAddr),
-    /// What has this number is not wanted any more, if it is not open yet; a listener in any case.
+    /// Cancel what is not open yet, or close a listener.
     Cancel(Id),
     /// Reset everything and end.
     Close,
@@ -32,14 +32,14 @@ pub enum Request {
 /// What the engine shares with its owner.
 #[derive(Debug)]
 pub struct Shared {
-    /// To the plane; its wake is the engine's too.
+    /// The stack's end of the queues to the plane; its `wake` also wakes the engine.
     pub endpoint: Arc<LinkEndpoint>,
-    /// To the owner.
+    /// The events for the owner.
     pub events: Events,
-    /// From the owner.
+    /// The requests of the owner.
     pub requests: Mutex<VecDeque<Request>>,
-    /// What went nowhere.
+    /// What was dropped.
     pub counts: Arc<Counts>,
-    /// The last number given.
+    /// The last number that was assigned.
     pub last_id: AtomicU64,
 }

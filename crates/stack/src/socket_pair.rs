@@ -1,10 +1,9 @@
-//! Our end of the socket pair by which the program has a stream or a UDP port.
+//! Our end of the socket pair that is the program's stream or UDP port.
 //!
-//! A stream must be able to end with an error. The one that a pair has is ECONNRESET, which a side
-//! gets when the other closes with bytes unread. So one byte always stays unread here: the last one
-//! that the program wrote, looked at when it came and taken off with what follows; the first is put
-//! there at birth. An orderly end takes it off before closing. (Kernel: af_unix.c,
-//! unix_release_sock.)
+//! A stream must be able to end with an error. A socket pair has one, ECONNRESET, which a side gets if the
+//! other side closes with unread bytes. So one byte always stays unread here: the last one that the program
+//! wrote, which is peeked at when it comes and consumed with the next ones; the first is written when the
+//! pair is created. An orderly end consumes it before closing. (Kernel: af_unix.c, unix_release_sock.)
 #![allow(unsafe_code)]
 
 use std::io;
@@ -16,19 +15,19 @@ use libc::{c_int, c_void, iovec, msghdr};
 #[derive(Debug)]
 pub struct StreamEnd(OwnedFd);
 
-/// Our end of a UDP port: one message a datagram.
+/// Our end of a UDP port: one message per datagram.
 #[derive(Debug)]
 pub struct DatagramEnd(OwnedFd);
 
 impl StreamEnd {
-    /// A pair: ours and the program's. Each direction holds about `buffer` bytes.
+    /// Create a pair: our end and the program's. Each direction holds about `buffer` bytes.
     pub fn pair(buffer: usize) -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = pair(libc::SOCK_STREAM, buffer)?;
         send(theirs.as_raw_fd(), &[0])?;
         Ok((Self(ours), theirs))
     }
 
-    /// How many bytes the program has written that were not read.
+    /// How many bytes of the program are not read yet.
     pub fn waiting(&self) -> usize {
         let mut count: c_int = 0;
         // SAFETY: FIONREAD writes one int.
@@ -55,18 +54,18 @@ impl StreamEnd {
         Ok(taken + count)
     }
 
-    /// Write what there is room for.
+    /// Write as much as there is room for.
     pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         send(self.as_raw_fd(), bytes)
     }
 
-    /// Nothing more will be written: the program reads to an end.
+    /// Shut down our direction: the program reads an end.
     pub fn finish(&self) {
         // SAFETY: no pointers.
         unsafe { libc::shutdown(self.as_raw_fd(), libc::SHUT_WR) };
     }
 
-    /// Whether the program closed its end with bytes unread.
+    /// Whether the program closed its end with unread bytes.
     pub fn is_reset(&self) -> bool {
         let mut error: c_int = 0;
         let mut size = size_of::<c_int>() as libc::socklen_t;
@@ -84,7 +83,7 @@ impl StreamEnd {
         result == 0 && error == libc::ECONNRESET
     }
 
-    /// Close without an error. Dropping it is a reset.
+    /// Close without an error. Dropping it instead is a reset.
     pub fn close(self) {
         let mut stale = [0; 1];
         // SAFETY: room for one byte.
@@ -93,13 +92,13 @@ impl StreamEnd {
 }
 
 impl DatagramEnd {
-    /// A pair: ours and the program's. Of a kind that has messages and sees the other end close.
+    /// Create a pair: our end and the program's. Its type has messages and reports when the other end closes.
     pub fn pair(buffer: usize) -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = pair(libc::SOCK_SEQPACKET, buffer)?;
         Ok((Self(ours), theirs))
     }
 
-    /// Read a message; longer ones are cut.
+    /// Read a message, truncated to the buffer.
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let place = buffer.as_mut_ptr().cast();
         // SAFETY: room for as many bytes as it says.

@@ -1,4 +1,4 @@
-//! The stack as its owner sees it: the thread, what is asked of it, and what it tells.
+//! The stack as its owner sees it: the thread, requests and events.
 
 use std::collections::VecDeque;
 use std::io;
@@ -20,7 +20,7 @@ use crate::net::Settings;
 use crate::shared::{Request, Shared};
 use crate::timers::Micros;
 
-/// How long the plane may take to fetch the last resets.
+/// How long closing waits until the plane has taken the last resets.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// TCP, UDP and ICMP over a `LinkEndpoint`, in a thread of its own.
@@ -31,7 +31,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Start one.
+    /// Start the thread.
     pub fn new(endpoint: LinkEndpoint, settings: &Settings) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             endpoint: Arc::new(endpoint),
@@ -46,7 +46,7 @@ impl Stack {
             .name("holloway-stack".into())
             .spawn(move || {
                 let result = catch_unwind(AssertUnwindSafe(|| run(&mut engine, &ours)));
-                // All sockets fail before the owner hears of it.
+                // All sockets fail before the owner gets the event.
                 drop(engine);
                 if let Err(errno) = result.unwrap_or(Err(libc::EIO)) {
                     ours.events.push(Event::Ended(errno));
@@ -58,7 +58,7 @@ impl Stack {
         })
     }
 
-    /// Take up to `limit` events.
+    /// Remove and return up to `limit` events.
     #[must_use]
     pub fn events(&self, limit: usize) -> Vec<Event> {
         self.shared.events.take(limit)
@@ -74,7 +74,7 @@ impl Stack {
         self.submit(|id| Request::Listen(id, local, backlog.max(1)))
     }
 
-    /// Take a connection of a listener.
+    /// Remove and return a connection of a listener.
     #[must_use]
     pub fn accept(&self, listener: Id) -> Option<Accepted> {
         self.shared.events.accept(listener)
@@ -85,17 +85,17 @@ impl Stack {
         self.submit(|id| Request::Datagrams(id, local, remote))
     }
 
-    /// Ask for an ICMP echo.
+    /// Send an ICMP echo request.
     pub fn echo(&self, to: IpAddr) -> Id {
         self.submit(|id| Request::Echo(id, to))
     }
 
-    /// Give up what is not open yet, or a listener.
+    /// Cancel what is not open yet, or close a listener.
     pub fn cancel(&self, id: Id) {
         self.request(Request::Cancel(id));
     }
 
-    /// What went nowhere, by reason.
+    /// What was dropped, by reason.
     #[must_use]
     pub fn counts(&self) -> [(&'static str, u64); REASONS] {
         Reason::ALL.map(|(reason, name)| (name, self.shared.counts.of(reason)))
@@ -118,7 +118,7 @@ impl Stack {
         }
     }
 
-    /// Reset every stream, close every port, end the thread. Again is harmless.
+    /// Reset all streams, close all ports, and end the thread. A second call does nothing.
     pub fn close(&self) {
         let Some(thread) = self.thread.lock().take() else {
             return;

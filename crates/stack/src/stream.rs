@@ -1,9 +1,9 @@
-//! One TCP stream: smoltcp's socket in a set of its own, and our end of the program's socket.
+//! One TCP stream: smoltcp's socket in a set of its own, and our end of the program's socket pair.
 //!
-//! `process` moves bytes between the two until neither can go on; `outcome` says what became of the
-//! stream. Which packets and which readiness belong to it is `streams`' business.
+//! `process` moves bytes between the two until neither can continue; `outcome` returns the state that the
+//! stream is in then. `streams` dispatches packets and readiness to it.
 
-use std::io;
+use std::io::{self, ErrorKind::Interrupted, ErrorKind::WouldBlock};
 
 use smoltcp::iface::{Interface, PollResult, SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{RecvError, Socket, SocketBuffer, State};
@@ -18,52 +18,52 @@ use crate::packet::{Flow, SYN, Segment};
 use crate::socket_pair::StreamEnd;
 use crate::timers::{Micros, SECOND};
 
-/// How long a connection that the program closed may take to end (Linux: tcp_fin_timeout), counted
-/// anew whenever the other side takes something.
+/// How long a connection that the program closed may take to end (Linux: tcp_fin_timeout). Each segment of
+/// the other side restarts it.
 const FIN_TIMEOUT: Micros = 60 * SECOND;
-/// How long the other side may take to finish a handshake that it began.
+/// How long the other side may take to complete a handshake.
 const HALF_OPEN: Micros = 30 * SECOND;
-/// How long the other side may be silent while we wait for it (Linux: tcp_retries2, about as long).
-/// smoltcp's own timeout would end streams that merely rest.
+/// How long the other side may be silent while we wait for it (about as long as Linux's tcp_retries2).
+/// smoltcp's own timeout would also end idle streams.
 const SILENCE: Micros = 15 * 60 * SECOND;
-/// An acknowledgement may wait so long for data to go with, if it is for a single segment.
+/// How long the acknowledgement of a single segment waits for data to send with it.
 const ACK_DELAY: Duration = Duration::from_micros(10_000 * SPEEDUP as u64);
-/// smoltcp's time goes so much faster: its least retransmission timeout, a second, is then Linux's
-/// (TCP_RTO_MIN), and its greatest 12 s.
+/// How much faster smoltcp's clock runs, so that its minimum retransmission timeout of one second becomes
+/// Linux's (TCP_RTO_MIN), and its maximum 12 s.
 const SPEEDUP: Micros = 5;
 
-/// No smaller segments are made, whatever the other side says (Linux: TCP_MIN_SND_MSS).
+/// The smallest segments sent, whatever the other side asks for (Linux: TCP_MIN_SND_MSS).
 const MIN_SEGMENT: usize = 48;
 
-/// One call of `process` does so much at most: other streams have their turn too.
+/// The limits of one call of `process`, so that other streams have their turn.
 const ROUNDS: usize = 4;
 const SEGMENTS: usize = 8;
 
-/// How far a stream has come for the program.
+/// A stream's phase as the program sees it.
 #[derive(Debug)]
 pub enum Phase {
-    /// It was asked for.
+    /// The program connects.
     Connecting,
-    /// Somebody connects to this listener.
+    /// The other side connects to this listener.
     Incoming(Id),
-    /// The program has the other end of this.
+    /// The program has the other end of this socket pair.
     Open(StreamEnd),
-    /// The program has closed it; what it wrote before is on its way.
+    /// The program has closed it; what it wrote is still to be sent.
     Orphan,
 }
 
-/// What became of a stream.
+/// The state of a stream after processing it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It goes on.
+    /// It continues.
     Lives,
     /// The handshake is done.
     Established,
     /// The handshake failed, with this errno.
     Failed(i32),
-    /// Both sides are done with it.
+    /// Both sides have ended it in order.
     Done,
-    /// It ended before that.
+    /// It ended otherwise.
     Broken,
 }
 
@@ -72,30 +72,30 @@ pub enum Outcome {
 pub struct Stream {
     /// Its addresses.
     pub flow: Flow,
-    /// How far it has come.
+    /// Its phase.
     pub phase: Phase,
-    /// It stands in the list of those to be processed.
+    /// Whether it is in the list of streams to process.
     pub is_listed: bool,
-    /// When it will be woken.
+    /// When its timer is due.
     pub timer: Option<Micros>,
     set: SocketSet<'static>,
     handle: SocketHandle,
     is_readable: bool,
     is_writable: bool,
-    /// The program writes no more.
+    /// The program has shut down its direction.
     is_finished: bool,
-    /// The program is gone.
+    /// The program has closed its end.
     is_abandoned: bool,
-    /// The program was told that no more will come.
+    /// The program's end has been shut down for reading.
     is_ended: bool,
-    /// Bytes that came out of order wait in the buffer.
+    /// The receive buffer holds bytes beyond a gap.
     has_gap: bool,
-    /// The other side would be told of them.
+    /// The other side accepts selective acknowledgements, which report them.
     has_sack: bool,
     loss: LossDetector,
-    /// The largest segment that the other side takes.
+    /// The largest segment that the other side accepts.
     segment: usize,
-    /// When the other side was heard, or we began to wait for it.
+    /// When the other side last sent something, or we began to wait for it.
     last_received: Micros,
     /// Nothing more is sent.
     is_quiet: bool,
@@ -105,7 +105,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Connect. An errno if that cannot even begin.
+    /// Create a stream that connects.
     pub fn connect(
         interface: &mut Interface,
         flow: Flow,
@@ -121,7 +121,7 @@ impl Stream {
         Ok(stream)
     }
 
-    /// Be ready for the first segment of a connection to `listener`.
+    /// Create a stream for the first segment of a connection to `listener`.
     pub fn incoming(flow: Flow, listener: Id, buffer: usize, now: Micros) -> io::Result<Self> {
         let mut stream = Self::new(flow, Phase::Incoming(listener), buffer)?;
         stream.deadline = Some(now + HALF_OPEN);
@@ -168,7 +168,7 @@ impl Stream {
         self.set.get_mut(self.handle)
     }
 
-    /// Take a packet, with its vnet_hdr.
+    /// Receive a packet, with its vnet_hdr.
     pub fn receive(
         &mut self,
         interface: &mut Interface,
@@ -181,14 +181,14 @@ impl Stream {
             self.has_sack = segment.permits_sack;
             self.segment = usize::from(segment.mss).max(MIN_SEGMENT);
         }
-        // Several segments in one must be answered at once: no second one may ever follow.
+        // Acknowledge several segments in one packet at once: there may be no second packet.
         let is_long = segment.payload > link.mtu();
         let delay = if is_long { Duration::ZERO } else { ACK_DELAY };
         self.socket().set_ack_delay(Some(delay));
         link.reports_gap = None;
         link.segment = self.segment;
         if self.loss.shows(segment, self.segment) {
-            // smoltcp does not look at selective acknowledgements; what it knows is repetition.
+            // smoltcp ignores selective acknowledgements, but reacts to duplicate ones.
             for _ in 0..DUPLICATES {
                 link.offer(packet.clone());
                 interface.poll_ingress_single(instant(now), link, &mut self.set);
@@ -204,28 +204,28 @@ impl Stream {
         }
     }
 
-    /// The program's end is readable, writable, finished or gone.
+    /// Record that the program's end is readable, writable, shut down or closed.
     pub fn ready(&mut self, events: u32) {
         let is = |flag: i32| events & flag.cast_unsigned() != 0;
         self.is_readable |= is(libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR);
         self.is_writable |= is(libc::EPOLLOUT);
         self.is_finished |= is(libc::EPOLLRDHUP | libc::EPOLLHUP);
-        // Once both directions are shut down this says nothing new.
+        // Once both directions are shut down, EPOLLHUP does not mean that the program is gone.
         self.is_abandoned |= is(libc::EPOLLHUP | libc::EPOLLERR) && !self.is_ended;
     }
 
-    /// The handshake is done: from now on the program has the other end of `end`.
+    /// The handshake is done: the program has the other end of `end` from now on.
     pub fn open(&mut self, end: StreamEnd) {
         self.phase = Phase::Open(end);
         self.deadline = None;
     }
 
-    /// End it at once: the other side gets a reset with the next `process`.
+    /// Abort it: the next `process` sends a reset.
     pub fn abort(&mut self) {
         self.socket().abort();
     }
 
-    /// Move what can be moved. True if there is more to do.
+    /// Move bytes in both directions. True if there is more to do.
     pub fn process(&mut self, interface: &mut Interface, link: &mut Link, now: Micros) -> bool {
         for _ in 0..ROUNDS {
             if self.socket().send_queue() == 0 {
@@ -244,7 +244,7 @@ impl Stream {
         true
     }
 
-    /// What came, to the program.
+    /// Write received bytes to the program.
     fn deliver(&mut self) -> usize {
         let socket = self.set.get_mut::<Socket<'static>>(self.handle);
         let Phase::Open(end) = &self.phase else {
@@ -280,7 +280,7 @@ impl Stream {
         moved
     }
 
-    /// What the program wrote, to be sent; and its end, once all is taken.
+    /// Read what the program wrote, and close once all of it is read and the program has ended.
     fn collect(&mut self) -> usize {
         let socket = self.set.get_mut::<Socket<'static>>(self.handle);
         let Phase::Open(end) = &self.phase else {
@@ -320,7 +320,7 @@ impl Stream {
         if self.is_quiet {
             return false;
         }
-        // After its last acknowledgement smoltcp would soon forget what the program has not read.
+        // After its last acknowledgement smoltcp would soon drop what the program has not read.
         self.is_quiet = self.socket().state() == State::TimeWait;
         link.segment = self.segment;
         for number in 0..SEGMENTS {
@@ -334,18 +334,18 @@ impl Stream {
         true
     }
 
-    /// Give back the memory of a stream that rests.
+    /// Release the memory of an idle stream.
     fn rest(&mut self, now: Micros) {
         if self.buffers.rest_due().is_none_or(|at| now < at) {
             return;
         }
         let socket = self.set.get_mut::<Socket<'static>>(self.handle);
-        // A gap means that bytes wait in the buffer, and without SACK nobody would know of one.
+        // Beyond a gap there are bytes in the buffer, and without SACK a gap is not reported.
         let receive = socket.recv_queue() == 0 && self.has_sack && !self.has_gap;
         self.buffers.release(receive, socket.send_queue() == 0);
     }
 
-    /// What became of it.
+    /// Its state.
     pub fn outcome(&mut self, now: Micros) -> Outcome {
         let is_late = self.deadline.is_some_and(|at| at <= now);
         let socket = self.set.get_mut::<Socket<'static>>(self.handle);
@@ -371,13 +371,13 @@ impl Stream {
         }
     }
 
-    /// When it must be looked at if nothing happens before.
+    /// When it must be processed if nothing happens before.
     pub fn next(&mut self, interface: &mut Interface, now: Micros) -> Option<Micros> {
         let polled = match self.is_quiet {
             true => None,
             false => interface.poll_at(instant(now), &self.set),
         };
-        // It has just been looked at: a stream that can do nothing must not keep us busy.
+        // It has just been processed: a stream that can do nothing must not cause a busy loop.
         let later = |at: Micros| at.max(now + 1000);
         let polled = polled.map(|at| later(at.total_micros() / SPEEDUP));
         let rest = self.buffers.rest_due().map(later);
@@ -387,14 +387,11 @@ impl Stream {
     }
 }
 
-/// The time as smoltcp has it.
+/// The time on smoltcp's clock.
 const fn instant(now: Micros) -> Instant {
     Instant::from_micros_const(now * SPEEDUP)
 }
 
 fn is_later(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-    )
+    matches!(error.kind(), WouldBlock | Interrupted)
 }

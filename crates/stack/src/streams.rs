@@ -1,7 +1,7 @@
-//! All TCP streams: whose a segment is, which must be processed now, and which later.
+//! All TCP streams: finds the stream of a segment, and schedules streams.
 //!
-//! A stream costs time only when a segment comes for it, when the program's end of it is ready, or
-//! when its timer is due.
+//! A stream is processed only when a segment comes for it, when the program's end is ready, or when its
+//! timer is due.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -35,7 +35,7 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// None yet; each will have two buffers of this size.
+    /// Create it without streams. Each stream will have two buffers of this size.
     #[must_use]
     pub fn new(buffer: usize) -> Self {
         Self {
@@ -52,19 +52,19 @@ impl Streams {
         }
     }
 
-    /// How many there are.
+    /// The number of streams.
     #[must_use]
     pub fn len(&self) -> usize {
         self.streams.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no streams.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.streams.is_empty()
     }
 
-    /// Connect; what comes of it is an event.
+    /// Connect. The result is an event.
     pub fn connect(
         &mut self,
         net: &mut Net,
@@ -122,7 +122,7 @@ impl Streams {
         }
     }
 
-    /// Listen; the address may be unspecified, the port 0.
+    /// Listen. The address may be unspecified, the port 0.
     pub fn listen(&mut self, net: &mut Net, id: Id, local: SocketAddr, backlog: usize) {
         let ours = local.ip().is_unspecified() || net.link.addresses().contains(local.ip());
         let chosen = match local.port() {
@@ -144,7 +144,7 @@ impl Streams {
         }
     }
 
-    /// Give up a connection that was asked for, or a listener with all that nobody accepted.
+    /// Cancel a connection that is not open yet, or close a listener and its half-open connections.
     pub fn cancel(&mut self, net: &mut Net, id: Id) {
         if let Some(half_open) = self.listeners.remove(id) {
             net.events.keep_for(id, false);
@@ -163,7 +163,7 @@ impl Streams {
         }
     }
 
-    /// Reset all streams, so far as there is room; whether none is left.
+    /// Reset all streams, as far as there is room, and return whether all were reset.
     pub fn abort_all(&mut self, net: &mut Net) -> bool {
         let all: Vec<_> = self.streams.keys().copied().collect();
         all.into_iter().for_each(|id| self.abort(id));
@@ -172,7 +172,7 @@ impl Streams {
         !net.link.is_refused
     }
 
-    /// Take a segment; `packet` is what it came in, with its vnet_hdr.
+    /// Receive a segment. `packet` is its packet, with its vnet_hdr.
     pub fn receive(&mut self, net: &mut Net, packet: Vec<u8>, segment: Segment, flow: Flow) {
         let id = match self.flows.get(&flow) {
             Some(&id) => Some(id),
@@ -186,14 +186,14 @@ impl Streams {
         match id.and_then(|id| Some((id, self.streams.get_mut(&id)?))) {
             Some((id, stream)) => {
                 stream.receive(&mut net.interface, &mut net.link, packet, segment, now);
-                // At once: it may be reset by the next segment, and yet there was a connection.
+                // At once, because the next segment may reset a connection that was established.
                 if stream.outcome(now) == Outcome::Established {
                     self.established(net, id);
                 } else {
                     self.list(id);
                 }
             }
-            // Nobody's: smoltcp answers it with a reset, or not, as it must be.
+            // It belongs to no stream: smoltcp sends a reset if one is due.
             None => {
                 net.link.offer(packet);
                 let now = smoltcp::time::Instant::from_micros(now);
@@ -204,7 +204,7 @@ impl Streams {
         }
     }
 
-    /// A connection begins. None: there is no listener. An error: it must wait.
+    /// Start an incoming connection. None if there is no listener; an error if it must wait.
     fn incoming(&mut self, net: &Net, flow: Flow) -> Result<Option<Id>, Reason> {
         let Some(listener) = self.listeners.find(flow.local) else {
             return Ok(None);
@@ -229,7 +229,7 @@ impl Streams {
         self.list(id);
     }
 
-    /// A router or the host says that a connection cannot be made.
+    /// Fail a connection about which an ICMP error came.
     pub fn unreachable(&mut self, net: &Net, flow: Flow, errno: i32) {
         let Some(&id) = self.flows.get(&flow) else {
             return;
@@ -241,7 +241,7 @@ impl Streams {
         }
     }
 
-    /// The program's end of a stream is ready; false if there is no such stream.
+    /// Record that the program's end of a stream is ready. False if there is no such stream.
     pub fn ready(&mut self, id: Id, events: u32) -> bool {
         let Some(stream) = self.streams.get_mut(&id) else {
             return false;
@@ -251,7 +251,7 @@ impl Streams {
         true
     }
 
-    /// Have those processed whose time has come.
+    /// Schedule the streams whose timers are due.
     pub fn time_out(&mut self, now: Micros) {
         while let Some((at, id)) = self.timers.due(now) {
             if let Some(stream) = self.streams.get_mut(&id)
@@ -264,7 +264,7 @@ impl Streams {
         self.time_wait.expire(now);
     }
 
-    /// When to look again: now if streams wait to be processed.
+    /// When something is to be done: now if streams are scheduled.
     #[must_use]
     pub fn next(&self, now: Micros) -> Option<Micros> {
         if !self.listed.is_empty() {
@@ -273,7 +273,7 @@ impl Streams {
         self.timers.next()
     }
 
-    /// There is room to send again.
+    /// The queue to the plane has room again.
     pub fn resume(&mut self) {
         for id in std::mem::take(&mut self.refused) {
             self.list(id);
@@ -289,7 +289,7 @@ impl Streams {
         }
     }
 
-    /// Process those that wait for it, `limit` at most and each once.
+    /// Process at most `limit` scheduled streams, each once.
     pub fn process(&mut self, net: &mut Net, limit: usize) {
         for _ in 0..limit.min(self.listed.len()) {
             let Some(id) = self.listed.pop_front() else {
@@ -326,7 +326,7 @@ impl Streams {
             }
             Outcome::Done => self.done(net, id),
             Outcome::Broken => {
-                // A listener's or an orphan's may be broken by time alone: the other side is told.
+                // It may be broken by a timeout alone: reset the other side.
                 stream.abort();
                 stream.process(&mut net.interface, &mut net.link, net.now);
                 self.remove(id);

@@ -1,16 +1,16 @@
-//! Who wants to be woken when: a heap in which each stream stands with its earliest time.
+//! Timers of streams: a heap with the earliest time of each stream.
 //!
-//! Later wishes of a stream are not put into it; the stream is asked again when its time comes.
+//! A later time of a stream is not added; the stream is asked again when its timer is due.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::events::Id;
 
-/// Microseconds since the stack began.
+/// Microseconds since the stack started.
 pub type Micros = i64;
 
-/// A second.
+/// One second.
 pub const SECOND: Micros = 1_000_000;
 
 /// The heap.
@@ -18,7 +18,7 @@ pub const SECOND: Micros = 1_000_000;
 pub struct Timers(BinaryHeap<Reverse<(Micros, Id)>>);
 
 impl Timers {
-    /// Wake `id` at `at`, unless `timer`, its own note, says that it will be woken before.
+    /// Set a timer of `id`, unless an earlier one is set. The caller keeps the set time in `timer`.
     pub fn set(&mut self, id: Id, timer: &mut Option<Micros>, at: Micros) {
         if timer.is_none_or(|before| at < before) {
             *timer = Some(at);
@@ -26,7 +26,7 @@ impl Timers {
         }
     }
 
-    /// The next time that is due, and whose. It may be one that its owner has replaced.
+    /// Remove and return the next due timer, which an earlier one may have replaced.
     pub fn due(&mut self, now: Micros) -> Option<(Micros, Id)> {
         let Reverse((at, _)) = *self.0.peek()?;
         (at <= now)
@@ -35,7 +35,7 @@ impl Timers {
             .map(|Reverse(due)| due)
     }
 
-    /// When to look again.
+    /// The time of the next timer.
     #[must_use]
     pub fn next(&self) -> Option<Micros> {
         self.0.peek().map(|Reverse((at, _))| *at)

@@ -1,7 +1,7 @@
-"""`holloway-device [-f] INTERFACE`: starts a device with wireguard-go's contract.
+"""`holloway-device [-f] INTERFACE`: starts a device as wireguard-go does.
 
-Reads the arguments and the environment, makes the TUN and the socket so that their errors reach
-the caller, then forks unless told to stay. Packets and keys are `daemon`'s.
+Reads the arguments and the environment, opens the TUN and the socket so that their errors reach
+the caller, then forks unless it is to stay in the foreground. `daemon` does the rest.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 USAGE = "Usage: holloway-device [-f|--foreground] INTERFACE-NAME"
 HELP = f"""{USAGE}
 
-Makes the network interface INTERFACE-NAME and serves it, in the background once its socket
-answers. Configure it with wg(8) or wg-quick(8). It ends when the interface or the socket
+Creates the network interface INTERFACE-NAME and serves it in the background; returns once its
+socket answers. Configure it with wg(8) or wg-quick(8). It ends when the interface or the socket
 /var/run/wireguard/INTERFACE-NAME.sock is removed.
 
 Options:
@@ -36,7 +36,7 @@ Environment:
   LOG_LEVEL                   verbose or debug, error (the default), silent
   WG_PROCESS_FOREGROUND=1     like --foreground
   WG_TUN_FD, WG_UAPI_FD       open file descriptors to use for the TUN and the listening socket
-  WG_TUN_NAME_FILE            a file to write the interface's name to
+  WG_TUN_NAME_FILE            write the interface's name to this file
 
 Examples:
   holloway-device wg0 && wg setconf wg0 /etc/wireguard/wg0.conf
@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def start(name: str, *, foreground: bool) -> int:
-    """Make the interface and its socket, then serve them here or in the background."""
+    """Create the interface and its socket, then serve them here or in the background."""
     try:
         tun, listener = _prepare(name)
     except OSError as error:
@@ -92,7 +92,7 @@ def _prepare(name: str) -> tuple[Tun, socket.socket]:
 
 
 def _explain(error: OSError, name: str) -> str:
-    """Say what went wrong and what to do about it."""
+    """Return what went wrong and what to do about it."""
     if isinstance(error, PermissionError):
         return f"Unable to create {name}: {error.strerror} (run it as root)"
     if error.filename is not None:
@@ -101,7 +101,7 @@ def _explain(error: OSError, name: str) -> str:
 
 
 def _serve_in_background(tun: Tun, listener: socket.socket) -> int:
-    """Fork; the parent returns when the child's socket answers, or with its failure."""
+    """Fork; the parent returns when the child's socket answers or the child fails."""
     read_end, write_end = os.pipe()
     if os.fork() == 0:
         os.close(read_end)
@@ -110,12 +110,14 @@ def _serve_in_background(tun: Tun, listener: socket.socket) -> int:
     with os.fdopen(read_end, "rb") as pipe:
         if pipe.read(1):
             return 0
-    print("holloway-device: the device did not start; LOG_LEVEL=debug says more", file=sys.stderr)
+    print(
+        "holloway-device: the device did not start; set LOG_LEVEL=debug to see why", file=sys.stderr
+    )
     return 1
 
 
 def _become_daemon(tun: Tun, listener: socket.socket, write_end: int) -> NoReturn:
-    """Leave the caller's session, directory and, unless logging was asked for, its output."""
+    """Leave the caller's session, directory and, unless LOG_LEVEL is set, its output."""
     status = 1
     try:
         os.setsid()

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sys
 
+from holloway.errors import without_keys
+
 USAGE = "Usage: holloway {demo | lab | log | proxy | qr | run | shell | help | version}"
 HELP = f"""{USAGE}
 
@@ -75,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
             print(f"holloway {__version__}")
             return 0
     if arguments:
-        print(f"Invalid command: {' '.join(arguments)!r}", file=sys.stderr)
+        print(without_keys(f"Invalid command: {' '.join(arguments)!r}"), file=sys.stderr)
     print(USAGE, file=sys.stderr)
     return 1
 

@@ -1,7 +1,6 @@
-"""`holloway log INTERFACE [LEVEL] [--follow]`: how much a running device says, and what.
+"""`holloway log INTERFACE [LEVEL] [--follow]`: the log level of a running device, and its log.
 
-Speaks to the device's socket; what the device answers is `uapi_server`'s. Called by
-`cli.holloway`.
+It asks the device over its socket, which `uapi_server` answers. Called by `cli.holloway`.
 """
 
 from __future__ import annotations
@@ -17,23 +16,23 @@ from holloway.device.log import LEVELS
 USAGE: Final = "Usage: holloway log INTERFACE [verbose | error | silent] [--follow]"
 HELP: Final = f"""{USAGE}
 
-Shows how much the device of INTERFACE says, or changes it while the device runs. No session is
-disturbed.
+Shows the log level of the device of INTERFACE, or changes it while the device runs. Sessions
+continue.
 
 Levels:
-  verbose   everything: handshakes, keepalives, packets that have nowhere to go
-  error     what went wrong (the default)
+  verbose   everything: handshakes, keepalives, discarded packets
+  error     errors only (the default)
   silent    nothing
 
 Options:
-  -f, --follow   print the last lines, and what the device says until interrupted
+  -f, --follow   print the last lines of the log, then new ones until interrupted
   -h, --help     show this text
 
 Examples:
   sudo holloway log wg0 verbose --follow
   sudo holloway log wg0 error
 """
-UNKNOWN_REQUEST: Final = (errno.EPROTO, errno.EINVAL, errno.EIO)  # as the devices there are have it
+UNKNOWN_REQUEST: Final = (errno.EPROTO, errno.EINVAL, errno.EIO)  # what other devices answer
 
 
 def main(arguments: list[str]) -> int:
@@ -49,7 +48,7 @@ def main(arguments: list[str]) -> int:
     try:
         return _run(words[0], *words[1:], follow=len(words) < len(arguments))
     except BrokenPipeError:
-        # Whoever read us has enough; nothing is left to be flushed at exit.
+        # Nobody reads our output any more: leave nothing to flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:

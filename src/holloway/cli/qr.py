@@ -10,7 +10,7 @@ from typing import Final
 
 from holloway.cli import config_file
 from holloway.cli.explain import explain
-from holloway.errors import HollowayError
+from holloway.errors import HollowayError, without_keys
 
 USAGE: Final = "Usage: holloway qr { CONFIG | - }"
 HELP: Final = f"""{USAGE}
@@ -90,7 +90,7 @@ def _interface_keys(text: str) -> set[str]:
     keys = set()
     section = ""
     for line in text.splitlines():
-        words = line.partition("#")[0].strip().lower()
+        words = without_keys(line.partition("#")[0]).strip().lower()
         if words.startswith("["):
             section = words
         elif section == "[interface]" and "=" in words:

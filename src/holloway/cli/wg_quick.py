@@ -127,11 +127,11 @@ def _become_root() -> None:
 @contextmanager
 def _host() -> Iterator[Host]:
     from holloway.control import find
+    from holloway.netlink.route import RouteSocket
     from holloway.quick.interrupts import Interrupts
-    from holloway.quick.netlink import Netlink
     from holloway.quick.steps import Host
 
-    with Netlink() as netlink:
+    with RouteSocket() as netlink:
         yield Host(netlink, Interrupts(), find)
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Final, TypeVar
 
     from holloway.model import Device, DeviceUpdate
+    from holloway.text.discards import Discards
     from holloway.text.native import State, Update
 
     Read = TypeVar("Read")
@@ -99,6 +100,17 @@ class UapiDevice:
         """Change the device; raises `OSError`."""
         # In an answer to set, the number is negative, as the kernel returns it.
         _raise(-_status(self._transact(update.request())))
+
+    def discards(self) -> Discards:
+        """Ask what the device did not pass on.
+
+        Raises `OSError`: EPROTO, EINVAL or EIO where the device knows no such request.
+        """
+        from holloway.text.discards import parse_answer
+
+        answer = self._transact(b"discards=1\n\n")
+        _raise(abs(_status(answer)))
+        return parse_answer(answer)
 
     def log_level(self, wanted: str = "") -> str:
         """Return how much the device says, after changing it if a level is given.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic
 
 from holloway import model
@@ -160,10 +160,12 @@ class Device(Generic[EndpointType]):
             total.update(peer.discards)
         return tally(total)
 
-    def peer_discards(self, public_key: Key) -> dict[str, int]:
-        """Like `discards`, of messages that name this peer; only reasons that occurred."""
-        peer = self._peers.get(public_key.raw)
-        return {} if peer is None else {why.value: n for why, n in peer.discards.items()}
+    def peer_discards(self) -> Iterator[tuple[Peer[EndpointType], dict[str, int]]]:
+        """Yield each peer that something was discarded of, and the counts of plane and brain."""
+        for peer in self._peers.values():
+            counts = {why.value: n for why, n in peer.discards.items()} | peer.plane.discards()
+            if counts:
+                yield peer, counts
 
     def has_endpoint(self, peer: int) -> bool:
         """Whether the endpoint of the peer with this id is known."""

@@ -1,6 +1,6 @@
 """The device process: a TUN, a UAPI socket, signals, and a `Tunnel` between them.
 
-Its contract is wireguard-go's, so that the original `wg-quick` can start it: it ends when its
+It behaves as wireguard-go does, so that the original `wg-quick` can start it: it ends when its
 socket or its interface is removed. `cli.device` reads the environment, forks and calls it.
 """
 
@@ -14,7 +14,6 @@ import logging
 import os
 import signal
 import socket
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,13 +32,13 @@ log = logging.getLogger(__name__)
 
 DEFAULT_MTU = 1420  # wireguard-go, kernel device.c: 1500 less the overhead over IPv6
 GC_THRESHOLD = 100_000
-"""Objects made before Python looks for cycles; its own number is 700."""
+"""Allocations between two runs of the cycle collector; Python's default is 700."""
 RETRY_SECONDS = 5
-"""How long to wait before a device that could not come up tries again."""
+"""The wait before a device that could not come up tries again."""
 
 
 def open_tun(name: str) -> _native.Tun:
-    """Create the interface and give it the look of WireGuard's."""
+    """Create the interface with the settings of a WireGuard interface."""
     tun = _native.Tun(name, DEFAULT_MTU)
     link.configure_tun(tun.name)
     return tun
@@ -49,8 +48,8 @@ def serve(
     tun: _native.Tun, listener: socket.socket, device_log: DeviceLog, ready: Callable[[], None]
 ) -> None:
     """Run a device until it ends; `ready` is called once its socket answers."""
-    # What a peer is made of lives long and has hardly a cycle. At Python's own pace all of it
-    # would be looked through again and again while ten thousand peers are set.
+    # Peers live long and contain hardly any cycles. With Python's default threshold the collector
+    # would scan them again and again while ten thousand peers are set.
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
 
@@ -61,7 +60,7 @@ def serve(
 
 
 class Daemon:
-    """One device from its birth to its end. Make it inside the event loop."""
+    """One device from start to end. Create it inside the event loop."""
 
     def __init__(self, tun: _native.Tun, listener: socket.socket, device_log: DeviceLog) -> None:
         self._loop = asyncio.get_running_loop()
@@ -112,22 +111,19 @@ class Daemon:
         self._update_link_state()
 
     def _namespace_entered(self) -> None:
-        """Set up what belongs to the network namespace that the interface has come to.
+        """Set up what depends on the network namespace of the interface, which this thread is in.
 
-        This thread is inside it. A move takes away what `configure_tun` gave; pyroute2 has an event
-        loop of its own, so it gets a thread, which is in the same namespace.
+        A move to another namespace loses the settings of `configure_tun`.
         """
         sockets = IcmpSockets()
         self._tunnel.set_icmp_sockets(*sockets.filenos())
         sockets.close()
         if self._entered_before:
-            thread = threading.Thread(target=link.configure_tun, args=(self._tun.name,))
-            thread.start()
-            thread.join()
+            link.configure_tun(self._tun.name)
         self._entered_before = True
 
     def _update_link_state(self) -> None:
-        """Hand the interface's state to the tunnel; try again later if that fails."""
+        """Pass the interface's state to the tunnel; try again later if that fails."""
         self._loop.remove_reader(self._link.fileno())
         try:
             state = self._link.state()
@@ -146,7 +142,7 @@ class Daemon:
         self._loop.add_reader(self._link.fileno(), self._update_link_state)
 
     def _retry_later(self, message: str) -> None:
-        """Log a message unless it is the last one again, and plan the next attempt."""
+        """Log a message unless it repeats the last one, and schedule the next attempt."""
         if message != self._last_error:
             self._last_error = message
             log.error("%s", message)
@@ -155,13 +151,13 @@ class Daemon:
         self._retry = self._loop.call_later(RETRY_SECONDS, self._update_link_state)
 
     def _report_discards(self) -> None:
-        """Say what was not passed on in the device's life, and why."""
+        """Log how many packets the device discarded, by reason."""
         counts = self._tunnel.discards()
         reasons = [f"{count} {reason}" for reason, count in counts.items() if count]
         log.info("Packets not passed on: %s", ", ".join(reasons) or "none")
 
     def _watch_socket(self, stack: contextlib.ExitStack) -> None:
-        """End with the socket's removal; take the socket along otherwise."""
+        """End when the socket is removed; remove it when the device ends first."""
         path = Path(self._listener.getsockname())
         watch = SocketWatch(path)
         stack.callback(watch.close)
@@ -176,7 +172,7 @@ class Daemon:
 
 
 def notify(state: str) -> None:
-    """Tell systemd, where it asked to be told (sd_notify(3))."""
+    """Notify systemd if it asks for it (sd_notify(3))."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return

@@ -1,8 +1,8 @@
-"""The log of a device process: how much is said, how often, and who listens.
+"""The log of a device process: its level, its rate limit and its followers.
 
-Python's root logger does the work; this sets its level while the device runs, holds frequent
-messages back as the kernel does, and passes lines on to followers. It knows no device and no
-socket; `cli.device` makes one, `daemon` and `uapi_server` use it.
+Python's root logger does the work. This module sets its level while the device runs, limits the
+rate of messages as the kernel does, and sends lines to followers. It knows no device and no
+socket; `cli.device` creates one, `daemon` and `uapi_server` use it.
 """
 
 from __future__ import annotations
@@ -13,32 +13,30 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from holloway.errors import without_keys
+
 LEVELS: Final = {
     "verbose": logging.DEBUG,
     "error": logging.ERROR,
     "silent": logging.CRITICAL + 1,
 }
-NOISY_LIBRARIES: Final = ("asyncio", "pyroute2")
-"""Libraries whose debugging is of no interest to whoever debugs a device."""
+NOISY_LIBRARIES: Final = ("asyncio",)
+"""Libraries whose debug messages do not help to debug a device."""
 BURST: Final = 10  # kernel, net/core/utils.c: net_ratelimit_state
 INTERVAL: Final = 5.0
 BACKLOG_LINES: Final = 256
-"""So many lines a new follower is told of the past, as dmesg(1) does."""
+"""The number of past lines that a new follower gets first, as with dmesg(1)."""
 
 Follower = Callable[[str], None]
-"""Takes one line, without its end."""
+"""Takes one line, without the line break."""
 
 
 class DeviceLog:
-    """What a device says, on standard error and to followers; one a process."""
+    """The log on standard error and to followers; one per process."""
 
     def __init__(self, name: str, level: str) -> None:
         self._output = _Output()
-        self._output.setFormatter(
-            logging.Formatter(
-                f"%(levelname)s: ({name}) %(asctime)s %(message)s", "%Y/%m/%d %H:%M:%S"
-            )
-        )
+        self._output.setFormatter(_Formatter(name))
         self._output.addFilter(RateLimit(time.monotonic))
         self._observers: list[Callable[[], None]] = []
         self.level = level
@@ -59,17 +57,17 @@ class DeviceLog:
             observer()
 
     def install(self) -> None:
-        """Become the process's log."""
-        logging.raiseExceptions = False  # a full disk under the log must not disturb the device
+        """Make this the log of the process."""
+        logging.raiseExceptions = False  # a full disk must not disturb the device
         logging.getLogger().addHandler(self._output)
 
     def observe(self, observer: Callable[[], None]) -> None:
-        """Call `observer` now, and whenever the level has changed."""
+        """Call `observer` now and after each change of the level."""
         self._observers.append(observer)
         observer()
 
     def follow(self, follower: Follower) -> None:
-        """Pass on what was said lately, and every line from now on, once."""
+        """Send the last lines to `follower`, then every new line; once, if called again."""
         if follower in self._output.followers:
             return
         for line in self._output.backlog:
@@ -77,16 +75,16 @@ class DeviceLog:
         self._output.followers.append(follower)
 
     def unfollow(self, follower: Follower) -> None:
-        """Pass on nothing more, if anything was."""
+        """Stop sending lines to `follower`."""
         if follower in self._output.followers:
             self._output.followers.remove(follower)
 
 
 class RateLimit(logging.Filter):
-    """Holds back a debug message that comes more than ten times in five seconds.
+    """Suppresses a debug message that comes more than ten times in five seconds.
 
-    The kernel's limit (net_ratelimit) is shared by all its messages; ours is each message's own,
-    so that a flood of one hides no other.
+    The kernel's limit (net_ratelimit) is shared by all messages. Ours is separate for each, so that
+    a flood of one message hides no other.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -102,14 +100,24 @@ class RateLimit(logging.Filter):
         begun, count = self._windows.get(message, (now, 0))
         if now >= begun + INTERVAL:
             if count > BURST:
-                record.msg = f"{message} ({count - BURST} such messages held back)"
+                record.msg = f"{message} ({count - BURST} such messages suppressed)"
             begun, count = now, 0
         self._windows[message] = (begun, count + 1)
         return count < BURST
 
 
+class _Formatter(logging.Formatter):
+    """Formats lines as wireguard-go does, without anything that may be a key."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"%(levelname)s: ({name}) %(asctime)s %(message)s", "%Y/%m/%d %H:%M:%S")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_keys(super().format(record))
+
+
 class _Output(logging.StreamHandler):  # type: ignore[type-arg]
-    """Standard error, the followers, and the last lines for those to come."""
+    """Writes to standard error and to followers, and keeps the last lines for new ones."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
 """The asyncio shell of one device: brain, plane and a single timer.
 
-It hands the plane's events and the clock to `core.Device`, has local addresses follow the routes,
-and is itself a `Control`: `get` shows the device, `set` changes it. Packets never come here.
-`daemon` and `net` run one.
+It passes the plane's events and the clock to `core.Device`, keeps local addresses in line with the
+routes, and is itself a `Control`: `get` returns the device, `set` changes it. Packets stay in the
+plane. `daemon` and `net` run one.
 """
 
 from __future__ import annotations
@@ -16,35 +16,37 @@ import time
 from typing import TYPE_CHECKING
 
 from holloway import _native
-from holloway.control.listen_port import port_in_use, require_free
-from holloway.control.netlink import drain
 from holloway.core.constants import SECOND, Nanoseconds
 from holloway.core.device import Device
 from holloway.device import routes
+from holloway.device.discard_log import DiscardLog
+from holloway.key import Key
+from holloway.netlink.listen_port import port_in_use, require_free
 from holloway.text.convert import device_of, update_of
+from holloway.text.discards import Discards, dump_answer
 from holloway.text.native import State, Update, refusal
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Iterator
     from ipaddress import IPv4Address, IPv6Address
 
     from holloway import model
+    from holloway.netlink.socket import Watch
 
 log = logging.getLogger(__name__)
 
 EVENTS_PER_TURN = 64
-"""So many events at most before timers and the UAPI have their turn."""
+"""The most events handled before timers and the UAPI get their turn."""
 PATHS_A_TURN = 64
-"""And for so many peers is the kernel asked for the route."""
+"""The most peers whose route is looked up in one turn."""
 BURST_SECONDS = 0.1
-"""Routes change in bursts: one look so long after the first message serves them all."""
-REST_FACTOR = 20
-"""A look at all routes is followed by a rest of so many times what it took."""
+"""The wait after the first message: routes change in bursts, and one check serves them all."""
+PAUSE_FACTOR = 20
+"""After a check of all routes, this many times its duration passes before the next one."""
 
 
 class Tunnel:
-    """A running device. Make it inside the event loop that is to serve it."""
+    """A running device. Create it inside the event loop that serves it."""
 
     def __init__(self, tun: _native.Tun) -> None:
         self._loop = asyncio.get_running_loop()
@@ -52,14 +54,16 @@ class Tunnel:
         self._plane = _native.Plane(tun)
         self._device = Device(self._plane, random=os.urandom, wall=time.time_ns)
         self._timer: asyncio.TimerHandle | None = None
+        # Without the brain's counts: it logs each message that it discards, with its sender.
+        self._discard_log = DiscardLog(self._plane.discards, self._plane_discards)
         self._is_up = False
         self._listen_error = 0  # why the port is not bound although the interface is up
         self.died: asyncio.Future[int] = self._loop.create_future()
         """Resolves to an errno when the plane has ended by itself."""
         self._loop.add_reader(self._plane.fileno(), self._handle_events)
-        self._routes: socket.socket | None = None
+        self._routes: Watch | None = None
         self._route_timer: asyncio.TimerHandle | None = None
-        # Where the system refuses netlink, silence tells that a route has moved.
+        # Without netlink, a peer that no longer answers is the only sign that a route has moved.
         with contextlib.suppress(OSError):
             self._routes = routes.watch()
             self._watch_routes()
@@ -78,12 +82,12 @@ class Tunnel:
         self.apply(update_of(update))
 
     def state(self) -> State:
-        """Return the device as it is now, as the codec's value."""
+        """Like `get`, in the codec's form."""
         snapshot = self._device.snapshot()
         return self._plane.state(snapshot._replace(listen_error=self._listen_error))
 
     def apply(self, update: Update) -> None:
-        """Like `set`, for an update as the codec read it."""
+        """Like `set`, for an update in the codec's form."""
         try:
             with self._changing(update.listen_port):
                 self._device.apply(now(), update)
@@ -95,7 +99,7 @@ class Tunnel:
         return self._plane.lookup_allowed_ip(address.packed)
 
     def has_endpoint(self, peer: int) -> bool:
-        """Whether the endpoint of the peer with this id is known, configured or discovered."""
+        """Whether the peer with this id has an endpoint, configured or discovered."""
         return self._device.has_endpoint(peer)
 
     def link_changed(self, *, up: bool, mtu: int) -> None:
@@ -110,21 +114,29 @@ class Tunnel:
             self._bring(up=up)
 
     def set_icmp_sockets(self, v4: int | None, v6: int | None, conntrack: int | None) -> None:
-        """Answer packets that have nowhere to go; see `_native.Plane.set_icmp_sockets`."""
+        """Answer packets without a peer or an endpoint; see `_native.Plane.set_icmp_sockets`."""
         self._plane.set_icmp_sockets(v4, v6, conntrack)
 
     def log_level_changed(self) -> None:
-        """Have the plane report what would be logged now, and nothing else."""
-        self._plane.report_unreachable(log.isEnabledFor(logging.DEBUG))
+        """Have the plane report, and counters compared, only if that would be logged."""
+        verbose = log.isEnabledFor(logging.DEBUG)
+        self._plane.report_unreachable(verbose)
+        self._discard_log.enable(verbose)
 
     def discards(self) -> dict[str, int]:
-        """Count packets and messages not passed on, by reason, plane and brain together."""
+        """Return the counts of discarded packets and messages by reason, of plane and brain."""
         return self._plane.discards() | self._device.discards()
+
+    def uapi_discards(self) -> bytes:
+        """Return the answer to `discards=1` of the UAPI, without the errno line that ends it."""
+        peers = {Key(peer.public_key): counts for peer, counts in self._device.peer_discards()}
+        return dump_answer(Discards(self.discards(), peers))
 
     def close(self) -> None:
         """Stop. Session keys are zeroed; the TUN stays open."""
         if self._timer is not None:
             self._timer.cancel()
+        self._discard_log.enable(wanted=False)
         self._loop.remove_reader(self._plane.fileno())
         if self._route_timer is not None:
             self._route_timer.cancel()
@@ -132,6 +144,11 @@ class Tunnel:
             self._loop.remove_reader(self._routes)
             self._routes.close()
         self._plane.close()
+
+    def _plane_discards(self) -> Iterator[tuple[int, str, dict[str, int]]]:
+        """Yield the number and name of each peer, and the plane's counts for it."""
+        for peer, _ in self._device.peer_discards():
+            yield peer.plane.id, str(peer), peer.plane.discards()
 
     @contextlib.contextmanager
     def _changing(self, listen_port: int | None) -> Iterator[None]:
@@ -197,37 +214,37 @@ class Tunnel:
             self.died.set_result(number)
 
     def _watch_routes(self) -> None:
-        """Look at the routes once they have changed.
+        """Check the routes once they change.
 
-        From the first message to the end of the rest nobody listens: the kernel keeps some of what
-        it says meanwhile, so that there is another look, and drops the rest of a burst.
+        From the first message to the end of the pause nobody reads the socket. The kernel queues
+        some of the messages that come meanwhile, which causes another check, and drops the others.
         """
         if self._routes is not None:
             self._loop.add_reader(self._routes, self._routes_changed, self._routes)
 
-    def _routes_changed(self, watching: socket.socket) -> None:
+    def _routes_changed(self, watching: Watch) -> None:
         def check() -> None:
-            drain(watching)
+            watching.drain()
             self._continue_route_check(self._validate_sources(), self._loop.time())
 
         self._loop.remove_reader(watching)
         self._route_timer = self._loop.call_later(BURST_SECONDS, check)
 
-    def _continue_route_check(self, looking: Iterator[bool], began: float) -> None:
-        """Look for one turn, and again in the next one; rest when all is seen."""
+    def _continue_route_check(self, checks: Iterator[bool], began: float) -> None:
+        """Check for one turn and continue in the next; pause when all routes are checked."""
         try:
-            goes_on = next(looking, False)
+            goes_on = next(checks, False)
         except OSError as error:
-            log.debug("Unable to look at the routes: %s", error.strerror)
+            log.debug("Unable to check the routes: %s", error.strerror)
             goes_on = False
         if goes_on:
-            self._route_timer = self._loop.call_later(0, self._continue_route_check, looking, began)
+            self._route_timer = self._loop.call_later(0, self._continue_route_check, checks, began)
         else:
-            rest = REST_FACTOR * (self._loop.time() - began)
-            self._route_timer = self._loop.call_later(rest, self._watch_routes)
+            pause = PAUSE_FACTOR * (self._loop.time() - began)
+            self._route_timer = self._loop.call_later(pause, self._watch_routes)
 
     def _validate_sources(self) -> Iterator[bool]:
-        """Ask of each peer whether it is still answered by the road that it came by."""
+        """Check for each peer whether answers still take the path that its packets came by."""
         paths = self._plane.sticky_sources()
         if not paths:
             return
@@ -255,12 +272,12 @@ class Tunnel:
 
 
 def _naming_port(error: OSError, listen_port: int) -> OSError:
-    """Return the error, with the port and who has it if it says that the port is taken."""
+    """Return the error; if the port is taken, one that names the port and who has it."""
     if error.errno == errno.EADDRINUSE and listen_port:
         return port_in_use(listen_port)
     return error
 
 
 def now() -> Nanoseconds:
-    """CLOCK_BOOTTIME: sessions must age while the machine sleeps."""
+    """Return CLOCK_BOOTTIME: sessions must age while the machine sleeps."""
     return Nanoseconds(time.clock_gettime_ns(time.CLOCK_BOOTTIME))

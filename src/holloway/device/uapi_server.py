@@ -1,9 +1,9 @@
 """The UAPI socket of a running device: claimed, served, and watched for its removal.
 
-Requests become an `Update` or ask for an answer; nothing here knows what a device does with
-them. The contract is the cross-platform userspace one: one blank line ends a request, a
-connection may carry many, and an answer ends with `errno=N`. Beyond it, `log=LEVEL`
-sets how much the device says, and `log=follow` passes that on. `daemon` runs it.
+A request becomes an `Update` or asks for an answer; what the device does with it is not known here.
+The protocol is WireGuard's cross-platform one: a blank line ends a request, a connection may carry
+many requests, and an answer ends with `errno=N`. Ours has three operations more: `log=LEVEL` sets
+the log level, `log=follow` sends the log, and `discards=1` returns counters. `daemon` runs it.
 """
 
 from __future__ import annotations
@@ -28,20 +28,22 @@ log = logging.getLogger(__name__)
 
 SOCKET_DIRECTORY: Final = Path("/var/run/wireguard")
 MAX_REQUEST: Final = 256 << 20
-"""Bytes of one request: room for a million peers, and a bound."""
+"""The most bytes of one request: room for a million peers."""
 
 OPERATIONS: Final = (b"get=1\n", b"set=1\n")
+DISCARDS_OPERATION: Final = b"discards=1\n"
 LOG_OPERATION: Final = b"log="
+BEGINNINGS: Final = (*OPERATIONS, DISCARDS_OPERATION, LOG_OPERATION)
 MAX_BACKLOG: Final = 256 << 10
-"""Bytes that wait for a slow follower of the log before lines are left out."""
+"""The most bytes queued for a slow follower of the log; further lines are left out."""
 IN_ATTRIB: Final = 0x4  # linux/inotify.h; an unlink changes the link count
 IN_DELETE_SELF: Final = 0x400
 
 
 def claim(name: str) -> socket.socket:
-    """Listen on an interface's socket, readable by its owner alone.
+    """Listen on an interface's socket, which only its owner may open.
 
-    A socket that nobody serves is replaced; one that answers raises OSError (EADDRINUSE).
+    A socket that nobody serves is replaced. Raises OSError (EADDRINUSE) if somebody does.
     """
     SOCKET_DIRECTORY.mkdir(mode=0o755, parents=True, exist_ok=True)
     path = socket_path(name)
@@ -58,7 +60,7 @@ def claim(name: str) -> socket.socket:
 
 
 def socket_path(name: str) -> Path:
-    """Where wg(8) looks for an interface."""
+    """Return the path where wg(8) looks for an interface."""
     return SOCKET_DIRECTORY / f"{name}.sock"
 
 
@@ -73,7 +75,7 @@ def _remove_stale(path: Path) -> None:
 
 
 class SocketWatch:
-    """Tells when the socket's file is gone; `fileno` is readable when it may be."""
+    """Detects that the socket's file is gone; `fileno` is readable when it may be."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -90,7 +92,7 @@ class SocketWatch:
         return int(self._inotify)
 
     def removed(self) -> bool:
-        """Drain the events and look."""
+        """Drain the events and return whether the file is gone."""
         os.read(self._inotify, 65536)
         return not os.path.lexists(self._path)
 
@@ -104,12 +106,15 @@ class UapiHandler(Protocol):
     def state(self) -> State:
         """Return the device as it is now."""
 
+    def uapi_discards(self) -> bytes:
+        """Return the answer to `discards=1`, without the errno line that ends it."""
+
     def apply(self, update: Update) -> None:
         """Apply an update whole, or raise (OSError, ConfigError) and change nothing."""
 
 
 class UapiConnection(asyncio.Protocol):
-    """One client's connection. A broken request closes it, a refused one is answered."""
+    """One client's connection. A malformed request closes it, a refused one is answered."""
 
     _transport: asyncio.Transport
 
@@ -139,9 +144,9 @@ class UapiConnection(asyncio.Protocol):
             self._transport.write(self._answer(request))
 
     def _next_request(self) -> bytes | None:
-        """Take a whole request off the buffer: its operation line and what follows."""
+        """Remove a whole request from the buffer and return it, or None if none is complete."""
         received = self._received
-        if b"\n" in received[:16] and not received.startswith((*OPERATIONS, LOG_OPERATION)):
+        if b"\n" in received[:16] and not received.startswith(BEGINNINGS):
             self._reject("invalid operation")
             return None
         end = received.find(b"\n\n", self._searched)
@@ -165,6 +170,10 @@ class UapiConnection(asyncio.Protocol):
     def _answer(self, request: bytes) -> bytes:
         if request.startswith(LOG_OPERATION):
             return self._answer_log(request[len(LOG_OPERATION) : -1].decode(errors="replace"))
+        if request == DISCARDS_OPERATION:
+            return self._device.uapi_discards() + b"errno=0\n\n"
+        if request.startswith(DISCARDS_OPERATION):
+            return self._refuse_arguments()
         body = request[len(OPERATIONS[0]) :]
         if request.startswith(b"get=1\n"):
             return self._answer_get(body)
@@ -172,7 +181,7 @@ class UapiConnection(asyncio.Protocol):
         return b"errno=%d\n\n" % -self._set(body)
 
     def _answer_log(self, wanted: str) -> bytes:
-        """Set the level, or follow, or neither where nothing is wanted; tell the level."""
+        """Set the level or begin to follow; return the answer, with the level in force."""
         if wanted == "follow":
             self._transport.write(self._level())
             self._log.follow(self._send_log_line)
@@ -188,7 +197,7 @@ class UapiConnection(asyncio.Protocol):
         return f"level={self._log.level}\nerrno=0\n\n".encode()
 
     def _send_log_line(self, line: str) -> None:
-        """Give a follower the next line of the log, unless it is far behind."""
+        """Send a follower the next line of the log, unless it is far behind."""
         if self._transport.get_write_buffer_size() > MAX_BACKLOG:
             self._dropped_lines += 1
             return
@@ -199,12 +208,15 @@ class UapiConnection(asyncio.Protocol):
 
     def _answer_get(self, body: bytes) -> bytes:
         if body:
-            log.error("UAPI: a get has no arguments")
-            return b"errno=%d\n\n" % errno.EINVAL
+            return self._refuse_arguments()
         return self._device.state().answer() + b"errno=0\n\n"
 
+    def _refuse_arguments(self) -> bytes:
+        log.error("UAPI: this operation takes no arguments")
+        return b"errno=%d\n\n" % errno.EINVAL
+
     def _set(self, body: bytes) -> int:
-        """Apply an update whole, or log why not; the errno, 0 if it was applied."""
+        """Apply an update whole, or log why not; return the errno, 0 if it was applied."""
         try:
             self._device.apply(read_request(body))
         except UapiError as error:

@@ -55,7 +55,7 @@ class StubResolver:
             if found := [address for answer in answers for address in answer.addresses]:
                 return list(dict.fromkeys(found))
         asked = ", ".join(self._servers)
-        text = f"Name or service not known: {host} (the name server asked is {asked})"
+        text = f"Name or service not known: {host} (asked {asked})"
         raise socket.gaierror(socket.EAI_NONAME, text)
 
     def _candidates(self, host: str) -> Iterator[str]:

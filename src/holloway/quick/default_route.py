@@ -11,9 +11,9 @@ from ipaddress import ip_network
 from typing import Final
 
 from holloway.model import Device
+from holloway.netlink.route import TABLE_MAIN, Network, Route, Rule
 from holloway.quick import firewall
 from holloway.quick.facts import Facts
-from holloway.quick.netlink import TABLE_MAIN, Network, Route, Rule
 from holloway.quick.network_steps import (
     AddRoutes,
     AddRule,

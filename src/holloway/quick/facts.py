@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Final
 
 from holloway.model import Device
+from holloway.netlink.route import TABLE_MAIN, Interface, Network, RouteSocket
+from holloway.netlink.route import Path as Route
 from holloway.quick import programs
 from holloway.quick.dns import DnsTool, dns_tool
-from holloway.quick.netlink import TABLE_MAIN, Interface, Netlink, Network
-from holloway.quick.netlink import Path as Route
 from holloway.quick.network_steps import VALID_MARK
 from holloway.quick.steps import KERNEL_MODULE
 
@@ -52,7 +52,7 @@ class Facts:
         return min(self.paths) if self.paths else self.default_path or DEFAULT_MTU
 
 
-def observe(netlink: Netlink, device: Device) -> Facts:
+def observe(netlink: RouteSocket, device: Device) -> Facts:
     """Look at the host through the interface of `device`, which exists."""
     addresses = (address.interface for address in netlink.addresses(device.name))
     routes = (route for route in netlink.routes(device.name) if route.table == TABLE_MAIN)
@@ -63,7 +63,7 @@ def observe(netlink: Netlink, device: Device) -> Facts:
     )
 
 
-def predict(netlink: Netlink, device: Device, addresses: Iterable[Interface]) -> Facts:
+def predict(netlink: RouteSocket, device: Device, addresses: Iterable[Interface]) -> Facts:
     """Look at the host as if the interface of `device` were there, with these addresses."""
     addresses = tuple(addresses)
     # The kernel leads the network of each address to its link, but not a single IPv4 host's.
@@ -73,7 +73,7 @@ def predict(netlink: Netlink, device: Device, addresses: Iterable[Interface]) ->
     return replace(_observe_host(netlink, device), addresses=addresses, covered=tuple(covered))
 
 
-def _observe_host(netlink: Netlink, device: Device) -> Facts:
+def _observe_host(netlink: RouteSocket, device: Device) -> Facts:
     """Everything but the interface itself."""
     hosts = (peer.endpoint.host for peer in device.peers if peer.endpoint is not None)
     paths = (_endpoint_mtu(netlink, host, device) for host in dict.fromkeys(hosts))
@@ -104,7 +104,7 @@ def _read(file: Path) -> str:
         return ""
 
 
-def _free_table(netlink: Netlink) -> int:
+def _free_table(netlink: RouteSocket) -> int:
     return next(filter(netlink.table_is_empty, count(FIRST_TABLE)))
 
 
@@ -127,7 +127,7 @@ def _read_tables(file: Path) -> dict[str, int]:
     return {match["name"]: int(match["number"], 0) for match in found if match is not None}
 
 
-def _endpoint_mtu(netlink: Netlink, host: str, device: Device) -> int | None:
+def _endpoint_mtu(netlink: RouteSocket, host: str, device: Device) -> int | None:
     address, _, zone = host.partition("%")
     if zone:
         # The zone of a link-local address names the link that the packets leave by.
@@ -141,7 +141,7 @@ def _endpoint_mtu(netlink: Netlink, host: str, device: Device) -> int | None:
     return route.mtu or link.mtu
 
 
-def _route_mtu(netlink: Netlink, route: Route) -> int | None:
+def _route_mtu(netlink: RouteSocket, route: Route) -> int | None:
     if route.mtu is not None:
         return route.mtu
     link = netlink.link_by_index(route.link)

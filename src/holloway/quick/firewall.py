@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from holloway.netlink.route import Interface
 from holloway.quick import programs
-from holloway.quick.netlink import Interface
 from holloway.quick.steps import Host, Step
 
 

@@ -14,9 +14,9 @@ from ipaddress import ip_interface
 from pathlib import Path
 from typing import Final
 
-from holloway.control.listen_port import port_in_use
 from holloway.model import DeviceUpdate
-from holloway.quick.netlink import TABLE_MAIN, Interface, Network, Route, Rule
+from holloway.netlink.listen_port import port_in_use
+from holloway.netlink.route import TABLE_MAIN, Interface, Network, Route, Rule
 from holloway.quick.steps import Host
 
 

@@ -12,9 +12,9 @@ from ipaddress import ip_interface, ip_network
 from typing import Final
 
 from holloway.model import AllowedIP, Device, DeviceUpdate
+from holloway.netlink.route import Interface, Network, Route
 from holloway.quick import default_route, dns
 from holloway.quick.facts import Facts
-from holloway.quick.netlink import Interface, Network, Route
 from holloway.quick.network_steps import AddAddress, AddRoutes, SetMtuUp
 from holloway.quick.steps import AddLink, Configure, Hook, Step
 from holloway.text.quick import QuickConfig

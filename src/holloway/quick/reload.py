@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from holloway.model import Device, DeviceUpdate
+from holloway.netlink.route import TABLE_MAIN, Interface, Link, Route
 from holloway.quick import changes, default_route, dns, facts, plan, reload_steps, saved_state, up
 from holloway.quick.check import check
 from holloway.quick.facts import Facts
-from holloway.quick.netlink import TABLE_MAIN, Interface, Link, Route
 from holloway.quick.run import Transaction
 from holloway.quick.saved_state import SavedState
 from holloway.quick.source import Source

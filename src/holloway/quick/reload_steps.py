@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from holloway.model import Device, DeviceUpdate
+from holloway.netlink.route import Interface, Route, Rule
 from holloway.quick import default_route, firewall
 from holloway.quick.facts import Facts
-from holloway.quick.netlink import Interface, Route, Rule
 from holloway.quick.network_steps import (
     AddRoutes,
     AddRule,

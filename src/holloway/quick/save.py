@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from holloway.errors import HollowayError
+from holloway.netlink.route import Address, Interface
 from holloway.quick.comments import carry_over
-from holloway.quick.netlink import Address, Interface
 from holloway.quick.plan import interface
 from holloway.quick.source import Source
 from holloway.quick.steps import Host

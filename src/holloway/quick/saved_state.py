@@ -18,8 +18,8 @@ from typing import Final
 
 from holloway.key import Key
 from holloway.model import DeviceUpdate, PeerUpdate
+from holloway.netlink.route import Route
 from holloway.quick import runtime
-from holloway.quick.netlink import Route
 from holloway.text.quick import QuickConfig
 
 PRIVATE: Final = 0o600

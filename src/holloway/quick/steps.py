@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from holloway.control import uapi
-from holloway.control.listen_port import port_in_use, require_free
-from holloway.errors import HollowayError
+from holloway.errors import HollowayError, without_keys
 from holloway.model import DeviceUpdate
+from holloway.netlink.listen_port import port_in_use, require_free
+from holloway.netlink.route import RouteSocket
 from holloway.quick import programs
 from holloway.quick.interrupts import Interrupts
-from holloway.quick.netlink import Netlink
 
 if TYPE_CHECKING:
     from holloway.control import Control
@@ -46,7 +46,7 @@ def print_message(line: str) -> None:
 class Host:
     """What steps act on."""
 
-    netlink: Netlink
+    netlink: RouteSocket
     interrupts: Interrupts
     find: Callable[[str], Control]
 
@@ -134,7 +134,7 @@ class AddLink:
 
     def apply(self, host: Host) -> None:
         try:
-            host.netlink.add_wireguard(self.name)
+            host.netlink.add_link(self.name, "wireguard")
         except OSError as error:
             if error.errno != errno.EOPNOTSUPP or KERNEL_MODULE.exists():
                 raise
@@ -194,7 +194,7 @@ class Hook:
 
     @property
     def text(self) -> str:
-        return self.command
+        return without_keys(self.command)
 
     def apply(self, host: Host) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Numeric addresses, as people and resolvers write them."""
+"""Numeric IP addresses in the notations of people and resolvers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 @lru_cache(maxsize=256)
 def numeric(host: str) -> IPv4Address | IPv6Address | None:
-    """Return the address that a text is, an IPv6 one perhaps with a zone; None for a name."""
+    """Parse an IP address, IPv6 also with a zone; return None for a name."""
     try:
         return ip_address(host)
     except ValueError:

@@ -1,7 +1,7 @@
-"""Configuration files of wg(8): text -> `DeviceUpdate`, and `Device` -> text as showconf has it.
+"""Configuration files of wg(8): text -> `DeviceUpdate`, and `Device` -> the text of showconf.
 
-Names of hosts go to the `Resolver` that the caller brings, line by line in the file's order, so
-that what a user is told comes in that order too. Every refusal names line, key and reason.
+Host names are looked up by the caller's `Resolver`, line by line in the file's order, so that its
+messages come in that order too. Every error names line, key and reason.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ __all__ = ["QuickConfig", "dump_conf", "parse_conf", "parse_quick"]
 def parse_conf(
     source: str | QuickConfig, resolver: Resolver, *, append: bool = False
 ) -> DeviceUpdate:
-    """Read a file, or what wg-quick left of one; raises `ConfigError`.
+    """Parse a file, or the lines of one that are not wg-quick's; raises `ConfigError`.
 
-    As setconf has it, what the file does not name is reset; with `append`, as addconf has it, it
-    stays. The peers that the file names get exactly its allowed IPs either way.
+    Settings that the file does not name are reset, as by setconf, or kept with `append`, as by
+    addconf. In both cases the peers that the file names get exactly its allowed IPs.
     """
     update = read_configuration(
         encoded(source)
@@ -36,12 +36,12 @@ def parse_conf(
 
 
 def clean(line: str) -> str:
-    """Take away the comment and all space, also within; a NUL ends the line."""
+    """Remove the comment and all whitespace, also inside; a NUL ends the line."""
     return line.partition("\0")[0].partition("#")[0].translate(_NO_SPACE)
 
 
 def dump_conf(device: Device) -> str:
-    """Write what `wg showconf` prints."""
+    """Return what `wg showconf` prints."""
     lines = ["[Interface]"]
     if device.listen_port:
         lines.append(f"ListenPort = {device.listen_port}")

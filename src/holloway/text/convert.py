@@ -1,4 +1,7 @@
-"""The model as the codec's values, and back: `Device` and `State`, `DeviceUpdate` and `Update`."""
+"""Converts the model to the codec's types and back.
+
+`Device` becomes `State`, and `DeviceUpdate` becomes `Update`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from holloway.text.native import State, Update
 
 
 def state_of(device: Device) -> State:
-    """Make the codec's value of a device."""
+    """Convert a device to the codec's type."""
     peers = [
         (
             peer.public_key.raw,
@@ -29,7 +32,7 @@ def state_of(device: Device) -> State:
 
 
 def device_of(state: State, name: str) -> Device:
-    """Make a device of the codec's value."""
+    """Convert the codec's state to a device."""
     private_key, listen_port, fwmark, parts, error = state.parts()
     peers = []
     for public, psk, endpoint, networks, seconds, nanoseconds, *rest in parts:
@@ -47,7 +50,7 @@ def device_of(state: State, name: str) -> Device:
 
 
 def update_of(update: DeviceUpdate) -> Update:
-    """Make the codec's value of an update."""
+    """Convert an update to the codec's type."""
     peers = [
         (
             peer.public_key.raw,
@@ -67,7 +70,7 @@ def update_of(update: DeviceUpdate) -> Update:
 
 
 def device_update_of(update: Update) -> DeviceUpdate:
-    """Make an update of the codec's value."""
+    """Convert the codec's update to the model's."""
     private_key, listen_port, fwmark, replace_peers, parts = update.parts()
     peers = []
     for public, remove, only, psk, endpoint, keepalive, replace, removed, added in parts:

@@ -1,7 +1,7 @@
-"""The names that people give peers: the comments beside their `[Peer]` lines.
+"""The names of peers: the comments beside their `[Peer]` lines.
 
-Pure: text of a configuration file -> names. wg(8) throws comments away, so that a device knows
-none of this. Called by `wg show --names`.
+Pure: text of a configuration file -> names. wg(8) drops comments, so a device does not know these
+names. Called by `wg show --names`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from holloway.text.values import ascii_lower
 
 
 def peer_names(text: str) -> dict[Key, str]:
-    """Find the name of each peer of a file that has one.
+    """Return the name of each peer of a file that has one.
 
-    It is the comment on the `[Peer]` line or, where that has none, on the line directly above.
+    It is the comment on the `[Peer]` line or, if there is none, on the line directly above.
     """
     names: dict[Key, str] = {}
     name, above = "", ""
@@ -36,12 +36,12 @@ def _note(names: dict[Key, str], key: str, name: str) -> None:
     try:
         names[Key.from_base64(key)] = name
     except KeyFormatError:
-        return  # wg(8) refuses the file; a name more or less is not what is wrong with it
+        return  # wg(8) refuses this line; it is not for us to report
 
 
 def _comment(line: str) -> str:
     comment = line.partition("#")[2].lstrip("#").strip()
-    # A terminal shows it, so nothing in it may command one.
+    # It is printed on a terminal, so it must not contain control sequences.
     return "".join(character if character.isprintable() else _REPLACEMENT for character in comment)
 
 

@@ -1,7 +1,7 @@
-"""The codec of texts, which is in Rust (`crates/codec`): its values, and its refusals as ours.
+"""The text codec in Rust (`crates/codec`): its types, and its errors as `ConfigError`s.
 
-For whoever has thousands of peers to pass on and no use for a `Peer` each; `text.uapi` and
-`text.conf` are the same for those who want the model. Loads next to nothing, for `wg` starts here.
+For callers that pass on thousands of peers and need no `Peer` object for each; `text.uapi` and
+`text.conf` return the model. Imports little, because `wg` starts here.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ __all__ = [
 
 
 class UapiError(ConfigError):
-    """A text of the UAPI that was refused whole; `errno` is positive."""
+    """A UAPI text that was refused as a whole; `errno` is positive."""
 
     def __init__(
         self, number: int, reason: str, *, key: str | None = None, line: int | None = None
@@ -60,7 +60,7 @@ class UapiError(ConfigError):
 
 
 def read_answer(answer: bytes) -> State:
-    """Read a device's answer to get; raises `UapiError`, always EPROTO: the fault is its own."""
+    """Parse a device's answer to get; raises `UapiError`, always EPROTO."""
     try:
         return State.read(answer)
     except Refused as refused:
@@ -68,7 +68,7 @@ def read_answer(answer: bytes) -> State:
 
 
 def dump_answer(answer: bytes) -> bytes:
-    """Print an answer to get as `wg show INTERFACE dump` does; raises `UapiError` likewise."""
+    """Format an answer to get as `wg show INTERFACE dump` does; raises `UapiError` (EPROTO)."""
     try:
         return _dump_answer(answer, b"")
     except Refused as refused:
@@ -76,7 +76,7 @@ def dump_answer(answer: bytes) -> bytes:
 
 
 def read_request(body: bytes) -> Update:
-    """Read the lines of a set, each with its end; raises `UapiError`."""
+    """Parse the lines of a set, each with its line break; raises `UapiError`."""
     try:
         return Update.read_request(body)
     except Refused as refused:
@@ -90,10 +90,10 @@ def read_configuration(
     append: bool = False,
     numeric: bool = False,
 ) -> Update:
-    """Read a configuration file, or numbered lines of one; raises `ConfigError`.
+    """Parse a configuration file, or numbered lines of one; raises `ConfigError`.
 
-    As setconf has it, what the file does not name is reset; with `append`, as addconf has it, it
-    stays. With `numeric` the resolver is not asked about addresses and ports that are numbers.
+    Settings that the file does not name are reset, as by setconf, or kept with `append`, as by
+    addconf. With `numeric` the resolver is not called for numeric addresses and ports.
     """
     try:
         return Update.read_configuration(source, resolver, append=append, numeric=numeric)
@@ -105,7 +105,7 @@ def read_configuration(
 def setting(
     read: Callable[Arguments, Value], *arguments: Arguments.args, **more: Arguments.kwargs
 ) -> Value:
-    """Have a single setting read; raises `ConfigError` with the sentence that wg(8) prints."""
+    """Call a function that parses one setting; raises `ConfigError` with wg(8)'s message."""
     try:
         return read(*arguments, **more)
     except Refused as refused:
@@ -113,12 +113,12 @@ def setting(
 
 
 def encoded(text: str) -> bytes:
-    """The bytes that a text was read from."""
+    """Return the bytes that a text was decoded from."""
     return text.encode("utf-8", "surrogateescape")
 
 
 def refusal(refused: Refused) -> ConfigError:
-    """Say why an update that was read cannot be applied."""
+    """Convert the error of an update that cannot be applied."""
     return _uapi_error(refused)
 
 

@@ -1,7 +1,7 @@
 """The wg-quick half of a configuration file: text -> `QuickConfig`.
 
-Knows what wg-quick(8) takes for itself in `[Interface]` and what it hands on to wg(8) untouched;
-not what either does with it. Called by `quick` and by `wg-quick strip`.
+Knows which keys of `[Interface]` are wg-quick(8)'s own; all other lines go to wg(8) unchanged.
+It does not know what either does with them. Called by `quick` and by `wg-quick strip`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from typing import Final
 
 from holloway.errors import ConfigError
 
-BLANK: Final = " \t"  # what bash's `read` takes off a line
+BLANK: Final = " \t"  # what bash's `read` strips from a line
 SPACE: Final = " \t\n\v\f\r"  # [[:space:]] in the C locale
 
 
 @dataclass(frozen=True, slots=True)
 class QuickConfig:
-    """What a wg-quick file asks for; hooks stand as written, `#` and all.
+    """The settings of a wg-quick file; hooks are unchanged, including `#`.
 
-    `table` is None where the file has none; `wg_lines` is what wg(8) shall read, each line with
-    its number in the file.
+    `table` is None if the file has none; `wg_lines` are the lines for wg(8), each with its number
+    in the file.
     """
 
     addresses: list[str] = field(default_factory=list)
@@ -36,17 +36,17 @@ class QuickConfig:
 
     @property
     def stripped(self) -> str:
-        """The text that `wg-quick strip` prints."""
+        """The output of `wg-quick strip`."""
         return "".join(f"{line}\n" for _, line in self.wg_lines) + "\n"
 
 
 def parse_quick(text: str) -> QuickConfig:
-    """Read a whole file; raises `ConfigError` with the line and the key."""
+    """Parse a whole file; raises `ConfigError` with the line and the key."""
     reader = _Reader()
     in_interface = False
     lines = text.replace("\0", "").split("\n")
     if not lines[-1].strip(BLANK):
-        lines.pop()  # what follows the last line end is a line only if there is something in it
+        lines.pop()  # text after the last line break is a line only if it is not blank
     for number, raw in enumerate(lines, 1):
         line = raw.strip(BLANK)
         key = line.partition("#")[0].partition("=")[0].strip(SPACE).lower()
@@ -58,7 +58,7 @@ def parse_quick(text: str) -> QuickConfig:
 
 
 class _Reader:
-    """Collects the values while the lines go by."""
+    """Collects the values line by line."""
 
     def __init__(self) -> None:
         self.lists: dict[str, list[str]] = {key: [] for key in (*_LISTS, *_HOOKS)}
@@ -68,14 +68,14 @@ class _Reader:
         self.wg_lines: list[tuple[int, str]] = []
 
     def take(self, number: int, key: str, line: str) -> bool:
-        """Take the line if its key is one of wg-quick's; else it is wg's."""
-        # Where a line has no "=", bash's ${stripped#*=} leaves it whole: so does this.
+        """Read a line if its key is one of wg-quick's; return whether it is."""
+        # Without "=", the value is the whole line, as with bash's ${stripped#*=}.
         value = line.partition("#")[0].split("=", 1)[-1].strip(SPACE)
         match key:
             case "address" | "dns":
                 self.lists[key] += value.replace(",", " ").split()
             case "preup" | "postup" | "predown" | "postdown":
-                # Tools after 2021 keep what follows a "#": it may be within quotes.
+                # Tools after 2021 keep what follows a "#": it may be inside quotes.
                 self.lists[key].append(line.split("=", 1)[-1].strip(SPACE))
             case "mtu":
                 self.mtu = _mtu(number, value)

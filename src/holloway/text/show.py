@@ -1,6 +1,7 @@
-"""What `wg show` prints of a device: for people (`pretty`), and by fields for programs (`fields`).
+"""The output of `wg show`: for people (`pretty`), and by fields for programs (`fields`).
 
-Pure: the time and the wish for colours come in. Byte for byte as wg(8) 1.0.20210914.
+Pure: the caller passes the time and whether to use colours. The output equals that of wg(8), byte
+for byte (docs/decisions/0004-which-wg.md).
 """
 
 from __future__ import annotations
@@ -11,43 +12,54 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from holloway.errors import HIDDEN
 from holloway.key import Key
 from holloway.model import SECOND, Device, Endpoint, Peer
 
 NONE: Final = "(none)"
-HIDDEN: Final = "(hidden)"
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How `pretty` prints: with colours or not, with the secret keys or without."""
+    """How `pretty` prints: with or without colours, with or without secret keys."""
 
     colours: bool = False
     hide_keys: bool = True
 
     def paint(self, codes: str, text: str) -> str:
-        """Put `text` between colour codes."""
+        """Return `text` between colour codes."""
         return f"{codes}{text}{_RESET}" if self.colours else text
 
+    def heading(self, interface: str) -> str:
+        """Return the line that begins an interface."""
+        reset = _RESET if self.colours else ""
+        label = self.paint(_GREEN + _BOLD, "interface")
+        return f"{reset}{label}: {self.paint(_GREEN, interface)}"
+
+    def peer_heading(self, key: Key, name: str | None) -> str:
+        """Return the line that begins a peer, with its name if it has one."""
+        label = self.paint(_YELLOW + _BOLD, "peer")
+        beside = "" if name is None else f" ({self.paint(_BOLD, name)})"
+        return f"{label}: {self.paint(_YELLOW, key.base64)}{beside}"
+
     def label(self, text: str) -> str:
-        """Print the name of a value."""
+        """Return the label of a value."""
         return f"  {self.paint(_BOLD, text)}: "
 
     def secret(self, key: Key) -> str:
-        """Print a secret key, or that there is one."""
+        """Return a secret key, or the placeholder for it."""
         return HIDDEN if self.hide_keys else key.base64
 
     def unit(self, text: str) -> str:
-        """Print a unit of time or of size."""
+        """Return a unit of time or of size."""
         return self.paint(_CYAN, text)
 
 
 def pretty(
     device: Device, now: int, style: Style, names: Mapping[Key, str] = MappingProxyType({})
 ) -> str:
-    """Print a device for people; `now` is seconds since 1970, `names` are shown beside keys."""
-    name = style.paint(_GREEN + _BOLD, "interface")
-    lines = [f"{_RESET if style.colours else ''}{name}: {style.paint(_GREEN, device.name)}"]
+    """Format a device for people; `now` is seconds since 1970, `names` appear beside keys."""
+    lines = [style.heading(device.name)]
     if device.private_key is not None:
         lines.append(f"{style.label('public key')}{public_key(device)}")
     if device.private_key is not None:
@@ -56,16 +68,14 @@ def pretty(
         lines.append(f"{style.label('listening port')}{_listen_port(device, style)}")
     if device.fwmark:
         lines.append(f"{style.label('fwmark')}{device.fwmark:#x}")
-    # Python's sort is stable, reversed too: equals stay in the device's order.
+    # Python's sort is stable, also reversed: equal peers stay in the device's order.
     for peer in sorted(device.peers, key=_latest_handshake, reverse=True):
         lines += ["", *_pretty_peer(peer, now, style, names.get(peer.public_key))]
     return "\n".join(lines) + "\n"
 
 
 def _pretty_peer(peer: Peer, now: int, style: Style, name: str | None) -> Iterator[str]:
-    beside = "" if name is None else f" ({style.paint(_BOLD, name)})"
-    label = style.paint(_YELLOW + _BOLD, "peer")
-    yield f"{label}: {style.paint(_YELLOW, peer.public_key.base64)}{beside}"
+    yield style.peer_heading(peer.public_key, name)
     if peer.preshared_key is not None:
         yield f"{style.label('preshared key')}{style.secret(peer.preshared_key)}"
     if peer.endpoint is not None:
@@ -92,15 +102,15 @@ def _listen_port(device: Device, style: Style) -> str:
 
 
 def public_key(device: Device) -> str:
-    """Print a device's public key, or that it has none."""
+    """Return a device's public key, or the placeholder for none."""
     key = device.public_key
     return NONE if key is None else key.base64
 
 
 def fields(device: Device, field: str, *, prefix: str = "") -> str | None:
-    """Print one field of a device, or of each of its peers; None if there is no such field.
+    """Format one field of a device or of each of its peers; return None for an unknown field.
 
-    `prefix` goes before each line: the interface's name where several devices are shown.
+    `prefix` precedes each line: the interface's name if several devices are shown.
     """
     if field == "dump":
         from holloway.text.convert import state_of

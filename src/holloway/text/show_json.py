@@ -1,7 +1,7 @@
-"""What `wg show --json` prints: whole devices for programs, under wg-json's names.
+"""The output of `wg show --json`: whole devices for programs, with the names of wg-json.
 
-wg-json is a script that comes with wireguard-tools. As there, a setting that is off is left out,
-all but the allowed IPs, and secret keys are shown.
+wg-json is a script of wireguard-tools. As there, settings that are off are left out, except the
+allowed IPs, and secret keys are shown.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NameOf = Mapping[Key, str]
 
 
 def to_json(devices: list[tuple[Device, NameOf]]) -> str:
-    """Write devices as one object, by interface; the names of peers that have one come along."""
+    """Format devices as one JSON object, by interface, with the names of peers that have one."""
     shown = {device.name: _device(device, names) for device, names in devices}
     return json.dumps(shown, indent="\t", ensure_ascii=False) + "\n"
 

@@ -1,8 +1,7 @@
-"""The UAPI, the text that a WireGuard device speaks over its socket, for those who want the model.
+"""The UAPI, the text protocol on a WireGuard device's socket, for callers that use the model.
 
-A daemon reads with `parse_set` and answers with `dump_get`; a client asks with `dump_set` and
-reads with `parse_get`. The codec itself is `text.native`'s; `errno=` lines and the socket are the
-business of whoever calls.
+A daemon uses `parse_set` and `dump_get`, a client `dump_set` and `parse_get`. The codec itself is
+in `text.native`; the caller handles `errno=` lines and the socket.
 """
 
 from __future__ import annotations
@@ -17,34 +16,34 @@ __all__ = ["UapiError", "diff", "dump_get", "dump_set", "parse_get", "parse_set"
 
 
 def dump_get(device: Device) -> str:
-    """Write a device's answer to `get=1`, without the errno line that ends it."""
+    """Return a device's answer to `get=1`, without the errno line that ends it."""
     return state_of(device).answer().decode()
 
 
 def dump_set(update: DeviceUpdate) -> str:
-    """Write the whole `set=1` transaction, with the blank line that ends it."""
+    """Return the whole `set=1` request, with the blank line that ends it."""
     return update_of(update).request().decode()
 
 
 def parse_set(lines: Iterable[str]) -> DeviceUpdate:
-    """Read the lines between `set=1` and the blank line; raises `UapiError`."""
+    """Parse the lines between `set=1` and the blank line; raises `UapiError`."""
     body = "".join([f"{line}\n" for line in lines])
     return device_update_of(read_request(body.encode()))
 
 
 def parse_get(text: str, name: str = "") -> Device:
-    """Read a device's answer, called `name`; unknown keys are passed over, as wg(8) does.
+    """Parse the answer of the device `name`; unknown keys are ignored, as by wg(8).
 
-    Raises `UapiError`, always EPROTO: the fault is the device's.
+    Raises `UapiError`, always EPROTO.
     """
     return device_of(read_answer(encoded(text)), name)
 
 
 def diff(device: Device, update: DeviceUpdate) -> DeviceUpdate:
-    """Return `update`, which names all that shall be, without `replace_peers` (`wg syncconf`).
+    """Return an update with the same result as `update`, without `replace_peers` (`wg syncconf`).
 
-    The peers of `device` that it does not name are removed one by one, and those it names lose
-    the preshared key and the keepalive that it is silent about, so that all others keep their
-    sessions. Where either side has no peers, replacing all is the same in fewer words.
+    So peers that stay keep their sessions. The peers of `device` that `update` does not name are
+    removed one by one; those that it names lose a preshared key and keepalive that it does not
+    name. If either side has no peers, `replace_peers` stays: it is shorter and does the same.
     """
     return device_update_of(update_of(update).since(state_of(device)))

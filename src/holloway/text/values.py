@@ -1,7 +1,7 @@
-"""Single values as wg(8) reads them, in files and on the command line alike.
+"""Single values as wg(8) parses them, in files and on the command line.
 
-A bad value is a `ConfigError` whose reason is the sentence that wg(8) prints. Names of hosts and
-services are for a `Resolver` to look up; nothing here touches the network.
+A bad value raises `ConfigError`, whose reason is the message of wg(8). A `Resolver` looks up names
+of hosts and services; nothing here uses the network.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from holloway.text.native import encoded, setting
 
 
 class Resolver(Protocol):
-    """What the reading of a configuration asks of the world outside."""
+    """Looks up names for a configuration, and prints warnings."""
 
     def port(self, service: str) -> int:
         """Look up a UDP port by number or name; raises `ConfigError`."""
 
     def endpoint(self, host: str, service: str, text: str) -> Endpoint:
-        """Look up an endpoint that was written as `text`; raises `ConfigError`."""
+        """Look up an endpoint, `text` in the file; raises `ConfigError`."""
 
     def warn(self, sentence: str) -> None:
-        """Tell the user of something that is accepted all the same."""
+        """Print a warning about something that is accepted."""
 
 
 def ascii_lower(text: str) -> str:
-    """Lower the case of ASCII letters: to wg(8), the Kelvin sign is no k."""
+    """Convert ASCII letters to lower case: for wg(8), the Kelvin sign is not a k."""
     return text.lower() if text.isascii() else text
 
 
 def parse_key(text: str) -> Key:
-    """Read a key in base64."""
+    """Parse a key in base64."""
     try:
         return Key.from_base64(text)
     except KeyFormatError:
@@ -43,41 +43,41 @@ def parse_key(text: str) -> Key:
 
 
 def parse_port(text: str, resolver: Resolver) -> int:
-    """Read a listening port: a number or a service's name."""
+    """Parse a listening port: a number or the name of a service."""
     return setting(native.read_port, encoded(text), resolver)
 
 
 def parse_fwmark(text: str) -> int:
-    """Read a firewall mark: decimal, `0x` and hexadecimal, or `off`."""
+    """Parse a firewall mark: decimal, `0x` and hexadecimal, or `off`."""
     return setting(native.read_fwmark, encoded(text))
 
 
 def parse_keepalive(text: str) -> int:
-    """Read a persistent keepalive interval: seconds or `off`."""
+    """Parse a persistent keepalive interval: seconds or `off`."""
     return setting(native.read_keepalive, encoded(text))
 
 
 def parse_endpoint(text: str, resolver: Resolver) -> Endpoint:
-    """Split `host:port` or `[host]:port` and have the resolver look it up."""
+    """Split `host:port` or `[host]:port` and look it up with the resolver."""
     return Endpoint(*setting(native.read_endpoint, encoded(text), resolver))
 
 
 class AllowedIPChanges:
-    """What becomes of a peer's allowed IPs, collected in the order in which it is written."""
+    """The changes of a peer's allowed IPs, collected in the order of the text."""
 
     def __init__(self) -> None:
         self._changes = native.Changes()
 
     def read(self, text: str, resolver: Resolver) -> None:
-        """Read networks joined by commas; no text at all is no network.
+        """Parse networks separated by commas, none in an empty text.
 
-        Together they replace what there is; with `+` or `-` before any of them they add and take
-        away, as wg(8) after 2021 has it.
+        They replace the present ones; with `+` or `-` before any of them they are added or removed,
+        as with wg(8) after 2021.
         """
         setting(self._changes.read, encoded(text), resolver)
 
     def applied(self, update: PeerUpdate) -> PeerUpdate:
-        """Return `update` with these changes; it is the end of them."""
+        """Return `update` with these changes, and forget them."""
         replaced, removed, added = self._changes.result()
         return replace(
             update,

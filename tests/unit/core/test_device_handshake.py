@@ -103,7 +103,8 @@ def test_an_unproven_initiation_does_not_move_the_peer() -> None:
     before = bench.plane.only().endpoint
     bench.device.handle_handshake(bench.now, bytes(message), 148, SimEndpoint("6.6.6.6", 6))
     assert bench.plane.only().endpoint == before
-    assert bench.device.peer_discards(THEM.public()) == {"undecryptable": 1}
+    ((peer, counts),) = bench.device.peer_discards()
+    assert (peer.public_key, counts) == (THEM.public().raw, {"undecryptable": 1})
 
 
 def test_initiations_come_through_fifty_times_a_second_and_no_more() -> None:

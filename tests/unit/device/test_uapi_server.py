@@ -22,6 +22,9 @@ class NoDevice:
     def state(self) -> State:
         return State(None, 0, 0, [])
 
+    def uapi_discards(self) -> bytes:
+        return b"forged=1\n"
+
     def apply(self, update: Update) -> None:
         raise AssertionError("no request here sets anything")
 
@@ -122,3 +125,12 @@ def test_a_follower_may_ask_other_things_too(device_log: DeviceLog) -> None:
     connection, client = connect(device_log)
     connection.data_received(b"log=follow\n\nget=1\n\n")
     assert client.take().endswith("listen_port=0\nerrno=0\n\n")
+
+
+def test_discards_are_answered_and_take_no_arguments(device_log: DeviceLog) -> None:
+    client = Client()
+    connection = UapiConnection(NoDevice(), device_log)
+    connection.connection_made(client)
+    connection.data_received(b"discards=1\n\ndiscards=1\nall=1\n\n")
+    assert client.take() == "forged=1\nerrno=0\n\nerrno=22\n\n"
+    assert not client.closed

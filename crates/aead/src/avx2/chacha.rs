@@ -1,4 +1,4 @@
-//! ChaCha20 of eight blocks side by side, one of each packet (RFC 8439, 2.3).
+//! ChaCha20 of eight blocks in parallel, one of each packet (RFC 8439, 2.3).
 
 use core::arch::x86_64::*;
 
@@ -6,10 +6,10 @@ use crate::parameters::{LANES, Nonce};
 
 const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574]; // RFC 8439, 2.3
 
-/// One word of eight blocks in each register.
+/// Each register holds one word of eight blocks.
 pub type State = [__m256i; 16];
 
-/// The state before any round, but for the block counter.
+/// The state before the first round, except the block counter.
 #[target_feature(enable = "avx2")]
 #[inline]
 pub fn initial_state(key: &[u32; 8], nonces: &[Nonce; LANES]) -> State {
@@ -49,11 +49,11 @@ macro_rules! half_round {
     };
 }
 
-/// The shuffles that rotate each word by 16 and by 8 bits. The compiler must not know them, or it
-/// takes them for something to improve on and makes two or three instructions of each.
+/// The shuffles that rotate each word by 16 and by 8 bits. Their values are hidden from the compiler,
+/// which replaces each shuffle by two or three instructions otherwise.
 pub type Rotations = [__m256i; 2];
 
-/// Make them.
+/// Create the shuffles.
 #[target_feature(enable = "avx2")]
 #[inline]
 pub fn rotations() -> Rotations {
@@ -87,7 +87,7 @@ pub fn double_round(state: &mut State, rotations: &Rotations) {
     *state = s;
 }
 
-/// The shuffle that rotates each word left by so many bytes.
+/// The shuffle that rotates each word left by `count` bytes.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn bytes_rotated(count: i32) -> __m256i {
@@ -105,8 +105,7 @@ fn bytes_rotated(count: i32) -> __m256i {
     )
 }
 
-/// Add the initial state and turn words of eight blocks into blocks: their first halves, then their
-/// second.
+/// Add the initial state, and transpose words of eight blocks to blocks: first halves, then second halves.
 #[target_feature(enable = "avx2")]
 #[inline]
 pub fn finish(state: &State, initial: &State) -> [[__m256i; LANES]; 2] {
@@ -121,7 +120,7 @@ pub fn finish(state: &State, initial: &State) -> [[__m256i; LANES]; 2] {
     halves
 }
 
-/// Eight by eight words of 32 bits.
+/// Transpose eight by eight words of 32 bits.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn transpose(rows: &[__m256i; LANES]) -> [__m256i; LANES] {

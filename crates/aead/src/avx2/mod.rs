@@ -1,8 +1,8 @@
 //! ChaCha20-Poly1305 of eight packets of one length at once, with AVX2.
 //!
-//! A register holds one word of the ChaCha20 state of eight blocks, one of each packet. Poly1305 is
-//! done packet by packet in scalar code between the rounds, where it costs little: the vector units
-//! are the bottleneck. RFC 8439; no branch and no address depends on a secret.
+//! A register holds one word of the ChaCha20 state of eight blocks, one of each packet. Poly1305 runs
+//! packet by packet in scalar code between the rounds, where it costs little because the vector units
+//! are the bottleneck. RFC 8439. No branch and no address depends on a secret.
 #![allow(unsafe_code)]
 
 use core::arch::x86_64::*;
@@ -17,14 +17,14 @@ mod poly;
 const BLOCK: usize = 64;
 const HALF: usize = BLOCK / 2;
 
-/// Whether this processor can.
+/// Whether this processor has the instructions.
 #[must_use]
 pub fn available() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2")
 }
 
-/// Encrypt (`SEAL`) or decrypt at most eight `texts` of one length in place; gives the tags of the
-/// ciphertexts, with no additional data.
+/// Encrypt (`SEAL`) or decrypt at most eight `texts` of one length in place, and return the tags of the
+/// ciphertexts.
 #[target_feature(enable = "avx2,bmi2")]
 pub fn crypt<const SEAL: bool>(
     key: &[u32; 8],
@@ -35,8 +35,8 @@ pub fn crypt<const SEAL: bool>(
     let mut initial = initial_state(key, nonces);
     let rotations = rotations();
     let mut polys = keyed(&initial, &rotations);
-    // Whole blocks, then the rest of less than one. What is sealed is gone over by Poly1305 one block
-    // later, what is opened before it is overwritten.
+    // Whole blocks, then the rest. When sealing, Poly1305 processes each block one iteration later; when
+    // opening, before the block is overwritten.
     for number in 0..length.div_ceil(BLOCK) {
         initial[12] = _mm256_set1_epi32(number as i32 + 1);
         let at = number * BLOCK;
@@ -69,7 +69,7 @@ pub fn crypt<const SEAL: bool>(
     polys.map(|poly| poly.tag())
 }
 
-/// The first block of each packet gives its Poly1305 key.
+/// Derive the Poly1305 keys from the first block of each packet.
 #[target_feature(enable = "avx2,bmi2")]
 #[inline]
 fn keyed(initial: &State, rotations: &Rotations) -> [Poly; LANES] {
@@ -85,13 +85,13 @@ fn keyed(initial: &State, rotations: &Rotations) -> [Poly; LANES] {
     })
 }
 
-/// XOR a block of key stream, or as much of it as there is text.
+/// XOR a block of key stream into a text of at most one block.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn xor(text: &mut [u8], first: __m256i, second: __m256i) {
     if let Ok(block) = <&mut [u8; BLOCK]>::try_from(&mut *text) {
         let at = block.as_mut_ptr().cast::<__m256i>();
-        // SAFETY: the block is as long as two of these; neither load nor store needs alignment.
+        // SAFETY: the block has the length of two vectors; loads and stores need no alignment.
         unsafe {
             _mm256_storeu_si256(at, _mm256_xor_si256(_mm256_loadu_si256(at), first));
             let at = at.add(1);
@@ -111,7 +111,7 @@ fn xor(text: &mut [u8], first: __m256i, second: __m256i) {
 #[inline]
 fn bytes(vector: __m256i) -> [u8; HALF] {
     let mut bytes = [0; HALF];
-    // SAFETY: it is as long as the vector; the store needs no alignment.
+    // SAFETY: the array has the length of the vector; the store needs no alignment.
     unsafe { _mm256_storeu_si256(bytes.as_mut_ptr().cast(), vector) };
     bytes
 }
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
     use crate::parameters::TAG;
 
-    /// Without ring, so that an interpreter can follow every load and store.
+    /// Without ring, so that Miri can run it.
     fn sealed_and_opened(length: usize, count: usize) {
         let key = std::array::from_fn(|at| at as u32 * 0x0101_0101);
         let nonces = [[3; 12]; LANES];
@@ -130,7 +130,7 @@ mod tests {
             .collect();
         let mut packets = original.clone();
         let mut texts: Vec<&mut [u8]> = packets.iter_mut().map(|text| &mut text[..]).collect();
-        // SAFETY: the caller has asked whether the processor can.
+        // SAFETY: the caller has checked `available()`.
         let sealed = unsafe { crypt::<true>(&key, &nonces, &mut texts) };
         assert!(length < TAG || packets.iter().zip(&original).all(|(a, b)| a != b));
         let mut texts: Vec<&mut [u8]> = packets.iter_mut().map(|text| &mut text[..]).collect();

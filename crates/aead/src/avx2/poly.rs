@@ -1,22 +1,22 @@
 //! Poly1305 of one packet in 64-bit words (RFC 8439, 2.5).
 //!
-//! Plain code on purpose: it runs on the scalar units while ChaCha20 keeps the vector units busy.
+//! It is scalar code, because it runs on the scalar units while ChaCha20 uses the vector units.
 
-/// The factor's bits that may be set (RFC 8439, 2.5.1).
+/// The bits of r that may be set (RFC 8439, 2.5.1).
 const CLAMP: u128 = 0x0fff_fffc_0fff_fffc_0fff_fffc_0fff_ffff;
 
-/// The sum of one packet so far: below 2^130 and a little more, its factor, and what is added last.
+/// The accumulator of one packet, which is little more than 2^130 at most, with r and s.
 #[derive(Clone, Copy, Default)]
 pub struct Poly {
     sum: [u64; 3],
     factor: [u64; 2],
-    /// Five quarters of the factor's upper word: what it is worth beyond 2^128.
+    /// Five quarters of the upper word of r, its value modulo 2^130 - 5 beyond 2^128.
     beyond: u64,
     addend: u128,
 }
 
 impl Poly {
-    /// From the first 32 bytes of a packet's key stream.
+    /// Create it from the first 32 bytes of a packet's key stream: r and s.
     #[inline(always)]
     pub const fn keyed(factor: u128, addend: u128) -> Self {
         let factor = factor & CLAMP;
@@ -24,13 +24,13 @@ impl Poly {
         Self {
             sum: [0; 3],
             factor: [factor as u64, high],
-            // Its lowest two bits are clamped to zero, so the quarter is exact.
+            // The lowest two bits are clamped to zero, so the quarter is exact.
             beyond: high + (high >> 2),
             addend,
         }
     }
 
-    /// Add sixteen bytes, and multiply.
+    /// Add sixteen bytes, and multiply by r.
     #[inline(always)]
     pub const fn step(&mut self, block: u128) {
         let ([r0, r1], s1) = (self.factor, self.beyond);
@@ -42,14 +42,14 @@ impl Poly {
         let d0 = h0 * r0 as u128 + h1 * s1 as u128;
         let d1 = h0 * r1 as u128 + h1 * r0 as u128 + (top * s1) as u128 + (d0 >> 64);
         let d2 = top * r0 + (d1 >> 64) as u64;
-        // 2^130 is 5: four of it and one.
+        // 2^130 is 5: add four times the excess, and the excess.
         let over = (d2 & !3) as u128 + (d2 >> 2) as u128;
         let low = d0 as u64 as u128 + over;
         let high = d1 as u64 as u128 + (low >> 64);
         self.sum = [low as u64, high as u64, (d2 & 3) + (high >> 64) as u64];
     }
 
-    /// Go over sixteen bytes at a time, the last filled up with zeros (RFC 8439, 2.8).
+    /// Process sixteen bytes at a time, the last ones padded with zeros (RFC 8439, 2.8).
     #[inline(always)]
     pub fn absorb(&mut self, bytes: &[u8]) {
         let (blocks, rest) = bytes.as_chunks();
@@ -63,11 +63,11 @@ impl Poly {
         }
     }
 
-    /// The tag: the sum modulo 2^130 - 5, and the addend, modulo 2^128.
+    /// The tag: the accumulator modulo 2^130 - 5, plus s, modulo 2^128.
     #[inline(always)]
     pub const fn tag(&self) -> u128 {
         let [h0, h1, h2] = self.sum;
-        // If adding five carries into 2^130 it is the modulus or more.
+        // It is at least the modulus if adding five carries into 2^130.
         let low = h0 as u128 + 5;
         let high = h1 as u128 + (low >> 64);
         let at_least = ((h2 + (high >> 64) as u64) >> 2).wrapping_neg();

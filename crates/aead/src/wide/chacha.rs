@@ -1,4 +1,4 @@
-//! ChaCha20 of sixteen blocks side by side: eight packets, two blocks each (RFC 8439, 2.3).
+//! ChaCha20 of sixteen blocks in parallel: eight packets with two blocks each (RFC 8439, 2.3).
 #![allow(unsafe_code)]
 
 use core::arch::x86_64::*;
@@ -7,10 +7,10 @@ use crate::parameters::{LANES, Nonce};
 
 const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574]; // RFC 8439, 2.3
 
-/// One word of sixteen blocks in each register.
+/// Each register holds one word of sixteen blocks.
 pub type State = [__m512i; 16];
 
-/// The state of sixteen blocks before any round, but for the block counter (RFC 8439, 2.3).
+/// The state of sixteen blocks before the first round, except the block counter (RFC 8439, 2.3).
 #[target_feature(enable = "avx512f")]
 #[inline]
 pub fn initial_state(key: &[u32; 8], nonces: &[Nonce; LANES]) -> State {
@@ -32,7 +32,7 @@ pub fn initial_state(key: &[u32; 8], nonces: &[Nonce; LANES]) -> State {
     state
 }
 
-/// Block numbers: `number` for the first eight lanes, the next for the others.
+/// Block numbers: `number` in the first eight lanes, the next one in the others.
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn numbers(number: u32) -> __m512i {
@@ -74,8 +74,8 @@ macro_rules! double_round {
     };
 }
 
-/// Add the initial state and turn words of sixteen blocks into blocks: eight packets' first, then
-/// their second.
+/// Add the initial state, and transpose words of sixteen blocks to blocks: the first blocks of eight
+/// packets, then the second ones.
 #[target_feature(enable = "avx512f")]
 #[inline]
 pub fn finish(mut state: State, initial: &State, number: u32) -> State {
@@ -86,7 +86,7 @@ pub fn finish(mut state: State, initial: &State, number: u32) -> State {
     transpose_words(&state)
 }
 
-/// Sixteen by sixteen words of 32 bits.
+/// Transpose sixteen by sixteen words of 32 bits.
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn transpose_words(rows: &State) -> State {

@@ -1,10 +1,10 @@
 //! ChaCha20-Poly1305 of eight packets of one length at once, with AVX-512.
 //!
-//! A register holds one word of the ChaCha20 state of sixteen blocks: eight packets, two blocks
-//! each. Two such states are worked on side by side, because one alone waits for its own results.
-//! Poly1305 has a packet in each 64-bit lane, in radix 2^44 with the 52-bit multiply-add (IFMA), so
-//! it needs no powers of r. Its steps for the blocks before are done between the ChaCha20 rounds.
-//! RFC 8439; no branch and no address depends on a secret.
+//! A register holds one word of the ChaCha20 state of sixteen blocks: eight packets with two blocks
+//! each. Two such states are processed in parallel, because one alone waits for its own results.
+//! Poly1305 has a packet in each 64-bit lane, in radix 2^44 with the 52-bit multiply-add (IFMA), so it
+//! needs no powers of r. Its steps for earlier blocks run between the ChaCha20 rounds. RFC 8439. No branch
+//! and no address depends on a secret.
 
 #![allow(unsafe_code)]
 
@@ -19,7 +19,7 @@ mod poly;
 
 const BLOCK: usize = 64;
 
-/// Whether this processor can.
+/// Whether this processor has the instructions.
 #[must_use]
 pub fn available() -> bool {
     is_x86_feature_detected!("avx512f")
@@ -28,8 +28,8 @@ pub fn available() -> bool {
         && is_x86_feature_detected!("avx512vbmi2")
 }
 
-/// Encrypt (`SEAL`) or decrypt `length` bytes at each of `texts` in place; gives the tags of the
-/// ciphertexts, with no additional data. Lanes without a text are worked on for nothing.
+/// Encrypt (`SEAL`) or decrypt `length` bytes at each of `texts` in place, and return the tags of the
+/// ciphertexts. Lanes without a text are computed and ignored.
 ///
 /// # Safety
 /// `available()` holds. There are at most eight `texts`, each valid for reads and writes of `length`
@@ -44,7 +44,7 @@ pub unsafe fn crypt<const SEAL: bool>(
     let initial = initial_state(key, nonces);
     let mut pending = Pending::new();
     let mut poly = Poly::zero();
-    // The first block of each packet gives its Poly1305 key; `done` blocks of text are behind us.
+    // The first block of a packet's key stream is its Poly1305 key; block n goes into text block n - 1.
     let mut addends = [0_u128; LANES];
     let mut number = 0_u32;
     let last = length.div_ceil(BLOCK) as u32;
@@ -60,7 +60,7 @@ pub unsafe fn crypt<const SEAL: bool>(
         if number == 0 {
             (poly, addends) = Poly::keyed(&blocks[..LANES]);
         } else {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller guarantees it.
             unsafe { absorb::<SEAL>(&blocks[..LANES], texts, length, number - 1, &mut pending) };
         }
         if number < last {
@@ -86,7 +86,7 @@ pub unsafe fn crypt<const SEAL: bool>(
     poly.tags(&addends)
 }
 
-/// Ten double rounds of thirty-two blocks, and the steps of Poly1305 that are pending between them.
+/// Ten double rounds of thirty-two blocks, with pending steps of Poly1305 between them.
 #[target_feature(enable = "avx512f,avx512ifma,avx512vbmi2")]
 #[inline]
 fn rounds_of_two(first: &mut State, second: &mut State, poly: &mut Poly, pending: &mut Pending) {
@@ -102,7 +102,7 @@ fn rounds_of_two(first: &mut State, second: &mut State, poly: &mut Poly, pending
     (*first, *second) = (a, b);
 }
 
-/// The same of sixteen blocks, for the end of a text or a short one.
+/// The same for sixteen blocks, for the end of a text or a short text.
 #[target_feature(enable = "avx512f,avx512ifma,avx512vbmi2")]
 #[inline]
 fn rounds_of_one(first: &mut State, poly: &mut Poly, pending: &mut Pending) {
@@ -115,10 +115,10 @@ fn rounds_of_one(first: &mut State, poly: &mut Poly, pending: &mut Pending) {
     *first = a;
 }
 
-/// XOR one block of key stream into each text, and leave the ciphertext for Poly1305.
+/// XOR one block of key stream into each text, and add the ciphertext to `pending`.
 ///
 /// # Safety
-/// As of `crypt`.
+/// As for `crypt`.
 #[target_feature(enable = "avx512f,avx512bw")]
 #[inline]
 unsafe fn absorb<const SEAL: bool>(
@@ -133,7 +133,7 @@ unsafe fn absorb<const SEAL: bool>(
     let mask = u64::MAX >> (BLOCK - here);
     let mut cipher = [_mm512_setzero_si512(); LANES];
     for ((text, stream), cipher) in texts.iter().zip(stream).zip(&mut cipher) {
-        // SAFETY: the mask keeps to `length`.
+        // SAFETY: the mask limits loads and stores to `length`.
         unsafe {
             let text = text.add(at);
             let before = _mm512_maskz_loadu_epi8(mask, text.cast());

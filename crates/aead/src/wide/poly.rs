@@ -1,4 +1,4 @@
-//! Poly1305 of eight packets, one in each 64-bit lane, and what it has yet to go over (RFC 8439, 2.5).
+//! Poly1305 of eight packets, one in each 64-bit lane, and its pending input (RFC 8439, 2.5).
 #![allow(unsafe_code)]
 
 use core::arch::x86_64::*;
@@ -10,8 +10,8 @@ const TOP_LIMB: u64 = (1 << 42) - 1;
 /// 2^128, the bit beyond each full block, in the top limb.
 const BEYOND: i64 = 1 << 40;
 
-/// Ciphertext that Poly1305 has yet to go over: pairs of the two halves of sixteen bytes of each
-/// packet.
+/// Ciphertext that Poly1305 has not processed yet: pairs of registers with the two halves of sixteen bytes
+/// of each packet.
 pub struct Pending {
     halves: [__m512i; 4 * LANES],
     count: usize,
@@ -40,7 +40,7 @@ impl Pending {
         self.count += sixteens;
     }
 
-    /// Take one step; false if none is left.
+    /// Process sixteen bytes of each packet. False if nothing is pending.
     #[target_feature(enable = "avx512f,avx512ifma,avx512vbmi2")]
     #[inline]
     pub fn step(&mut self, poly: &mut Poly) -> bool {
@@ -58,7 +58,7 @@ impl Pending {
 pub struct Poly {
     sum: [__m512i; 3],
     factor: [__m512i; 3],
-    /// The factor's upper limbs, times twenty: what they are worth beyond 2^132.
+    /// The upper limbs of r times twenty, their value modulo 2^130 - 5 beyond 2^132.
     beyond: [__m512i; 2],
 }
 
@@ -74,7 +74,7 @@ impl Poly {
         }
     }
 
-    /// From the first block of key stream of each packet; also gives what is added in the end.
+    /// Create it from the first block of key stream of each packet. Also returns s of each packet.
     #[target_feature(enable = "avx512f,avx512vbmi2")]
     #[inline]
     pub fn keyed(blocks: &[__m512i]) -> (Self, [u128; LANES]) {
@@ -101,7 +101,7 @@ impl Poly {
         (poly, addends)
     }
 
-    /// Add sixteen bytes of each packet, and multiply.
+    /// Add sixteen bytes of each packet, and multiply by r.
     #[target_feature(enable = "avx512f,avx512ifma,avx512vbmi2")]
     #[inline]
     pub fn step(&mut self, low: __m512i, high: __m512i) {
@@ -125,15 +125,15 @@ impl Poly {
         let high0 = product!(_mm512_madd52hi_epu64, r0, s2, s1);
         let high1 = product!(_mm512_madd52hi_epu64, r1, r0, s2);
         let high2 = product!(_mm512_madd52hi_epu64, r2, r1, r0);
-        // What is beyond 52 bits is worth 2^8 in the next limb of 44, 2^10 beyond the top's 42.
+        // The high part has weight 2^52: 2^8 in the next limb of 44 bits, and 2^10 beyond the top limb of 42.
         let low1 = _mm512_add_epi64(low1, _mm512_slli_epi64::<8>(high0));
         let low1 = _mm512_add_epi64(low1, _mm512_srli_epi64::<44>(low0));
         let low2 = _mm512_add_epi64(low2, _mm512_slli_epi64::<8>(high1));
         let low2 = _mm512_add_epi64(low2, _mm512_srli_epi64::<44>(low1));
         let over = _mm512_slli_epi64::<10>(high2);
         let over = _mm512_add_epi64(over, _mm512_srli_epi64::<42>(low2));
-        // 2^130 is 5. The lowest limb may keep up to 50 bits: the factor is clamped, so no product
-        // leaves what 52 bits in and 64 bits out can hold.
+        // 2^130 is 5. The lowest limb may keep up to 50 bits: r is clamped, so inputs stay within 52 bits
+        // and sums within 64.
         let over = _mm512_add_epi64(over, _mm512_slli_epi64::<2>(over));
         self.sum = [
             _mm512_add_epi64(_mm512_and_si512(low0, limb), over),
@@ -170,16 +170,16 @@ fn lanes(vector: __m512i) -> [u64; LANES] {
     lanes
 }
 
-/// The sum modulo 2^130 - 5, its low 128 bits.
+/// The low 128 bits of the accumulator modulo 2^130 - 5.
 fn reduced(h0: u64, h1: u64, h2: u64) -> u128 {
-    // Carry twice around, so that each limb is in its bounds.
+    // Carry around twice, so that each limb is within its bounds.
     let h1 = h1 + (h0 >> 44);
     let h2 = h2 + (h1 >> 44);
     let h0 = (h0 & LIMB) + (h2 >> 42) * 5;
     let h1 = (h1 & LIMB) + (h0 >> 44);
     let h2 = (h2 & TOP_LIMB) + (h1 >> 44);
     let (h0, h1) = (h0 & LIMB, h1 & LIMB);
-    // Whether it is the modulus or more: then adding five carries into 2^130.
+    // It is at least the modulus if adding five carries into 2^130.
     let g0 = h0 + 5;
     let g1 = h1 + (g0 >> 44);
     let g2 = h2 + (g1 >> 44);
@@ -189,7 +189,7 @@ fn reduced(h0: u64, h1: u64, h2: u64) -> u128 {
     (h0 as u128) | (h1 as u128) << 44 | (h2 as u128) << 88
 }
 
-/// Eight by eight words of 64 bits.
+/// Transpose eight by eight words of 64 bits.
 #[target_feature(enable = "avx512f")]
 #[inline]
 pub fn transpose_halves(rows: &[__m512i; LANES]) -> [__m512i; LANES] {

@@ -1,4 +1,4 @@
-//! `get=1`: what a device is.
+//! `get=1`: the state of a device.
 
 use crate::address::{Endpoint, Network, split_once};
 use crate::device::{Device, Peer};
@@ -7,21 +7,21 @@ use crate::refusal::{Kind, Reason, Refusal};
 
 use super::{PUBLIC_KEY, key, lines, number, write_key, write_number};
 
-/// What a clock's seconds fit in.
+/// The limit of seconds of a clock.
 const MAX_SECONDS: u64 = i64::MAX.unsigned_abs();
-/// A peer's lines with two allowed IPs, about.
+/// The approximate length of a peer with two allowed IPs.
 const PEER_LENGTH: usize = 400;
 const NO_KEY: &[u8] = &[b'0'; 64];
 
-/// Read an answer up to its first blank line; unknown keys are passed over, as wg(8) does.
+/// Parse a response up to its first blank line. Unknown keys are skipped, like in wg(8).
 pub fn parse(answer: &[u8]) -> Result<Device, Refusal> {
     let mut peers = Vec::new();
     let device = parse_each(answer, |_, peer| peers.push(peer.clone()))?;
     Ok(Device { peers, ..device })
 }
 
-/// Like `parse`, with each peer handed to `take` as it is read, beside its device; the device that
-/// is returned has none. Where the answer is refused, what was taken is to be forgotten.
+/// Like `parse`, but passes each peer to `take` with its device as soon as it is complete; the returned
+/// device has no peers. If the response is refused, the caller must discard what `take` got.
 pub fn parse_each(answer: &[u8], mut take: impl FnMut(&Device, &Peer)) -> Result<Device, Refusal> {
     let (mut device, mut peer) = (Device::default(), None::<Peer>);
     for (line, text) in lines(answer).take_while(|(_, text)| !text.is_empty()) {
@@ -40,7 +40,7 @@ pub fn parse_each(answer: &[u8], mut take: impl FnMut(&Device, &Peer)) -> Result
             None => read_device(&mut device, name, value),
         };
         read.map_err(|reason| Refusal {
-            kind: Kind::Language, // the fault is the device's
+            kind: Kind::Language, // it is the device's error
             ..Refusal::value(line, name, reason)
         })?;
     }
@@ -88,7 +88,7 @@ fn read_peer(peer: &mut Peer, name: &[u8], value: &[u8]) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Write an answer, without the errno line that ends it.
+/// Write a response, without the errno line at its end.
 #[must_use]
 pub fn write(device: &Device) -> Vec<u8> {
     let mut out = Vec::with_capacity(PEER_LENGTH * (device.peers.len() + 1));

@@ -1,8 +1,8 @@
-//! The UAPI, the text that a WireGuard device speaks over its socket: both directions.
+//! The UAPI, the text protocol of a WireGuard device's socket, in both directions.
 //!
-//! A daemon reads requests with `set::parse` and answers with `get::write`; a client writes requests
-//! with `set::write` and reads answers with `get::parse`. The caller handles `errno=` lines and the
-//! socket.
+//! A daemon parses requests with `set::parse` and writes responses with `get::write`; a client writes
+//! requests with `set::write` and parses responses with `get::parse`. The caller handles `errno=` lines and
+//! the socket.
 
 pub mod get;
 pub mod set;
@@ -13,16 +13,16 @@ use crate::key::Key;
 use crate::number::write_decimal;
 use crate::refusal::Reason;
 
-/// The line that begins a peer.
+/// The key of the line that begins a peer.
 const PUBLIC_KEY: &[u8] = b"public_key";
 
-/// Where the first blank line is, which ends a request or an answer.
+/// The position of the first blank line, which ends a request or a response.
 #[must_use]
 pub fn blank_line(text: &[u8]) -> Option<usize> {
     memchr::memmem::find(text, b"\n\n").map(|place| place + 1)
 }
 
-/// The lines of a text, numbered from 1, without their ends.
+/// The lines of a text, numbered from 1, without line ends.
 fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let (mut rest, mut number) = (text, 0);
     iter::from_fn(move || {

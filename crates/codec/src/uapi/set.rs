@@ -1,4 +1,4 @@
-//! `set=1`: what to change of a device.
+//! `set=1`: a change of a device.
 
 use std::str;
 
@@ -10,10 +10,10 @@ use crate::update::{PeerUpdate, Update};
 
 use super::{PUBLIC_KEY, key, lines, number, write_key, write_number};
 
-/// A peer of a request without its allowed IPs, about.
+/// The approximate length of a peer in a request without its allowed IPs.
 const PEER: usize = 200;
 
-/// Read the lines between `set=1` and the blank line, each with its end.
+/// Parse the lines between `set=1` and the blank line, each with its line end.
 pub fn parse(body: &[u8]) -> Result<Update, Refusal> {
     if str::from_utf8(body).is_err() {
         return Err(Refusal {
@@ -35,7 +35,7 @@ pub fn parse(body: &[u8]) -> Result<Update, Refusal> {
     Ok(reader.update)
 }
 
-/// Collects device and peers while the lines go by.
+/// Collects device and peers line by line.
 #[derive(Default)]
 struct Reader {
     update: Update,
@@ -112,7 +112,7 @@ fn truth(value: &[u8]) -> Result<bool, Reason> {
     (value == b"true").then_some(true).ok_or_else(reason)
 }
 
-/// Write the whole transaction, with the blank line that ends it.
+/// Write the whole request, with the blank line at its end.
 #[must_use]
 pub fn write(update: &Update) -> Vec<u8> {
     let mut out = Vec::with_capacity(PEER * (update.peers.len() + 1));

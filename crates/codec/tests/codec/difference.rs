@@ -1,4 +1,4 @@
-//! What `wg syncconf` makes of a device and a file.
+//! The update of `wg syncconf` for a device and a file.
 
 use holloway_codec::device::{Device, Peer};
 use holloway_codec::difference::difference;

@@ -1,6 +1,6 @@
-//! What the fuzz targets do with bytes; here so that the tests do it too, with fewer bytes.
+//! What the fuzz targets check, also run by the tests on shorter inputs.
 //!
-//! Each must hold for any bytes at all.
+//! Each property must hold for any bytes.
 
 use holloway_codec::address::{Endpoint, Host};
 use holloway_codec::conf;
@@ -8,8 +8,8 @@ use holloway_codec::dump::{dump, dump_answer};
 use holloway_codec::setting::Resolver;
 use holloway_codec::uapi::{get, set};
 
-/// What a device is understood to be, it is understood to be again from what is written of it; and
-/// its dump is the same with a `Device` between and without.
+/// A parsed device is written and parsed to the same device again; and its dump is the same with and
+/// without a `Device`.
 pub fn answer(bytes: &[u8]) {
     let device = match get::parse(bytes) {
         Ok(device) => device,
@@ -25,7 +25,7 @@ pub fn answer(bytes: &[u8]) {
     );
 }
 
-/// What is asked for is asked for again by what is written of it.
+/// A parsed request is written and parsed to the same request again.
 pub fn request(bytes: &[u8]) {
     let Ok(update) = set::parse(bytes) else {
         return;
@@ -35,7 +35,7 @@ pub fn request(bytes: &[u8]) {
     assert_eq!(set::write(&again), written);
 }
 
-/// A file that is read makes a request that is read.
+/// The update of a parsed file is written as a request that can be parsed.
 pub fn configuration(bytes: &[u8]) {
     for append in [false, true] {
         let read = conf::parse(conf::numbered(bytes), &mut Numbers::default(), append);
@@ -52,7 +52,7 @@ pub fn body(request: &[u8]) -> &[u8] {
     body.strip_suffix(b"\n").expect("a blank line")
 }
 
-/// A resolver that knows numbers alone and remembers its warnings.
+/// A resolver that knows only numbers, and records warnings.
 #[derive(Default)]
 pub struct Numbers {
     pub warnings: Vec<String>,

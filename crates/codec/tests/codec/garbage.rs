@@ -1,4 +1,4 @@
-//! The properties of the fuzz targets, on lines that are nearly right.
+//! The properties of the fuzz targets, on lines that are almost valid.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

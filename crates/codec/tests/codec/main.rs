@@ -1,4 +1,4 @@
-//! The codec of texts, tested through its public names.
+//! The codec, tested through its public interface.
 
 mod conf;
 mod difference;

@@ -1,10 +1,10 @@
-//! The fast sum against one that is as slow and plain as RFC 1071 reads.
+//! The fast sum against a plain implementation of RFC 1071.
 
 use holloway_packet::checksum::{fold, sum};
 
 use crate::packets::{payload, plain_sum};
 
-/// Both of ones' complement's zeros are right for a sum of zero, and only for that.
+/// Ones' complement has two zeros: both are equal to each other, and to no other sum.
 fn same(bytes: &[u8]) -> bool {
     let (fast, plain) = (fold(sum(bytes)), plain_sum(&[bytes]));
     fast % 0xffff == plain % 0xffff && (fast == 0) == (plain == 0)

@@ -1,4 +1,4 @@
-//! Joining decrypted packets for the interface.
+//! Joining packets for the interface.
 
 use holloway_packet::coalesce::Coalescer;
 use holloway_packet::offload::VnetHeader;
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::packets::{ACK, Flow, PSH, flow, payload};
 use crate::split::cut;
 
-/// Each write's header and bytes, as the interface would get them.
+/// The header and bytes of each write, as the interface gets them.
 fn joined(packets: &[Vec<u8>], tso: bool, uso: bool) -> Vec<(VnetHeader, Vec<u8>)> {
     let mut buffer = packets.concat();
     let mut coalescer = Coalescer::new(tso, uso);
@@ -26,7 +26,7 @@ fn joined(packets: &[Vec<u8>], tso: bool, uso: bool) -> Vec<(VnetHeader, Vec<u8>
     coalescer.writes().map(bytes).collect()
 }
 
-/// What the kernel will make of the writes.
+/// The packets into which the kernel cuts the writes.
 fn seen(writes: &[(VnetHeader, Vec<u8>)]) -> Vec<Vec<u8>> {
     writes
         .iter()
@@ -57,7 +57,7 @@ fn tcp() -> Flow {
     }
 }
 
-/// One packet of a batch: whose it is, and what is unusual about it.
+/// What is unusual about a packet.
 #[derive(Clone, Debug)]
 enum Oddity {
     None,
@@ -83,7 +83,7 @@ fn oddity() -> impl Strategy<Value = Oddity> {
     ]
 }
 
-/// A flow's next packets, each as its oddity has it.
+/// Generates the packets of a flow, each with an oddity.
 struct Source {
     flow: Flow,
     size: usize,
@@ -143,7 +143,7 @@ proptest! {
             .into_iter()
             .enumerate()
             .map(|(number, (mut flow, size))| {
-                flow.ports[0] = number as u8; // so that no two are one
+                flow.ports[0] = number as u8; // makes all flows different
                 Source { flow, size, number: 0, offset: 0 }
             })
             .collect();

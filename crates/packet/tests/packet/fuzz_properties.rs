@@ -18,7 +18,7 @@ pub fn slots() -> Slots<impl Fn(usize) -> usize> {
     }
 }
 
-/// Inner packets of any form are judged, and changed by no more than a congestion mark.
+/// Any bytes are parsed, and changed by no more than a congestion mark.
 pub fn ip(bytes: &[u8]) {
     let _ = (ip::destination(bytes), ip::source(bytes));
     if let Some(length) = ip::total_length(bytes) {
@@ -29,7 +29,7 @@ pub fn ip(bytes: &[u8]) {
     assert!(ip::tos(&congested) | 3 == ip::tos(bytes) | 3);
 }
 
-/// Splitting loses no payload and stays inside its buffer.
+/// Splitting keeps the payload and stays inside the buffer.
 pub fn split_any(bytes: &[u8]) {
     let Some((header, packet)) = bytes.split_first_chunk::<VNET_HEADER>() else {
         return;
@@ -50,7 +50,7 @@ pub fn split_any(bytes: &[u8]) {
     );
 }
 
-/// Joining any packets loses none and changes none; bytes are lengths, each with that many after it.
+/// Joining any packets loses none and changes none. The input is a sequence of lengths and packets.
 pub fn coalesce(bytes: &[u8]) {
     let (mut buffer, mut ranges) = (bytes.to_vec(), vec![]);
     let mut at = 0;
@@ -91,7 +91,7 @@ pub fn coalesce(bytes: &[u8]) {
     assert_eq!(seen, given);
 }
 
-/// An IPv4 packet that no router may fragment needs no identification, so it may change.
+/// The packet without its identification, which may change if an IPv4 packet must not be fragmented.
 fn without_id(packet: &[u8]) -> Vec<u8> {
     let mut packet = packet.to_vec();
     if packet.len() >= 20 && packet[0] >> 4 == 4 && packet[6] & 0x40 != 0 {

@@ -1,4 +1,4 @@
-//! Any bytes from anyone: never a panic. A bounded run of what the fuzz targets do.
+//! Arbitrary bytes never cause a panic: the properties of the fuzz targets on random inputs.
 
 use proptest::prelude::*;
 
@@ -9,7 +9,7 @@ fn garbage() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 0..300)
 }
 
-/// Changes that leave a packet almost right.
+/// Changes that leave a packet almost valid.
 fn scratches() -> impl Strategy<Value = Vec<(prop::sample::Index, u8)>> {
     prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4)
 }

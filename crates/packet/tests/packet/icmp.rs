@@ -1,4 +1,4 @@
-//! Who is told that a packet has nowhere to go, and in which words.
+//! Which packets get an ICMP error, and its contents.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use crate::packets::{ACK, Flow, flow, payload, plain_sum};
 
-/// A flow between hosts that may be told things.
+/// A flow between hosts that may get errors.
 fn ordinary() -> impl Strategy<Value = Flow> {
     flow().prop_map(|mut flow| {
         for (address, last) in [(&mut flow.source, 1), (&mut flow.destination, 9)] {
@@ -82,7 +82,7 @@ proptest! {
         let (sent, seen) = (before.packet(0, 0, ACK, b"x"), flow.packet(0, 0, ACK, b"x"));
         let length = host_unreachable(&seen, Some(Sender { address, port }), &mut message);
         prop_assert_eq!(host_unreachable(&sent, None, &mut plain), length);
-        // The transport checksum alone stays what the translation made it.
+        // Only the transport checksum keeps the value that the translation wrote.
         let headers = 8 + flow.transport();
         prop_assert_eq!(&message[8..headers + 2], &plain[8..headers + 2]);
         if flow.is_v4 {

@@ -1,4 +1,4 @@
-//! Facts of inner packets, and their ECN bits across the tunnel.
+//! Fields of IP headers, and ECN bits across the tunnel.
 
 use holloway_packet::{ecn, ip};
 use proptest::prelude::*;

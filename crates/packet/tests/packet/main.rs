@@ -1,4 +1,4 @@
-//! The tests of all modules, which share how they make packets.
+//! The tests of all modules, which share a generator of packets.
 
 mod checksum;
 mod coalesce;

@@ -1,9 +1,9 @@
-//! TCP and UDP packets, built field by field with a checksum as slow and plain as RFC 1071 reads.
+//! A generator of TCP and UDP packets, with a plain implementation of the checksum (RFC 1071).
 
 use holloway_packet::offload::VnetHeader;
 use proptest::prelude::*;
 
-/// What all packets of a flow share, and where it begins.
+/// The common fields of a flow's packets, and its first sequence number and identification.
 #[derive(Clone, Debug)]
 pub struct Flow {
     pub is_v4: bool,
@@ -70,7 +70,7 @@ impl Flow {
             }
     }
 
-    /// The header that belongs to a large packet with segments of `size` bytes.
+    /// The vnet_hdr of a large packet with segments of `size` bytes.
     pub fn vnet(&self, size: usize) -> VnetHeader {
         VnetHeader {
             flags: 1,
@@ -86,7 +86,7 @@ impl Flow {
         }
     }
 
-    /// The packet number `number` of the flow, whose payload stands `offset` bytes in.
+    /// Packet `number` of the flow, with a payload that begins at `offset` of the stream.
     pub fn packet(&self, number: usize, offset: usize, flags: u8, payload: &[u8]) -> Vec<u8> {
         let mut body = self.body(offset, flags, payload);
         let at = self.checksum_at();
@@ -98,7 +98,7 @@ impl Flow {
         self.with_ip_header(number, &body)
     }
 
-    /// The large packet as the kernel has it: its checksum field holds the pseudo-header's sum.
+    /// A large packet as the kernel writes it: its checksum field has the pseudo-header's sum.
     pub fn large(&self, flags: u8, payload: &[u8]) -> Vec<u8> {
         let mut body = self.body(0, flags, payload);
         let at = self.checksum_at();
@@ -107,7 +107,7 @@ impl Flow {
         self.with_ip_header(0, &body)
     }
 
-    /// The packets that cutting `payload` to `size` gives, PSH on the last if `pushed`.
+    /// The packets of `payload` cut to `size` bytes, the last one with PSH if `pushed`.
     pub fn packets(&self, payload: &[u8], size: usize, pushed: bool) -> Vec<Vec<u8>> {
         let count = payload.len().div_ceil(size);
         let cut = |(number, part)| {
@@ -185,7 +185,7 @@ impl Flow {
     }
 }
 
-/// RFC 1071, word by word, over parts of even length but the last.
+/// RFC 1071, word by word. All parts except the last must have an even length.
 pub fn plain_sum(parts: &[&[u8]]) -> u16 {
     let mut sum = 0u16;
     for part in parts {
@@ -198,7 +198,7 @@ pub fn plain_sum(parts: &[&[u8]]) -> u16 {
     sum
 }
 
-/// Bytes that differ from place to place.
+/// Bytes that differ by position.
 pub fn payload(length: usize, seed: u8) -> Vec<u8> {
     (0..length)
         .map(|at| (at as u32 * 167 + u32::from(seed) * 13) as u8)

@@ -1,4 +1,4 @@
-//! Splitting what the kernel hands over.
+//! Cutting large packets of the kernel.
 
 use holloway_packet::checksum;
 use holloway_packet::offload::VnetHeader;
@@ -115,7 +115,7 @@ fn segments_leave_room_for_header_padding_and_tag() {
     );
 }
 
-/// The longest that IP knows, cut to anything: all of it, or refused for want of room.
+/// The longest IP packet, cut to any size: all segments fit, or it is refused.
 #[test]
 fn a_packet_of_65535_bytes_is_cut_whole_or_refused() {
     for (is_v4, is_tcp) in [(true, true), (true, false), (false, true), (false, false)] {

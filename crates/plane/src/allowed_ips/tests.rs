@@ -1,11 +1,11 @@
-//! Cryptokey routing against a router that looks at every prefix.
+//! Cryptokey routing against a linear search.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::fuzz_properties::{Peer, network};
 
-/// All prefixes in the order of insertion, searched from end to end.
+/// All prefixes in the order of insertion, searched linearly.
 #[derive(Default)]
 struct Linear(Vec<(Prefix, u32)>);
 
@@ -39,7 +39,7 @@ impl Linear {
     }
 }
 
-/// Few distinct bits, at both ends, so that prefixes meet.
+/// Few distinct bits at both ends, so that prefixes overlap.
 fn address() -> impl Strategy<Value = IpAddr> {
     (any::<bool>(), 0u8..16, 0u8..8).prop_map(|(is_v4, high, low)| {
         if is_v4 {
@@ -161,8 +161,8 @@ fn a_prefix_moves_to_whom_it_is_given_last() {
     assert_eq!(table.lookup_v4([10, 0, 0, 9]), Some(&Peer(2)));
 }
 
-/// 130,560 prefixes are what wireguard-go's and the kernel's own tests give one peer. Were removal
-/// linear in them, this would take minutes.
+/// The tests of wireguard-go and of the kernel give one peer 130,560 prefixes. If the removal of one took
+/// linear time, this would take minutes.
 #[test]
 fn a_peer_with_130560_prefixes_can_lose_them_one_by_one() {
     let mut table = AllowedIps::new();

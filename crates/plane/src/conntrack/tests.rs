@@ -1,4 +1,4 @@
-//! The queries and the kernel's answers, byte by byte.
+//! Queries and the kernel's responses, byte by byte.
 
 use std::net::IpAddr;
 
@@ -33,8 +33,8 @@ fn ping(is_v4: bool, kind: u8) -> Vec<u8> {
     packet(is_v4, protocol, &[kind, 0, 0, 0, 0x12, 0x34, 0, 1])
 }
 
-/// What the kernel says of a connection: bytes read from one (IPv4, TCP, 10.0.0.1:1000 translated
-/// to 10.0.0.77:2000), cut after the original direction.
+/// The kernel's response for a connection: recorded bytes (IPv4, TCP, 10.0.0.1:1000 translated to
+/// 10.0.0.77:2000), cut after the original direction.
 fn known(protocol: &[u8]) -> Vec<u8> {
     let attribute = |kind: u16, content: &[u8]| {
         let length = 4 + content.len();

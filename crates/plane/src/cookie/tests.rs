@@ -30,7 +30,7 @@ fn initiation() -> Vec<u8> {
     message
 }
 
-/// Random bytes that are the same at first, then differ with each call.
+/// A source of random bytes that are constant within a call and differ between calls.
 fn counting() -> Random {
     let mut calls = 0x53;
     Box::new(move |bytes| {
@@ -63,7 +63,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A generator that has got a cookie from this checker for `from`.
+/// A generator with a cookie from this checker for `from`.
 fn with_cookie(checker: &mut CookieChecker, now: Nanos, from: &SocketAddr) -> CookieGenerator {
     let mut generator = CookieGenerator::new(&public_key());
     let message = with_macs(&mut generator, now, &initiation());
@@ -284,7 +284,7 @@ fn a_cookie_reply_to_an_older_message_or_a_forged_one_is_refused() {
     );
 }
 
-/// How many of `times` handshakes, one each `every`, pass under load.
+/// How many of `times` handshakes pass under load, with one each `every`.
 fn passed(checker: &mut CookieChecker, from: SocketAddr, times: u64, every: Nanos) -> usize {
     let mut generator = with_cookie(checker, START, &from);
     let message = with_macs(&mut generator, START, &initiation());

@@ -1,4 +1,4 @@
-//! Debts collected late against timers set and unset with every packet.
+//! Debts against timers that each packet sets and resets.
 
 use super::*;
 use crate::clock::SECOND;
@@ -16,7 +16,7 @@ enum Action {
 
 type Log = Vec<(Nanos, Action)>;
 
-/// The kernel's timers (timers.c), moved by each packet.
+/// The kernel's timers (timers.c), changed by each packet.
 #[derive(Default)]
 struct Eager {
     keepalive: Option<Nanos>,
@@ -69,7 +69,7 @@ impl Eager {
     }
 }
 
-/// The brain's part: one time to look, moved by `due` and by `DebtBegan`.
+/// The brain's part: one timer, set by `due` and by `DebtBegan`.
 struct Lazy {
     debts: Debts,
     look: Option<Nanos>,
@@ -114,7 +114,7 @@ fn packet() -> impl Strategy<Value = Packet> {
     })
 }
 
-/// Run both to the end of the trace and a minute on; what each did, and how often the brain looked.
+/// Run both until a minute after the trace. Returns the actions of each, and how often the brain called `due`.
 fn run(trace: &[Packet], interval: Nanos) -> (Log, Log, usize) {
     let start = 100 * SECOND;
     let (mut eager_log, mut lazy_log) = (vec![], vec![]);

@@ -32,7 +32,7 @@ impl Pair {
         Endpoint::new((Ipv4Addr::LOCALHOST, self.there.port).into())
     }
 
-    /// What one receive of at most so many gives.
+    /// The trains of one receive of at most `most`.
     fn receive(&mut self, most: usize) -> io::Result<Vec<(Train, Vec<u8>)>> {
         let socket = self.there.v4.as_ref().expect("IPv4");
         let mut found = vec![];

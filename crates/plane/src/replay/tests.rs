@@ -1,4 +1,4 @@
-//! The replay window against a set that forgets nothing.
+//! The replay window against a set of all counters.
 
 use std::collections::HashSet;
 

@@ -72,7 +72,7 @@ proptest! {
     fn a_changed_bit_is_forgery(at: prop::sample::Index, bit in 0u8..8) {
         let (here, there) = pair();
         let mut packet = sealed(&here, 0, &[5; 64]);
-        let sealed = 8..packet.len(); // type and index are the shard's to read
+        let sealed = 8..packet.len(); // the shard checks type and index
         let at = sealed.start + at.index(sealed.len());
         packet[at] ^= 1 << bit;
         let result = opened(&there, 0, &mut packet);

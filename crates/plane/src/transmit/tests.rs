@@ -1,4 +1,4 @@
-//! Sending through a socket that refuses: nothing twice, nothing out of order, nothing uncounted.
+//! Sending through a socket with errors: nothing is sent twice or out of order, and all losses are counted.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -10,10 +10,10 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What the system can say; None is yes.
+/// The result of a send: an errno, or None for success.
 type Answer = Option<i32>;
 
-/// A socket that answers by a script, and yes once that has ended.
+/// A socket with scripted results; after the script all sends succeed.
 struct Scripted {
     answers: RefCell<VecDeque<Answer>>,
     waits: bool,
@@ -95,7 +95,7 @@ fn destination(peer: &Arc<Peer>, sticky: bool) -> Destination {
     }
 }
 
-/// Datagrams that bear their number, as trains of so many of so many bytes, to peers in turn.
+/// Trains of numbered datagrams, with the given counts and lengths, to peers in turn.
 fn queue(shapes: &[(usize, usize)], peers: &[Arc<Peer>], sticky: bool) -> (Vec<u8>, Vec<Queued>) {
     let (mut data, mut queue, mut number) = (vec![], vec![], 0_u32);
     for (turn, &(count, segment)) in shapes.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Many connections that are not meant, and resets out of nowhere.
+//! Floods of half-open connections, and forged resets.
 
 use std::io::{ErrorKind, Read};
 

@@ -1,9 +1,9 @@
-//! What must hold of any packets: checked here on some, and by the fuzz target on many.
+//! What must hold for any packets: tests check it for some, the fuzz target for many.
 
 use super::harness::{Harness, PORT};
 
-/// Packets as the plane could hand them over, in the frame of a connection that stands: nothing
-/// panics, nothing grows, and the next connection is served.
+/// Packets as the plane could send them, while a connection is established: nothing panics, nothing grows,
+/// and the next connection works.
 pub fn packets(bytes: &[u8]) {
     let (mut harness, listener) = Harness::listening();
     let (_stream, next) = harness.connected(listener, 4000);

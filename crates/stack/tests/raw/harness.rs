@@ -1,4 +1,4 @@
-//! A stack without its thread, whose other side is played by hand: raw packets and a clock.
+//! A stack without its thread; tests write the other side's packets and control the clock.
 
 use std::io::IoSlice;
 use std::net::Ipv4Addr;
@@ -38,7 +38,7 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// As an IP packet from them to us, behind an empty vnet_hdr.
+    /// The IP packet from the other side to us, behind an empty vnet_hdr.
     pub fn packet(&self) -> Vec<u8> {
         let mut options = self.options.clone();
         options.resize(options.len().next_multiple_of(4).min(40), 0);
@@ -86,7 +86,7 @@ impl Segment {
     }
 }
 
-/// The stack and what is around it.
+/// The stack and its surroundings.
 pub struct Harness {
     pub engine: Engine,
     pub now: i64,
@@ -122,7 +122,7 @@ impl Harness {
         }
     }
 
-    /// One that listens, and the listener.
+    /// A harness with a listener, and the listener's number.
     pub fn listening() -> (Self, Id) {
         let mut harness = Self::new();
         harness.ask(Request::Listen(1_000_000, (US, PORT).into(), 16));
@@ -143,7 +143,7 @@ impl Harness {
         self.shared.events.take(1).pop()
     }
 
-    /// Let the stack do what it can now.
+    /// Run the stack until it is idle.
     pub fn turn(&mut self) {
         let now = self.now;
         for _ in 0..4 {
@@ -152,7 +152,7 @@ impl Harness {
         }
     }
 
-    /// Give it packets, each with its vnet_hdr.
+    /// Send packets to the stack, each with its vnet_hdr.
     pub fn give(&mut self, packets: &[Vec<u8>]) {
         for packet in packets {
             let _ = self.tun.write(&[IoSlice::new(packet)]);
@@ -165,7 +165,7 @@ impl Harness {
         self.sent()
     }
 
-    /// What TCP it has sent since.
+    /// The TCP segments that the stack has sent since the last call.
     pub fn sent(&mut self) -> Vec<Segment> {
         let mut buffer = vec![0; READ_SIZE];
         let mut sent = Vec::new();
@@ -175,7 +175,7 @@ impl Harness {
         sent
     }
 
-    /// Connect to the listener from `source`: the program's end, and where the numbers stand.
+    /// Connect to the listener from `source`. Returns the program's end and the other side's next segment.
     pub fn connected(&mut self, listener: Id, source: u16) -> (UnixStream, Segment) {
         let mut next = Segment {
             source,
@@ -199,7 +199,7 @@ impl Harness {
         (stream, next)
     }
 
-    /// Let time pass in steps, taking what is sent.
+    /// Advance the clock in steps, and collect what is sent.
     pub fn wait(&mut self, seconds: i64) -> Vec<Segment> {
         let mut sent = Vec::new();
         for _ in 0..seconds * 10 {

@@ -1,4 +1,4 @@
-//! The stack against packets that no honest host sends, and hosts that do not behave.
+//! The stack against malicious packets and misbehaving hosts.
 
 mod floods;
 mod fuzz_properties;

@@ -1,4 +1,4 @@
-//! Data that comes twice, torn, out of order, behind bogus options.
+//! Data that comes twice, in pieces, out of order, or behind bogus options.
 
 use std::io::Read;
 

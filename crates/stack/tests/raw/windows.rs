@@ -1,10 +1,10 @@
-//! A host that takes nothing for an hour, and a program that never reads.
+//! A host whose window stays closed for an hour, and a program that never reads.
 
 use std::io::{ErrorKind, Read, Write};
 
 use crate::harness::{BUFFER, Harness, Segment};
 
-/// Write until nothing more fits; how much did.
+/// Write until nothing more fits, and return how many bytes were written.
 fn fill(harness: &mut Harness, stream: &mut impl Write) -> usize {
     let mut written = 0;
     loop {

@@ -1,6 +1,6 @@
-"""The `wg` command: argv -> `Control` -> what wg(8) 1.0.20210914 prints, byte for byte.
+"""The `wg` command: argv -> `Control` -> what wg(8) prints, byte for byte.
 
-Each subcommand is loaded when it is called for, so that `wg show` starts quickly.
+Each subcommand is imported only when it is called, so that `wg show` starts quickly.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ SUBCOMMANDS = {
 }
 
 NO_NAMES = {"all", "interfaces", "--json", "--names", "--watch"}
-"""What may stand in an interface's place after `show`."""
+"""What may take the place of an interface after `show`."""
 
 
 def run() -> None:
-    """Be the command `wg`. It ends with what is loaded in place: to take that apart takes 3 ms."""
+    """Run the command `wg` and exit without Python's teardown, which takes 3 ms."""
     status = main()
     sys.stderr.flush()
     os._exit(status)
@@ -41,16 +41,16 @@ def run() -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run `wg` with the arguments after its name; returns the exit status."""
     arguments = sys.argv[1:] if argv is None else argv
-    gc.disable()  # it ends before there is anything to collect; looking for it takes a third longer
+    gc.disable()  # a run is too short to need it, and it makes one a third longer
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # What an argument or a file holds is shown as it is, in whatever encoding.
+            # Bytes of arguments and files are printed unchanged, whatever their encoding.
             stream.reconfigure(encoding="utf-8", errors="surrogateescape")
     try:
         status = _run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Nobody reads any more. Leave nothing to flush at exit, and end as SIGPIPE ends wg(8).
+        # Nobody reads our output any more. Leave nothing to flush, and end as wg(8) by SIGPIPE.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + 13
     except KeyboardInterrupt:
@@ -104,7 +104,7 @@ def _subcommand(name: str, arguments: list[str]) -> int:
 
 
 def usage() -> str:
-    """What `wg --help` prints."""
+    """Return what `wg --help` prints."""
     lines = [f"Usage: {NAME} <cmd> [<args>]", "", "Available subcommands:"]
     lines += [f"  {name}: {purpose}" for name, purpose in SUBCOMMANDS.items()]
     lines.append("You may pass `--help' to any of these subcommands to view usage.")

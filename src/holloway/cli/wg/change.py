@@ -1,4 +1,4 @@
-"""`wg set`: options become a `DeviceUpdate`."""
+"""`wg set`: turns options into a `DeviceUpdate`."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ USAGE_OF_SET: Final = (
     f"Usage: {NAME} set <interface> [listen-port <port>] [fwmark <mark>] "
     "[private-key <file path>] [peer <base64 public key> [remove] [preshared-key <file path>] "
     "[endpoint <ip>:<port>] [persistent-keepalive <interval seconds>] "
-    "[allowed-ips <ip1>/<cidr1>[,<ip2>/<cidr2>]...] ]..."
+    "[allowed-ips [+|-]<ip1>/<cidr1>[,[+|-]<ip2>/<cidr2>]...] ]..."
 )
 
 
 def set_options(arguments: list[str]) -> int:
-    """`wg set`; returns the exit status."""
+    """Run `wg set`; returns the exit status."""
     if len(arguments) < 2:
         return fail(USAGE_OF_SET)
     try:
@@ -85,7 +85,7 @@ class _Peer:
         self.allowed_ips = AllowedIPChanges()
 
     def read(self, name: str, value: str, resolver: Resolver) -> None:
-        """Take an option."""
+        """Read one option."""
         match name:
             case "endpoint":
                 self.update = replace(self.update, endpoint=parse_endpoint(value, resolver))
@@ -99,7 +99,7 @@ class _Peer:
                 raise ConfigError(f"Invalid argument: {name}")
 
     def result(self) -> PeerUpdate:
-        """Return the whole update."""
+        """Return the update of this peer."""
         return self.allowed_ips.applied(self.update)
 
 

@@ -1,7 +1,7 @@
-"""`wg setconf`, `addconf` and `syncconf`: a file becomes a request in the codec, peers and all.
+"""`wg setconf`, `addconf` and `syncconf`: the codec turns a file into a request.
 
-Nothing here makes an object of a peer, and hardly anything is loaded: ten thousand peers are to
-cost no more than their text does.
+No Python object is created per peer and few modules are imported, so that ten thousand peers cost
+little more than reading their text.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from holloway.text.native import Update
 
 MISSING_PUBLIC_KEY: Final = "A peer is missing a public key"
-"""The one reason that stands against a whole file and not against a line of it."""
+"""The only reason that concerns a whole file and not one of its lines."""
 
 
 def set_file(name: str, arguments: list[str]) -> int:
-    """`wg setconf`, `addconf` or `syncconf`; returns the exit status."""
+    """Run `wg setconf`, `addconf` or `syncconf`; returns the exit status."""
     if len(arguments) != 2:
         return fail(f"Usage: {NAME} {name} <interface> <configuration filename>")
     interface, path = arguments
@@ -52,7 +52,7 @@ def set_file(name: str, arguments: list[str]) -> int:
 
 
 def _read(text: bytes, *, append: bool) -> Update:
-    # What the variable says is looked at with the first endpoint, be it in numbers: so does wg(8).
+    # wg(8) parses the variable at the first endpoint, even if that is numeric.
     numeric = "WG_ENDPOINT_RESOLUTION_RETRIES" not in os.environ
     return read_configuration(text, _LateResolver(), append=append, numeric=numeric)
 
@@ -68,7 +68,7 @@ def _refused(error: ConfigError) -> int:
 
 
 class _LateResolver:
-    """The system's resolver, loaded for the first name: files of numbers have no use for it."""
+    """The system's resolver, imported for the first name: numeric files do not need it."""
 
     def port(self, service: str) -> int:
         return self._system().port(service)

@@ -1,4 +1,4 @@
-"""`wg show INTERFACE dump`: from the device's answer to the lines in the codec, peers and all."""
+"""`wg show INTERFACE dump`: the codec turns the device's answer into lines."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ SPACE: Final = b" \t\n\v\f\r"
 
 
 def run(name: str, arguments: list[str]) -> int:
-    """Run one of the three; returns the exit status."""
+    """Run one of the three subcommands; returns the exit status."""
     if arguments:
         return fail(f"Usage: {NAME} {name}")
     if name == "pubkey":
@@ -27,7 +27,7 @@ def run(name: str, arguments: list[str]) -> int:
 
 
 def read_key_file(path: str) -> Key:
-    """Read the key in a file, `Key.ZERO` from an empty one; raises `ConfigError`."""
+    """Read the key in a file, `Key.ZERO` if it is empty; raises `ConfigError`."""
     try:
         with open(path, "rb") as file:
             return _key_file(file)
@@ -40,7 +40,7 @@ def read_key_file(path: str) -> Key:
 def _key_file(file: IO[bytes]) -> Key:
     text = file.read(BASE64_LENGTH)
     if not text and file.seekable():
-        return Key.ZERO  # /dev/null too; an empty pipe is no key, as wg(8) has it
+        return Key.ZERO  # /dev/null too; wg(8) accepts no empty pipe
     if len(text) != BASE64_LENGTH:
         raise ConfigError(_BAD_LENGTH)
     trailing = _after(file, SPACE)
@@ -52,10 +52,10 @@ def _key_file(file: IO[bytes]) -> Key:
     return parse_key(text.partition(b"\0")[0].decode(errors="surrogateescape"))
 
 
-def _after(file: IO[bytes], passed: bytes) -> bytes:
-    """The first byte that is none of those to pass over; empty at the end."""
+def _after(file: IO[bytes], skipped: bytes) -> bytes:
+    """Return the first byte that is not among those to skip; empty at the end of the file."""
     while piece := file.read(_PIECE):
-        if rest := piece.lstrip(passed):
+        if rest := piece.lstrip(skipped):
             return rest[:1]
     return b""
 
@@ -76,7 +76,7 @@ def _warn_of_readers() -> None:
     try:
         mode = os.fstat(sys.stdout.fileno()).st_mode
     except OSError:
-        return  # no stdout, or none with a file behind it
+        return  # stdout is closed or is no file
     if stat.S_ISREG(mode) and mode & stat.S_IRWXO:
         print_err("Warning: writing to world accessible file.")
         print_err("Consider setting the umask to 077 and trying again.")

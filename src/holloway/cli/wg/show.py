@@ -1,6 +1,6 @@
-"""`wg show` and `wg showconf`: what devices are.
+"""`wg show` and `wg showconf`: print the state of devices.
 
-Arguments become a `Request`, which is answered once, or with `--watch` each second (`watch`).
+The arguments become a `Request`, answered once, or each second with `--watch` (`watch`).
 """
 
 from __future__ import annotations
@@ -25,16 +25,21 @@ USAGE: Final = (
 )
 USAGE_OF_SHOWCONF: Final = f"Usage: {NAME} showconf <interface>"
 OPTIONS: Final = ("--json", "--names", "--watch")
+DISCARDS: Final = "discards"
 HELP: Final = f"""
+Another field:
+  discards  how many packets the device discarded, by reason and peer
+
 Options, anywhere after `show':
   --json    print whole devices as JSON, secret keys too
   --names   show each peer's name: the comment on its `[Peer]' line, or on the line above it, in
             /etc/wireguard/<interface>.conf
-  --watch   show it anew each second; q quits
+  --watch   refresh each second; q quits
 
 Examples:
   {NAME} show wg0
   {NAME} show wg0 --names --watch
+  {NAME} show wg0 discards
   {NAME} show all dump
   {NAME} show --json | jq -r '.wg0.peers[].endpoint'"""
 CONFIGURATIONS: Final = "/etc/wireguard"
@@ -44,7 +49,7 @@ Print = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to show: of `interface`, or of all where it is None, a field or everything."""
+    """What to show: a field or everything (None) of an interface or of all (None)."""
 
     interface: str | None = None
     field: str | None = None
@@ -54,8 +59,8 @@ class Request:
 
     @property
     def conflict(self) -> str | None:
-        """Say what cannot be had together."""
-        if self.field is not None and (self.json or self.names):
+        """Return which options exclude each other, if they do."""
+        if self.field not in (None, DISCARDS) and (self.json or self.names):
             return "--json and --names show whole devices, not a single field"
         if self.json and self.watch:
             return "--watch is for people, --json for programs"
@@ -68,7 +73,7 @@ def show(arguments: list[str]) -> int:
     words = [argument for argument in arguments if argument not in OPTIONS]
     match words:
         case ["-h" | "--help" | "help"]:
-            # To a program the words of the original, to a person ours too.
+            # A program gets the original's text alone, a person ours as well.
             print_err(USAGE + HELP if given or sys.stderr.isatty() else USAGE)
             return 0
         case ["interfaces"] if not given:
@@ -92,7 +97,11 @@ def show(arguments: list[str]) -> int:
 
 
 def answer(request: Request, out: Print, error: Print) -> int:
-    """Print what was asked for; returns the exit status."""
+    """Answer a request; returns the exit status."""
+    if request.field == DISCARDS:
+        from holloway.cli.wg.discards import show_discards
+
+        return show_discards(request, out, error)
     if request.interface is None:
         return _all(request, out, error)
     try:
@@ -160,7 +169,7 @@ def _all(request: Request, out: Print, error: Print) -> int:
 
 def _print(device: Device, request: Request, out: Print, error: Print, prefix: str = "") -> int:
     if request.field is None:
-        out(pretty(device, int(time.time()), _style(), _names(device, request)))
+        out(pretty(device, int(time.time()), style(), names_of(device.name, request)))
         return 0
     text = fields(device, request.field, prefix=prefix)
     if text is None:
@@ -173,16 +182,16 @@ def _print(device: Device, request: Request, out: Print, error: Print, prefix: s
 def _json(devices: list[Device], request: Request) -> str:
     from holloway.text.show_json import to_json
 
-    return to_json([(device, _names(device, request)) for device in devices])
+    return to_json([(device, names_of(device.name, request)) for device in devices])
 
 
-def _names(device: Device, request: Request) -> dict[Key, str]:
-    """Find the names of the device's peers; none where none are wanted or can be read."""
+def names_of(interface: str, request: Request) -> dict[Key, str]:
+    """Return the names of an interface's peers; none if not requested or not readable."""
     if not request.names:
         return {}
     from holloway.text.names import peer_names
 
-    path = f"{CONFIGURATIONS}/{device.name}.conf"
+    path = f"{CONFIGURATIONS}/{interface}.conf"
     try:
         with open(path, encoding="utf-8", errors="replace", newline="\n") as file:
             return peer_names(file.read())
@@ -191,13 +200,14 @@ def _names(device: Device, request: Request) -> dict[Key, str]:
 
 
 def _frame(request: Request) -> str:
-    """Everything that one look shows, what went wrong too."""
+    """Return everything that one refresh prints, errors too."""
     pieces: list[str] = []
     answer(request, pieces.append, lambda sentence: pieces.append(f"{sentence}\n"))
     return "".join(pieces)
 
 
-def _style() -> Style:
+def style() -> Style:
+    """Choose how to print for people, from the environment and the terminal."""
     mode = os.environ.get("WG_COLOR_MODE")
     return Style(
         colours=mode == "always" or (mode != "never" and sys.stdout.isatty()),

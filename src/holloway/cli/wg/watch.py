@@ -1,7 +1,7 @@
-"""`wg show --watch`: a screen that is drawn anew each second, until q or Ctrl-C.
+"""`wg show --watch`: a screen that is redrawn each second, until q or Ctrl-C.
 
-Each frame goes out in one write that overwrites the one before in place, so that nothing
-flickers. The terminal is left as it was found, whatever ends the watch.
+Each frame is one write that overwrites the previous frame in place, so that nothing flickers. The
+terminal is restored however the watch ends.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from typing import Final
 from holloway.cli.wg.report import fail
 
 INTERVAL: Final = 1.0  # seconds
-HEIGHT: Final = 24  # lines of a terminal that does not say
-QUIT: Final = frozenset(b"qQ\x03\x04")  # Ctrl-C and Ctrl-D where the terminal passes them on
+HEIGHT: Final = 24  # lines, if the terminal does not report them
+QUIT: Final = frozenset(b"qQ\x03\x04")  # Ctrl-C and Ctrl-D if the terminal sends them as characters
 
 
 def watch(frame: Callable[[], str], title: str) -> int:
-    """Draw what `frame` returns until the user has seen enough; returns the exit status."""
+    """Draw what `frame` returns until the user quits; returns the exit status."""
     if not sys.stdout.isatty():
         return fail("--watch needs a terminal to draw on")
     try:
         with _alternate_screen(), _raw_keys():
             _draw_until_quit(frame, title)
     except KeyboardInterrupt:
-        pass  # the ordinary way to end it
+        pass  # the usual way to quit
     return 0
 
 
@@ -51,7 +51,7 @@ def _draw_until_quit(frame: Callable[[], str], title: str) -> None:
 
 
 def screenful(text: str, height: int) -> str:
-    """Write over the frame before: each line in its place, and blank below the last."""
+    """Return a frame that overwrites the previous one, line by line, and blanks the rest."""
     lines = text.rstrip("\n").split("\n")
     if len(lines) > height:
         hidden = len(lines) - height + 1
@@ -61,7 +61,7 @@ def screenful(text: str, height: int) -> str:
 
 
 def _quit_within(seconds: float) -> bool:
-    """Wait for a key; whether it is one that quits."""
+    """Wait for a key; return whether it is one that quits."""
     if not sys.stdin.isatty():
         time.sleep(seconds)
         return False
@@ -74,7 +74,7 @@ def _quit_within(seconds: float) -> bool:
 
 @contextmanager
 def _alternate_screen() -> Iterator[None]:
-    """Draw on the terminal's other screen, without a cursor and without wrapping lines."""
+    """Use the terminal's alternate screen, without a cursor and without line wrapping."""
     # An ignored signal stays ignored, as under nohup(1).
     caught = [each for each in _ENDING if signal.getsignal(each) is not signal.SIG_IGN]
     before = {number: signal.signal(number, _interrupt) for number in caught}
@@ -89,7 +89,7 @@ def _alternate_screen() -> Iterator[None]:
 
 @contextmanager
 def _raw_keys() -> Iterator[None]:
-    """Have keys at once and unseen; Ctrl-Z would leave the shell on our screen, so it is off."""
+    """Read keys unbuffered and without echo; Ctrl-Z is off: the shell would use our screen."""
     if not sys.stdin.isatty():
         yield
         return
@@ -120,12 +120,12 @@ def _write(text: str) -> None:
 
 
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# Terminals that know these two show the frame when it is whole.
+# Terminals that know these two show the frame once it is complete.
 _BEGIN_UPDATE: Final = "\x1b[?2026h"
 _END_UPDATE: Final = "\x1b[?2026l"
 _HOME: Final = "\x1b[H"
 _RESET: Final = "\x1b[0m"
 _BLANK_RIGHT: Final = "\x1b[K"
 _BLANK_BELOW: Final = "\x1b[J"
-_LOCAL_MODES: Final = 3  # places in what tcgetattr returns
+_LOCAL_MODES: Final = 3  # indices in what tcgetattr returns
 _CHARACTERS: Final = 6

@@ -44,7 +44,7 @@ complete -c wg -n 'test (count (__wg_words)) -eq 0' -a 'genpsk' -d 'make a presh
 complete -c wg -n 'test (count (__wg_words)) -eq 0' -a 'pubkey' -d 'derive the public key'
 complete -c wg -n 'test (count (__wg_words)) -eq 0' -a 'help' -d 'show the subcommands'
 complete -c wg -n '__wg_at 1 show' -a '(__wg_interfaces) all interfaces'
-complete -c wg -n '__wg_at 2 show; and not contains interfaces (__wg_words)' -a 'public-key private-key listen-port fwmark peers preshared-keys endpoints allowed-ips latest-handshakes transfer persistent-keepalive dump'
+complete -c wg -n '__wg_at 2 show; and not contains interfaces (__wg_words)' -a 'public-key private-key listen-port fwmark peers preshared-keys endpoints allowed-ips latest-handshakes transfer persistent-keepalive dump discards'
 complete -c wg -n 'contains -- show (__wg_words)[1]' -l json -d 'whole devices as JSON'
 complete -c wg -n 'contains -- show (__wg_words)[1]' -l names -d 'the names of peers'
 complete -c wg -n 'contains -- show (__wg_words)[1]' -l watch -d 'anew each second'

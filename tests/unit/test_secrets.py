@@ -1,0 +1,178 @@
+"""A key is never repeated to the user, whatever line or word it stands in."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from base64 import b64encode
+from typing import TYPE_CHECKING
+
+import pytest
+
+from holloway.cli import holloway, wg
+from holloway.control import uapi
+from holloway.device.log import DeviceLog
+from holloway.device.uapi_server import UapiConnection
+from holloway.errors import ConfigError, HollowayError, without_keys
+from holloway.text.native import State
+from scripted_device import ScriptedDevice
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RAW = bytes(range(64, 96))
+SECRET = b64encode(RAW).decode()
+MISTYPED = [
+    f"PrivatKey = {SECRET}",
+    f"PrivateKey: {SECRET}",
+    f"PrivateKey {SECRET}",
+    f"PresharedKey = {SECRET}",
+    f"PrivateKey = x{SECRET}",
+    f"PrivateKey = {SECRET[:-1]}",
+    f"PrivateKey = {SECRET[:-2]}=",
+    f"PrivateKey = {SECRET}{SECRET}",
+    f"PrivateKey = {RAW.hex()}",
+    f"FwMark = {SECRET}",
+    f"ListenPort = {SECRET}",
+    SECRET,
+]
+PIECE = 12
+"""So many characters of a key would be too many."""
+
+
+def pieces(text: str) -> set[str]:
+    """Return the pieces of the key that a text has, in base64 of either case or in hexadecimal."""
+    found = {SECRET[start : start + PIECE] for start in range(len(SECRET) - PIECE)}
+    found |= {RAW.hex()[start : start + PIECE] for start in range(64 - PIECE)}
+    return {piece for piece in found if piece.lower() in text.lower()}
+
+
+@pytest.fixture(autouse=True)
+def _directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(uapi, "DIRECTORY", ".")
+    monkeypatch.setenv("WG_ENDPOINT_RESOLUTION_RETRIES", "0")
+
+
+@pytest.mark.parametrize("line", MISTYPED)
+@pytest.mark.parametrize("command", ["setconf", "addconf", "syncconf"])
+def test_wg_hides_the_key_of_a_bad_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, line: str
+) -> None:
+    (tmp_path / "wg0.conf").write_text(f"[Interface]\n{line}\n")
+    with ScriptedDevice("wg0.sock", "errno=0\n\n"):
+        assert wg.main([command, "wg0", "wg0.conf"]) == 1
+    shown = capsys.readouterr().err
+    assert "(hidden)" in shown
+    assert not pieces(shown)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [SECRET],
+        ["show", "wg0", SECRET],
+        ["set", "wg0", SECRET, "5"],
+        ["set", "wg0", "listen-port", SECRET],
+        ["set", "wg0", "peer", f"{SECRET}x"],
+        ["set", "wg0", "peer", SECRET, "endpoint", SECRET],
+        ["set", "wg0", "peer", SECRET, "endpoint", f"{SECRET}:5"],
+        ["set", "wg0", "peer", SECRET, "allowed-ips", SECRET],
+    ],
+)
+def test_wg_hides_a_key_in_a_wrong_place(
+    capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    with ScriptedDevice("wg0.sock", "errno=0\n\n"):
+        assert wg.main(words) == 1
+    shown = capsys.readouterr().err
+    assert "(hidden)" in shown
+    assert not pieces(shown)
+
+
+@pytest.mark.parametrize("line", MISTYPED)
+@pytest.mark.parametrize("command", ["run", "proxy", "qr"])
+def test_other_tools_hide_it_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, line: str
+) -> None:
+    (tmp_path / "wg0.conf").write_text(f"[Interface]\n{line}\nAddress = 10.0.0.1\n")
+    words = {"run": ["./wg0.conf", "true"], "proxy": ["./wg0.conf", "--check"]}
+    assert holloway.main([command, *words.get(command, ["./wg0.conf"])]) in (0, 1, 125)
+    assert not pieces(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"private_key={RAW.hex()}0",
+        f"privat_key={RAW.hex()}",
+        f"private_key {RAW.hex()}",
+        f"{RAW.hex()}=1",
+        f"public_key={'05' * 32}\nallowed_ip={RAW.hex()}",
+        f"public_key={'05' * 32}\nendpoint={RAW.hex()}:5",
+        f"public_key={'05' * 32}\nendpoint={SECRET}:5",
+    ],
+)
+def test_the_log_of_a_device_hides_it_too(capsys: pytest.CaptureFixture[str], body: str) -> None:
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    device_log = DeviceLog("wg0", "verbose")
+    device_log.install()
+    try:
+        connection = UapiConnection(_Device(), device_log)
+        connection.connection_made(_Client())
+        connection.data_received(f"set=1\n{body}\n\n".encode())
+    finally:
+        root.setLevel(level)
+        root.handlers[:] = handlers
+    shown = capsys.readouterr().err
+    assert "UAPI: " in shown
+    assert not pieces(shown)
+
+
+def test_a_line_of_the_log_hides_what_it_was_given(capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    DeviceLog("wg0", "verbose").install()
+    try:
+        logging.getLogger("holloway").error("A trouble with %s", SECRET)
+    finally:
+        root.setLevel(level)
+        root.handlers[:] = handlers
+    assert "A trouble with (hidden)\n" in capsys.readouterr().err
+
+
+def test_an_error_holds_no_key() -> None:
+    error = ConfigError(f"bad `{SECRET}'", key=SECRET, line=4)
+    assert not pieces(f"{error} {error!r} {error.reason} {error.key}")
+    assert str(HollowayError(f"no `{SECRET}'")) == "no `(hidden)'"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/etc/wireguard/configurations/of/the/whole/organisation/wg0",
+        "sixtyfourcharacters.of.a.name.that.is.no.key.at.all.example.internal:51820",
+        "2001:0db8:0000:0000:0000:0000:0000:0001/128,fd00:0000:0000:0000:0000:0000:0000:0001",
+        "Line unrecognized: `PostUpp=iptables-AFORWARD-i%i-jACCEPT'",
+        f"`{SECRET[:30]}'",
+    ],
+)
+def test_what_is_no_key_is_shown(text: str) -> None:
+    assert without_keys(text) == text
+
+
+class _Device:
+    def state(self) -> State:
+        raise AssertionError
+
+    def uapi_discards(self) -> bytes:
+        raise AssertionError
+
+    def apply(self, update: object) -> None:
+        raise AssertionError(update)
+
+
+class _Client(asyncio.Transport):
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        assert not pieces(bytes(data).decode())
