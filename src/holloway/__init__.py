@@ -1,7 +1,7 @@
 """WireGuard, whole, in Python: the device, `wg`, `wg-quick`, and a peer inside a program.
 
-Public names only. Everything that shows a device is a `Device`; everything that changes one
-is a `DeviceUpdate`. Each is loaded when it is asked for, for `wg` starts without any of them.
+This module has only the public names. Everything that shows a device is a `Device`; everything that
+changes one is a `DeviceUpdate`. Each name is loaded on first use, because `wg` needs none of them.
 """
 
 TYPE_CHECKING = False

@@ -1,6 +1,6 @@
-"""The errors Holloway raises. Errors of the operating system pass unchanged as `OSError`.
+"""The errors that Holloway raises. Errors of the operating system pass unchanged as `OSError`.
 
-No error repeats a key: `without_keys` is applied to every text that one is made of.
+No error message contains a key: `without_keys` is applied to each of them.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ if TYPE_CHECKING:
     from typing import Final
 
 HIDDEN: Final = "(hidden)"
-"""What is printed in place of a secret."""
+"""The text printed in place of a secret."""
 
 
 def without_keys(text: str) -> str:
-    """Replace everything in a text that may be a key, in base64 or in hexadecimal digits.
+    """Replace every part of a text that may be a key in base64 or hexadecimal.
 
-    A key with a character too few or too many is hidden too: what is left of it is still a secret.
+    A key with a few characters missing or added is replaced too: the rest is still a secret.
     """
     if len(text) < _SHORTEST:
         return text
-    import re  # takes 5 ms to load, and most runs meet no error
+    import re  # takes 5 ms to load, and most runs raise no error
 
     def replaced(run: re.Match[str]) -> str:
         word, end = run["word"], run["end"]
         is_base64 = end and len(word) >= _BASE64
-        # A path has few capitals; of a million keys ten have fewer than four.
+        # A path has few capital letters; ten of a million keys have fewer than four.
         is_cut = sum(map(str.isupper, word)) >= _CAPITALS
         return HIDDEN if is_base64 or is_cut or re.search(_HEXADECIMAL, word) else run[0]
 
@@ -33,7 +33,7 @@ def without_keys(text: str) -> str:
 
 
 class HollowayError(Exception):
-    """Base of every error that Holloway itself raises."""
+    """The base class of all errors of Holloway."""
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(
@@ -46,13 +46,13 @@ class KeyFormatError(HollowayError, ValueError):
 
 
 class BadMessage(HollowayError):
-    """Bytes from the network that are not a valid message; counted, never shown to a user."""
+    """Bytes from the network are not a valid message. They are counted; users never see this."""
 
 
 class ConfigError(HollowayError):
-    """A configuration text that was refused whole.
+    """A configuration was refused, and nothing of it applied.
 
-    `line` counts from 1 and is None where the text has no lines (a command line); `key` is the
+    `line` counts from 1 and is None if there are no lines, as on a command line; `key` is the
     setting's name as written; `reason` says what is wrong with its value.
     """
 

@@ -1,7 +1,7 @@
-"""A WireGuard key: 32 bytes, written in base64 for people and hexadecimal in the UAPI.
+"""A WireGuard key: 32 bytes, written in base64 for users and in hexadecimal in the UAPI.
 
-Private, public and preshared keys are all a `Key`. Its repr shows nothing, so that no log or
-traceback carries a secret; print one only by asking for `base64` or `hex`.
+Private, public and preshared keys all have the type `Key`. Its repr hides the bytes, so that no log
+or traceback shows a secret. To print a key, use its `base64` or `hex`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ BASE64_LENGTH: Final = 44
 
 
 class Key:
-    """Thirty-two bytes that name or protect a peer."""
+    """A private, public or preshared key of 32 bytes."""
 
     __slots__ = ("_raw",)
 
     ZERO: ClassVar[Key]
-    """All zeros: in an update it removes the key that is set (wg(8), UAPI, netlink)."""
+    """All zeros: in an update it removes the present key (wg(8), UAPI, netlink)."""
 
     def __init__(self, raw: bytes) -> None:
         if len(raw) != KEY_LENGTH:
@@ -46,7 +46,7 @@ class Key:
 
     @classmethod
     def from_hex(cls, text: str) -> Key:
-        """Parse 64 hexadecimal digits, as the UAPI has them; raises `KeyFormatError`."""
+        """Parse 64 hexadecimal digits, the form of the UAPI; raises `KeyFormatError`."""
         try:
             return cls(binascii.unhexlify(text))
         except ValueError:
@@ -59,12 +59,12 @@ class Key:
 
     @property
     def base64(self) -> str:
-        """The 44 characters that wg(8) shows."""
+        """The 44 characters that wg(8) prints."""
         return binascii.b2a_base64(self._raw, newline=False).decode("ascii")
 
     @property
     def hex(self) -> str:
-        """The 64 digits that the UAPI carries."""
+        """The 64 digits that the UAPI uses."""
         return self._raw.hex()
 
     def clamped(self) -> Key:
@@ -76,13 +76,14 @@ class Key:
 
     def public(self) -> Key:
         """Derive the public key of this private key (X25519, RFC 7748)."""
-        # Not OpenSSL's, which takes 13 ms to load. Here, for `wg genkey` has no use for it.
+        # Not OpenSSL's X25519, which takes 13 ms to load. Imported here, because `wg genkey` does
+        # not need it.
         from holloway._native import public_key
 
         return Key(public_key(self._raw))
 
     def __bool__(self) -> bool:
-        """Whether any bit is set; `Key.ZERO` stands for "no key"."""
+        """Whether any bit is set; `Key.ZERO` means "no key"."""
         return self._raw != bytes(KEY_LENGTH)
 
     def __eq__(self, other: object) -> bool:

@@ -1,7 +1,7 @@
-"""What a device is (`Device`, `Peer`) and what to change of one (`DeviceUpdate`, `PeerUpdate`).
+"""The state of a device (`Device`, `Peer`) and its changes (`DeviceUpdate`, `PeerUpdate`).
 
-Configuration files, the command line, the UAPI and our own daemon are codecs around these types.
-They know no text format, no socket and no clock.
+Configuration files, the command line, the UAPI and our own daemon convert to and from these types,
+which depend on no text format, socket or clock.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ SECOND: Final = 1_000_000_000  # nanoseconds
 class AllowedIP(NamedTuple):
     """A network of inner addresses that belongs to a peer: `address` packed, host bits zero.
 
-    A tuple and not a dataclass, for there are many: a third of the time to make and to compare.
+    It is a tuple and not a dataclass, because there are many: a tuple takes a third of the time to
+    create and to compare.
     """
 
     address: bytes
@@ -48,7 +49,7 @@ class AllowedIP(NamedTuple):
 
     @classmethod
     def masked(cls, address: bytes, cidr: int) -> AllowedIP:
-        """Build from a packed address, clearing the bits beyond `cidr`."""
+        """Build from a packed address, with the bits beyond `cidr` cleared."""
         number = int.from_bytes(address, "big")
         beyond = number & ((1 << (len(address) * 8 - cidr)) - 1)
         if beyond:
@@ -71,7 +72,7 @@ class AllowedIP(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a peer's UDP packets go: a numeric address (`fe80::1%eth0` too) and a port."""
+    """The UDP address of a peer: a numeric address (also `fe80::1%eth0`) and a port."""
 
     host: str
     port: int
@@ -87,7 +88,7 @@ class Endpoint:
         try:
             if host.startswith("[") and host.endswith("]"):
                 return cls(_host6(host[1:-1]), int(port))
-            inet_pton(AF_INET, host)  # has but one way to write an address
+            inet_pton(AF_INET, host)  # accepts only one spelling of each address
             return cls(host, int(port))
         except (OSError, ValueError):
             raise ValueError(f"not an endpoint: {text!r}") from None
@@ -117,9 +118,10 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """An interface as it is; `listen_port` 0 means none chosen, `fwmark` 0 means off.
+    """A device as it reports itself.
 
-    `listen_error` is the errno with which the interface came up without its port, 0 for none.
+    `listen_port` 0 means that no port is chosen, `fwmark` 0 means off. `listen_error` is the errno
+    because of which the interface is up without its port, or 0.
     """
 
     name: str
@@ -131,18 +133,18 @@ class Device:
 
     @property
     def public_key(self) -> Key | None:
-        """The key that names this device to its peers, None without a private key."""
+        """The public key that peers know this device by, None without a private key."""
         return None if self.private_key is None else self.private_key.public()
 
 
 @dataclass(frozen=True, slots=True)
 class PeerUpdate:
-    """What to change of one peer; None leaves a setting as it is.
+    """The changes of one peer; None leaves a setting as it is.
 
-    `preshared_key=Key.ZERO` removes it. Of the allowed IPs, first all are cleared if
-    `replace_allowed_ips`, then `removed_allowed_ips` are taken away, then `allowed_ips` are added,
-    each moving here from the peer that had it. `update_only` changes nothing where the peer does
-    not exist; `remove` removes it.
+    `preshared_key=Key.ZERO` removes the preshared key. Changes of the allowed IPs apply in this
+    order: `replace_allowed_ips` removes all, then `removed_allowed_ips` are removed, then
+    `allowed_ips` are added, and any other peer that had one loses it. With `update_only` nothing
+    changes if the peer does not exist; `remove` removes the peer.
     """
 
     public_key: Key
@@ -158,10 +160,11 @@ class PeerUpdate:
 
 @dataclass(frozen=True, slots=True)
 class DeviceUpdate:
-    """What to change of a device; None leaves a setting as it is.
+    """The changes of a device; None leaves a setting as it is.
 
-    `private_key=Key.ZERO` removes it, `fwmark=0` turns it off, `listen_port=0` chooses a port
-    anew. `replace_peers` removes all peers first; then `peers` apply in their order.
+    `private_key=Key.ZERO` removes the private key, `fwmark=0` turns the mark off, and
+    `listen_port=0` chooses a new port. `replace_peers` removes all peers first; then `peers` apply
+    in their order.
     """
 
     private_key: Key | None = None
@@ -172,7 +175,7 @@ class DeviceUpdate:
 
 
 def _host6(text: str) -> str:
-    """Write an IPv6 address as the system does, with its zone; OSError or ValueError if bad."""
+    """Return an IPv6 address as the system writes it, with its zone; OSError or ValueError."""
     address, percent, zone = text.partition("%")
     if percent and (not zone.isprintable() or not zone or any(c in zone for c in " %]/")):
         raise ValueError(text)

@@ -1,6 +1,6 @@
-"""The CONFIG argument of `holloway run`, `shell`, `proxy` and `qr`: which file it names.
+"""The CONFIG argument of `holloway run`, `shell`, `proxy` and `qr`: the file that it names.
 
-Reads nothing of the file but its permissions.
+This module reads only the file's permissions.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ log = logging.getLogger("holloway.cli")
 def find(argument: str) -> Path:
     """Return the path of a configuration file.
 
-    `wg0` is /etc/wireguard/wg0.conf, as for wg-quick, if that exists or there is no other `wg0`.
+    `wg0` is /etc/wireguard/wg0.conf, as for wg-quick, if that exists or there is no file `wg0`.
     `laptop.conf` is a path, while wg-quick looks for /etc/wireguard/laptop.conf.conf.
     """
     named = source.DIRECTORY / f"{argument}.conf"
@@ -34,7 +34,7 @@ def find(argument: str) -> Path:
 
 
 def warn_if_exposed(path: Path) -> None:
-    """Log a warning if every user can read or write a file, as wg-quick prints one."""
+    """Log a warning if every user can read or write the file, as wg-quick prints one."""
     status = path.stat()
     mode = status.st_mode & path.resolve().parent.stat().st_mode
     if stat.S_ISREG(status.st_mode) and mode & stat.S_IRWXO:

@@ -1,10 +1,10 @@
-"""An error in one line for the user of a command."""
+"""Errors in one line for the user of a command."""
 
 from __future__ import annotations
 
 
 def explain(error: Exception) -> str:
-    """Return the reason, after the file that it concerns, and without the number of an OSError."""
+    """Return the reason, after the file that it concerns, without the errno of an OSError."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error)

@@ -1,8 +1,8 @@
 """A child process that acts for this one: it gets our signals, and we stop and end when it does.
 
-Both are in one process group, so that a pipeline keeps its terminal. The child gets the terminal's
-signals from the kernel; only signals that other processes send to us are passed on. Used by
-`cli.run`.
+Both are in one process group, so that a pipeline keeps its terminal. The kernel sends the
+terminal's signals to both; we pass on only signals that other processes send to us. `cli.run` uses
+this module.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Signals:
-    """The signals to this process, with their senders. Make it before any other thread."""
+    """The signals to this process, with their senders. Create it before any other thread."""
 
     def __init__(self) -> None:
         self.inherited = signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
@@ -29,7 +29,7 @@ class Signals:
         loop = asyncio.get_running_loop()
 
         def wait() -> None:
-            # The loop may be closed already; then no signal matters any more.
+            # The loop may be closed already; then signals no longer matter.
             with contextlib.suppress(RuntimeError):
                 while True:
                     loop.call_soon_threadsafe(receive, signal.sigwaitinfo(WATCHED))
@@ -38,7 +38,7 @@ class Signals:
 
 
 class Job:
-    """The child, or a request to end before it starts. Make it inside the event loop."""
+    """The child, or a request to end before it starts. Create it in the event loop."""
 
     def __init__(self, signals: Signals) -> None:
         self._signals = signals
@@ -49,19 +49,19 @@ class Job:
 
     @property
     def termination_requested(self) -> asyncio.Future[int]:
-        """Done, with the signal's number, when a signal asks us to end before the child starts."""
+        """A future of the signal's number, done if a signal arrives before the child starts."""
         return self._ended
 
     def end_as_requested(self) -> NoReturn:
-        """End by the signal that asked for it."""
+        """End this process with the signal that requested it."""
         _kill_self(signal.Signals(self._ended.result()))
 
     async def run(
         self, command: Sequence[str], environment: Mapping[str, str], inherited: Sequence[int]
     ) -> int:
-        """Start the child and wait; returns its wait status.
+        """Start the child, wait, and return its wait status.
 
-        The child inherits some more descriptors, which are closed here.
+        The child inherits the descriptors in `inherited`, which are closed here.
         """
         if self._ended.done():
             self.end_as_requested()
@@ -84,9 +84,9 @@ class Job:
                 os.close(descriptor)
 
     def exit_status(self, status: int) -> int:
-        """Return the exit status that a shell shows for a wait status.
+        """Return the exit status that a shell reports for a wait status.
 
-        Does not return if Ctrl-C ended the child. This process then ends by SIGINT too, because a
+        If Ctrl-C ended the child, this does not return: this process ends by SIGINT too, because a
         shell stops a script only if it sees that.
         """
         if self._is_interrupted and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGINT:
@@ -99,7 +99,7 @@ class Job:
             self._check_child()
         elif not self._child:
             self._receive_alone(number)
-        elif info.si_code > SI_USER:  # sent by the kernel, that is by the terminal
+        elif info.si_code > SI_USER:  # sent by the kernel, which means by the terminal
             self._is_interrupted |= number == signal.SIGINT
         elif info.si_pid != self._child:
             self._send(number)
@@ -111,7 +111,7 @@ class Job:
             self._ended.set_result(int(number))
 
     def _check_child(self) -> None:
-        """Check whether the child has stopped or ended. If it has stopped, stop as well."""
+        """Check whether the child has stopped or ended. If it has stopped, stop too."""
         while self._child and not self._ended.done():
             found, status = os.waitpid(self._child, os.WNOHANG | os.WUNTRACED)
             if not found:
@@ -123,7 +123,7 @@ class Job:
                 self._ended.set_result(status)
 
     def _send(self, number: signal.Signals) -> None:
-        if not self._ended.done():  # not reaped yet, so no other process has its number
+        if not self._ended.done():  # not reaped yet, so no other process has its PID
             os.kill(self._child, number)
 
 

@@ -1,7 +1,7 @@
 """A proxy's live counters in the last lines of a terminal, with the log above them.
 
-A line for each of the busiest connections, and one for the sums. Knows the connection log and what
-to show of it; Rich draws on the terminal.
+Each of the busiest connections has a line, and so have the sums. This module reads the connection
+log; Rich draws on the terminal.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ NARROW: Final = 60
 
 
 class Counters:
-    """Draws until closed. Make it inside the event loop, and after the log's handlers."""
+    """Draws the counters until closed. Create it in the event loop, after the log's handlers."""
 
     def __init__(self, connection_log: ConnectionLog, network: Network) -> None:
         self._connection_log = connection_log
@@ -53,7 +53,7 @@ class Counters:
             redirect_stdout=False, redirect_stderr=False,
         )  # fmt: skip
         self._live.start()
-        self._console.show_cursor(True)  # so that it is there however the program ends
+        self._console.show_cursor(True)  # so that it is visible however the program ends
         self._streams = [
             (handler, handler.setStream(_LogStream(self._console)))
             for handler in logging.getLogger().handlers
@@ -70,7 +70,7 @@ class Counters:
 
     async def _run(self) -> None:
         while True:
-            # With room for "^C": it would wrap a full line, which would then stay on the terminal.
+            # Leave room for "^C", which would wrap a full line and leave it on the terminal.
             self._live.update(Constrain(self._table(), self._console.width - 2), refresh=True)
             await asyncio.sleep(INTERVAL)
 
@@ -130,7 +130,7 @@ class _LogStream:
 
 
 NUMBERS: Final = (("up", 0), ("up/s", NARROW), ("down", 0), ("down/s", NARROW), ("age", WIDE))
-"""The columns of numbers, and the terminal's width that each needs."""
+"""The columns of numbers, and the terminal width that each needs."""
 
 
 def _numbers(moved: Moved, rates: Moved, age: str) -> list[str]:

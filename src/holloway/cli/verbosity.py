@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add -q and -v, of which one may be given."""
+    """Add -q and -v, which exclude each other."""
     add = parser.add_mutually_exclusive_group().add_argument
     add("-q", "--quiet", action="store_true", help="print only errors")
     add("-v", "--verbose", action="store_true", help="also log what the tunnel does")
 
 
 def start_log(form: str, *, is_quiet: bool, is_verbose: bool) -> None:
-    """Write the log to standard error, each record in this form."""
+    """Write the log to standard error, with `form` as the format of each record."""
     level = logging.DEBUG if is_verbose else logging.ERROR if is_quiet else logging.WARNING
     logging.basicConfig(level=level, format=form, datefmt="%H:%M:%S")
     logging.getLogger("asyncio").setLevel(logging.WARNING)

@@ -1,4 +1,5 @@
-"""The sans-IO brain: decides when to act and with which keys, and never touches a packet.
+"""The sans-IO brain: it decides when to act and with which keys, and never touches a packet.
 
-Clock, wall time and randomness are passed in; packets move in the plane behind `plane.Plane`.
+The caller passes in the clock, the wall time and random bytes. The plane (`plane.Plane`) moves the
+packets.
 """

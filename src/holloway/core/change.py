@@ -1,8 +1,8 @@
-"""What changes a device, as the brain applies it; `holloway._native.Update` fits `DeviceChange`.
+"""Changes of a device, as the brain applies them; `holloway._native.Update` is a `DeviceChange`.
 
 Every change takes this form: a text is read into an `Update`, and a `DeviceUpdate` of the model is
-converted into one (`text.convert`). Keys are bytes; endpoints and allowed IPs are the plane's own
-values, which the brain only passes on. `device` applies it.
+converted into one (`text.convert`). Keys are bytes; endpoints and allowed IPs are values of the
+plane, which the brain only passes on. `device` applies the changes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ EndpointType_co = TypeVar("EndpointType_co", bound=Endpoint, covariant=True)
 
 
 class PeerChange(Protocol[EndpointType_co]):
-    """What to change of one peer; None leaves a setting as it is. See `model.PeerUpdate`."""
+    """The changes of one peer; None leaves a setting as it is. See `model.PeerUpdate`."""
 
     @property
     def public_key(self) -> bytes: ...
@@ -32,11 +32,11 @@ class PeerChange(Protocol[EndpointType_co]):
     def persistent_keepalive(self) -> int | None: ...
     @property
     def allowed_ips(self) -> Any:
-        """What `PeerPlane.change_allowed_ips` takes, None for no change."""
+        """The argument of `PeerPlane.change_allowed_ips`, None for no change."""
 
 
 class DeviceChange(Protocol[EndpointType_co]):
-    """What to change of a device; None leaves a setting as it is. See `model.DeviceUpdate`."""
+    """The changes of a device; None leaves a setting as it is. See `model.DeviceUpdate`."""
 
     @property
     def private_key(self) -> bytes | None: ...
@@ -47,4 +47,4 @@ class DeviceChange(Protocol[EndpointType_co]):
     @property
     def replace_peers(self) -> bool: ...
     def peer_changes(self) -> Sequence[PeerChange[EndpointType_co]]:
-        """The peers in their order; raises ValueError if an endpoint's interface is unknown."""
+        """Return the peers in their order; ValueError if an endpoint's interface is unknown."""

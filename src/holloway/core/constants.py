@@ -1,9 +1,9 @@
-"""The numbers of the protocol, each with its source. Times are nanoseconds."""
+"""The protocol's constants, each with its source. Times are in nanoseconds."""
 
 from typing import Final, NewType
 
 Nanoseconds = NewType("Nanoseconds", int)
-"""A time: on CLOCK_BOOTTIME (sessions must age across suspend), or a span."""
+"""A time on CLOCK_BOOTTIME (sessions must age while the machine sleeps), or a duration."""
 
 SECOND: Final = 1_000_000_000
 NEVER: Final = Nanoseconds(2**64 - 1)

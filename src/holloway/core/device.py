@@ -1,8 +1,8 @@
-"""The brain of one device: its identity, its peers, and who gets which event.
+"""The brain of one device: its identity, its peers, and the dispatch of events to peers.
 
-The shell (`tunnel`) drains the plane's events into the `handle_` methods, calls `handle_timeout`
-when `next_timeout` says, and changes the device by `configure`. No clock, no I/O: `now` comes with
-every call, wall time and randomness with the constructor.
+The shell (`tunnel`) passes the plane's events to the `handle_` methods, calls `handle_timeout` at
+the time that `next_timeout` returns, and changes the device with `apply`. There is no clock and no
+I/O here: every call gets `now`, and the constructor gets functions for wall time and random bytes.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ class Device(Generic[EndpointType]):
 
     @property
     def port_and_mark(self) -> tuple[int, int]:
-        """What packets leave from, and with."""
+        """The source port and the firewall mark of sent packets."""
         return self._listen_port, self._fwmark
 
     def up(self, now: Nanoseconds) -> None:
-        """Open the sockets and begin to serve (wg_open); OSError leaves the device down."""
+        """Open the sockets and start all peers (wg_open); OSError leaves the device down."""
         if self.running:
             return
         self._listen_port = self._plane.bind(self._listen_port, self._fwmark)
@@ -74,7 +74,7 @@ class Device(Generic[EndpointType]):
     def handle_handshake(
         self, now: Nanoseconds, message: bytes, size: int, remote: EndpointType
     ) -> None:
-        """A handshake message passed the plane's `CookieChecker`; `size` includes the macs."""
+        """Handle a message that passed the plane's `CookieChecker`; `size` includes the macs."""
         if not self.running:
             return
         try:
@@ -104,34 +104,34 @@ class Device(Generic[EndpointType]):
             _log_invalid(kind, remote, discard)
 
     def handle_session_needed(self, now: Nanoseconds, peer: int) -> None:
-        """The plane needs a session for this peer."""
+        """Handle `SessionNeeded`: the plane needs a session for this peer."""
         if (found := self._serving(peer)) is not None:
             found.handle_session_needed(now)
 
     def handle_debt_began(self, now: Nanoseconds, peer: int) -> None:
-        """Data of this peer waits for an answer."""
+        """Handle `DebtBegan`: data to or from this peer is unanswered."""
         if (found := self._serving(peer)) is not None:
             found.handle_debt_began(now)
 
     def handle_confirmed(self, now: Nanoseconds, peer: int) -> None:
-        """This peer has used the session that we answered with."""
+        """Handle `Confirmed`: this peer uses the session that our response created."""
         if (found := self._serving(peer)) is not None:
             found.handle_confirmed(now)
 
     def handle_timeout(self, now: Nanoseconds) -> None:
-        """Do everything whose time has come."""
+        """Handle all expired timers."""
         for peer, timer in self._context.timers.expired(now):
             peer.handle_timer(now, timer)
 
     def next_timeout(self) -> Nanoseconds | None:
-        """When to call `handle_timeout`; None while nothing is planned."""
+        """Return when to call `handle_timeout`, or None if no timer is set."""
         return self._context.timers.next_timeout()
 
     def apply(self, now: Nanoseconds, change: DeviceChange[EndpointType]) -> None:
-        """Change the device: all of it, or nothing where it raises.
+        """Apply a whole change, or raise and change nothing.
 
-        What can fail comes first: endpoints (ValueError), the number of peers (ConfigError), the
-        sockets (OSError).
+        The steps that can fail come first: endpoints (ValueError), the number of peers
+        (ConfigError), the sockets (OSError).
         """
         peers = change.peer_changes()
         self._check_room(peers, replace_peers=change.replace_peers)
@@ -154,14 +154,14 @@ class Device(Generic[EndpointType]):
         )
 
     def discards(self) -> dict[str, int]:
-        """Handshake messages not passed on, by reason; every reason is there."""
+        """Count the discarded handshake messages by reason, with every reason."""
         total = self._discards.copy()
         for peer in self._peers.values():
             total.update(peer.discards)
         return tally(total)
 
     def peer_discards(self) -> Iterator[tuple[Peer[EndpointType], dict[str, int]]]:
-        """Yield each peer that something was discarded of, and the counts of plane and brain."""
+        """Yield each peer with discarded packets or messages, and their counts by reason."""
         for peer in self._peers.values():
             counts = {why.value: n for why, n in peer.discards.items()} | peer.plane.discards()
             if counts:
@@ -173,7 +173,7 @@ class Device(Generic[EndpointType]):
         return found is not None and found.plane.endpoint is not None
 
     def _serving(self, peer: int) -> Peer[EndpointType] | None:
-        """Find the peer of an event; it may be gone, or the device down, since it was pushed."""
+        """Return the peer of an event; None if it has been removed or the device is down."""
         return self._by_id.get(peer) if self.running else None
 
     def _decrypt_static(self, message: Initiation) -> noise.UnprovenInitiation | Discard:
@@ -188,7 +188,7 @@ class Device(Generic[EndpointType]):
     def _check_room(
         self, peers: Sequence[PeerChange[EndpointType]], *, replace_peers: bool
     ) -> None:
-        """Refuse more peers than a device holds at any time while the update is applied."""
+        """Raise ConfigError if the device would at any moment have more than `MAX_PEERS` peers."""
         if len(self._peers) + len(peers) <= MAX_PEERS:
             return
         present = set() if replace_peers else set(self._peers)
@@ -208,12 +208,12 @@ class Device(Generic[EndpointType]):
         if self.running:
             port = self._plane.bind(port, mark)
         self._listen_port, self._fwmark = port, mark
-        # Routes may differ by mark, so what each packet left from no longer holds (set_port).
+        # Routes may depend on the mark, so the recorded source addresses may be wrong (set_port).
         for peer in self._peers.values():
             peer.plane.forget_source()
 
     def _set_private_key(self, now: Nanoseconds, private_key: Key | None) -> None:
-        # A private key is known clamped (kernel noise.c, curve25519_clamp_secret).
+        # The kernel clamps a private key when it is set (noise.c, curve25519_clamp_secret).
         private_key = None if private_key is None else private_key.clamped()
         if private_key == self._private_key:
             return
@@ -249,7 +249,10 @@ class Device(Generic[EndpointType]):
             peer.change_persistent_keepalive(now, change.persistent_keepalive)
 
     def _is_own(self, public_key: bytes) -> bool:
-        """Ourselves as a peer: silently no peer, so that one list serves all hosts (netlink.c)."""
+        """Whether a key is our own: such a peer is silently skipped (netlink.c).
+
+        So all hosts can use the same list of peers.
+        """
         identity = self._context.identity
         return identity is not None and identity.remote.raw == public_key
 

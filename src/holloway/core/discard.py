@@ -1,4 +1,4 @@
-"""Why the brain did not pass a handshake message on: every one is counted under its reason."""
+"""The reasons for which the brain discards a handshake message; each message is counted."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from enum import StrEnum
 
 
 class Discard(StrEnum):
-    """A reason, named as users read it."""
+    """A reason; its value is the name that users see."""
 
     BAD_MESSAGE = "bad_message"
-    """Not an initiation and not a response."""
+    """The message is neither an initiation nor a response."""
     INITIATION_FLOOD = "initiation_flood"
-    """A peer's second initiation within a fiftieth of a second."""
+    """It is a peer's second initiation within a fiftieth of a second."""
     LATE_RESPONSE = "late_response"
-    """A response that passed the cookie checker, to an initiation that we wait on no longer."""
+    """The response passed the cookie checker, but nothing waits for it any more."""
     LOW_ORDER = "low_order"
-    """A public key that gives everyone the same shared secret (RFC 7748, section 6.1)."""
+    """A public key is of low order: it gives everyone the same secret (RFC 7748, section 6.1)."""
     NO_PRIVATE_KEY = "no_private_key"
-    """A handshake message, and we have no key to read it with."""
+    """We have no private key to read the message with."""
     REPLAYED_INITIATION = "replayed_initiation"
-    """A timestamp not beyond the greatest the peer has shown."""
+    """The timestamp is not greater than the peer's greatest so far."""
     UNDECRYPTABLE = "undecryptable"
-    """A seal that does not open: forged, for another key, or another preshared key."""
+    """Decryption fails: the message is forged, or for another key or preshared key."""
     UNKNOWN_PEER = "unknown_peer"
-    """An initiation by a public key that is none of our peers."""
+    """The initiation's public key belongs to none of our peers."""
 
 
 def tally(counts: Counter[Discard]) -> dict[str, int]:
-    """Return every reason with its count, zeros too."""
+    """Return every reason with its count, zeros included."""
     return {reason.value: counts[reason] for reason in Discard}

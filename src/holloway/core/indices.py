@@ -1,6 +1,7 @@
-"""Session indices: random 32-bit numbers, each in use once on a device (paper, 5.4.2).
+"""Session indices: random 32-bit numbers, unique on a device (paper, 5.4.2).
 
-A response finds its initiation by them. Knows no message and no key; peers allocate and hold.
+A response names the index of its initiation. This module knows no message and no key; peers
+allocate and hold indices.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ Owner = TypeVar("Owner")
 
 
 class Indices(Generic[Owner]):
-    """Who awaits a response under which index, and which indices sessions still have."""
+    """The owners that await a response, by index, and the indices that sessions still use."""
 
     def __init__(self, random: Callable[[int], bytes]) -> None:
         self._random = random
@@ -24,7 +25,7 @@ class Indices(Generic[Owner]):
         self._releases: deque[tuple[Nanoseconds, int]] = deque()
 
     def allocate(self, now: Nanoseconds) -> int:
-        """Return a random index that nothing on this device has."""
+        """Return a random index that is not in use on this device."""
         while self._releases and self._releases[0][0] <= now:
             self._held.discard(self._releases.popleft()[1])
         while True:
@@ -33,18 +34,18 @@ class Indices(Generic[Owner]):
                 return index
 
     def expect(self, index: int, owner: Owner) -> None:
-        """Let a response that names `index` find `owner`."""
+        """Expect a response that names `index`, for `owner`."""
         self._awaiting[index] = owner
 
     def release(self, index: int) -> None:
-        """Expect no response under `index` any longer."""
+        """Stop expecting a response that names `index`."""
         self._awaiting.pop(index, None)
 
     def hold(self, index: int, until: Nanoseconds) -> None:
-        """Keep `index` from being allocated while its session may live; `until` never goes back."""
+        """Do not allocate `index` until its session is dead; `until` never decreases."""
         self._held.add(index)
         self._releases.append((until, index))
 
     def awaiting(self, index: int) -> Owner | None:
-        """Return who expects a response under `index`."""
+        """Return the owner that expects a response that names `index`, or None."""
         return self._awaiting.get(index)

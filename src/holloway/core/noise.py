@@ -1,7 +1,7 @@
 """Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s, both roles (paper, 5.4; Noise revision 34).
 
-Pure functions over values: randomness, time and keys are arguments, and no state is kept. What
-does not open is a `Discard`, not an error. Called by `peer` and `device` alone.
+Pure functions of values: random bytes, time and keys are arguments, and no state is kept. A failed
+decryption returns a `Discard` and raises nothing. Only `peer` and `device` call this module.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ EPHEMERAL_LENGTH: Final = 32
 
 _INITIAL_CHAINING_KEY: Final = blake2s(CONSTRUCTION).digest()
 _INITIAL_HASH: Final = blake2s(_INITIAL_CHAINING_KEY + IDENTIFIER).digest()
-_NONCE: Final = bytes(12)  # paper, 5.4: every handshake key seals once, with counter 0
+_NONCE: Final = bytes(12)  # paper, 5.4: every handshake key encrypts once, with counter 0
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Remote:
-    """A public key, and the transcript that a message 1 to its owner begins with."""
+    """A public key, and the transcript hash with which message 1 to its owner begins."""
 
     raw: bytes
     public: X25519PublicKey
@@ -37,32 +37,32 @@ class Remote:
 
     @classmethod
     def of(cls, raw: bytes) -> Remote:
-        """Prepare a peer's public key."""
+        """Build from a public key."""
         return cls(raw, X25519PublicKey.from_public_bytes(raw), _mix_hash(_INITIAL_HASH, raw))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Identity:
-    """Our private key, and ourselves as others see us."""
+    """Our private key, and our public key as a `Remote`."""
 
     private: X25519PrivateKey
     remote: Remote
 
     @classmethod
     def of(cls, raw: bytes) -> Identity:
-        """Prepare our private key."""
+        """Build from our private key."""
         private = X25519PrivateKey.from_private_bytes(raw)
         return cls(private, Remote.of(private.public_key().public_bytes_raw()))
 
     def static_static(self, them: Remote) -> StaticStatic | None:
-        """Compute what we share with a peer; None where its key is of low order."""
+        """Compute the secret shared with a peer, or return None if its key is of low order."""
         secret = _exchange(self.private, them.public)
         return None if secret is None else StaticStatic(self, them, secret)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class StaticStatic:
-    """Two static keys and their secret, computed once: half of the work of a message 1."""
+    """Two static keys and their shared secret, computed once: half the cost of message 1."""
 
     us: Identity
     them: Remote
@@ -71,7 +71,7 @@ class StaticStatic:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class InitiatorState:
-    """What message 1 leaves us to read message 2 with."""
+    """The initiator's state after message 1, needed to read message 2."""
 
     static_static: StaticStatic
     index: int
@@ -82,7 +82,7 @@ class InitiatorState:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class UnprovenInitiation:
-    """A message 1 opened as far as who says they sent it; not yet proven."""
+    """A message 1 whose static key is decrypted; its timestamp does not prove it yet."""
 
     message: Initiation
     static: bytes
@@ -92,7 +92,7 @@ class UnprovenInitiation:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ResponderState:
-    """What a proven message 1 leaves us to write message 2 with."""
+    """The responder's state after a proven message 1, needed to write message 2."""
 
     static_static: StaticStatic
     remote_index: int
@@ -104,7 +104,7 @@ class ResponderState:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SessionKeys:
-    """A session: keys by direction, and the index that each side gave it."""
+    """The keys of a session in both directions, and its index on each side."""
 
     local_index: int
     remote_index: int
@@ -115,7 +115,7 @@ class SessionKeys:
 def initiate(
     static_static: StaticStatic, *, ephemeral: bytes, index: int, timestamp: bytes
 ) -> tuple[Initiation, InitiatorState] | Discard:
-    """Write message 1 (paper, 5.4.2)."""
+    """Build message 1 (paper, 5.4.2)."""
     private = X25519PrivateKey.from_private_bytes(ephemeral)
     public = private.public_key().public_bytes_raw()
     chaining_key = _kdf1(_INITIAL_CHAINING_KEY, public)
@@ -136,7 +136,7 @@ def initiate(
 def decrypt_static_untrusted(
     identity: Identity, message: Initiation
 ) -> UnprovenInitiation | Discard:
-    """Read in message 1 who says they sent it."""
+    """Decrypt the static public key in message 1 (paper, 5.4.2)."""
     chaining_key = _kdf1(_INITIAL_CHAINING_KEY, message.ephemeral)
     transcript = _mix_hash(identity.remote.hash, message.ephemeral)
     secret = _exchange(identity.private, X25519PublicKey.from_public_bytes(message.ephemeral))
@@ -152,7 +152,7 @@ def decrypt_static_untrusted(
 def decrypt_timestamp_untrusted(
     static_static: StaticStatic, unproven: UnprovenInitiation
 ) -> ResponderState | Discard:
-    """Read the timestamp of message 1, which proves its sender (paper, 5.4.2)."""
+    """Decrypt the timestamp in message 1, which proves its sender (paper, 5.4.2)."""
     chaining_key, key = _kdf2(unproven.chaining_key, static_static.secret)
     timestamp = _open(key, unproven.message.timestamp, unproven.hash)
     if timestamp is None:
@@ -167,7 +167,7 @@ def decrypt_timestamp_untrusted(
 def respond(
     state: ResponderState, preshared_key: bytes, *, ephemeral: bytes, index: int
 ) -> tuple[Response, SessionKeys] | Discard:
-    """Write message 2, and derive the session (paper, 5.4.3 and 5.4.5)."""
+    """Build message 2, and derive the session keys (paper, 5.4.3 and 5.4.5)."""
     private = X25519PrivateKey.from_private_bytes(ephemeral)
     public = private.public_key().public_bytes_raw()
     chaining_key = _kdf1(state.chaining_key, public)
@@ -188,7 +188,7 @@ def respond(
 def consume_response_untrusted(
     state: InitiatorState, preshared_key: bytes, message: Response
 ) -> SessionKeys | Discard:
-    """Read message 2, and derive the session (paper, 5.4.3 and 5.4.5)."""
+    """Read message 2, and derive the session keys (paper, 5.4.3 and 5.4.5)."""
     other = X25519PublicKey.from_public_bytes(message.ephemeral)
     chaining_key = _kdf1(state.chaining_key, message.ephemeral)
     transcript = _mix_hash(state.hash, message.ephemeral)
@@ -223,8 +223,8 @@ def _mix_hash(transcript: bytes, data: bytes) -> bytes:
     return blake2s(transcript + data).digest()
 
 
-# HMAC-BLAKE2s (RFC 2104) by hand, for keys of 32 bytes in blocks of 64: half the time that
-# `hmac.digest` takes, and a handshake needs two dozen.
+# HMAC-BLAKE2s (RFC 2104) by hand, for 32-byte keys and 64-byte blocks. It takes half the time of
+# `hmac.digest`, and a handshake computes two dozen.
 _INNER: Final = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
 _INNER_FILL: Final = b"\x36" * 32

@@ -1,8 +1,9 @@
 """One peer: its handshake state and its three timers (paper, 6; kernel noise.c and timers.c).
 
-Decides when to start a handshake, answer one, keep alive or forget; does it through its
-`PeerPlane`. Packets are the plane's: what they owe is asked with `due`, and told by
-`SessionNeeded`, `DebtBegan` and `Confirmed`. `device` makes peers and calls them.
+A peer decides when to start a handshake, answer one, send a keepalive or erase keys, and acts
+through its `PeerPlane`. The plane has the packets and their debts: the peer collects the debts with
+`due`, and the plane reports `SessionNeeded`, `DebtBegan` and `Confirmed`. `device` creates peers
+and calls them.
 """
 
 from __future__ import annotations
@@ -51,14 +52,14 @@ class Initiated:
     noise: noise.InitiatorState
 
 
-# There is no Responded: message 2 is written in the same breath as message 1 is read, and the
-# session that it begins waits for confirmation in the plane.
+# There is no Responded: one call reads message 1 and writes message 2, and the new session waits
+# for its confirmation in the plane.
 Handshake = Idle | Initiated
 
 
 @dataclass(slots=True, repr=False)
 class DeviceContext(Generic[EndpointType]):
-    """What the peers of one device share."""
+    """The state that the peers of one device share."""
 
     random: Callable[[int], bytes]
     wall: Callable[[], int]
@@ -86,22 +87,22 @@ class Peer(Generic[EndpointType]):
         self._context = context
         self._handshake: Handshake = Idle()
         self._attempts = 0
-        self._allowed_at = Nanoseconds(0)  # when we may send an initiation again
-        self._wanted = False  # there was a reason to initiate, and no key or no endpoint
+        self._allowed_at = Nanoseconds(0)  # when we may next send an initiation
+        self._wanted = False  # we had to initiate, but had no key or no endpoint
         self._arm_at: Nanoseconds | None = None
         self._answer_jitter = self._jitter()
-        self._static_static: noise.StaticStatic | None = None  # made when first needed
+        self._static_static: noise.StaticStatic | None = None  # computed when first needed
         self._last_timestamp = 0
         self._greatest_timestamp = b""
         self._initiation_received_at: Nanoseconds | None = None
 
     def start(self, now: Nanoseconds) -> None:
-        """Begin to serve: the interface came up, or the peer was added to one that is up."""
+        """Start: the interface came up, or the peer was added to one that is up."""
         self.plane.arm_session_needed()
         self.keep_alive(now, at_once=self.persistent_keepalive > 0)
 
     def stop(self, now: Nanoseconds) -> None:
-        """Forget sessions and what was to be done, as the interface goes down (wg_stop)."""
+        """Forget sessions, timers and staged packets, as the interface goes down (wg_stop)."""
         self.plane.drop_staged()
         self._context.timers.forget(self)
         self._erase()
@@ -111,16 +112,16 @@ class Peer(Generic[EndpointType]):
         self._wanted = False
 
     def remove(self) -> None:
-        """Leave the device; the object is dead after this."""
+        """Leave the device; the object must not be used after this."""
         self._forget_handshake()
         self._context.timers.forget(self)
         self.plane.remove()
 
     def change_identity(self, now: Nanoseconds) -> None:
-        """Take up the device's new private key, or that it has none.
+        """Use the device's new private key, or none.
 
-        The kernel stops only the sending side of sessions (wg_noise_expire_current_peer_keypairs).
-        We forget them: what comes under the old identity is no longer for us.
+        The kernel only stops sending under old sessions (wg_noise_expire_current_peer_keypairs). We
+        erase them: packets for the old identity are no longer for us.
         """
         self._static_static = None
         self._erase()
@@ -130,50 +131,50 @@ class Peer(Generic[EndpointType]):
         self.try_again(now)
 
     def change_endpoint(self, now: Nanoseconds, endpoint: EndpointType) -> None:
-        """Send to another address from now on."""
+        """Set the address to send to."""
         self.plane.set_endpoint(endpoint)
         self.try_again(now)
 
     def change_persistent_keepalive(self, now: Nanoseconds, interval: int) -> None:
-        """Set the seconds of silence after which to send a keepalive; 0 turns it off."""
+        """Set after how many seconds of silence to send a keepalive; 0 turns it off."""
         begins = interval > 0 and self.persistent_keepalive == 0
         self.persistent_keepalive = interval
         if self._context.running:
             self.keep_alive(now, at_once=begins)
 
     def keep_alive(self, now: Nanoseconds, *, at_once: bool) -> None:
-        """Look at what is due; `at_once` sends a keepalive whether one is due or not."""
+        """Do what is due; with `at_once`, send a keepalive even if none is due."""
         if not self._look(now) and at_once:
             self._send_keepalive()
 
     def try_again(self, now: Nanoseconds) -> None:
-        """Send the initiation that lacked a key or an endpoint, if there was one."""
+        """Send the initiation that waited for a key or an endpoint, if there is one."""
         if self._wanted and self._context.running:
             self.handle_session_needed(now)
 
     def handle_session_needed(self, now: Nanoseconds) -> None:
-        """There is a packet to send and no session, or a session to renew (send.c)."""
+        """Handle `SessionNeeded`: a packet has no session, or one that must be renewed (send.c)."""
         self._attempts = 0
         if now >= self._allowed_at:
             self._initiate(now)
         else:
-            # Have it told again when an initiation is allowed.
+            # Arm the event again when an initiation is allowed.
             self._arm_at = self._allowed_at
             self._look_again(self._context.timers.deadline(self, Timer.LOOK))
 
     def handle_debt_began(self, now: Nanoseconds) -> None:
-        """Data crossed that the other side has not answered yet."""
+        """Handle `DebtBegan`: data in one direction is unanswered."""
         self._answer_jitter = self._jitter()
         self._look(now)
 
     def handle_confirmed(self, now: Nanoseconds) -> None:
-        """The initiator uses the session that we answered with: it stands."""
+        """Handle `Confirmed`: the initiator uses the session that our response created."""
         self._complete()
         self.plane.arm_session_needed()
         self._look(now)
 
     def handle_timer(self, now: Nanoseconds, timer: Timer) -> None:
-        """A deadline has come."""
+        """Handle an expired timer."""
         match timer:
             case Timer.LOOK:
                 self._look(now)
@@ -191,7 +192,7 @@ class Peer(Generic[EndpointType]):
     def handle_initiation(
         self, now: Nanoseconds, unproven: noise.UnprovenInitiation, size: int, remote: EndpointType
     ) -> Discard | None:
-        """Answer message 1 if this peer truly sent it, and lately (noise.c, receive.c)."""
+        """Answer message 1 if it is authentic, new and not too frequent (noise.c, receive.c)."""
         static_static = self._get_static_static()
         if static_static is None:
             return Discard.LOW_ORDER
@@ -212,7 +213,7 @@ class Peer(Generic[EndpointType]):
     def handle_response(
         self, now: Nanoseconds, message: Response, size: int, remote: EndpointType
     ) -> Discard | None:
-        """Take up the session that message 2 gives (noise.c, receive.c)."""
+        """Install the session that message 2 completes (noise.c, receive.c)."""
         match self._handshake:
             case Initiated(state) if state.index == message.receiver:
                 keys = noise.consume_response_untrusted(state, self.preshared_key, message)
@@ -229,7 +230,7 @@ class Peer(Generic[EndpointType]):
         return None
 
     def _initiate(self, now: Nanoseconds) -> None:
-        """Send message 1; the caller has seen to the rate limit."""
+        """Send message 1; the caller has checked the rate limit."""
         self._wanted = self._context.identity is None or self.plane.endpoint is None
         if self._wanted:
             return
@@ -256,7 +257,7 @@ class Peer(Generic[EndpointType]):
         self.plane.send_handshake(message.build(), now)
         retry = Nanoseconds(now + REKEY_TIMEOUT + self._jitter())
         self._context.timers.set(self, Timer.RETRANSMIT, retry)
-        # New traffic, even while we wait, starts the count of attempts anew.
+        # New traffic, even while we wait, resets the count of attempts.
         self.plane.arm_session_needed()
 
     def _respond(self, now: Nanoseconds, proven: noise.ResponderState) -> Discard | None:
@@ -267,10 +268,10 @@ class Peer(Generic[EndpointType]):
             return written
         message, keys = written
         log.debug("Sending handshake response to peer %s", self)
-        # As in the kernel there is one handshake: theirs takes the place of ours, if any.
+        # There is one handshake, as in the kernel: the peer's replaces ours, if any.
         self._forget_handshake()
         self._allowed_at = Nanoseconds(now + REKEY_TIMEOUT)
-        # Before it is sent: their first packet may be here before we return from sending.
+        # Install before sending: the peer's first packet may arrive before the send returns.
         self._install(now, keys, initiator=False)
         self.plane.send_handshake(message.build(), now)
         self.plane.arm_session_needed()
@@ -279,7 +280,7 @@ class Peer(Generic[EndpointType]):
     def _install(self, now: Nanoseconds, keys: noise.SessionKeys, *, initiator: bool) -> None:
         self._wanted = False
         reject = Nanoseconds(now + REJECT_AFTER_TIME)
-        # Only the initiator renews by age, else both would at once (paper, 6.2).
+        # Only the initiator renews by age, or both sides would at the same time (paper, 6.2).
         self.plane.install(
             keys.local_index,
             keys.remote_index,
@@ -295,16 +296,16 @@ class Peer(Generic[EndpointType]):
         log.debug("Keypair %d created for peer %d", keys.local_index, self.plane.id)
 
     def _complete(self) -> None:
-        """Both sides have the session (wg_timers_handshake_complete)."""
+        """Record that both sides have the session (wg_timers_handshake_complete)."""
         self._context.timers.cancel(self, Timer.RETRANSMIT)
         self._attempts = 0
         self.latest_handshake = self._context.wall()
 
     def _retransmit(self, now: Nanoseconds) -> None:
-        """Nobody answered message 1: try again, or give up after 90 s (paper, 6.4)."""
+        """Retry an unanswered message 1, or give up after 90 s (paper, 6.4)."""
         if now < self._allowed_at:
-            # A response of ours came between. The kernel lets the attempt lapse, and packets
-            # staged wait for the next one to come; we only put it off.
+            # We sent a response in between. The kernel drops the attempt, and staged packets wait
+            # for the next packet to start another; we only delay it.
             later = Nanoseconds(self._allowed_at + self._jitter())
             self._context.timers.set(self, Timer.RETRANSMIT, later)
         elif self._attempts > HANDSHAKE_ATTEMPTS:
@@ -333,7 +334,7 @@ class Peer(Generic[EndpointType]):
             timers.set(self, Timer.ERASE, Nanoseconds(now + ERASE_AFTER_TIME))
 
     def _look(self, now: Nanoseconds) -> bool:
-        """Do what the plane says is due; tells whether a keepalive was sent."""
+        """Do what the plane says is due, and return whether a keepalive was sent."""
         if self._arm_at is not None and self._arm_at <= now:
             self._arm_at = None
             self.plane.arm_session_needed()
@@ -353,7 +354,7 @@ class Peer(Generic[EndpointType]):
         self.plane.send_keepalive()
 
     def _start_over(self, now: Nanoseconds) -> None:
-        """Data went out and nothing came back (paper, 6.2; wg_expired_new_handshake)."""
+        """Initiate because sent data got no answer (paper, 6.2; wg_expired_new_handshake)."""
         log.debug(
             "Retrying handshake with peer %s because we stopped hearing back after %d seconds",
             self,
@@ -366,7 +367,7 @@ class Peer(Generic[EndpointType]):
             self._initiate(now)
 
     def _look_again(self, at: int | None) -> None:
-        """Set LOOK to what the plane asked for, or sooner if an initiation is allowed sooner."""
+        """Set LOOK to the time that the plane returned, or earlier if `_arm_at` is earlier."""
         wishes = [Nanoseconds(wish) for wish in (at, self._arm_at) if wish is not None]
         if wishes:
             self._context.timers.set(self, Timer.LOOK, min(wishes))
@@ -384,7 +385,7 @@ class Peer(Generic[EndpointType]):
         self._handshake = Idle()
 
     def _get_static_static(self) -> noise.StaticStatic | None:
-        """Return what we share with the peer; None without a key of ours, or a sound one of its."""
+        """Return the static-static secret; None if we have no key or the peer's is of low order."""
         if self._static_static is None and self._context.identity is not None:
             self._static_static = self._context.identity.static_static(
                 noise.Remote.of(self.public_key)
@@ -392,7 +393,7 @@ class Peer(Generic[EndpointType]):
         return self._static_static
 
     def _jitter(self) -> int:
-        """Up to a third of a second, so that two sides do not start together twice."""
+        """Return up to a third of a second, so that two sides do not collide twice."""
         return int.from_bytes(self._context.random(2), "little") * REKEY_TIMEOUT_JITTER >> 16
 
     def __str__(self) -> str:

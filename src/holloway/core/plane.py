@@ -1,7 +1,7 @@
-"""What the brain needs of a plane; `holloway._native` fits structurally.
+"""The interface that the brain needs of a plane; `holloway._native` implements it structurally.
 
-The plane owns packets: sockets, sessions, allowed IPs, mac1, mac2 and cookies. It reports through
-events that the shell drains and hands to the `handle_` methods of `core.device.Device`. Times are
+The plane owns all that concerns packets: sockets, sessions, allowed IPs, mac1, mac2 and cookies. It
+reports events, which the shell passes to the `handle_` methods of `core.device.Device`. Times are
 nanoseconds on the clock that the shell passes as `now`.
 """
 
@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 
 class Endpoint(Protocol):
-    """An address as the plane keeps it: where to send, and from which local address."""
+    """An address as the plane stores it: where to send, and from which local address."""
 
     @property
     def host(self) -> str: ...
@@ -20,11 +20,11 @@ class Endpoint(Protocol):
 
 
 EndpointType = TypeVar("EndpointType", bound=Endpoint)
-"""A plane's own endpoints: the brain only carries them, and they fit the plane they came from."""
+"""The endpoint type of a plane: the brain only passes its values back to the same plane."""
 
 
 class Due(Protocol):
-    """What `PeerPlane.due` collected, and when to look again (None: wait for `DebtBegan`)."""
+    """The result of `PeerPlane.due`; `next` is when to call it again, None for at `DebtBegan`."""
 
     @property
     def keepalive(self) -> bool: ...
@@ -37,7 +37,7 @@ class Due(Protocol):
 
 
 class PeerPlane(Protocol[EndpointType]):
-    """One peer's half in the plane. The native module's `Peer` says what each member does."""
+    """One peer in the plane. The native module's `Peer` documents each member."""
 
     @property
     def id(self) -> int: ...
@@ -46,7 +46,7 @@ class PeerPlane(Protocol[EndpointType]):
     def set_endpoint(self, endpoint: EndpointType, /) -> None: ...
     def forget_source(self) -> None: ...
     def change_allowed_ips(self, change: Any, /) -> None:
-        """Apply the plane's own value, which comes with a `PeerChange`."""
+        """Apply the `allowed_ips` of a `PeerChange`."""
 
     def discards(self) -> dict[str, int]: ...
     def handshake_received(self, remote: EndpointType, size: int, now: int, /) -> None: ...
@@ -72,7 +72,7 @@ class PeerPlane(Protocol[EndpointType]):
 
 
 class Plane(Protocol[EndpointType]):
-    """The device's half in the plane."""
+    """The device in the plane. The native module's `Plane` documents each member."""
 
     def bind(self, port: int, fwmark: int, /) -> int: ...
     def unbind(self) -> None: ...

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class PeerSnapshot(NamedTuple):
-    """One peer: `id` is its number in events, `latest_handshake` in nanoseconds since 1970."""
+    """One peer; `id` is its number in events, `latest_handshake` is nanoseconds since 1970."""
 
     id: int
     public_key: bytes
@@ -19,9 +19,9 @@ class PeerSnapshot(NamedTuple):
 
 
 class DeviceSnapshot(NamedTuple):
-    """A device; `listen_port` 0 means none chosen, `fwmark` 0 means off.
+    """A device; `listen_port` 0 means that no port is chosen, `fwmark` 0 means off.
 
-    `listen_error` is the errno with which the interface came up without its port, 0 for none.
+    `listen_error` is the errno because of which the interface is up without its port, or 0.
     """
 
     private_key: bytes | None

@@ -1,7 +1,7 @@
-"""TAI64N timestamps: twelve bytes that only ever grow (paper, 5.4.2).
+"""TAI64N timestamps: twelve bytes that only increase (paper, 5.4.2).
 
-They compare as bytes. The last digits are cut off so that a timestamp tells nobody how our clock
-ticks, and none is used twice even where the wall clock is set back.
+They compare as bytes. The last digits are cut off so that a timestamp does not reveal our exact
+clock, and none is used twice, even if the wall clock is set back.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ STEP: Final = 1 << 24
 
 
 def whiten(wall: int) -> int:
-    """Cut nanoseconds since 1970 down to whole steps within their second."""
+    """Round nanoseconds since 1970 down to whole steps within their second."""
     second, nanosecond = divmod(wall, SECOND)
     return second * SECOND + nanosecond // STEP * STEP
 
 
 def advance(wall: int, last: int) -> int:
-    """Return the whitened time to stamp now, given the `last` one stamped (0: none).
+    """Return the whitened time for a new timestamp, greater than the `last` one (0: none).
 
-    The kernel stamps the wall clock as it is, so a clock set back locks it out of every peer until
-    the old time is reached again. We go on from the last timestamp instead.
+    The kernel uses the wall clock as it is, so after a clock is set back no peer accepts its
+    initiations until the old time is reached again. We continue from the last timestamp instead.
     """
     now = whiten(wall)
     if now > last:
         return now
-    # A step beyond the last one of its second falls into the next second.
+    # The step after the last one of a second is the start of the next second.
     following = last + STEP
     return following if following // SECOND == last // SECOND else (last // SECOND + 1) * SECOND
 

@@ -1,7 +1,7 @@
-"""The deadlines of a device's peers: one heap, the earliest first.
+"""The deadlines of a device's peers, in one heap with the earliest first.
 
-The plane keeps what packets owe; the brain keeps these three per peer (architecture, "Timers
-without Python per packet"). Knows no clock: the shell asks `next_timeout` and calls back then.
+The plane keeps the debts of packets; the brain keeps these three deadlines per peer
+(docs/explanation/timers.md). There is no clock here: the shell calls back at `next_timeout`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from holloway.core.constants import Nanoseconds
 
 
 class Timer(Enum):
-    """What a deadline of a peer is for."""
+    """The purpose of a peer's deadline."""
 
     ERASE = auto()
-    """540 s after a session was derived: zero all keys (paper, 6.3; kernel zero_key_material)."""
+    """540 s after the last new session: zero all keys (paper, 6.3; kernel zero_key_material)."""
     LOOK = auto()
-    """When the plane said to look at its debts again, or an initiation is allowed again."""
+    """When to collect debts again, as the plane asked, or when an initiation is allowed again."""
     RETRANSMIT = auto()
-    """5 s and jitter after an initiation: try again (paper, 6.4; kernel retransmit_handshake)."""
+    """5 s and jitter after an initiation: retry (paper, 6.4; kernel retransmit_handshake)."""
 
 
 Owner = TypeVar("Owner", bound=Hashable)
@@ -32,8 +32,8 @@ Owner = TypeVar("Owner", bound=Hashable)
 class Timers(Generic[Owner]):
     """At most one deadline per owner and timer.
 
-    A deadline moved later leaves its heap entry where it is, to be put right when it comes up, so
-    that the heap does not grow with every session derived.
+    A deadline that moves later keeps its heap entry, which is corrected when it reaches the top. So
+    the heap does not grow with every new session.
     """
 
     def __init__(self) -> None:
@@ -51,20 +51,20 @@ class Timers(Generic[Owner]):
             self._push(key, deadline)
 
     def cancel(self, owner: Owner, timer: Timer) -> None:
-        """Drop a deadline if it is set."""
+        """Remove a deadline if it is set."""
         self._deadlines.pop((owner, timer), None)
 
     def forget(self, owner: Owner) -> None:
-        """Drop every deadline of an owner."""
+        """Remove every deadline of an owner."""
         for timer in Timer:
             self.cancel(owner, timer)
 
     def deadline(self, owner: Owner, timer: Timer) -> Nanoseconds | None:
-        """Return when this timer is to expire, None where it is not set."""
+        """Return when this timer expires, or None if it is not set."""
         return self._deadlines.get((owner, timer))
 
     def next_timeout(self) -> Nanoseconds | None:
-        """Return the earliest deadline of all, None where none is set."""
+        """Return the earliest deadline, or None if none is set."""
         heap = self._heap
         while heap:
             queued, _, key = heap[0]
@@ -73,16 +73,16 @@ class Timers(Generic[Owner]):
                 return deadline
             heapq.heappop(heap)
             if self._queued.get(key) != queued:
-                continue  # an earlier entry took over its part
+                continue  # an earlier entry replaced it
             del self._queued[key]
             if deadline is not None:
                 self._push(key, deadline)
         return None
 
     def expired(self, now: Nanoseconds) -> Iterator[tuple[Owner, Timer]]:
-        """Take the deadlines that have come, in their order.
+        """Remove and yield the expired deadlines, the earliest first.
 
-        One at a time: what is done about one may cancel or move the next.
+        One at a time, because the caller's handling of one may cancel or move the next.
         """
         while (earliest := self.next_timeout()) is not None and earliest <= now:
             _, _, key = heapq.heappop(self._heap)
@@ -97,7 +97,7 @@ class Timers(Generic[Owner]):
         heapq.heappush(self._heap, (deadline, next(self._order), key))
 
     def _compact(self) -> None:
-        """Drop the entries that deadlines moved earlier or cancelled have left behind."""
+        """Remove the stale entries of deadlines that were cancelled or moved earlier."""
         self._queued = dict(self._deadlines)
         self._heap = [(deadline, next(self._order), key) for key, deadline in self._queued.items()]
         heapq.heapify(self._heap)

@@ -1,7 +1,7 @@
 """Handshake messages as bytes: parse and build (paper, 5.4.2 and 5.4.3).
 
-Both are bare here: mac1 and mac2 belong to the socket, and the plane checks, cuts and adds them.
-Knows no key and no state; the brain calls it with what the plane let through.
+Messages here have no macs: the plane checks, removes and adds mac1 and mac2. This module has no key
+and no state; the brain calls it with the messages that passed the plane's checks.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from typing import Final
 
 from holloway.errors import BadMessage
 
-INITIATION_TYPE: Final = 1  # paper, 5.4.2; the three reserved zeros make it a little-endian word
+INITIATION_TYPE: Final = (
+    1  # paper, 5.4.2; with its three reserved zeros, a little-endian 32-bit integer
+)
 RESPONSE_TYPE: Final = 2  # paper, 5.4.3
 
 # type, sender, ephemeral, encrypted static, encrypted timestamp
@@ -26,7 +28,7 @@ RESPONSE_LENGTH: Final = _RESPONSE.size  # 60, without the macs
 
 @dataclass(frozen=True, slots=True)
 class Initiation:
-    """Message 1: who we are, sealed for the one we want to talk to."""
+    """Message 1: the initiator's identity, encrypted for the responder."""
 
     sender: int
     ephemeral: bytes
@@ -42,7 +44,7 @@ class Initiation:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """Message 2: the answer that gives both sides their session keys."""
+    """Message 2: the response, after which both sides have the session keys."""
 
     sender: int
     receiver: int
@@ -57,7 +59,7 @@ class Response:
 
 
 def parse_handshake_untrusted(message: bytes) -> Initiation | Response:
-    """Read a bare handshake message; raises only `BadMessage`."""
+    """Parse a handshake message without macs; raises only `BadMessage`."""
     if len(message) == INITIATION_LENGTH:
         kind, sender, ephemeral, static, timestamp = _INITIATION.unpack(message)
         if kind == INITIATION_TYPE:
