@@ -11,6 +11,7 @@
 #   make pictures   the documentation's pictures, from their texts and from the core
 #   make picture    the README's picture, from what the demo prints (as root)
 #   make bench-configuration   wg with 10,000 peers beside the original on wireguard-go (as root)
+#   make bench-quick   wg-quick up and down beside the original on wireguard-go (as root)
 #   make profile   where a device's time goes, by perf, while traffic runs (as root)
 #   make transfer    GB gigabytes both ways at once: equal hashes, nothing out of order (as root)
 #   make transfers   10,000 random transfers through a network over a lossy link, unchanged (as root)
@@ -42,7 +43,7 @@ RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name 
 
 .PHONY: demo quick test thorough others test-rust test-rust-beside test-python \
 	check check-style check-types check-imports check-rust guest bench bench-embedded report pictures picture profile \
-	bench-configuration transfer transfers soak format fuzz miri loom build release clean
+	bench-configuration bench-quick transfer transfers soak format fuzz miri loom build release clean
 .DELETE_ON_ERROR:
 
 demo: build
@@ -158,6 +159,11 @@ bench-configuration: release
 	@scripts/debian-packages wireguard-tools
 	@scripts/peers
 	$(BIN)/python bench/configuration.py $(BENCH)
+
+bench-quick: release
+	@scripts/debian-packages wireguard-tools
+	@scripts/peers
+	$(BIN)/python bench/quick.py $(BENCH)
 
 transfer: release
 	@scripts/debian-packages wireguard-tools

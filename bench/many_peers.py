@@ -13,7 +13,7 @@ from holloway.lab import Host
 from hosts import WG
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tunnel import Tunnel
 
@@ -36,10 +36,10 @@ def key() -> str:
     return b64encode(os.urandom(32)).decode()
 
 
-def milliseconds(host: Host, *command: str) -> float:
+def milliseconds(host: Host, *command: str, environment: Mapping[str, str] | None = None) -> float:
     """Run a command and return the time in milliseconds, including its start."""
     started = time.perf_counter()
-    host.run(*command)
+    host.run(*command, environment=environment)
     return (time.perf_counter() - started) * 1000
 
 

@@ -47,7 +47,8 @@ class QuickHost:
         }
 
     def wg_quick(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self.host.run(*self.command(*arguments), check=False, environment=self.variables())
+        command = self.command(*arguments)
+        return self.host.run(*command, check=False, timeout=300, environment=self.variables())
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return self.host.popen(*self.command(*arguments), environment=self.variables())

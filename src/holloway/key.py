@@ -7,6 +7,7 @@ or traceback shows a secret. To print a key, use its `base64` or `hex`.
 from __future__ import annotations
 
 import binascii
+from _operator import _compare_digest
 
 from holloway.errors import KeyFormatError
 
@@ -88,9 +89,8 @@ class Key:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Key):
             return False
-        from hmac import compare_digest  # it loads OpenSSL, and `wg show` compares no keys
-
-        return compare_digest(self._raw, other._raw)
+        # What `hmac.compare_digest` is without OpenSSL, which takes longer to load than `wg show`.
+        return _compare_digest(self._raw, other._raw)
 
     def __hash__(self) -> int:
         return hash(self._raw)

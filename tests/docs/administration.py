@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from docs.machine import Machine, tunnel, two_machines
 from guide.page import FAKES
 from holloway.lab import Host, join
-from holloway.quick.steps import FALLBACK
+from holloway.quick.steps import fallback
 from hosts import PEERS, WG, key_pair
 
 if TYPE_CHECKING:
@@ -23,10 +23,11 @@ def original_tools(page: Page) -> None:
         shell = router.shell("root")
         assert "listening port: 51000" in shell.type(page.take("holloway-device wg0\n/usr/bin/wg"))
         shell.type(page.take("ip link delete wg0"))
-        assert page.take("[!] ").rstrip() == FALLBACK
+        assert page.take("[!] ").rstrip() == fallback()
         original = shell.type(page.take("WG_QUICK_USERSPACE_IMPLEMENTATION=holloway-device"))
         assert "[!] Missing WireGuard kernel module." in original
-        assert FALLBACK in shell.type(page.take("WG_QUICK_USERSPACE_IMPLEMENTATION=wireguard-go"))
+        up = shell.type(page.take("WG_QUICK_USERSPACE_IMPLEMENTATION=wireguard-go"))
+        assert fallback().replace("holloway-device", "wireguard-go") in up
         assert "\nuserspace\n" in shell.type(page.take("wg-quick up wg0"))
         shell.type(page.take("holloway-device wg0\nwg setconf"))
         assert "10.10.11.1/24" in shell.type("ip address show wg0; test -S /run/wireguard/wg0.sock")

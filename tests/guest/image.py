@@ -38,7 +38,7 @@ UNNEEDED = re.compile(
     r"|/lib/python3[.]\d+/(test|idlelib|lib2to3|tkinter|turtledemo|pydoc_data|ensurepip"
     r"|site-packages|dist-packages|config-[^/]*|distutils)/"
 )
-LIBRARIES = ("cryptography", "cffi", "_cffi_backend*", "pycparser", "pyroute2")
+LIBRARIES = ("cryptography", "cffi", "_cffi_backend*", "pycparser")
 LOADER = b"""#!/bin/sh
 there=/opt/apparmor
 exec $there/ld-linux-x86-64.so.2 --library-path $there $there/apparmor_parser "$@"

@@ -107,6 +107,19 @@ def test_an_interface_is_saved_the_same(host: Machine) -> None:
     assert saved[0] == saved[1]
 
 
+def test_a_port_of_another_interface_is_refused_by_name(host: Machine) -> None:
+    before = host.must("sh", "-c", STATE)
+    taking = "ip link add wg9 type wireguard; wg set wg9 listen-port 51000; ip link set wg9 up"
+    host.must("sh", "-c", taking)
+    host.write(CONFIG, f"[Interface]\nPrivateKey = {PRIVATE}\nListenPort = 51000\n")
+    refused = host.run("wg-quick", "up", "wg0", environment={"PATH": OURS})
+    host.must("ip", "link", "delete", "wg9")
+    assert refused.status == 1
+    taken = "Unable to listen on UDP port 51000: Address already in use by wg9 (in the kernel)\n"
+    assert refused.errors.endswith(f"wg-quick: {taken}[#] ip link delete dev wg0\n")
+    assert host.must("sh", "-c", STATE) == before
+
+
 @pytest.mark.parametrize("command", ["up", "down"])
 def test_doing_it_twice_is_refused_in_the_same_words(host: Machine, command: str) -> None:
     if command == "up":

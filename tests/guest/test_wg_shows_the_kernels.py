@@ -90,6 +90,12 @@ def test_who_may_not_is_refused_in_the_same_words(
     assert "Operation not permitted" in ours.errors
 
 
+def test_the_kernel_is_said_to_count_no_discards(full: SideBySide) -> None:
+    shown = full.ours("show", "wg1", "discards")
+    sentence = "wg1 is in the kernel, which does not count what it discards\n"
+    assert (shown.status, shown.output, shown.errors) == (1, "", sentence)
+
+
 def test_only_the_interfaces_of_the_own_namespace_are_seen(machine: Machine) -> None:
     machine.must("ip", "netns", "add", "apart")
     machine.must("ip", "-n", "apart", "link", "add", "wg7", "type", "wireguard")

@@ -52,7 +52,7 @@ def typed(
     lab: Lab, host: str, command: str, *, check: bool = True
 ) -> subprocess.CompletedProcess[str]:
     """Run a line of bash on a host, as a person types it."""
-    done = lab.sh(host, f"PATH={FAKES}:$PATH; {command}", check=False)
+    done = lab.sh(host, f"PATH={FAKES}:$PATH; {command}", check=False, timeout=300)
     assert not check or done.returncode == 0, f"{host}$ {command}\n{done.stdout}{done.stderr}"
     return done
 

@@ -127,14 +127,16 @@ def test_an_interface_closed_is_gone_and_says_so(pair: Pair) -> None:
 
 
 def test_a_name_that_is_taken_or_too_long_is_refused(pair: Pair) -> None:
-    ip("link", "add", "hnt-taken", "type", "veth", "peer", "name", "hnt-other")
+    # Names of the machine's own namespace, where other runs of the tests have theirs.
+    taken, other = (f"hnt{letter}-{os.getpid() % 100000}" for letter in "to")
+    ip("link", "add", taken, "type", "veth", "peer", "name", other)
     try:
-        for name, number in (("hnt-taken", errno.EINVAL), ("x" * 16, errno.EINVAL)):
+        for name, number in ((taken, errno.EINVAL), ("x" * 16, errno.EINVAL)):
             with pytest.raises(OSError) as caught:  # noqa: PT011 - the number is what is checked
                 Tun(name)
             assert caught.value.errno == number
     finally:
-        ip("link", "delete", "hnt-taken")
+        ip("link", "delete", taken)
 
 
 def test_a_descriptor_that_is_no_tun_is_refused_and_stays_open() -> None:

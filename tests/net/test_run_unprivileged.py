@@ -66,9 +66,10 @@ def files(host: Host, tmp_path: Path) -> Files:
     return placed
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", ["test_run.py", "test_run_terminal.py", "test_run_forbidden.py"])
 def test_it_needs_no_rights(host: Host, name: str) -> None:
-    run_tests_unprivileged(host, Path(__file__).with_name(name))
+    run_tests_unprivileged(host, Path(__file__).with_name(name), timeout=280)
 
 
 def test_who_looks_names_up_for_others_is_out_of_reach(host: Host, files: Files) -> None:

@@ -23,16 +23,16 @@ def host() -> Iterator[Host]:
         yield host
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "test_network.py",
-        "test_cancelling.py",
-        "test_helper_process.py",
-        "test_blocking.py",
-        "test_resolve.py",
-        "test_libraries.py",
-    ],
-)
-def test_networks_need_no_rights(host: Host, name: str) -> None:
-    run_tests_unprivileged(host, Path(__file__).with_name(name))
+FILES = [
+    "test_network.py",
+    "test_cancelling.py",
+    "test_helper_process.py",
+    "test_blocking.py",
+    "test_resolve.py",
+    "test_libraries.py",
+]
+
+
+@pytest.mark.timeout(600)
+def test_networks_need_no_rights(host: Host) -> None:
+    run_tests_unprivileged(host, *map(Path(__file__).with_name, FILES), timeout=580)

@@ -54,14 +54,15 @@ def unprivileged_host() -> Iterator[Host]:
         yield host
 
 
-def run_tests_unprivileged(host: Host, tests: Path) -> None:
-    """Run all tests of a file as this user; all must pass, and none be skipped."""
+def run_tests_unprivileged(host: Host, *files: Path, timeout: float = 110) -> None:
+    """Run all tests of files as this user; all must pass, and none be skipped."""
     done = host.run(
         *unprivileged(
             sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
-            "--rootdir", str(REPOSITORY), "-c", str(REPOSITORY / "pyproject.toml"), str(tests),
+            "--rootdir", str(REPOSITORY), "-c", str(REPOSITORY / "pyproject.toml"),
+            *map(str, files),
         ),
-        check=False, timeout=110,
+        check=False, timeout=timeout,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert " passed" in done.stdout

@@ -73,6 +73,8 @@ def test_in_a_terminal_the_counters_stay_below_the_log(tmp_path: Path, terminal:
             await terminal.until(b"0 open, 0 done, 0 failed")
             await terminal.fetch_a_page(remote)
             await terminal.until(b"0 open, 1 done, 0 failed")
+            *_, sums = COMMAND.sub(b"", terminal.shown).partition(b"0 open, 1 done")[0].splitlines()
+            assert re.fullmatch(rb" *[1-9]\d* B +\d+ B +[1-9]\d* B +\d+ B +", sums), sums
             # The line of the log takes the place of the counters.
             log = terminal.shown.partition(b": done, ")[0].rpartition(b"\x1b[2K")[2]
             assert log[8:].startswith(b" http 127.0.0.1:")

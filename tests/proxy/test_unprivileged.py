@@ -23,8 +23,9 @@ def host() -> Iterator[Host]:
         yield host
 
 
-@pytest.mark.parametrize(
-    "name", ["test_command.py", "test_counters.py", "test_through_a_tunnel.py"]
-)
-def test_the_proxy_needs_no_rights(host: Host, name: str) -> None:
-    run_tests_unprivileged(host, Path(__file__).with_name(name))
+FILES = ["test_command.py", "test_counters.py", "test_through_a_tunnel.py"]
+
+
+@pytest.mark.timeout(600)
+def test_the_proxy_needs_no_rights(host: Host) -> None:
+    run_tests_unprivileged(host, *map(Path(__file__).with_name, FILES), timeout=580)

@@ -13,7 +13,16 @@ import sys
 from typing import TYPE_CHECKING
 
 from holloway.cli import wg_quick
-from holloway.quick import changes, dns, firewall, network_steps, resolv_conf, steps
+from holloway.quick import (
+    address_steps,
+    changes,
+    dns,
+    firewall,
+    network_steps,
+    policy_steps,
+    resolv_conf,
+    steps,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +62,7 @@ def main() -> int:
     modules = [dns, firewall, resolv_conf, steps]
     if how != "fail-after":
         # What the kernel refuses it has not done, so these cannot fail and take effect.
-        modules += [changes, network_steps]
+        modules += [address_steps, changes, network_steps, policy_steps]
     for module in modules:
         for kind in vars(module).values():
             own = isinstance(kind, type) and kind.__module__ == module.__name__

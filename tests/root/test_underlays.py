@@ -198,10 +198,9 @@ def test_the_route_is_that_of_the_mark_the_ports_and_the_address(forked: Host) -
 TOLD = """
 import select
 from holloway.device import routes
-from holloway.control.netlink import drain
 
 watching = routes.watch()
-drain(watching)
+watching.drain()
 print("ready", flush=True)
 print(bool(select.select([watching], [], [], 5)[0]), flush=True)
 """

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.spread]
+pytestmark = [
+    pytest.mark.root, pytest.mark.slow, pytest.mark.spread, pytest.mark.timeout(1200),
+]  # fmt: skip
 
 SCRIPT = str(Path(__file__).parent / "injected.py")
 NOT_REACHED = 9

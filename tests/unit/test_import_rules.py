@@ -59,7 +59,7 @@ def test_only_the_shell_and_the_codec_touch_the_extension() -> None:
 def test_wg_starts_without_what_it_does_not_need(arguments: list[str]) -> None:
     script = (
         "import sys; from holloway.cli.wg import main; status = main(sys.argv[1:]);"
-        "heavy = {'asyncio', 'pyroute2', 'cryptography', 'holloway._native', 'argparse',"
+        "heavy = {'asyncio', 'cryptography', 'holloway._native', 'argparse',"
         " 'prometheus_client', 'rich'};"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
     )
@@ -67,6 +67,64 @@ def test_wg_starts_without_what_it_does_not_need(arguments: list[str]) -> None:
         [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True
     )
     assert done.stderr.splitlines()[-1] == "[]"
+
+
+UNNEEDED = {
+    "argparse", "asyncio", "cryptography", "hashlib", "logging", "prometheus_client", "pyroute2",
+    "random", "rich", "segno", "shutil", "sqlite3", "ssl", "subprocess", "tempfile", "threading",
+    "traceback", "unittest",
+}  # fmt: skip
+"""What neither a plain `up` nor a plain `down` needs, of others and then of ours."""
+UNNEEDED_OF_QUICK = {
+    "holloway.quick.address_steps", "holloway.quick.comments", "holloway.quick.default_route",
+    "holloway.quick.dns", "holloway.quick.policy_steps", "holloway.quick.reload",
+    "holloway.quick.resolv_conf", "holloway.quick.save",
+}  # fmt: skip
+
+
+def test_wg_quick_up_loads_what_a_plain_file_needs(tmp_path: Path) -> None:
+    path = tmp_path / "nosuch.conf"
+    path.write_text(
+        "[Interface]\nAddress = 10.0.0.1/24\n"
+        "[Peer]\nPublicKey = BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=\n"
+        "AllowedIPs = 10.1.0.0/16\n"
+    )
+    script = (
+        "import os, sys; os.geteuid = lambda: 0\n"
+        "from holloway.cli.wg_quick import main\n"
+        f"assert main(['up', '--dry-run', {str(path)!r}]) == 0\n"
+        f"print(sorted({UNNEEDED | UNNEEDED_OF_QUICK!r} & set(sys.modules)))"
+    )
+    assert last_line(script) == "[]"
+
+
+def test_wg_quick_down_loads_what_a_plain_file_needs() -> None:
+    script = (
+        "import sys, holloway.cli.wg_quick, holloway.quick.source, holloway.quick.down\n"
+        "import holloway.control.kernel\n"
+        f"print(sorted({UNNEEDED | UNNEEDED_OF_QUICK!r} & set(sys.modules)))"
+    )
+    assert last_line(script) == "[]"
+
+
+def test_the_device_loads_no_client_and_nothing_for_display() -> None:
+    unneeded = {
+        "argparse", "holloway.control", "holloway.net", "holloway.quick", "holloway.text.convert",
+        "json", "multiprocessing", "prometheus_client", "pyroute2", "rich", "segno", "sqlite3",
+        "unittest",
+    }  # fmt: skip
+    script = (
+        "import sys, holloway.cli.device, holloway.device.daemon, holloway.device.log\n"
+        f"print(sorted({unneeded!r} & set(sys.modules)))"
+    )
+    assert last_line(script) == "[]"
+
+
+def last_line(script: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    return done.stdout.splitlines()[-1]
 
 
 @pytest.mark.parametrize("module", ["holloway", "holloway.cli.proxy", "holloway.cli.run"])

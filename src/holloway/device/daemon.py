@@ -14,7 +14,6 @@ import logging
 import os
 import signal
 import socket
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,16 +113,13 @@ class Daemon:
     def _namespace_entered(self) -> None:
         """Set up what depends on the network namespace of the interface, which this thread is in.
 
-        A move to another namespace loses the settings of `configure_tun`. pyroute2 runs an event
-        loop of its own, so it needs another thread; that one is in the same namespace.
+        A move to another namespace loses the settings of `configure_tun`.
         """
         sockets = IcmpSockets()
         self._tunnel.set_icmp_sockets(*sockets.filenos())
         sockets.close()
         if self._entered_before:
-            thread = threading.Thread(target=link.configure_tun, args=(self._tun.name,))
-            thread.start()
-            thread.join()
+            link.configure_tun(self._tun.name)
         self._entered_before = True
 
     def _update_link_state(self) -> None:

@@ -1,9 +1,8 @@
-"""The TUN interface as the kernel sees it: shaped at birth, then watched.
+"""The TUN interface as the kernel sees it: set up at its creation, then followed.
 
-`configure_tun` gives a fresh TUN the look that a WireGuard interface has. `LinkWatch` keeps its
-limit of segmentation and tells of up, down, MTU and name, also after the interface was moved into
-another network namespace, and `IcmpSockets` are opened there. It knows nothing of peers or
-packets; `daemon` calls it.
+`configure_tun` makes a new TUN look like a WireGuard interface. `LinkWatch` reports up, down, MTU
+and name and keeps the segmentation limit, also after the interface was moved into another network
+namespace, where it opens `IcmpSockets`. It knows nothing of peers or packets; `daemon` calls it.
 """
 
 from __future__ import annotations
@@ -17,29 +16,24 @@ import socket
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from holloway.control.netlink import drain, watch
+from holloway.netlink import rtnetlink
+from holloway.netlink.attributes import u32
+from holloway.netlink.route import RouteSocket
+from holloway.netlink.socket import NETLINK_NETFILTER, Watch
 
-RTMGRP_LINK: Final = 1  # linux/rtnetlink.h
-RTM_SETLINK: Final = 19
-NLM_F_REQUEST: Final = 1  # linux/netlink.h
-IFLA_GSO_MAX_SIZE: Final = 41  # linux/if_link.h
 CLONE_NEWNET: Final = 0x40000000  # linux/sched.h
-IFF_UP: Final = 1  # linux/if.h
-IFF_MULTICAST: Final = 0x1000
-TC_H_ROOT: Final = 0xFFFFFFFF  # linux/pkt_sched.h
-NO_LINK_LOCAL: Final = {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", 1)]}  # IN6_ADDR_GEN_MODE_NONE
 SIOCGIFFLAGS: Final = 0x8913
 SIOCGIFMTU: Final = 0x8921
 SIOCGIFINDEX: Final = 0x8933
 TUNGETIFF: Final = 0x800454D2  # linux/if_tun.h
 TUNGETDEVNETNS: Final = 0x54E3
-NETLINK_NETFILTER: Final = 12  # linux/netlink.h
 SOL_RAW: Final = 255
 ICMP_FILTER: Final = 1  # linux/icmp.h
 ICMP6_FILTER: Final = 1  # linux/icmpv6.h; its level is IPPROTO_ICMPV6
+QUEUE_LENGTH: Final = 1000  # kernel, DEFAULT_TX_QUEUE_LEN
+NO_DISCIPLINE: Final = "noqueue"
 
 MAX_UDP_PAYLOAD: Final = 65_507
 MAX_UDP_SEGMENTS: Final = 64  # linux/udp.h: UDP_MAX_SEGMENTS before 6.9; the least of any kernel
@@ -50,7 +44,7 @@ KERNEL_TCP_RESERVE: Final = 384  # what net/ipv4/tcp.c keeps free below gso_max_
 
 @dataclass(frozen=True, slots=True)
 class LinkState:
-    """An interface at one moment."""
+    """An interface as it was read."""
 
     name: str
     up: bool
@@ -71,45 +65,43 @@ def configure_tun(name: str) -> None:
     """Make a TUN look like the kernel's WireGuard interface.
 
     No multicast, no link-local address, no queueing discipline, queue length 1000. What an older
-    kernel refuses is left as it is: none of it changes what passes. A TUN never stops its queue
-    (tun.c, tun_net_xmit), so a discipline would only be one more lock.
+    kernel refuses is left as it is: none of it changes which packets pass. A TUN never stops its
+    queue (tun.c, tun_net_xmit), so a discipline would only be one more lock.
     """
-    from pyroute2 import IPRoute
-    from pyroute2.netlink.exceptions import NetlinkError
-
-    with IPRoute() as route:
-        # It may have been moved or renamed meanwhile: then there is none.
-        for index in route.link_lookup(ifname=name):
-            for setting in (
-                {"txqlen": 1000},
-                {"flags": 0, "change": IFF_MULTICAST},
-                {"IFLA_AF_SPEC": {"attrs": [("AF_INET6", NO_LINK_LOCAL)]}},
-            ):
-                with contextlib.suppress(NetlinkError):
-                    route.link("set", index=index, **setting)
-            with contextlib.suppress(NetlinkError):
-                route.tc("replace", kind="noqueue", index=index, parent=TC_H_ROOT)
+    with RouteSocket() as kernel:
+        changes: tuple[Callable[[], None], ...] = (
+            lambda: kernel.set_queue_length(name, QUEUE_LENGTH),
+            lambda: kernel.disable_multicast(name),
+            lambda: kernel.disable_link_local(name),
+            lambda: kernel.replace_qdisc(name, NO_DISCIPLINE),
+        )
+        for change in changes:
+            # Refused too if the interface was moved or renamed meanwhile.
+            with contextlib.suppress(OSError):
+                change()
     _disable_redirects(name)
 
 
 def _disable_redirects(name: str) -> None:
-    """Let the host not tell one peer to send to another directly: there is no way but through us.
+    """Keep the host from redirecting one peer to another: there is no way but through us.
 
     For the interface and for all, of which either would do: kernel, device.c, wg_open.
     """
     for which in (name, "all"):
-        with contextlib.suppress(OSError):
-            Path(f"/proc/sys/net/ipv4/conf/{which}/send_redirects").write_text("0\n")
+        with (
+            contextlib.suppress(OSError),
+            open(f"/proc/sys/net/ipv4/conf/{which}/send_redirects", "w") as setting,
+        ):
+            setting.write("0\n")
 
 
 class LinkWatch:
     """Follows one TUN by its file descriptor; `fileno` is readable when something changed.
 
-    The netlink socket lives in the interface's namespace, and serves the ioctls too, so nothing
-    is parsed: any link message means "look again". `namespace_entered` is called within that
-    namespace, at once and after every move. Whenever the MTU is another one, the interface's
-    segmentation limit is set to what `gso_max_size` says. Raises OSError (EBADFD) once the
-    interface is gone.
+    The netlink socket is of the interface's namespace and serves the ioctls too, so no message
+    is parsed: any of them means that the interface is read again. `namespace_entered` is called
+    within that namespace, at once and after every move. When the MTU changes, the interface's
+    segmentation limit is set to `gso_max_size`. Raises OSError (EBADFD) once the interface is gone.
     """
 
     def __init__(self, tun: int, namespace_entered: Callable[[], None] = lambda: None) -> None:
@@ -125,11 +117,11 @@ class LinkWatch:
         self._netlink.close()
 
     def state(self) -> LinkState:
-        """Drain what woke us and read the interface's name, flags and MTU.
+        """Discard the messages and read the interface's name, flags and MTU.
 
         After a move between namespaces `fileno` is another one.
         """
-        drain(self._netlink)
+        self._netlink.drain()
         try:
             return self._read()
         except OSError as error:
@@ -149,27 +141,24 @@ class LinkWatch:
             self._set_gso_max_size(self._number(SIOCGIFINDEX, raw_name), mtu)
         return LinkState(
             name=raw_name.rstrip(b"\0").decode(),
-            up=bool(struct.unpack_from("H", flags, 16)[0] & IFF_UP),
+            up=bool(struct.unpack_from("H", flags, 16)[0] & rtnetlink.IFF_UP),
             mtu=mtu,
         )
 
     def _number(self, request: int, raw_name: bytes) -> int:
-        """Ask one of the ioctls that fill in an int."""
+        """Return what one of the ioctls that fill in an int says."""
         answer = fcntl.ioctl(self._netlink, request, struct.pack("16si20x", raw_name, 0))
         number: int = struct.unpack_from("i", answer, 16)[0]
         return number
 
     def _set_gso_max_size(self, index: int, mtu: int) -> None:
-        """Ask for the limit that goes with an MTU; no answer is asked for, as none would help."""
-        attribute = struct.pack("=HHI", 8, IFLA_GSO_MAX_SIZE, gso_max_size(mtu))
-        link = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, 0, 0)
-        body = link + attribute
-        header = struct.pack("=IHHII", 16 + len(body), RTM_SETLINK, NLM_F_REQUEST, 0, 0)
+        """Set the limit that goes with an MTU, without asking for an answer: none would help."""
+        limit = u32(rtnetlink.IFLA_GSO_MAX_SIZE, gso_max_size(mtu))
         with contextlib.suppress(OSError):
-            self._netlink.sendto(header + body, (0, 0))
+            self._netlink.send(rtnetlink.RTM_SETLINK, rtnetlink.link(index, 0, 0, limit))
         self._gso_mtu = mtu
 
-    def _open(self) -> socket.socket:
+    def _open(self) -> Watch:
         """Open a netlink socket in the namespace where the interface is now."""
         there = fcntl.ioctl(self._tun, TUNGETDEVNETNS, 0)
         here = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
@@ -177,7 +166,7 @@ class LinkWatch:
             _enter(there)
             try:
                 self._namespace_entered()
-                return watch(RTMGRP_LINK)
+                return Watch(rtnetlink.RTMGRP_LINK)
             finally:
                 _enter(here)
         finally:
@@ -186,16 +175,17 @@ class LinkWatch:
 
 
 class IcmpSockets:
-    """Raw ICMP sockets and one to connection tracking, in the namespace where this is made.
+    """Raw ICMP sockets and one for connection tracking, in the namespace where this is made.
 
-    They only send. What the system refuses (no CAP_NET_RAW, no IPv6, no netfilter) is None.
+    They only send. A socket that the system refuses (no CAP_NET_RAW, no IPv6, no netfilter) is
+    None.
     """
 
     def __init__(self) -> None:
         self._v4 = _open(socket.AF_INET, socket.IPPROTO_ICMP)
         self._v6 = _open(socket.AF_INET6, socket.IPPROTO_ICMPV6)
         self._conntrack = _open(socket.AF_NETLINK, NETLINK_NETFILTER)
-        # They would be given a copy of every ICMP message else: block every type.
+        # Else they would receive a copy of every ICMP message: block every type.
         if self._v4 is not None:
             self._v4.setsockopt(SOL_RAW, ICMP_FILTER, b"\xff" * 4)
         if self._v6 is not None:

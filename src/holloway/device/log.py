@@ -20,7 +20,7 @@ LEVELS: Final = {
     "error": logging.ERROR,
     "silent": logging.CRITICAL + 1,
 }
-NOISY_LIBRARIES: Final = ("asyncio", "pyroute2")
+NOISY_LIBRARIES: Final = ("asyncio",)
 """Libraries whose debug messages do not help to debug a device."""
 BURST: Final = 10  # kernel, net/core/utils.c: net_ratelimit_state
 INTERVAL: Final = 5.0

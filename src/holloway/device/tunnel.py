@@ -16,23 +16,22 @@ import time
 from typing import TYPE_CHECKING
 
 from holloway import _native
-from holloway.control.listen_port import port_in_use, require_free
-from holloway.control.netlink import drain
 from holloway.core.constants import SECOND, Nanoseconds
 from holloway.core.device import Device
 from holloway.device import routes
 from holloway.device.discard_log import DiscardLog
 from holloway.key import Key
+from holloway.netlink.listen_port import port_in_use, require_free
 from holloway.text.convert import device_of, update_of
 from holloway.text.discards import Discards, dump_answer
 from holloway.text.native import State, Update, refusal
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Iterator
     from ipaddress import IPv4Address, IPv6Address
 
     from holloway import model
+    from holloway.netlink.socket import Watch
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +61,7 @@ class Tunnel:
         self.died: asyncio.Future[int] = self._loop.create_future()
         """Resolves to an errno when the plane has ended by itself."""
         self._loop.add_reader(self._plane.fileno(), self._handle_events)
-        self._routes: socket.socket | None = None
+        self._routes: Watch | None = None
         self._route_timer: asyncio.TimerHandle | None = None
         # Without netlink, a peer that no longer answers is the only sign that a route has moved.
         with contextlib.suppress(OSError):
@@ -223,9 +222,9 @@ class Tunnel:
         if self._routes is not None:
             self._loop.add_reader(self._routes, self._routes_changed, self._routes)
 
-    def _routes_changed(self, watching: socket.socket) -> None:
+    def _routes_changed(self, watching: Watch) -> None:
         def check() -> None:
-            drain(watching)
+            watching.drain()
             self._continue_route_check(self._validate_sources(), self._loop.time())
 
         self._loop.remove_reader(watching)

@@ -19,8 +19,9 @@ from holloway.net import sockets
 from holloway.net.errors import network_down
 from holloway.net.namespace import Namespace
 from holloway.net.ping import kernel_ping
-from holloway.net.sock_diag import destroy_sockets
 from holloway.net.stack import family_of
+from holloway.netlink.sock_diag import destroy_sockets
+from holloway.netlink.socket import NETLINK_SOCK_DIAG
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,6 +169,5 @@ ICMP_SOCKETS: Final = (
     (socket.AF_INET, socket.IPPROTO_ICMP, 255, 1, b"\xff" * 4),
     (socket.AF_INET6, socket.IPPROTO_ICMPV6, socket.IPPROTO_ICMPV6, 1, b"\xff" * 32),
 )
-NETLINK_SOCK_DIAG: Final = 4
 DRAIN_TURNS: Final = 50
 DRAIN_SECONDS: Final = 0.002

@@ -1,8 +1,8 @@
-"""What a file, read again, makes of a device that is in use: the least change. Pure.
+"""The least change to a device in use that a file asks for when it is read again. Pure.
 
 A session ends when its peer is removed, and moves when its endpoint is set; so a peer that the
-file describes as before is not touched. What hooks have set and the file does not name is kept:
-setting it back, as `wg syncconf` does, would cut an interface off whose key a hook sets.
+file describes as before is not touched. Settings of hooks that the file does not name are kept:
+to reset them, as `wg syncconf` does, would cut off an interface whose key a hook sets.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from holloway.quick.steps import Host, Step, set_device
 
 
 def applied(device: Device, update: DeviceUpdate, before: SavedSettings) -> Device:
-    """The device as `update` wants it, which is a whole file; `before` is the last one's.
+    """Return the device that `update`, a whole file, asks for; `before` is the last file's.
 
-    The mark is left as it is, unless the file names one: it depends on routes as well.
+    The mark stays as it is unless the file names one, because it depends on routes as well.
     """
     found = {peer.public_key: peer for peer in device.peers}
     peers: dict[Key, Peer] = {}
@@ -27,7 +27,7 @@ def applied(device: Device, update: DeviceUpdate, before: SavedSettings) -> Devi
         last = before.peers.get(each.public_key.base64, SavedPeer())
         peers[each.public_key] = _peer(present, each, last)
     owners = {entry: key for key, peer in peers.items() for entry in peer.allowed_ips}
-    # Each allowed IP belongs to one peer: to the last that the file gives it to.
+    # Each allowed IP belongs to one peer: the last that the file gives it to.
     owned = (
         replace(peer, allowed_ips=tuple(e for e in peer.allowed_ips if owners[e] == key))
         for key, peer in peers.items()
@@ -45,7 +45,7 @@ def applied(device: Device, update: DeviceUpdate, before: SavedSettings) -> Devi
 
 def _peer(present: Peer, update: PeerUpdate, last: SavedPeer) -> Peer:
     endpoint, given = present.endpoint, update.endpoint
-    # A peer that has moved since stays where it is, until the file says something new.
+    # A peer that has roamed keeps its endpoint until the file has a new one.
     if given is not None and (endpoint is None or str(given) != last.endpoint):
         endpoint = given
     psk, keepalive = present.preshared_key, present.persistent_keepalive
@@ -63,7 +63,7 @@ def _peer(present: Peer, update: PeerUpdate, last: SavedPeer) -> Peer:
 
 
 def difference(device: Device, wanted: Device) -> DeviceUpdate:
-    """What makes `device` into `wanted`, but for the mark."""
+    """Return the update that changes `device` into `wanted`, except for the mark."""
     found = {peer.public_key: peer for peer in device.peers}
     kept = {peer.public_key for peer in wanted.peers}
     removals = [PeerUpdate(key, remove=True) for key in found if key not in kept]
@@ -97,14 +97,14 @@ def _peer_difference(present: Peer | None, wanted: Peer) -> PeerUpdate | None:
 
 
 def change(device: Device, wanted: Device) -> list[Step]:
-    """The step that makes `device` into `wanted`, if they differ."""
+    """Return the step that changes `device` into `wanted`, if they differ."""
     update = difference(device, wanted)
     return [] if update == DeviceUpdate() else [ChangeDevice(device.name, update)]
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeDevice:
-    """Give a device in use its new keys and peers, all at once."""
+    """Give a device in use its new keys and peers in one request."""
 
     name: str
     update: DeviceUpdate = field(repr=False)
@@ -135,10 +135,10 @@ def _peer_text(peer: PeerUpdate) -> str:
     if peer.persistent_keepalive is not None:
         words += ["persistent-keepalive", str(peer.persistent_keepalive or "off")]
     if peer.replace_allowed_ips or peer.allowed_ips:
-        # What is only added is told as newer tools write it.
+        # An addition has the sign of newer tools.
         sign = "" if peer.replace_allowed_ips else "+"
         words += ["allowed-ips", ",".join(f"{sign}{entry}" for entry in peer.allowed_ips) or "''"]
     return " ".join(words)
 
 
-SECRET = "/dev/fd/63"  # noqa: S105  # where a shell would hand a key over, as upstream prints it
+SECRET = "/dev/fd/63"  # noqa: S105  # how a shell passes a key, as upstream prints it

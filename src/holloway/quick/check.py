@@ -1,26 +1,31 @@
 """Refuses, before anything is changed, what a later step could not do.
 
-Every refusal is a `ConfigError` with the line, the key and the reason. The wg(8) half of the file
-has been read by `text.conf` by then; here are the values that wg-quick takes for itself.
+Every refusal is a `ConfigError` with the line, the key and the reason. `text.conf` has read the
+wg(8) half of the file by then; here are the values that wg-quick uses itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from holloway.errors import ConfigError
-from holloway.quick import dns, plan
-from holloway.quick.source import Source
-from holloway.text.address import numeric
+from holloway.quick import facts, plan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from holloway.quick.source import Source
 
 MTU_MIN: Final = 68  # RFC 791: what every IPv4 link carries; the kernel's least for a tunnel
 MTU_MAX: Final = 65535  # the length field of IP
-SHOWN: Final = 80  # characters of a bad value that are told
+SHOWN: Final = 80  # characters of a bad value in a message
 
 
-def check(source: Source, tables: Mapping[str, int]) -> None:
-    """Raise `ConfigError` for the first value that cannot be applied."""
+def check(source: Source, tables: Mapping[str, int] | None = None) -> None:
+    """Raise `ConfigError` for the first value that cannot be applied.
+
+    `tables` are the routing tables that have a name, which are read if they are not given.
+    """
     _check_addresses(source)
     _check_mtu(source)
     _check_table(source, tables)
@@ -43,18 +48,23 @@ def _check_mtu(source: Source) -> None:
         raise _refusal(source, "MTU", str(mtu), reason)
 
 
-def _check_table(source: Source, tables: Mapping[str, int]) -> None:
+def _check_table(source: Source, tables: Mapping[str, int] | None) -> None:
     table = source.config.table
-    if table in {None, plan.TABLE_OFF, plan.TABLE_AUTO}:
+    if not facts.names_table(source.config):
         return
     assert table is not None
     try:
-        plan.table_number(table, tables)
+        plan.table_number(table, facts.named_tables() if tables is None else tables)
     except ValueError as error:
         raise _refusal(source, "Table", table, str(error)) from None
 
 
 def _check_dns(source: Source) -> None:
+    if not source.config.dns:
+        return
+    from holloway.quick import dns
+    from holloway.text.address import numeric
+
     for written in source.config.dns:
         if numeric(written) is None and not dns.is_search_domain(written):
             reason = f"`{shortened(written)}' is neither an IP address nor a domain"
@@ -62,7 +72,7 @@ def _check_dns(source: Source) -> None:
 
 
 def shortened(value: str) -> str:
-    """A value that is fit for a message, however long it is."""
+    """Return a value, cut off where it is too long for a message."""
     return value if len(value) <= SHOWN else f"{value[:SHOWN]}..."
 
 

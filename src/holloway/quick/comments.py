@@ -1,7 +1,7 @@
 """Carries the comments of a configuration file over to the text that replaces it.
 
-A saved file is written from the running interface, which knows no comments; people name their
-peers in them. Comments stay with their section, and the peers keep their order. Pure.
+A saved file is written from the running interface, which has no comments; people name their peers
+in them. Comments stay with their section, and the peers keep their order. Pure.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 @dataclass(slots=True)
 class _Section:
-    """A `[...]` header, its other lines, and what the user remarked on both."""
+    """A `[...]` header, its other lines, and the comments on both."""
 
     header: str
     above: list[str] = field(default_factory=list)  # right above the header
@@ -22,7 +22,7 @@ class _Section:
 
     @property
     def name(self) -> str:
-        """What makes it the same section in both texts: a peer's key, else the header."""
+        """The name of the section in both texts: a peer's key, else the header."""
         for line in self.settings:
             key, _, value = line.partition("=")
             if _key(key) == "publickey":
@@ -45,7 +45,7 @@ def _read(text: str) -> tuple[list[str], list[_Section]]:
     """Split into the comments before the first section, and the sections."""
     preamble: list[str] = []
     sections: list[_Section] = []
-    pending: list[str] = []  # comments that may turn out to stand above a header
+    pending: list[str] = []  # comments that may turn out to be above a header
     for raw in text.split("\n"):
         line = raw.strip()
         if line.startswith("#"):
@@ -78,13 +78,13 @@ def _write(section: _Section, commented: _Section | None) -> str:
         return "".join(f"{line}\n" for line in (section.header, *section.settings))
     beside = list(commented.beside)
     lines = [_with_comment(line, beside) for line in section.settings]
-    # What stood beside a setting that is gone, or was one of several that are one now.
+    # Comments beside a setting that is gone, or that was one of several that are one now.
     orphaned = [f"{comment}\n" for _, comment in beside]
     return "".join([*commented.above, f"{section.header}\n", *commented.inside, *lines, *orphaned])
 
 
 def _with_comment(line: str, beside: list[tuple[str, str]]) -> str:
-    """End a line, with the first remark on its key, which is then taken."""
+    """End a line with the first comment on its key, and remove that from `beside`."""
     key = _key(line.partition("=")[0])
     for place, (commented_key, comment) in enumerate(beside):
         if commented_key == key:

@@ -1,7 +1,7 @@
-"""How an interface takes the default route without taking its own packets: policy routing. Pure.
+"""How an interface takes the default route, but not of its own packets: policy routing. Pure.
 
-The device marks its packets; all others ask a table of its own that holds nothing but the default
-route, after they have asked the main table for any more specific one.
+The device marks its packets. All others are looked up in a table that has nothing but the default
+route, after the main table was searched for a more specific one.
 """
 
 from __future__ import annotations
@@ -11,22 +11,16 @@ from ipaddress import ip_network
 from typing import Final
 
 from holloway.model import Device
+from holloway.netlink.route import TABLE_MAIN, Route, Rule
 from holloway.quick import firewall
 from holloway.quick.facts import Facts
-from holloway.quick.netlink import TABLE_MAIN, Network, Route, Rule
-from holloway.quick.network_steps import (
-    AddRoutes,
-    AddRule,
-    DeleteRoutes,
-    DeleteRule,
-    SetFwmark,
-    SetValidMark,
-)
+from holloway.quick.network_steps import AddRoutes, DeleteRoutes
+from holloway.quick.policy_steps import AddRule, DeleteRule, SetFwmark, SetValidMark
 from holloway.quick.steps import Reordered, Reversible, Step
 
 
 def add(device: Device, versions: Sequence[int], facts: Facts) -> list[Step]:
-    """Lead all packets but the device's own into it; it gets a mark if it has none."""
+    """Route all packets but the device's own into it; it gets a mark if it has none."""
     if not versions:
         return []
     if device.fwmark:
@@ -41,15 +35,15 @@ def add(device: Device, versions: Sequence[int], facts: Facts) -> list[Step]:
 
 
 def _add_for_version(name: str, mark: int, version: int, facts: Facts) -> Step:
-    """Everything that a family needs.
+    """Return everything that a family needs.
 
-    Told is it as upstream did it in 2021. It takes effect at once with the last step, the route:
-    with a route before the rules, packets for the local network would leave through the tunnel,
-    and with one before the firewall, strangers could reach the interface's addresses.
+    It is printed in upstream's order of 2021. It takes effect at once with the last step, the
+    route: with a route before the rules, packets for the local network would leave through the
+    tunnel, and with one before the firewall, strangers could reach the interface's addresses.
     """
     route = AddRoutes(name, default(version, mark), str(mark))
     added = Reversible(route, DeleteRoutes(name, route.routes, route.table))
-    # A later rule is asked before an earlier one, so the order of these two is essential.
+    # A later rule is evaluated before an earlier one, so the order of these two is essential.
     rules = [Reversible(AddRule(rule), DeleteRule(rule)) for rule in rules_for(version, mark)]
     loaded = firewall.load(name, version, mark, facts.addresses, nft=facts.nft)
     sysctl = [Reversible(SetValidMark(), SetValidMark(value=False))] if version == 4 else []
@@ -60,10 +54,10 @@ def _add_for_version(name: str, mark: int, version: int, facts: Facts) -> Step:
 
 
 def remove(mark: int, versions: Iterable[int], present: Sequence[Rule]) -> list[DeleteRule]:
-    """Take the rules of `add` away, as far as they are there; the rules of others stay.
+    """Delete the rules of `add`, as far as they exist; the rules of others stay.
 
-    Every interface that takes the default route adds a guard that looks alike, for the rule that
-    comes next: so it is the one before its own that goes.
+    Every interface that takes the default route adds a rule for the main table that looks the same
+    and guards the rule after it: so the one before the interface's own rule is deleted.
     """
     steps: list[DeleteRule] = []
     for version in versions:
@@ -79,7 +73,7 @@ def remove(mark: int, versions: Iterable[int], present: Sequence[Rule]) -> list[
 
 
 def rules_for(version: int, mark: int) -> tuple[Rule, Rule]:
-    """The two rules of a family: what is not marked, and what the main table knows better."""
+    """The two rules of a family: for unmarked packets, and for more specific routes before that."""
     return (
         Rule(version, mark, unless_mark=mark),
         Rule(version, TABLE_MAIN, suppress_default=True),
@@ -89,11 +83,6 @@ def rules_for(version: int, mark: int) -> tuple[Rule, Rule]:
 def default(version: int, mark: int) -> tuple[Route]:
     """The default route in the table of its own."""
     return (Route(DEFAULTS[version], mark),)
-
-
-def versions_of(networks: Iterable[Network]) -> list[int]:
-    """The IP versions whose default route is among networks, in their order."""
-    return [network.version for network in networks if network.prefixlen == 0]
 
 
 DEFAULTS: Final = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}

@@ -1,7 +1,7 @@
 """Name servers while an interface is up: by resolvconf, else by resolvectl, else by a private file.
 
-The private file lies over /etc/resolv.conf by a bind mount, so that what is below is untouched
-and comes back by itself; see `resolv_conf`. Which way is taken is a fact of the host.
+The private file is mounted over /etc/resolv.conf, so that the original is untouched and comes back
+by itself; see `resolv_conf`. Which tool is used is a fact of the host.
 """
 
 from __future__ import annotations
@@ -9,20 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from enum import Enum, auto
 from pathlib import Path
 from typing import Final, Self
 
 from holloway.quick import programs, resolv_conf
+from holloway.quick.facts import DnsTool
 from holloway.quick.steps import Host, Reordered, Restorable, Step
-
-
-class DnsTool(Enum):
-    """Who sets name servers on a host."""
-
-    RESOLVCONF = auto()
-    RESOLVECTL = auto()
-    FILE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +35,7 @@ class Servers:
 
     @property
     def text(self) -> str:
-        """What resolv.conf(5) says of them."""
+        """The lines of resolv.conf(5) for them."""
         lines = [f"nameserver {address}" for address in self.addresses]
         if self.domains:
             lines.append(f"search {' '.join(self.domains)}")
@@ -51,14 +43,14 @@ class Servers:
 
 
 def add(name: str, servers: Servers, tool: DnsTool) -> list[Step]:
-    """Ask these servers, and no others. Domains without a server are left alone, as upstream."""
+    """Use these servers and no others. Domains without a server are ignored, as upstream does."""
     if not servers.addresses:
         return []
     match tool:
         case DnsTool.RESOLVCONF:
             return [Resolvconf(name, servers)]
         case DnsTool.RESOLVECTL:
-            # "~." is resolved's word for what `resolvconf -x` asks: every name, of these servers.
+            # "~." means to resolved what -x means to resolvconf: all names go to these servers.
             domains = ("domain", name, "~.", *servers.domains)
             return [Resolvectl(name, ("dns", name, *servers.addresses)), Resolvectl(name, domains)]
         case DnsTool.FILE:
@@ -66,7 +58,7 @@ def add(name: str, servers: Servers, tool: DnsTool) -> list[Step]:
 
 
 def remove(name: str, servers: Servers, tool: DnsTool) -> list[Step]:
-    """Take back what `add` did, whatever tools have come or gone since."""
+    """Undo what `add` did, whichever tools have been installed or removed since."""
     if resolv_conf.is_replaced_for(name):
         return [resolv_conf.RestoreResolvConf(name)]
     if not servers.addresses or tool is DnsTool.FILE:
@@ -75,7 +67,7 @@ def remove(name: str, servers: Servers, tool: DnsTool) -> list[Step]:
 
 
 def change(name: str, old: Servers, new: Servers, tool: DnsTool) -> list[Step]:
-    """Go over from some servers to others, or to none."""
+    """Change from some servers to others, or to none."""
     if old == new or not (old.addresses or new.addresses):
         return []
     ahead, back = (add(name, servers, tool) or [_REMOVE[tool](name)] for servers in (new, old))
@@ -88,7 +80,7 @@ def _all(steps: list[Step]) -> Step:
 
 @dataclass(frozen=True, slots=True)
 class Resolvconf:
-    """Tell resolvconf(8) an interface's servers, before all others' and exclusively."""
+    """Have resolvconf(8) use an interface's servers before all others' and exclusively."""
 
     name: str
     servers: Servers
@@ -110,7 +102,7 @@ class Resolvconf:
 
 @dataclass(frozen=True, slots=True)
 class ResolvconfDelete:
-    """Let resolvconf(8) forget an interface."""
+    """Have resolvconf(8) forget an interface."""
 
     name: str
 
@@ -124,7 +116,7 @@ class ResolvconfDelete:
 
 @dataclass(frozen=True, slots=True)
 class Resolvectl:
-    """Tell systemd-resolved one thing about an interface."""
+    """Set one property of an interface in systemd-resolved."""
 
     name: str
     words: tuple[str, ...]
@@ -137,13 +129,13 @@ class Resolvectl:
         programs.run_program(["resolvectl", *self.words], host.interrupts)
 
     def inverse(self, host: Host) -> Step | None:
-        # Once for all that was told.
+        # One revert undoes all settings.
         return ResolvectlRevert(self.name) if self.words[0] == "dns" else None
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvectlRevert:
-    """Let systemd-resolved forget what it was told of an interface."""
+    """Have systemd-resolved forget the settings of an interface."""
 
     name: str
 
@@ -155,18 +147,8 @@ class ResolvectlRevert:
         programs.run_program(self.text.split(), host.interrupts)
 
 
-def dns_tool() -> DnsTool:
-    """Find out who sets name servers here."""
-    if programs.find_program("resolvconf") is not None:
-        return DnsTool.RESOLVCONF
-    # The program without the daemon, which may be switched off, could only fail.
-    if RESOLVED.is_dir() and programs.find_program("resolvectl") is not None:
-        return DnsTool.RESOLVECTL
-    return DnsTool.FILE
-
-
 def is_search_domain(value: str) -> bool:
-    """Whether a value of `DNS` can be a domain, and no address with a mistake in it."""
+    """Whether a value of `DNS` can be a domain, and not an address with a mistake in it."""
     labels = value.removesuffix(".").split(".")
     return (
         not _ADDRESS.fullmatch(value)
@@ -176,7 +158,7 @@ def is_search_domain(value: str) -> bool:
 
 
 def _resolvconf_name(name: str) -> str:
-    """What resolvconf calls the interface: with the first prefix that its order knows."""
+    """Return the name that resolvconf sorts by: with the first prefix of its order."""
     try:
         order = INTERFACE_ORDER.read_text(errors="replace").splitlines()
     except OSError:
@@ -190,7 +172,6 @@ _REMOVE: Final[Mapping[DnsTool, Callable[[str], Step]]] = {
     DnsTool.RESOLVECTL: ResolvectlRevert,
     DnsTool.FILE: resolv_conf.RestoreResolvConf,
 }
-RESOLVED: Final = Path("/run/systemd/resolve")
 INTERFACE_ORDER: Final = Path("/etc/resolvconf/interface-order")
 NAME_MAX: Final = 254  # RFC 1035, 2.3.4, and a dot at the end
 _ADDRESS: Final = re.compile(r"[0-9.]+|.*:.*")

@@ -1,8 +1,8 @@
-"""The firewall of an interface that takes the default route: nft's, or iptables' where nft is not.
+"""The firewall of an interface that takes the default route: by nft, or by iptables without nft.
 
 It does two things (wg-quick(8), and CVE-2019-14899): a packet to an address of the interface that
-comes in by another one is dropped, unless this host sent it; and the device's mark is kept with
-its connections, so that the check of source addresses knows the answers to its packets.
+arrives by another one is dropped, unless this host sent it; and the device's mark is saved with its
+connections, so that the check of source addresses recognizes the answers to its packets.
 """
 
 from __future__ import annotations
@@ -10,16 +10,20 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
+from holloway.netlink import nf_tables
 from holloway.quick import programs
-from holloway.quick.netlink import Interface
-from holloway.quick.steps import Host, Step
+
+if TYPE_CHECKING:
+    from holloway.netlink.route import Interface
+    from holloway.quick.steps import Host, Step
 
 
 @dataclass(frozen=True, slots=True)
 class LoadRuleset:
-    """Load one family's rules with nft, all at once, in the place of those of the same name."""
+    """Load one family's rules with nft in one transaction, replacing those of the same name."""
 
     name: str
     version: int
@@ -38,14 +42,14 @@ class LoadRuleset:
 
     @property
     def ruleset(self) -> str:
-        """What nft reads."""
+        """The commands for nft."""
         family = _FAMILIES[self.version]
         table = f"table {family} {table_name(self.name)}"
         drops = "".join(
             f'iifname != "{self.name}" {family} daddr {address.ip} fib saddr type != local drop\n'
             for address in self.addresses
         )
-        # Named before it is deleted, so that it need not be there.
+        # Declared before it is deleted, because it may not exist.
         return f"""\
 {table}
 delete {table}
@@ -67,7 +71,7 @@ meta l4proto udp mark {self.mark} ct mark set mark
 
 @dataclass(frozen=True, slots=True)
 class DeleteTables:
-    """Delete tables with nft, all at once; each is given as `ip NAME` or `ip6 NAME`."""
+    """Delete tables with nft in one transaction; each is `ip NAME` or `ip6 NAME`."""
 
     tables: tuple[str, ...]
 
@@ -82,7 +86,7 @@ class DeleteTables:
 
 @dataclass(frozen=True, slots=True)
 class RestoreRules:
-    """Hand rules to iptables-restore; `is_removal` tells whether they take rules away."""
+    """Load rules with iptables-restore; `is_removal` if they delete rules."""
 
     name: str
     version: int
@@ -99,7 +103,7 @@ class RestoreRules:
 
     def apply(self, host: Host) -> None:
         if not self.is_removal:
-            # Those of the same name make way, as nft's do.
+            # Rules of the same name are replaced, as nft's are.
             for step in _iptables_removal(self.name, self.version):
                 step.apply(host)
         programs.run_program([f"{self._program}-restore", "-n"], host.interrupts, self.rules)
@@ -112,7 +116,7 @@ class RestoreRules:
 
 @dataclass(frozen=True, slots=True)
 class RemoveRules:
-    """Remove whatever rules of one family an interface has."""
+    """Remove all rules of one family of an interface."""
 
     name: str
     version: int
@@ -146,17 +150,29 @@ def load(name: str, version: int, mark: int, addresses: Sequence[Interface], *, 
 
 
 def removal(name: str, versions: Sequence[int] = (4, 6)) -> list[Step]:
-    """Look what rules there are for an interface, and make the steps that remove them."""
+    """Find the rules of an interface, and make the steps that remove them."""
+    found = nf_tables.tables()
+    own = table_name(name)
+    tables = tuple(
+        f"{_FAMILIES[version]} {own}" for version in versions if (_NFPROTO[version], own) in found
+    )
     steps: list[Step] = []
-    wanted = {f"{_FAMILIES[version]} {table_name(name)}" for version in versions}
-    listed = programs.output(["nft", "list", "tables"]) if programs.find_program("nft") else ""
-    found = [line.removeprefix("table ") for line in listed.splitlines()]
-    tables = tuple(table for table in found if table in wanted)
-    if tables:
+    if tables and programs.find_program("nft") is not None:
         steps.append(DeleteTables(tables))
     for version in versions:
-        steps += _iptables_removal(name, version)
+        if _has_iptables(version, found):
+            steps += _iptables_removal(name, version)
     return steps
+
+
+def _has_iptables(version: int, tables: Sequence[tuple[int, str]]) -> bool:
+    """Whether iptables can have rules: as tables of nftables, or its own, which a file lists."""
+    if any(family == _NFPROTO[version] and name in _TABLES for family, name in tables):
+        return True
+    try:
+        return Path(_LEGACY_TABLES[version]).read_text() != ""
+    except OSError:
+        return False
 
 
 def table_name(interface: str) -> str:
@@ -184,4 +200,7 @@ def _comment(name: str) -> str:
 
 
 _FAMILIES: Final = {4: "ip", 6: "ip6"}
+_NFPROTO: Final = {4: nf_tables.NFPROTO_IPV4, 6: nf_tables.NFPROTO_IPV6}
+_TABLES: Final = frozenset({"raw", "mangle"})  # iptables' that the rules are in
+_LEGACY_TABLES: Final = {4: "/proc/net/ip_tables_names", 6: "/proc/net/ip6_tables_names"}
 _PROGRAMS: Final = {4: "iptables", 6: "ip6tables"}

@@ -1,18 +1,20 @@
-"""Signals that ask a run to stop: noted at once, acted on only where nothing is half done.
+"""Signals that ask a run to stop: recorded at once, acted on only where no step is half done.
 
-Between steps the driver calls `check`; while a step waits for something that may take long (a
-program, a name server) it does so inside `interruptible`, where the signal ends the wait.
+Between steps the driver calls `check`. A step that waits for something that may take long (a
+program, a name server) does so inside `interruptible`, where the signal ends the wait.
 """
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from holloway.errors import HollowayError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
 
 
 class Interrupted(HollowayError):
@@ -28,9 +30,9 @@ class Interrupts:
 
     @contextmanager
     def handled(self, *, then_ignored: bool = False) -> Iterator[None]:
-        """Handle the signals for the length of a block; an ignored one stays ignored.
+        """Handle the signals during a block; an ignored signal stays ignored.
 
-        Afterwards they do what they did before, or nothing: for a block that a program ends with.
+        Afterwards they have their old handlers, or are ignored: for the last block of a program.
         """
         before = {
             number: handler
@@ -47,7 +49,7 @@ class Interrupts:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Let a signal end this block at once."""
+        """Have a signal end this block at once."""
         self._interruptible = True  # before the check: a signal between the two is then not lost
         try:
             self.check()
@@ -64,7 +66,7 @@ class Interrupts:
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self._received = signal.Signals(number)
         if self._interruptible:
-            # One signal, one exception: what cleans up after it must not be torn as well.
+            # One signal, one exception: the cleanup after it must not be interrupted as well.
             self._interruptible = False
             self.check()
 

@@ -1,30 +1,34 @@
 """What `wg-quick up` does, as steps: pure, from a configuration and facts about the host.
 
-In three parts, because each depends on what the one before and the user's hooks have made true:
-`create` the device, `address` it, `route` to it. `check` refuses, before the first step, what
-would fail later.
+There are three parts, because each depends on the results of the one before and of the user's
+hooks: `create` the device, `address` it, `route` to it. `check` refuses, before the first step,
+what would fail later. Name servers and default routes are loaded where a file has some.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_interface, ip_network
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from holloway.model import AllowedIP, Device, DeviceUpdate
-from holloway.quick import default_route, dns
-from holloway.quick.facts import Facts
-from holloway.quick.netlink import Interface, Network, Route
+from holloway.netlink.route import Route
+from holloway.quick.facts import AUTOMATIC, TABLE_OFF, names_table
 from holloway.quick.network_steps import AddAddress, AddRoutes, SetMtuUp
 from holloway.quick.steps import AddLink, Configure, Hook, Step
-from holloway.text.quick import QuickConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from holloway.model import AllowedIP, Device, DeviceUpdate
+    from holloway.netlink.route import Interface, Network
+    from holloway.quick.facts import Facts
+    from holloway.text.quick import QuickConfig
 
 OVERHEAD: Final = 80  # IPv6 40, UDP 8, WireGuard 32 (whitepaper, 5.4.6)
 
 
 def create(name: str, config: QuickConfig, resolve: Callable[[], DeviceUpdate]) -> list[Step]:
-    """Make the device and give it its keys and peers."""
-    # Tools after 2021 run PreUp when the link is there, so that a hook may set its key.
+    """Create the device and give it its keys and peers."""
+    # Tools after 2021 run PreUp when the link exists, so that a hook may set its key.
     return [AddLink(name), *hooks("PreUp", config.pre_up, name), Configure(name, resolve)]
 
 
@@ -32,26 +36,33 @@ def address(name: str, config: QuickConfig, facts: Facts) -> list[Step]:
     """Give the interface its addresses, its MTU and its name servers, and bring it up."""
     steps: list[Step] = [AddAddress(name, text, interface(text)) for text in config.addresses]
     steps.append(SetMtuUp(name, mtu(config, facts)))
+    if not config.dns:
+        return steps
+    from holloway.quick import dns
+
     return [*steps, *dns.add(name, dns.Servers.parse(config.dns), facts.dns)]
 
 
 def route(name: str, config: QuickConfig, device: Device, facts: Facts) -> list[Step]:
-    """Lead every allowed network into the interface, the longest prefix first."""
+    """Route every allowed network into the interface, the longest prefix first."""
     networks = allowed_networks(device)
     routes = wanted_routes(networks, config, facts)
-    table = config.table if is_table(config) else None
-    adding: list[Step] = [AddRoutes(name, routes, table)] if routes else []
-    taking = default_route.add(device, default_versions(networks, config), facts)
-    return [*adding, *taking, *hooks("PostUp", config.post_up, name)]
+    table = config.table if names_table(config) else None
+    steps: list[Step] = [AddRoutes(name, routes, table)] if routes else []
+    if versions := default_versions(networks, config):
+        from holloway.quick import default_route
+
+        steps += default_route.add(device, versions, facts)
+    return [*steps, *hooks("PostUp", config.post_up, name)]
 
 
 def mtu(config: QuickConfig, facts: Facts) -> int:
-    """The file's MTU, or what fits into the narrowest way to a peer."""
+    """Return the file's MTU, or what fits into the narrowest path to a peer."""
     return facts.path_mtu - OVERHEAD if config.mtu is None else config.mtu
 
 
 def allowed_networks(device: Device) -> list[Network]:
-    """What the peers may send from, in the order in which upstream routes it."""
+    """Return what the peers may send from, in the order in which upstream routes it."""
     allowed = {entry for peer in device.peers for entry in peer.allowed_ips}
     return [_network(entry) for entry in sorted(allowed, key=_route_order, reverse=True)]
 
@@ -59,10 +70,10 @@ def allowed_networks(device: Device) -> list[Network]:
 def wanted_routes(
     networks: Iterable[Network], config: QuickConfig, facts: Facts
 ) -> tuple[Route, ...]:
-    """The routes that a file asks for, but for default routes that need policy routing."""
+    """Return the routes that a file asks for, without default routes that need policy routing."""
     if config.table == TABLE_OFF:
         return ()
-    if is_table(config):
+    if names_table(config):
         assert config.table is not None
         number = table_number(config.table, facts.tables)
         return tuple(Route(network, number) for network in networks)
@@ -71,13 +82,10 @@ def wanted_routes(
 
 
 def default_versions(networks: Iterable[Network], config: QuickConfig) -> list[int]:
-    """The IP versions whose default route needs policy routing."""
-    return default_route.versions_of(networks) if config.table in AUTOMATIC else []
-
-
-def is_table(config: QuickConfig) -> bool:
-    """Whether the file names a table of its own for all routes."""
-    return config.table not in AUTOMATIC and config.table != TABLE_OFF
+    """Return the IP versions whose default route needs policy routing."""
+    if config.table not in AUTOMATIC:
+        return []
+    return [network.version for network in networks if network.prefixlen == 0]
 
 
 def hooks(phase: str, commands: Iterable[str], name: str) -> list[Step]:
@@ -106,7 +114,7 @@ def table_number(table: str, tables: Mapping[str, int]) -> int:
 
 
 class Coverage:
-    """The destinations that lead to an interface: `in` tells whether one includes a network.
+    """The destinations that are routed to an interface; `in`: whether one includes a network.
 
     As `ip route show dev IF match NETWORK` does, only prefixes at most as long count.
     """
@@ -132,7 +140,4 @@ def _route_order(allowed: AllowedIP) -> tuple[int, str]:
     return allowed.cidr, str(allowed)
 
 
-TABLE_OFF: Final = "off"
-TABLE_AUTO: Final = "auto"
-AUTOMATIC: Final = frozenset({None, TABLE_AUTO})
 TABLE_MAX: Final = 2**32 - 1  # linux/rtnetlink.h, RT_TABLE_MAX

@@ -1,7 +1,7 @@
-"""`wg-quick reload`: makes the interface what the file now says, and leaves the rest alone.
+"""`wg-quick reload`: changes the interface to what the file now says, and nothing else.
 
-What leads into the interface is changed before its peers are, and those last and in one go: a
-failure before that leaves every session as it is.
+Addresses and routes are changed first, and the peers last and in one request: a failure before
+that leaves every session as it is.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from holloway.model import Device, DeviceUpdate
+from holloway.netlink.route import TABLE_MAIN, Interface, Link, Route
 from holloway.quick import changes, default_route, dns, facts, plan, reload_steps, saved_state, up
 from holloway.quick.check import check
 from holloway.quick.facts import Facts
-from holloway.quick.netlink import TABLE_MAIN, Interface, Link, Route
 from holloway.quick.run import Transaction
 from holloway.quick.saved_state import SavedState
 from holloway.quick.source import Source
@@ -24,12 +24,12 @@ from holloway.text.quick import QuickConfig
 def reload(source: Source, resolve: Callable[[], DeviceUpdate], host: Host) -> None:
     """Apply the file, or leave the interface as it was; raises HollowayError."""
     name, config = source.interface, source.config
-    check(source, facts.named_tables())
+    check(source)
     with source.locked(), host.interrupts.handled(), Transaction(host) as transaction:
         with host.interrupts.interruptible():
             update = resolve()
         link = host.netlink.link(name)
-        assert link is not None  # or the command had refused
+        assert link is not None  # or the command would have refused
         device = host.find(name).get()
         before = saved_state.load(name, link.index) or infer_state(host, device)
         reloading = _Reload(config, host, transaction, link, device, update, before)
@@ -40,7 +40,7 @@ def reload(source: Source, resolve: Callable[[], DeviceUpdate], host: Host) -> N
 
 
 def infer_state(host: Host, device: Device) -> SavedState:
-    """The record of an interface that another wg-quick brought up: what that does to a host."""
+    """Return the record that fits what another wg-quick did when it brought the interface up."""
     networks = set(plan.allowed_networks(device))
     routes = host.netlink.routes(device.name)
     mark, rules = device.fwmark, host.netlink.rules()
@@ -60,7 +60,7 @@ def infer_state(host: Host, device: Device) -> SavedState:
 
 @dataclass(frozen=True, slots=True)
 class _Reload:
-    """One run: what there was, and what the file asks for."""
+    """One run: the state before it, and what the file asks for."""
 
     config: QuickConfig
     host: Host
@@ -71,7 +71,7 @@ class _Reload:
     before: SavedState
 
     def run(self) -> SavedState:
-        """Change the interface, and tell what has been made of it."""
+        """Change the interface, and return its new state."""
         name = self.device.name
         wanted = changes.applied(self.device, self.update, self.before.settings)
         networks = plan.allowed_networks(wanted)
@@ -97,15 +97,15 @@ class _Reload:
         )
         run(default_routes.steps(mark, defaults))
         last, servers = dns.Servers.parse(self.before.dns), dns.Servers.parse(self.config.dns)
-        run(dns.change(name, last, servers, now.dns))
-        # What is taken back after this would be without its sessions.
+        run(dns.change(name, last, servers, facts.dns_tool()))
+        # What is undone after this would be without its sessions.
         self.transaction.finish(changes.change(self.device, wanted))
         return state
 
     def _adjust_link(self, mtu: int) -> None:
         """Change MTU and addresses; IPv6 addresses need an MTU that carries them."""
         name, run = self.device.name, self.transaction.run
-        # Where it is not known what MTU was meant, only the file's own word changes it.
+        # Where the MTU of the last run is unknown, only a value in the file changes it.
         last = self.before.mtu or (mtu if self.config.mtu is None else 0)
         step = reload_steps.mtu(name, self.link.mtu, last, mtu)
         if mtu >= self.link.mtu:
@@ -122,9 +122,10 @@ class _Reload:
             run(step)
 
     def _facts(self, wanted: Device) -> Facts:
-        """The host as it is, with the ways to the peers that are to be."""
-        # With the mark that is in use: the one to be has no rules yet.
-        found = facts.observe(self.host.netlink, replace(wanted, fwmark=self.device.fwmark))
+        """Observe the host, with the paths to the peers of the new file."""
+        # With the mark that is in use: the new one has no rules yet.
+        marked = replace(wanted, fwmark=self.device.fwmark)
+        found = facts.observe(self.host.netlink, self.config, marked)
         main = {route for route in self.before.routes if route.table == TABLE_MAIN}
         routes: list[Route] = self.host.netlink.routes(wanted.name)
         covered = [r.network for r in routes if r.table == TABLE_MAIN and r not in main]
@@ -132,8 +133,8 @@ class _Reload:
 
 
 def table_label(table: str | None) -> str | None:
-    """How a table is told: not at all where it is the main one."""
-    return None if table in plan.AUTOMATIC else table
+    """Return how a table is printed: not at all if it is the main one."""
+    return None if table in facts.AUTOMATIC else table
 
 
 def _addresses(host: Host, name: str) -> list[Interface]:

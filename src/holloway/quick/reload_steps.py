@@ -1,5 +1,5 @@
-"""The steps that make an interface in use what its file now says: the least, and in an order in
-which nothing leaks. Pure; `reload` runs them.
+"""The least steps that change an interface in use to what its file now says, in an order in which
+nothing leaks. Pure; `reload` runs them.
 """
 
 from __future__ import annotations
@@ -9,18 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from holloway.model import Device, DeviceUpdate
+from holloway.netlink.route import Interface, Route, Rule
 from holloway.quick import default_route, firewall
+from holloway.quick.address_steps import ReplaceAddresses, SetMtu, address_changes
 from holloway.quick.facts import Facts
-from holloway.quick.netlink import Interface, Route, Rule
-from holloway.quick.network_steps import (
-    AddRoutes,
-    AddRule,
-    DeleteRoutes,
-    ReplaceAddresses,
-    SetFwmark,
-    SetMtu,
-    address_changes,
-)
+from holloway.quick.network_steps import AddRoutes, DeleteRoutes
+from holloway.quick.policy_steps import AddRule, SetFwmark
 from holloway.quick.saved_state import SavedState
 from holloway.quick.steps import Restorable, Reversible, Step
 
@@ -28,14 +22,14 @@ IPV6_LEAST_MTU: Final = 1280  # RFC 8200, 5: below it, the kernel takes IPv6 off
 
 
 def mtu(name: str, present: int, last: int, wanted: int) -> list[Step]:
-    """Change the MTU if the file asks for another one than it did; `last` 0 is not known."""
+    """Change the MTU if the file asks for another one than before; `last` 0: unknown."""
     if wanted in {last, present}:
         return []
     return [Reversible(SetMtu(name, wanted), SetMtu(name, present))]
 
 
 def addresses(name: str, have: Sequence[Interface], want: Sequence[Interface]) -> list[Step]:
-    """Make one list of addresses into another; which is first of a network is seen in routes."""
+    """Replace one list of addresses by another; routes show which is first of a network."""
     if address_changes(have, want) == ((), ()):
         return []
     old, new = tuple(have), tuple(want)
@@ -45,9 +39,9 @@ def addresses(name: str, have: Sequence[Interface], want: Sequence[Interface]) -
 def routes(
     name: str, have: Sequence[Route], want: Sequence[Route], tables: tuple[str | None, str | None]
 ) -> list[Step]:
-    """Add what is missing, then delete what is left over; `tables` are the last and the new name.
+    """Add what is missing, then delete the rest; `tables` are the old and the new name.
 
-    `have` are the routes that wg-quick made and that are still there.
+    `have` are the routes that wg-quick added and that still exist.
     """
     present, wanted = set(have), set(want)
     gone = tuple(route for route in have if route not in wanted)
@@ -62,10 +56,10 @@ def routes(
 
 
 def mark(device: Device, update: DeviceUpdate, before: SavedState, *, needed: bool) -> int:
-    """The mark that the device shall have, 0 for none or one yet to be chosen.
+    """Return the new mark of the device, 0 for none or one that is still to be chosen.
 
-    One that wg-quick chose stays as long as it is needed: without it, the tunnel's own packets
-    would go into the tunnel. One that a hook set stays anyway.
+    A mark that wg-quick chose stays as long as it is needed: without it, the tunnel's own packets
+    would go into the tunnel. A mark that a hook set stays in any case.
     """
     if update.fwmark:
         return update.fwmark
@@ -88,9 +82,9 @@ class DefaultRoutes:
     rules: Sequence[Rule]
 
     def steps(self, mark: int, versions: Sequence[int]) -> list[Step]:
-        """Take and leave default routes, so that those of `versions` are taken.
+        """Add and delete default routes, so that the interface has those of `versions`.
 
-        `mark` is the one that the device shall have, 0 if one is to be chosen where needed.
+        `mark` is the new mark of the device, 0 if one is to be chosen where needed.
         """
         name, last = self.device.name, self.before
         chosen = mark or (self.now.free_table if versions else 0)
@@ -106,16 +100,16 @@ class DefaultRoutes:
         for version in last.defaults:
             if version not in stay:
                 steps += self._remove(version, protected=version in versions)
-        # As long as anything leads into the interface, its own packets have a mark.
+        # As long as there is a default route, the device's own packets have a mark.
         return [*mark_steps, *steps] if versions else [*steps, *mark_steps]
 
     def _reload_firewall(self, version: int) -> list[Step]:
-        """Protect the addresses that there are now."""
+        """Protect the present addresses."""
         old, new = self._firewall_step(self.then, version), self._firewall_step(self.now, version)
         return [] if old == new else [Restorable(new, old)]
 
     def _remove(self, version: int, *, protected: bool) -> list[Step]:
-        """Leave a default route, the route itself first: without it the rules lead nowhere."""
+        """Delete a default route, the route itself first: without it the rules have no effect."""
         name, mark = self.device.name, self.before.mark
         route, table = default_route.default(version, mark), str(mark)
         steps: list[Step] = [
@@ -134,7 +128,7 @@ class DefaultRoutes:
 
 
 def warnings(name: str, before: SavedState, now: SavedState) -> list[str]:
-    """What the user has to know: what a reload leaves undone."""
+    """Return what to tell the user: what a reload has not changed."""
     messages = []
     last, hooks = before.hooks or now.hooks, now.hooks
     changed = [phase for phase in ("PreUp", "PostUp") if last.get(phase) != hooks.get(phase)]

@@ -1,7 +1,7 @@
 """A private /etc/resolv.conf while an interface is up, where no program manages that file.
 
-Each interface's file lies over the one before by a bind mount. Where mounting is not allowed, as
-in many containers, the file is written and put back. Interfaces may end in any order.
+Each interface's file is mounted over the one before. Where mounting is not allowed, as in many
+containers, the file is overwritten and restored later. Interfaces may go down in any order.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from holloway.quick.steps import Host, Step, print_message
 
 @dataclass(frozen=True, slots=True)
 class ReplaceResolvConf:
-    """Put a text in the place of /etc/resolv.conf, or of what this interface put there before."""
+    """Replace /etc/resolv.conf, or what this interface replaced it by before."""
 
     name: str
     content: str
@@ -32,12 +32,12 @@ class ReplaceResolvConf:
     def apply(self, host: Host) -> None:
         last = _own(self.name).read_text() if is_replaced_for(self.name) else None
         runtime.make_directory(self.name)
-        # Written in its place: a mount stays with the file that it was made of.
+        # Written in place: a mount stays with the file that it was made of.
         runtime.write(_own(self.name), self.content, READABLE)
         if _has_backup(self.name):
             if _content() == last:
                 RESOLV_CONF.write_text(self.content)
-        # An interface that ended without a `down` has left its mount.
+        # An interface that ended without a `down` has left its mount behind.
         elif self.name not in _mounted() and not self._mount(host):
             _back_up(self.name)
             RESOLV_CONF.write_text(self.content)
@@ -49,7 +49,7 @@ class ReplaceResolvConf:
             programs.run_program(self.text.split(), host.interrupts)
         except programs.ProgramFailed:
             print_message(
-                f"[!] {RESOLV_CONF} cannot be mounted over. It is written, and put back later."
+                f"[!] {RESOLV_CONF} cannot be mounted over. It is overwritten, and restored later."
             )
             return False
         return True
@@ -60,7 +60,7 @@ class ReplaceResolvConf:
 
 @dataclass(frozen=True, slots=True)
 class RestoreResolvConf:
-    """Put back what `ReplaceResolvConf` found, and leave the files of other interfaces alone."""
+    """Restore what `ReplaceResolvConf` found, and leave the files of other interfaces alone."""
 
     name: str
 
@@ -87,7 +87,7 @@ class RestoreResolvConf:
         if None in above:
             raise HollowayError(f"{RESOLV_CONF} has been mounted over by somebody else")
         for _ in (self.name, *above):
-            # Lazily: whoever has it open just now may read on.
+            # Lazily: a program that has it open may read on.
             programs.run_program(["umount", "--lazy", str(RESOLV_CONF)], host.interrupts)
         for name in filter(None, above):
             again = ["mount", "--bind", str(_own(name)), str(RESOLV_CONF)]
@@ -100,7 +100,7 @@ def is_replaced_for(name: str) -> bool:
 
 
 def _back_up(name: str) -> None:
-    """Keep what is to be put back: a text, a link that leads nowhere, or that nothing is there."""
+    """Save what is to be restored: a text, a dangling link, or that there was no file."""
     if RESOLV_CONF.exists():
         shutil.copyfile(RESOLV_CONF, _backup(name))
     elif RESOLV_CONF.is_symlink():
@@ -120,12 +120,12 @@ def _restore(name: str) -> None:
         RESOLV_CONF.unlink()
         RESOLV_CONF.symlink_to(os.readlink(_backup(name)))
     else:
-        # In its place: it may itself be a mount, or behind a link.
+        # In place: it may itself be a mount, or behind a link.
         shutil.copyfile(_backup(name), RESOLV_CONF)
 
 
 def _hand_over(name: str, own: str) -> None:
-    """Let who wrote after us put back what we would have put back."""
+    """Have the interface that wrote after us restore what we would have restored."""
     for later in (path.name for path in runtime.DIRECTORY.iterdir() if path.name != name):
         if _backup(later).is_file() and _backup(later).read_text() == own:
             for path in (_backup, _absence_marker):
@@ -137,7 +137,7 @@ def _hand_over(name: str, own: str) -> None:
 
 
 def _mounted() -> list[str | None]:
-    """What lies over the file, the top last: the names of interfaces, None for anything else."""
+    """List what is mounted over the file, the top last: interfaces by name, None for others."""
     target = os.path.realpath(RESOLV_CONF)
     lines = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
     roots = [fields[3] for line in lines if (fields := line.split())[4] == target]
@@ -145,9 +145,9 @@ def _mounted() -> list[str | None]:
 
 
 def _interface(root: str) -> str | None:
-    """Read the name of an interface from the path of its file within /run."""
+    """Read the name of an interface from the path of its file in /run."""
     path = Path(root)
-    ours = path.name == _FILE and path.parent.parent.name == runtime.DIRECTORY.name
+    ours = path.name == RESOLV_CONF.name and path.parent.parent.name == runtime.DIRECTORY.name
     return path.parent.name if ours else None
 
 
@@ -159,7 +159,7 @@ def _content() -> str | None:
 
 
 def _own(name: str) -> Path:
-    return runtime.directory(name) / _FILE
+    return runtime.resolv_conf(name)
 
 
 def _backup(name: str) -> Path:
@@ -176,4 +176,3 @@ def _has_backup(name: str) -> bool:
 
 RESOLV_CONF: Final = Path("/etc/resolv.conf")
 READABLE: Final = 0o644
-_FILE: Final = "resolv.conf"

@@ -1,33 +1,29 @@
-"""Runs steps: prints each, applies it, and takes all back in reverse if one fails.
+"""Runs steps: prints and applies each, and undoes all in reverse order if one fails.
 
-The one place that decides what a failure or a signal means for the host.
+Only this module decides what a failure or a signal means for the host.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from functools import partial
-from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from holloway.errors import HollowayError
-from holloway.quick.steps import (
-    Host,
-    Reordered,
-    Reversible,
-    Step,
-    Undoable,
-    print_message,
-    print_step,
-)
+from holloway.quick.steps import Reordered, Reversible, Undoable, print_message, print_step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import TracebackType
+
+    from holloway.quick.steps import Host, Step
 
 
 class Failed(HollowayError):
-    """A step failed; the user has been told why."""
+    """A step failed; the reason has been printed."""
 
 
 class Transaction:
-    """Steps that stand together: leave the block by an exception, and they are undone."""
+    """Steps that belong together: if an exception leaves the block, they are undone."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -39,11 +35,11 @@ class Transaction:
     def run(self, steps: Iterable[Step]) -> None:
         """Apply steps in order; raises what they raise, and `Interrupted`."""
         self.finish(steps)
-        # A signal that came during the last step counts as well.
+        # A signal during the last step counts as well.
         self._host.interrupts.check()
 
     def finish(self, steps: Iterable[Step]) -> None:
-        """Apply the last steps, after which there is nothing that a signal could stop."""
+        """Apply the last steps, after which a signal has nothing to stop."""
         for step in steps:
             self._host.interrupts.check()
             print_step(step)
@@ -86,13 +82,13 @@ class Transaction:
 
 
 def attempt(steps: Iterable[Step], host: Host) -> bool:
-    """Apply each step whatever becomes of the others; tells of failures and whether none was."""
+    """Apply each step even if others fail; prints failures, and returns whether there was none."""
     succeeded = True
     for step in steps:
         try:
             perform(step, host)
         except (OSError, HollowayError) as error:
-            # What is left is still worth doing.
+            # The other steps are still worth doing.
             print_message(f"wg-quick: {describe(error)}")
             succeeded = False
     return succeeded
@@ -105,7 +101,7 @@ def perform(step: Step, host: Host) -> None:
 
 
 def describe(error: BaseException) -> str:
-    """Say what went wrong, without the number that Python puts before the reason."""
+    """Return the reason of an error, without the number that Python puts before it."""
     if not isinstance(error, OSError) or error.strerror is None:
         return str(error)
     return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"

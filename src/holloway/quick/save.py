@@ -1,6 +1,6 @@
 """Writes the state of an interface back into its file, as `wg-quick save` and SaveConfig do.
 
-The new file takes the old one's place in one moment, or the old one stays as it is.
+The new file replaces the old one atomically, or the old one stays as it is.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from holloway.errors import HollowayError
+from holloway.netlink.route import Address, Interface
 from holloway.quick.comments import carry_over
-from holloway.quick.netlink import Address, Interface
 from holloway.quick.plan import interface
 from holloway.quick.source import Source
 from holloway.quick.steps import Host
@@ -26,7 +26,7 @@ PRIVATE: Final = 0o600  # the file holds a private key
 
 @dataclass(frozen=True, slots=True)
 class SaveConfiguration:
-    """The step: read the interface, and write its file anew."""
+    """The step: read the interface, and rewrite its file."""
 
     source: Source = field(repr=False)
 
@@ -48,7 +48,7 @@ class SaveConfiguration:
 def compose(
     config: QuickConfig, addresses: Sequence[Interface], mtu: int | None, wg_text: str
 ) -> str:
-    """Put wg-quick's own settings at the head of the interface section of `wg showconf`."""
+    """Insert wg-quick's own settings into the interface section of `wg showconf`."""
     settings = [
         *(("Address", str(address)) for address in addresses),
         *(("DNS", server) for server in config.dns),
@@ -67,11 +67,11 @@ def compose(
 def ordered(found: Sequence[Address], written: Sequence[str]) -> list[Interface]:
     """Put addresses in the order of the file, new ones last.
 
-    What the kernel gave by itself is left out: it would be refused as a duplicate next time.
+    Addresses that the kernel gave are left out: the next `up` would be refused a duplicate.
     """
     places: dict[str, int] = {}
     for place, text in enumerate(written):
-        # The file may have been spoiled since it was used.
+        # The file may have been changed since it was used.
         with suppress(ValueError):
             places[str(interface(text))] = place
     kept = [address.interface for address in found if not address.automatic]
@@ -79,7 +79,7 @@ def ordered(found: Sequence[Address], written: Sequence[str]) -> list[Interface]
 
 
 def replace(path: Path, text: str) -> None:
-    """Write a file next to `path`, see it safely on the disk, and move it into place."""
+    """Write a file next to `path`, sync it to the disk, and move it into place."""
     temporary = path.with_name(f"{path.name}.tmp")
     try:
         _write(temporary, text.encode(errors="surrogateescape"))
@@ -89,13 +89,13 @@ def replace(path: Path, text: str) -> None:
         reason = f"Could not write configuration file: {path}: {error.strerror}"
         raise HollowayError(reason) from error
     finally:
-        # Gone already if it was moved; and why it cannot go has been said above.
+        # It is gone if it was moved, and any other reason has been reported above.
         with suppress(OSError):
             temporary.unlink()
 
 
 def _write(path: Path, data: bytes) -> None:
-    # Left by a run that was killed, or put there by someone to be written through: not ours.
+    # Left by a run that was killed, or a link that somebody wants us to write through.
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
     with os.fdopen(descriptor, "wb") as file:

@@ -1,34 +1,35 @@
-"""What wg-quick has made of an interface, so that `reload` can tell it from the work of others.
+"""What wg-quick has set on an interface, so that `reload` can tell it from the work of others.
 
-A key, an address or a route that a hook or the user brought in is not in the record, and stays.
-Holds no secret: of keys, only whether the file had one; of hooks, only a digest.
+A key, an address or a route that a hook or the user added is not in the record, and stays. The
+record has no secrets: of keys, only whether the file had one; of hooks, only a digest.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from ipaddress import ip_network
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from holloway.key import Key
-from holloway.model import DeviceUpdate, PeerUpdate
 from holloway.quick import runtime
-from holloway.quick.netlink import Route
-from holloway.text.quick import QuickConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from holloway.key import Key
+    from holloway.model import DeviceUpdate, PeerUpdate
+    from holloway.netlink.route import Route
+    from holloway.text.quick import QuickConfig
 
 PRIVATE: Final = 0o600
+NO_HOOKS: Final = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # of no text
 PHASES: Final = ("PreUp", "PostUp", "PreDown", "PostDown")
 
 
 @dataclass(frozen=True, slots=True)
 class SavedPeer:
-    """What a file said of a peer: the endpoint as it was looked up, and what else it named."""
+    """What a file said about a peer: the endpoint as looked up, and which keys it had."""
 
     endpoint: str | None = None
     preshared_key: bool = False
@@ -37,7 +38,7 @@ class SavedPeer:
 
 @dataclass(frozen=True, slots=True)
 class SavedSettings:
-    """What a file named for the device."""
+    """Which keys a file had for the device and its peers."""
 
     private_key: bool = False
     listen_port: bool = False
@@ -46,7 +47,7 @@ class SavedSettings:
 
     @classmethod
     def of(cls, update: DeviceUpdate) -> SavedSettings:
-        """Note what `update`, read from a file, names."""
+        """Record which settings `update`, read from a file, has."""
         peers = {
             peer.public_key.base64: SavedPeer(
                 endpoint=None if peer.endpoint is None else str(peer.endpoint),
@@ -65,11 +66,11 @@ class SavedSettings:
 
 @dataclass(frozen=True, slots=True)
 class SavedState:
-    """The work of the last `up` or `reload`.
+    """The result of the last `up` or `reload`.
 
     `chosen_mark` is the mark that wg-quick chose itself, 0 if it did not; `defaults` are the IP
-    versions of which it took the default route, `mark` the mark with which it did. `hooks` are
-    digests, none where they are not known.
+    versions of which it took the default route, `mark` the mark for that. `hooks` are digests,
+    empty where they are unknown.
     """
 
     settings: SavedSettings = field(default_factory=SavedSettings)
@@ -85,7 +86,7 @@ class SavedState:
 
 
 def merged_peers(update: DeviceUpdate) -> list[PeerUpdate]:
-    """The peers of a file, one that it names several times as all of that makes it."""
+    """Return the peers of a file, with the sections of the same peer merged."""
     found: dict[Key, PeerUpdate] = {}
     for each in update.peers:
         last = found.get(each.public_key, each)
@@ -103,13 +104,15 @@ def merged_peers(update: DeviceUpdate) -> list[PeerUpdate]:
 
 
 def hook_digests(config: QuickConfig) -> dict[str, str]:
-    """A digest of the hooks of each phase, in which no secret of theirs can be read."""
+    """Return a digest of the hooks of each phase, which reveals no secret in them."""
     hooks = (config.pre_up, config.post_up, config.pre_down, config.post_down)
     return {phase: _digest("\n".join(each)) for phase, each in zip(PHASES, hooks, strict=True)}
 
 
 def save(name: str, link: int, state: SavedState) -> None:
     """Write the record of an interface; raises OSError."""
+    import json
+
     routes = [[str(route.network), route.table] for route in state.routes]
     place = {"link": link, "namespace": _namespace()}
     text = json.dumps({"place": place, **asdict(state), "routes": routes})
@@ -118,7 +121,9 @@ def save(name: str, link: int, state: SavedState) -> None:
 
 
 def load(name: str, link: int) -> SavedState | None:
-    """Read the record of an interface; None if there is none of this very interface."""
+    """Read the record of an interface; None if there is none, or of another interface."""
+    import json
+
     with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
         values = json.loads(_path(name).read_text())
         if values.pop("place") == {"link": link, "namespace": _namespace()}:
@@ -134,6 +139,10 @@ def remove(name: str) -> None:
 
 
 def _parse(values: dict[str, object]) -> SavedState:
+    from ipaddress import ip_network
+
+    from holloway.netlink.route import Route
+
     settings, routes = values.pop("settings"), values.pop("routes")
     assert isinstance(settings, dict)
     assert isinstance(routes, list)
@@ -156,4 +165,8 @@ def _namespace() -> int:
 
 
 def _digest(text: str) -> str:
+    if not text:
+        return NO_HOOKS
+    import hashlib  # with OpenSSL, which takes longer to load than the rest of a plain `up`
+
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()

@@ -1,25 +1,30 @@
-"""The wg(8) half of a configuration file: checked whole at once, its endpoints looked up later.
+"""The wg(8) half of a configuration file: all of it is checked at once, names are looked up later.
 
-They are looked up when the device is there and PreUp has run, as upstream does: a hook may be
-what makes a name server reachable.
+They are looked up when the device exists and PreUp has run, as upstream does: a hook may make a
+name server reachable.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from holloway.control.resolve import SystemResolver
-from holloway.model import DeviceUpdate, Endpoint
-from holloway.quick.source import Source
+from holloway.model import Endpoint
 from holloway.quick.steps import print_message
 from holloway.text.conf import parse_conf
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from holloway.model import DeviceUpdate
+    from holloway.quick.source import Source
+
 
 def settings(source: Source) -> Callable[[], DeviceUpdate]:
-    """Check the file, and return what reads it with its endpoints; both raise ConfigError.
+    """Check the file, and return a function that reads it with endpoints; both raise ConfigError.
 
-    What the file does not name stays as it is, as tools after 2021 have it: the device is new,
-    and if something is set already, PreUp set it.
+    Settings that the file does not name stay, as with tools after 2021: the device is new, and if
+    it has a setting already, PreUp set it.
     """
     resolver = SystemResolver(print_message)
     parse_conf(source.config, _PortResolver(resolver), append=True)
@@ -27,18 +32,18 @@ def settings(source: Source) -> Callable[[], DeviceUpdate]:
 
 
 class _PortResolver:
-    """A resolver that leaves hosts alone, and warnings to the one that does not."""
+    """A resolver that looks up no hosts, and leaves warnings to the one that does."""
 
     def __init__(self, resolver: SystemResolver) -> None:
         self._resolver = resolver
 
     def port(self, service: str) -> int:
-        """Look up a port: the system knows them without asking the network."""
+        """Look up a port, which the system knows without asking the network."""
         return self._resolver.port(service)
 
     def endpoint(self, host: str, service: str, text: str) -> Endpoint:
-        """Stand in for the endpoint."""
+        """Return a placeholder for the endpoint."""
         return Endpoint(host, 0)
 
     def warn(self, sentence: str) -> None:
-        """Say nothing: it will be said later."""
+        """Print nothing: the other resolver will."""

@@ -1,28 +1,31 @@
-"""The configuration file of an interface: where it is, what it holds, and where in it a value is.
+"""The configuration file of an interface: its path, its content, and the lines of its values.
 
-Reads the file and warns about its permissions. What the values mean is decided by `check`.
+Reads the file and warns about its permissions. `check` decides what the values mean.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from holloway.errors import HollowayError
-from holloway.text.quick import QuickConfig, parse_quick
+from holloway.text.quick import parse_quick
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from holloway.text.quick import QuickConfig
 
 DIRECTORY: Final = Path("/etc/wireguard")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A configuration file that was read; `path` is where it really is, behind links."""
+    """A configuration file that was read; `path` has its symbolic links resolved."""
 
     path: Path
     interface: str
@@ -31,7 +34,7 @@ class Source:
 
     @property
     def warning(self) -> str | None:
-        """What upstream says of a file that everybody may read, in a directory that lets them."""
+        """Upstream's warning of a file that everybody may read, in a directory that allows it."""
         mode = self.path.stat().st_mode & self.path.parent.stat().st_mode
         return f"Warning: `{self.path}' is world accessible" if mode & 0o007 else None
 
@@ -46,7 +49,9 @@ class Source:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep another `up` or `down` of the same file away: it would undo what this one does."""
+        """Exclude another `up` or `down` of the same file, which would undo what this one does."""
+        import fcntl
+
         descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             try:
@@ -59,7 +64,7 @@ class Source:
 
 
 def find(argument: str) -> str:
-    """Tell the path that `INTERFACE` or `CONFIG_FILE` stands for; raises HollowayError."""
+    """Return the path that `INTERFACE` or `CONFIG_FILE` stands for; raises HollowayError."""
     path = f"{DIRECTORY}/{argument}.conf" if _INTERFACE.fullmatch(argument) else argument
     if not os.path.exists(path):
         raise HollowayError(f"`{path}' does not exist")
@@ -72,7 +77,7 @@ def read(argument: str) -> Source:
     named = _FILE.search(path)
     if named is None:
         raise HollowayError("The config file must be a valid interface name, followed by .conf")
-    # Bytes that are not UTF-8 may stand in comments and hooks, and are kept as they are.
+    # Comments and hooks may have bytes that are not UTF-8, which are kept as they are.
     text = Path(path).read_bytes().decode(errors="surrogateescape")
     return Source(Path(path).resolve(), named["interface"], text, parse_quick(text))
 

@@ -1,8 +1,8 @@
-"""What wg-quick does to a host, one step at a time.
+"""Steps: what wg-quick does to a host, one at a time.
 
 A step knows the line that is printed for it (the `ip` or `wg` command that would do the same),
-how to apply itself, and which step takes it back. It does not know why or when: that is `plan`.
-Here are the steps on the device; those on its network are in `network_steps`, `firewall` and `dns`.
+how to apply itself, and which step undoes it. `plan` decides why and when. Here are the steps on
+the device; those on its network are in `network_steps`, `policy_steps`, `firewall` and `dns`.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from holloway.control import uapi
-from holloway.control.listen_port import port_in_use, require_free
 from holloway.errors import HollowayError, without_keys
-from holloway.model import DeviceUpdate
 from holloway.quick import programs
-from holloway.quick.interrupts import Interrupts
-from holloway.quick.netlink import Netlink
+from holloway.quick.facts import KERNEL_MODULE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from holloway.control import Control
+    from holloway.model import DeviceUpdate
+    from holloway.netlink.route import RouteSocket
+    from holloway.quick.interrupts import Interrupts
 
 
 def print_step(step: Step) -> None:
@@ -36,17 +36,17 @@ def print_step(step: Step) -> None:
 
 
 def print_message(line: str) -> None:
-    """Tell the user; standard output belongs to `strip` and to hooks."""
-    # Where nobody listens any more, the work still has to be done, or undone.
+    """Print a line for the user; standard output belongs to `strip` and to hooks."""
+    # If standard error is closed, the work still has to be done, or undone.
     with suppress(OSError):
         print(line, file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What steps act on."""
+    """The host that steps change."""
 
-    netlink: Netlink
+    netlink: RouteSocket
     interrupts: Interrupts
     find: Callable[[str], Control]
 
@@ -60,7 +60,7 @@ class Step(Protocol):
         ...
 
     def apply(self, host: Host) -> None:
-        """Do it; raises `OSError` or `HollowayError`."""
+        """Change the host; raises `OSError` or `HollowayError`."""
         ...
 
 
@@ -69,13 +69,13 @@ class Undoable(Protocol):
     """A step that may leave something behind even if it fails or is interrupted."""
 
     def inverse(self, host: Host) -> Step | None:
-        """Tell the step that takes this one back; None where nothing is left to take back."""
+        """Return the inverse step, or None if there is nothing to undo."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Reversible:
-    """A step that is done whole or not at all, and the step that takes it back."""
+    """A step that is applied whole or not at all, and its inverse."""
 
     step: Step
     reverse: Step
@@ -90,7 +90,7 @@ class Reversible:
 
 @dataclass(frozen=True, slots=True)
 class Restorable:
-    """A step whose inverse makes things as they were however far the step has come."""
+    """A step whose inverse restores the old state however far the step has come."""
 
     step: Step
     restore: Step
@@ -108,7 +108,7 @@ class Restorable:
 
 @dataclass(frozen=True, slots=True)
 class Reordered:
-    """Steps that are told in one order, which users know, and take effect in a safer one."""
+    """Steps that are printed in one order, which users know, and applied in a safer one."""
 
     printed: tuple[Step, ...]
     applied: tuple[Step, ...]
@@ -124,7 +124,7 @@ class Reordered:
 
 @dataclass(frozen=True, slots=True)
 class AddLink:
-    """Make the interface: in the kernel, or by a program where the kernel has no WireGuard."""
+    """Create the interface: in the kernel, or by a program where the kernel has no WireGuard."""
 
     name: str
 
@@ -134,7 +134,7 @@ class AddLink:
 
     def apply(self, host: Host) -> None:
         try:
-            host.netlink.add_wireguard(self.name)
+            host.netlink.add_link(self.name, "wireguard")
         except OSError as error:
             if error.errno != errno.EOPNOTSUPP or KERNEL_MODULE.exists():
                 raise
@@ -146,7 +146,7 @@ class AddLink:
             raise HollowayError(
                 f"this kernel has no WireGuard module, and there is no program `{program}'"
             )
-        print_message(FALLBACK)
+        print_message(fallback())
         print_message(f"[#] {program} {self.name}")
         programs.run_program([program, self.name], host.interrupts)
 
@@ -171,22 +171,24 @@ class DeleteLink:
             self._wait_for_device()
 
     def _wait_for_device(self) -> None:
-        """Wait until the device in user space, which ends without its link, has ended.
+        """Wait until the device in user space, which ends with its link, has ended.
 
-        Else it may remove the socket of the one that an `up` right after this starts. If it has
-        only just begun, wireguard-go can miss that its link is gone; it ends as well when its
-        socket is.
+        Otherwise it may remove the socket of a device that is started right after this. A
+        wireguard-go that was started a moment ago can miss that its link is gone; it also ends when
+        its socket is removed.
         """
+        import time
+
         socket = Path(uapi.DIRECTORY, f"{self.name}{uapi.SUFFIX}")
         deadline = time.monotonic() + DEVICE_END_SECONDS
         while socket.exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
+            time.sleep(POLL_SECONDS)
         socket.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """Let bash run what the user wrote for a phase, `PostUp` and the like."""
+    """Have bash run a command of the user for a phase, `PostUp` and the like."""
 
     phase: str
     command: str
@@ -205,7 +207,7 @@ class Hook:
 
 @dataclass(frozen=True, slots=True)
 class Configure:
-    """Give the device its keys and peers; `resolve` looks their endpoints' names up."""
+    """Give the device its keys and peers; `resolve` looks up the names of their endpoints."""
 
     name: str
     resolve: Callable[[], DeviceUpdate] = field(repr=False)
@@ -237,20 +239,29 @@ def set_device(device: Control, update: DeviceUpdate) -> None:
     port = update.listen_port
     try:
         if port and isinstance(device, uapi.UapiDevice) and device.get().listen_port != port:
+            from holloway.netlink.listen_port import require_free
+
             require_free(port)
         device.set(update)
     except OSError as error:
         if error.errno == errno.EADDRINUSE and port:
+            from holloway.netlink.listen_port import port_in_use
+
             raise PortTaken(port_in_use(port).strerror) from error
         raise
 
 
 def device_program() -> str:
-    """The program that makes a device where the kernel cannot."""
+    """Return the program that makes a device where the kernel cannot."""
     return os.environ.get("WG_QUICK_USERSPACE_IMPLEMENTATION") or DEVICE_PROGRAM
 
 
-KERNEL_MODULE: Final = Path("/sys/module/wireguard")
-FALLBACK: Final = "[!] Missing WireGuard kernel module. Falling back to userspace implementation."
+def fallback() -> str:
+    """Return the line that says which program is used instead of the kernel."""
+    program = os.path.basename(device_program())
+    return f"[!] This kernel has no WireGuard module: {program} makes the interface."
+
+
 DEVICE_PROGRAM: Final = "holloway-device"
 DEVICE_END_SECONDS: Final = 1.0
+POLL_SECONDS: Final = 0.002

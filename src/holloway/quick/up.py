@@ -1,25 +1,29 @@
-"""`wg-quick up`: the three parts of the plan, each made when the one before is true.
+"""`wg-quick up`: the three parts of the plan, each made when the one before has been applied.
 
-`dry_run` tells the same steps without taking one: it looks at the host as it will be, as far as
-hooks do not change it.
+`dry_run` returns the same steps as text and applies none: it plans for the host as it will be, as
+far as hooks do not change it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from functools import cache
+from typing import TYPE_CHECKING
 
 from holloway.errors import HollowayError
-from holloway.model import Device, DeviceUpdate
 from holloway.quick import facts, plan, saved_state
-from holloway.quick.changes import applied
 from holloway.quick.check import check
-from holloway.quick.facts import Facts
 from holloway.quick.run import Transaction, describe
 from holloway.quick.saved_state import SavedSettings, SavedState
-from holloway.quick.source import Source
-from holloway.quick.steps import FALLBACK, Host, Step, device_program, print_message
-from holloway.text.quick import QuickConfig
+from holloway.quick.steps import device_program, fallback, print_message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from holloway.model import Device, DeviceUpdate
+    from holloway.quick.facts import Facts
+    from holloway.quick.source import Source
+    from holloway.quick.steps import Host, Step
+    from holloway.text.quick import QuickConfig
 
 
 def up(source: Source, resolve: Callable[[], DeviceUpdate], host: Host) -> None:
@@ -30,28 +34,31 @@ def up(source: Source, resolve: Callable[[], DeviceUpdate], host: Host) -> None:
     with source.locked(), host.interrupts.handled(), Transaction(host) as transaction:
         transaction.run(plan.create(name, config, look_up))
         device = host.find(name).get()
-        found = facts.observe(host.netlink, device)
+        found = facts.observe(host.netlink, config, device)
         transaction.run(plan.address(name, config, found))
         mtu = plan.mtu(config, found)
-        # A hook may have changed the device meanwhile, and the addresses brought routes along.
-        found = facts.observe(host.netlink, device)
+        # A hook may have changed the device, and the addresses have added routes.
+        found = facts.observe(host.netlink, config, device)
         transaction.run(plan.route(name, config, device, found))
         save_state(host, name, new_state(config, look_up(), device, found, mtu))
 
 
 def dry_run(source: Source, resolve: Callable[[], DeviceUpdate], host: Host) -> Iterator[str]:
-    """The lines that `up` would print; raises HollowayError where `up` would refuse."""
+    """Yield the lines that `up` would print; raises HollowayError where `up` would refuse."""
+    from holloway.model import Device
+    from holloway.quick.changes import applied
+
     name, config = source.interface, source.config
     _refuse(source, host)
     adding, *others = plan.create(name, config, resolve)
     yield from _lines(adding)
     if not facts.has_kernel_module():
-        yield from (FALLBACK, f"[#] {device_program()} {name}")
+        yield from (fallback(), f"[#] {device_program()} {name}")
     for step in others:
         yield from _lines(step)
     device = applied(Device(name), resolve(), SavedSettings())
     addresses = map(plan.interface, config.addresses)
-    found = facts.predict(host.netlink, device, addresses)
+    found = facts.predict(host.netlink, config, device, addresses)
     for step in [*plan.address(name, config, found), *plan.route(name, config, device, found)]:
         yield from _lines(step)
 
@@ -59,7 +66,7 @@ def dry_run(source: Source, resolve: Callable[[], DeviceUpdate], host: Host) -> 
 def new_state(
     config: QuickConfig, update: DeviceUpdate, device: Device, found: Facts, mtu: int
 ) -> SavedState:
-    """The record of an `up` that found `found` before it led routes to `device`."""
+    """Return the record of an `up` for which the host was `found` before the routes were added."""
     networks = plan.allowed_networks(device)
     defaults = plan.default_versions(networks, config)
     chosen = found.free_table if defaults and not device.fwmark else 0
@@ -78,7 +85,7 @@ def new_state(
 
 
 def save_state(host: Host, name: str, state: SavedState) -> None:
-    """Write the record; without it, the interface is up all the same."""
+    """Write the record; if that fails, the interface is up all the same."""
     link = host.netlink.link(name)
     try:
         saved_state.save(name, 0 if link is None else link.index, state)
@@ -87,7 +94,7 @@ def save_state(host: Host, name: str, state: SavedState) -> None:
 
 
 def _refuse(source: Source, host: Host) -> None:
-    check(source, facts.named_tables())
+    check(source)
     if host.netlink.link(source.interface) is not None:
         raise HollowayError(f"`{source.interface}' already exists")
 

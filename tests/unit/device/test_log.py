@@ -72,7 +72,7 @@ def test_a_level_that_is_none_changes_nothing(device_log: DeviceLog) -> None:
 
 def test_libraries_do_not_chatter(device_log: DeviceLog) -> None:
     device_log.level = "verbose"
-    for library in ("asyncio", "pyroute2.netlink"):
+    for library in ("asyncio", "asyncio.sslproto"):
         assert not logging.getLogger(library).isEnabledFor(logging.INFO)
     assert logging.getLogger("holloway").isEnabledFor(logging.DEBUG)
 

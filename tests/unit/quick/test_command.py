@@ -72,3 +72,16 @@ def test_a_bad_file_is_refused_with_line_key_and_reason(
     assert main(["strip", str(path)]) == 1
     said = "wg-quick: line 3: SaveConfig: `maybe' is neither true nor false\n"
     assert capsys.readouterr().err == said
+
+
+@pytest.mark.usefixtures("as_root")
+@pytest.mark.parametrize("arguments", [["dwon", "wg0"], ["up"], [], ["up", "a", "b"]])
+def test_a_wrong_call_shows_the_usage_and_the_word_that_is_no_command(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+):
+    assert main(arguments) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    usage = shown.err.removeprefix("wg-quick: unknown command `dwon'\n")
+    assert (usage != shown.err) == ("dwon" in arguments)
+    assert usage.startswith("Usage: wg-quick [ up | down | save | strip | reload ] ")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from holloway.quick import dns
-from holloway.quick.dns import DnsTool, Servers
+from holloway.quick.dns import Servers
+from holloway.quick.facts import DnsTool
 
 
 def test_addresses_and_domains_are_told_apart():

@@ -9,9 +9,9 @@ import pytest
 
 from holloway.key import Key
 from holloway.model import AllowedIP, Device, DeviceUpdate, Peer
+from holloway.netlink.route import Route
 from holloway.quick import plan
 from holloway.quick.facts import Facts
-from holloway.quick.netlink import Route
 from holloway.quick.network_steps import AddRoutes
 from holloway.quick.steps import Reordered, Step
 from holloway.text.quick import QuickConfig, parse_quick

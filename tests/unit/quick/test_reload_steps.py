@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holloway.model import Device, DeviceUpdate
+from holloway.netlink.route import TABLE_MAIN, Route, Rule
 from holloway.quick import default_route, reload_steps
+from holloway.quick.address_steps import address_changes
 from holloway.quick.facts import Facts
-from holloway.quick.netlink import TABLE_MAIN, Route, Rule
-from holloway.quick.network_steps import address_changes
 from holloway.quick.saved_state import SavedSettings, SavedState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from holloway.quick.netlink import Interface
+    from holloway.netlink.route import Interface
     from holloway.quick.steps import Step
 
 ADDRESSES = [

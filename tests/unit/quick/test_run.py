@@ -15,7 +15,7 @@ from holloway.quick.steps import Host, Step
 
 if TYPE_CHECKING:
     from holloway.control import Control
-    from holloway.quick.netlink import Netlink
+    from holloway.netlink.route import RouteSocket
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def unknown(name: str) -> Control:
 
 
 def host() -> Host:
-    return Host(cast("Netlink", None), Interrupts(), unknown)
+    return Host(cast("RouteSocket", None), Interrupts(), unknown)
 
 
 def lines(captured: pytest.CaptureFixture[str]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from holloway.errors import HollowayError
-from holloway.quick.netlink import Address
+from holloway.netlink.route import Address
 from holloway.quick.save import compose, ordered, replace
 from holloway.text.quick import parse_quick
 

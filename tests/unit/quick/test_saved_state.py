@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from holloway.netlink.route import Route
 from holloway.quick import runtime, saved_state
-from holloway.quick.netlink import Route
 from holloway.quick.saved_state import SavedPeer, SavedSettings, SavedState
 from holloway.text.quick import parse_quick
 

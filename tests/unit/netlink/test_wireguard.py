@@ -11,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyroute2.netlink.generic.wireguard import wgmsg
 
-from holloway.control import netlink
-from holloway.control.kernel_messages import parse_device, set_requests
-from holloway.control.netlink import attribute, generic, nest
 from holloway.key import Key
 from holloway.model import AllowedIP, Device, DeviceUpdate, Endpoint, Peer, PeerUpdate
+from holloway.netlink.attributes import attribute, attributes, generic, nest
+from holloway.netlink.wireguard import parse_device, set_requests
 
 REPLACE_PEERS, REMOVE, REPLACE_NETWORKS, UPDATE_ONLY = 1, 1, 2, 4
 PA, PB = Key(bytes([5]) * 32), Key(bytes([9]) * 32)
@@ -171,7 +170,7 @@ def test_an_endpoint_of_a_link_has_the_name_of_its_zone() -> None:
 @given(st.lists(st.tuples(st.integers(0, 9), st.binary(max_size=40))))
 def test_attributes_are_read_as_they_were_written(written: list[tuple[int, bytes]]) -> None:
     text = b"".join(attribute(kind, value) for kind, value in written)
-    assert list(netlink.attributes(text)) == written
+    assert list(attributes(text)) == written
 
 
 values = st.recursive(

@@ -7,8 +7,6 @@ linux/wireguard.h.
 
 from __future__ import annotations
 
-import errno
-import os
 import socket
 import struct
 import sys
@@ -16,7 +14,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from holloway.control.netlink import GENERIC_LENGTH, attribute, attributes, generic, nest
 from holloway.key import Key
 from holloway.model import (
     IPV4_LENGTH,
@@ -26,6 +23,17 @@ from holloway.model import (
     Endpoint,
     Peer,
     PeerUpdate,
+)
+from holloway.netlink.attributes import (
+    GENERIC_LENGTH,
+    attribute,
+    attributes,
+    generic,
+    nest,
+    protocol_error,
+    string,
+    text,
+    u32,
 )
 
 FAMILY: Final = "wireguard"
@@ -60,7 +68,7 @@ def set_requests(name: str, update: DeviceUpdate, limit: int = MESSAGE_LIMIT) ->
             if not networks:
                 break
             # The rest. Only for the peer as it was made or found a moment ago.
-            head = _key(_PEER_PUBLIC_KEY, peer.public_key) + _u32(_PEER_FLAGS, _UPDATE_ONLY)
+            head = _key(_PEER_PUBLIC_KEY, peer.public_key) + u32(_PEER_FLAGS, _UPDATE_ONLY)
     yield message + nest(_PEERS, peers) if peers else message
 
 
@@ -69,7 +77,7 @@ def parse_device(answers: Iterable[bytes]) -> Device:
     try:
         return _parse_device(answers)
     except (LookupError, ValueError, struct.error):
-        raise OSError(errno.EPROTO, os.strerror(errno.EPROTO)) from None
+        raise protocol_error() from None
 
 
 def _parse_device(answers: Iterable[bytes]) -> Device:
@@ -83,7 +91,7 @@ def _parse_device(answers: Iterable[bytes]) -> Device:
                 found[kind] = value
     private = found.get(_PRIVATE_KEY)
     return Device(
-        os.fsdecode(found[_NAME].rstrip(b"\0")),
+        string(found[_NAME]),
         None if private is None else Key(private),
         _number(found.get(_LISTEN_PORT, b"")),
         _number(found.get(_FWMARK, b"")),
@@ -101,8 +109,8 @@ def _append_peers(peers: list[Peer], more: Sequence[Peer]) -> None:
             peers.append(peer)
 
 
-def _parse_peer(text: bytes) -> Peer:
-    found = dict(attributes(text))
+def _parse_peer(value: bytes) -> Peer:
+    found = dict(attributes(value))
     seconds, nanoseconds = _TIMESPEC.unpack(found.get(_PEER_HANDSHAKE, bytes(_TIMESPEC.size)))
     psk = Key(found.get(_PEER_PRESHARED_KEY, Key.ZERO.raw))
     endpoint = found.get(_PEER_ENDPOINT)
@@ -120,20 +128,20 @@ def _parse_peer(text: bytes) -> Peer:
     )
 
 
-def _parse_network(text: bytes) -> AllowedIP:
-    found = dict(attributes(text))
+def _parse_network(value: bytes) -> AllowedIP:
+    found = dict(attributes(value))
     return AllowedIP(found[_NETWORK_ADDRESS], found[_NETWORK_CIDR][0])
 
 
-def _parse_endpoint(text: bytes) -> Endpoint | None:
-    family = _number(text[:2])
+def _parse_endpoint(value: bytes) -> Endpoint | None:
+    family = _number(value[:2])
     if family == socket.AF_INET:
-        port, address = _SOCKADDR_IN.unpack_from(text, 2)
+        port, address = _SOCKADDR_IN.unpack_from(value, 2)
         return Endpoint(socket.inet_ntop(family, address), port)
     if family != socket.AF_INET6:
         return None
-    port, _, address = _SOCKADDR_IN6.unpack_from(text, 2)
-    host, scope = socket.inet_ntop(family, address), _number(text[_SCOPE : _SCOPE + 4])
+    port, _, address = _SOCKADDR_IN6.unpack_from(value, 2)
+    host, scope = socket.inet_ntop(family, address), _number(value[_SCOPE : _SCOPE + 4])
     if scope:
         # The zone as getnameinfo(3) writes it: by its name, or by its number if there is none.
         flags = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
@@ -147,9 +155,9 @@ def _device_attributes(update: DeviceUpdate) -> Iterator[bytes]:
     if update.listen_port is not None:
         yield attribute(_LISTEN_PORT, struct.pack("=H", update.listen_port))
     if update.fwmark is not None:
-        yield _u32(_FWMARK, update.fwmark)
+        yield u32(_FWMARK, update.fwmark)
     if update.replace_peers:
-        yield _u32(_FLAGS, _REPLACE_PEERS)
+        yield u32(_FLAGS, _REPLACE_PEERS)
 
 
 def _peer_attributes(peer: PeerUpdate) -> bytes:
@@ -157,11 +165,11 @@ def _peer_attributes(peer: PeerUpdate) -> bytes:
     pieces = [_key(_PEER_PUBLIC_KEY, peer.public_key)]
     flags = _UPDATE_ONLY if peer.update_only else 0
     if peer.remove:
-        return b"".join([*pieces, _u32(_PEER_FLAGS, flags | _REMOVE_PEER)])
+        return b"".join([*pieces, u32(_PEER_FLAGS, flags | _REMOVE_PEER)])
     if peer.replace_allowed_ips:
         flags |= _REPLACE_ALLOWED_IPS
     if flags:
-        pieces.append(_u32(_PEER_FLAGS, flags))
+        pieces.append(u32(_PEER_FLAGS, flags))
     if peer.preshared_key is not None:
         pieces.append(_key(_PEER_PRESHARED_KEY, peer.preshared_key))
     if peer.endpoint is not None:
@@ -174,7 +182,7 @@ def _peer_attributes(peer: PeerUpdate) -> bytes:
 def _networks(peer: PeerUpdate) -> list[bytes]:
     if peer.remove:
         return []
-    gone = [_network(network, _u32(_NETWORK_FLAGS, 1)) for network in peer.removed_allowed_ips]
+    gone = [_network(network, u32(_NETWORK_FLAGS, 1)) for network in peer.removed_allowed_ips]
     return gone + [_network(network) for network in peer.allowed_ips]
 
 
@@ -196,15 +204,11 @@ def _endpoint(endpoint: Endpoint) -> bytes:
 
 
 def _name(name: str) -> bytes:
-    return attribute(_NAME, os.fsencode(name) + b"\0")
+    return text(_NAME, name)
 
 
 def _key(kind: int, key: Key) -> bytes:
     return attribute(kind, key.raw)
-
-
-def _u32(kind: int, number: int) -> bytes:
-    return attribute(kind, struct.pack("=I", number))
 
 
 def _number(value: bytes) -> int:

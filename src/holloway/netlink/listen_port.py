@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from holloway.control import kernel
+from holloway.netlink import kernel_devices
 
 
 def require_free(port: int) -> None:
@@ -51,9 +51,9 @@ def holder(port: int) -> str | None:
         descriptors = _descriptors(process)
         if targets.intersection(descriptors.values()):
             return _describe(process, descriptors)
-    for name in kernel.names():
+    for name in kernel_devices.names():
         with suppress(OSError):
-            if kernel.KernelDevice(name).get().listen_port == port:
+            if kernel_devices.get(name).listen_port == port:
                 return f"{name} (in the kernel)"
     return None
 

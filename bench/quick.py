@@ -1,0 +1,85 @@
+"""Side by side: how long `wg-quick` takes with a plain file, and a device until it answers.
+
+    python bench/quick.py [--rounds 20] [--out FILE.json]
+
+The file has a key, a port, an address and one peer. Four pairs of a device and a `wg-quick` take
+turns, interleaved; prints the medians in milliseconds with their spread, and the ratios of our two
+to each other pair. Every figure includes the start of the programs; `nothing` is what a program
+that does nothing takes here, and Python without a program. All share the machine's processors:
+compare ratios of one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from many_peers import milliseconds
+from progress import Progress
+from results import Report, Run, machine
+
+from holloway.lab import Host
+from hosts import BIN, DEVICES, ENVIRONMENT, WG, eventually
+from quick_host import QuickHost, peer
+
+PAIRS = {
+    "holloway": ("holloway", "holloway"),
+    "original on wireguard-go": ("wireguard-go", "original"),
+    "original on holloway-device": ("holloway", "original"),
+    "ours on wireguard-go": ("wireguard-go", "holloway"),
+}
+WG_QUICK = {"holloway": str(BIN / "wg-quick"), "original": "/usr/bin/wg-quick"}
+NOTHING = {"holloway": [sys.executable, "-c", "pass"], "original": ["bash", "-c", ":"]}
+ANSWERS = f'"$@" >/dev/null 2>&1 && until {WG["original"]} show wg0 >/dev/null 2>&1; do :; done'
+
+
+def one_round(device: str, quick: str) -> dict[str, dict[str, float]]:
+    """Take every step with one pair, in a host that is new."""
+    results: dict[str, dict[str, float]] = {}
+    (program, *_) = DEVICES[device]
+    environment = ENVIRONMENT | {
+        "WG_QUICK_USERSPACE_IMPLEMENTATION": program,
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+    }
+    with Host("bench") as host:
+        QuickHost(host).configure("Address = 10.10.11.1/24", peer())
+
+        def timed(*command: str) -> dict[str, float]:
+            return {"ms": milliseconds(host, *command, environment=environment)}
+
+        results["nothing"] = timed(*NOTHING[quick])
+        results["up"] = timed(WG_QUICK[quick], "up", "wg0")
+        results["down"] = timed(WG_QUICK[quick], "down", "wg0")
+        assert eventually(lambda: host.run("ls", "/run/wireguard").stdout == "")
+        results["device answers"] = timed("sh", "-c", ANSWERS, "start", program, "wg0")
+    return results
+
+
+def main() -> int:
+    """Measure; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--out", type=Path, help="write everything there as JSON")
+    options = parser.parse_args()
+    run = Run(list(PAIRS), [])
+    progress = Progress([(name, "all") for name in PAIRS] * options.rounds, guess=2)
+    for number in range(options.rounds):
+        turn = number % len(PAIRS)
+        for name in run.implementations[turn:] + run.implementations[:turn]:
+            progress.begin(name, "all")
+            run.rounds.append({"device": name, "results": one_round(*PAIRS[name])})
+            progress.end()
+            progress.log(f"round {number + 1} of {options.rounds}, {name}")
+    print(run.table())
+    if options.out is not None:
+        Report(run, {"machine": machine()}).write(options.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
