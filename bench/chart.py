@@ -1,7 +1,7 @@
-"""One picture of a run as SVG: panels of bars, one bar per implementation, with spread and ratio.
+"""A chart of a run as SVG: panels of bars, one bar per implementation, with spread and ratio.
 
-Drawn by hand, for it is rectangles and words; its colours follow the reader's light or dark scheme.
-`report` calls it; knows of a run only what `results` tells.
+The SVG is written without a library, because it has only rectangles and text. Its colours follow
+the reader's light or dark scheme. `report` calls this module, which gets its data from `results`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ COLUMNS = 3
 PANEL_WIDTH, MARGIN, TOP = 316, 20, 96
 BAR, GAP, HEAD = 15, 8, 54
 NAMES, VALUES = 92, 112
-"""What a panel keeps free to the left of its bars and to the right."""
+"""The width of a panel to the left of its bars and to the right."""
 
 LIGHT = {
     "ground": "#ffffff", "ink": "#1f2328", "soft": "#59636e", "line": "#d1d9e0",
@@ -40,7 +40,7 @@ text { font-family: system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif; font-size:
 
 @dataclass(frozen=True)
 class Panel:
-    """A figure, how it is shown, and its unit."""
+    """A figure, its title, its unit and the scale to that unit."""
 
     title: str
     measure: str
@@ -79,7 +79,7 @@ PANELS = [
 
 
 def draw(report: Report) -> str:
-    """Return the picture."""
+    """Return the chart as SVG."""
     run = report.run
     shown = [panel for panel in PANELS if (panel.measure, panel.figure) in run.figures()]
     panel_height = HEAD + len(run.implementations) * (BAR + GAP) + 14
@@ -102,14 +102,14 @@ def draw(report: Report) -> str:
 
 
 def style(*, dark: bool = False) -> str:
-    """Return the rules of the picture: light and, if the reader prefers it, dark; or all dark."""
+    """Return the chart's CSS: light or dark as the reader prefers, or always dark."""
     if dark:
         return FORM + _colours(DARK)
     return f"{FORM}{_colours(LIGHT)}@media (prefers-color-scheme: dark) {{\n{_colours(DARK)}}}\n"
 
 
 def _colours(colours: dict[str, str]) -> str:
-    # Rules for each class, and no CSS variables, which not everything that draws SVG knows.
+    # Rules for each class instead of CSS variables, which not every SVG renderer supports.
     rules = [f".{name} {{ fill: {colours[name]}; }}"
              for name in ("ground", "ours", "also", "other", "soft")]  # fmt: skip
     rules.insert(0, f"text {{ fill: {colours['ink']}; }}")

@@ -1,11 +1,11 @@
-"""Side by side: our device and others on the same measures, interleaved in one run.
+"""Compare our device with others on the same measures, interleaved in one run.
 
     python bench/compare.py [--quick] [--rounds 5] [--seconds 4] [--devices holloway,wireguard-go]
                             [--also ring] [--also avx2] [--measures "TCP, 1 stream;latency"]
                             [--out FILE.json]
 
-Two hosts in namespaces on a veth pair, a device in each. The order turns from round to round.
-Prints medians with their spread, and the ratios of the first device to each other one. All
+Two hosts in namespaces on a veth pair, a device in each. The order of devices rotates with each
+round. Prints medians with their spread, and the ratios of the first device to each other one. All
 processes share the machine's processors: compare ratios of one run, never figures of two.
 """
 
@@ -33,7 +33,7 @@ ALSO = {"ring": "holloway with ring", "avx2": "holloway with avx2"}
 def one_round(
     device: str, seconds: int, measures: list[str], progress: Progress
 ) -> dict[str, Figures]:
-    """Measure one device on a tunnel of its own."""
+    """Measure one device on a new tunnel."""
     results: dict[str, Figures] = {}
     with ExitStack() as stack:
         tunnel = Tunnel(device, stack)
@@ -45,7 +45,7 @@ def one_round(
 
 
 def all_rounds(devices: list[str], rounds: int, seconds: int, measures: list[str]) -> Run:
-    """Every device in every round, and each round begun by another."""
+    """Measure every device in every round; each round begins with another device."""
     run = Run(devices, [])
     steps = [(device, name) for device in devices for name in measures] * rounds
     progress = Progress(steps, guess=seconds + 1)
@@ -59,33 +59,33 @@ def all_rounds(devices: list[str], rounds: int, seconds: int, measures: list[str
 
 
 def versions(devices: list[str]) -> dict[str, str]:
-    """What exactly was measured."""
+    """Return the exact versions of what is measured."""
     found = {device: version(IMPLEMENTATIONS[device].device) for device in devices}
     found["iperf3"] = output("iperf3", "--version").split("\n")[0].split(" (")[0]
     return found
 
 
 def version(implementation: str) -> str:
-    """A commit or a version, of ours and of others."""
+    """Return the commit of our device, or the version of another."""
     if implementation == "holloway":
         commit = output("git", "-C", str(REPOSITORY), "rev-parse", "--short=12", "HEAD")
         changed = output("git", "-C", str(REPOSITORY), "status", "--short", "--", "src", "crates")
         return (commit or "unknown commit") + (", and changes" if changed else "")
     program = DEVICES[implementation][0]
     if implementation == "wireguard-go" and shutil.which("go"):
-        # Its own --version names a release that the module may be years ahead of.
+        # Its --version prints a release, and the module may be years newer.
         return module_version(program)
     return output(program, "--version").split("\n")[0]
 
 
 def module_version(program: str) -> str:
-    """The version of the Go module that a program was built from."""
+    """Return the version of the Go module that a program was built from."""
     lines = output("go", "version", "-m", program).splitlines()
     return next((line.split()[2] for line in lines if line.split()[0] == "mod"), "unknown")
 
 
 def output(*command: str) -> str:
-    """What a command prints; nothing if there is no such program."""
+    """Return what a command prints; an empty text if there is no such program."""
     if shutil.which(command[0]) is None:
         return ""
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
@@ -96,14 +96,14 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="one round of a second each")
+    parser.add_argument("--quick", action="store_true", help="one round, one second a measure")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=int)
     parser.add_argument("--devices", default="holloway,wireguard-go,boringtun")
     parser.add_argument("--also", choices=ALSO, action="append", default=[],
-                        help="one more: ours with this cipher")  # fmt: skip
-    parser.add_argument("--measures", default=";".join(MEASURES), help="names, with `;' between")
-    parser.add_argument("--out", type=Path, help="write everything there as JSON")
+                        help="also measure our device with this cipher")  # fmt: skip
+    parser.add_argument("--measures", default=";".join(MEASURES), help="names, separated by `;'")
+    parser.add_argument("--out", type=Path, help="write all results to this file as JSON")
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 5)
     options.seconds = options.seconds or (1 if options.quick else 4)
@@ -111,10 +111,10 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Measure; returns the exit status."""
+    """Measure, and return the exit status."""
     options = arguments()
     devices = options.devices.split(",") + [ALSO[name] for name in options.also]
-    # Asked first: what is measured is what was there when it began.
+    # Recorded first, because the sources may change during the run.
     about = {
         "machine": machine(),
         "date": datetime.now(UTC).date().isoformat(),

@@ -1,10 +1,10 @@
-"""Side by side: how long `wg` takes with thousands of peers, on our device and on another.
+"""Compare how long `wg` takes with thousands of peers, on our device and on another.
 
     python bench/configuration.py [--rounds 5] [--peers 10000] [--out FILE.json]
 
-Each peer has an endpoint and two allowed IPs. Four pairs of a device and a `wg` take turns,
-interleaved; prints the medians in milliseconds with their spread, and the ratios of our two to
-each other pair. All share the machine's processors: compare ratios of one run.
+Each peer has an endpoint and two allowed IPs. Four pairs of a device and a `wg` are measured,
+interleaved. Prints the medians in milliseconds with their spread, and the ratios of our device with
+our `wg` to each other pair. All share the machine's processors: compare ratios of one run.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LESS = "/run/less.conf"
 
 
 def one_round(device: str, program: str, sections: list[str]) -> dict[str, dict[str, float]]:
-    """Take every step with one pair, on a device that is new."""
+    """Measure every step with one pair, on a new device."""
     results: dict[str, dict[str, float]] = {}
     with Host("bench") as host:
         start_device(host, device, "wg0")
@@ -50,18 +50,18 @@ def one_round(device: str, program: str, sections: list[str]) -> dict[str, dict[
 
 
 def timed(host: Host, program: str, *arguments: str) -> dict[str, float]:
-    """Run `wg` and take the time."""
+    """Run `wg` and measure the time."""
     return {"ms": milliseconds(host, WG[program], *arguments)}
 
 
 def main() -> int:
-    """Measure; returns the exit status."""
+    """Measure, and return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers", type=int, default=10_000)
-    parser.add_argument("--out", type=Path, help="write everything there as JSON")
+    parser.add_argument("--out", type=Path, help="write all results to this file as JSON")
     options = parser.parse_args()
     run = Run(list(PAIRS), [])
     progress = Progress([(name, "all") for name in PAIRS] * options.rounds, guess=20)

@@ -1,12 +1,12 @@
-"""Peers without root, side by side: our `Network` and `holloway proxy` beside the kernel's TCP over
+"""Compare peers without root: our `Network` and `holloway proxy` with the kernel's TCP over
 wireguard-go's TUN (as root), wireproxy, onetun and wireguard-requests.
 
     python bench/embedded.py [--quick] [--rounds 3] [--seconds 4] [--measures "bulk;cold start"]
                              [--implementations "Network;onetun"] [--out FILE.json]
 
-The far peer, the same for all, is wireguard-go on a TUN with nginx behind it; `bulk, ours far` is
-`bulk` again with our device there. One interleaved run. What is not built here is told and left
-out. Prints medians with their spread, and our ratios.
+The far peer is the same for all: wireguard-go on a TUN, with nginx behind it; `bulk, ours far` is
+`bulk` with our device there. All are measured interleaved in one run. Reports and skips what is not
+built. Prints medians with their spread, and our ratios.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ CONGESTION_CONTROL = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 
 
 def bulk(testbed: Testbed, name: str, seconds: int, endpoint: str = ENDPOINT) -> Figures:
-    """One connection, each way."""
+    """Measure one connection in each direction."""
     found: Figures = {}
     for direction, one in (("down", down), ("up", up)):
         with suppress(ImplementationFailed), running(name, testbed, endpoint) as peer:
@@ -63,7 +63,7 @@ def bulk(testbed: Testbed, name: str, seconds: int, endpoint: str = ENDPOINT) ->
 
 
 def down(peer: Peer, seconds: float) -> tuple[float, float, float]:
-    """Bytes, seconds and CPU seconds of a download."""
+    """Return the bytes, seconds and CPU seconds of a download."""
     before = peer.cpu()
     if peer.implementation.curl is None:
         found = peer.load("down", seconds)
@@ -76,7 +76,7 @@ def down(peer: Peer, seconds: float) -> tuple[float, float, float]:
 
 
 def up(peer: Peer, seconds: float) -> tuple[float, float, float]:
-    """Bytes, seconds and CPU seconds of an upload, as the far end counts."""
+    """Return the bytes and seconds of an upload as the far end counts, and the CPU seconds."""
     before = peer.cpu()
     if peer.implementation.curl is None:
         used = peer.load("up", seconds)["cpu"]
@@ -89,7 +89,7 @@ def up(peer: Peer, seconds: float) -> tuple[float, float, float]:
 
 
 def connections(testbed: Testbed, name: str, seconds: int) -> Figures:
-    """New connections a second, each asked once."""
+    """Measure new connections per second, with one request each."""
     found: Figures = {}
     for at_once in (1, 50):
         with suppress(ImplementationFailed), running(name, testbed) as peer:
@@ -98,7 +98,7 @@ def connections(testbed: Testbed, name: str, seconds: int) -> Figures:
 
 
 def rate(peer: Peer, at_once: int, seconds: float) -> float:
-    """How many connections a second are made so."""
+    """Return the number of new connections per second, `at_once` at a time."""
     if peer.implementation.curl is None or at_once > 1:
         return peer.load(f"connections {at_once}", seconds)["a second"]
     number = 4
@@ -113,7 +113,7 @@ def rate(peer: Peer, at_once: int, seconds: float) -> float:
 
 
 def idle_connections(number: int) -> Callable[[Testbed, str, int], Figures]:
-    """So many connections that are open and idle."""
+    """Measure the memory of many idle connections."""
 
     def measure(testbed: Testbed, name: str, seconds: int) -> Figures:
         del seconds
@@ -129,7 +129,7 @@ def idle_connections(number: int) -> Callable[[Testbed, str, int], Figures]:
                 if peer.implementation.curl is None:
                     grown, total = in_load
                 else:
-                    # Less the load, which is in the same host.
+                    # Without the load, which runs in the same host.
                     total = peer.memory() - found["after"]
                     grown = total - before
             return {"come up": found["up"], "KiB each": grown * 1024 / max(1, found["up"]),
@@ -139,7 +139,7 @@ def idle_connections(number: int) -> Callable[[Testbed, str, int], Figures]:
 
 
 def over_lossy_link(delay: float, loss: int) -> Callable[[Testbed, str, int], Figures]:
-    """One connection over a long or lossy link."""
+    """Measure one connection over a slow or lossy link."""
 
     def measure(testbed: Testbed, name: str, seconds: int) -> Figures:
         with testbed.lossy_link(delay, loss) as endpoint:
@@ -150,7 +150,7 @@ def over_lossy_link(delay: float, loss: int) -> Callable[[Testbed, str, int], Fi
 
 
 def cold_start(testbed: Testbed, name: str, seconds: int) -> Figures:
-    """From nothing to the first byte, with a Python interpreter where one is needed."""
+    """Measure the time to the first byte, including the start of Python if it is needed."""
     del seconds
     peer = Peer(name, testbed, ENDPOINT)
     try:
@@ -165,7 +165,7 @@ def cold_start(testbed: Testbed, name: str, seconds: int) -> Figures:
 
 
 def events(silent: int) -> Callable[[Testbed, str, int], Figures]:
-    """What a connection survives: the far end's new port, and silence."""
+    """Check whether a connection survives a new port of the far end, and silence."""
 
     def measure(testbed: Testbed, name: str, seconds: int) -> Figures:
         del seconds
@@ -180,7 +180,7 @@ def events(silent: int) -> Callable[[Testbed, str, int], Figures]:
 
 
 def roams(peer: Peer) -> float:
-    """Whether a slow download goes on after it."""
+    """Return whether a slow download continues after the far port changes."""
     with peer.started("roam", 12) as load:
         assert load.stdout is not None
         if load.stdout.readline() != "flowing\n":
@@ -192,7 +192,7 @@ def roams(peer: Peer) -> float:
 
 
 def measures(quick: bool) -> dict[str, Callable[[Testbed, str, int], Figures]]:
-    """All, in the order in which they are taken."""
+    """Return all measures in the order of the run."""
     number, silent = (1000, 5) if quick else (10_000, 30)
     return {
         "bulk": bulk,
@@ -207,19 +207,19 @@ def measures(quick: bool) -> dict[str, Callable[[Testbed, str, int], Figures]]:
 
 
 def available(names: list[str]) -> list[str]:
-    """Tell who is not here, and leave them out."""
+    """Return the implementations that are built, and report the others."""
     found = []
     for name in names:
         missing = IMPLEMENTATIONS[name].missing()
         if missing:
-            print(f"{name} is left out: there is no {missing}", file=sys.stderr)
+            print(f"{name} is skipped: {missing} is missing", file=sys.stderr)
         else:
             found.append(name)
     return found
 
 
 def all_rounds(names: list[str], options: argparse.Namespace) -> Run:
-    """Every implementation in every round, each measure by all before the next."""
+    """Measure every implementation in every round; all take a measure before the next begins."""
     known = measures(options.quick)
     chosen = [name for name in known if not options.measures or name in options.measures.split(";")]
     run = Run(names, [])
@@ -250,7 +250,7 @@ def all_rounds(names: list[str], options: argparse.Namespace) -> Run:
 
 
 def versions(names: list[str]) -> dict[str, str]:
-    """What exactly was measured."""
+    """Return the exact versions of what is measured."""
     wireguard_requests = "wireguard-requests"
     packages = metadata.distributions(name=wireguard_requests, path=[str(PYTHON)])
     found = {
@@ -268,26 +268,26 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="one round, a second each")
+    parser.add_argument("--quick", action="store_true", help="one round, one second a measure")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=int)
     parser.add_argument(
-        "--implementations", default=";".join(IMPLEMENTATIONS), help="names, `;' between"
+        "--implementations", default=";".join(IMPLEMENTATIONS), help="names, separated by `;'"
     )
-    parser.add_argument("--measures", default="", help="names, with `;' between")
-    parser.add_argument("--out", type=Path, help="write everything there as JSON, and a page")
+    parser.add_argument("--measures", default="", help="names, separated by `;'")
+    parser.add_argument("--out", type=Path, help="write all results to this file, and a page")
     options = parser.parse_args()
     known = {*IMPLEMENTATIONS, *measures(options.quick), ""}
     for name in [*options.implementations.split(";"), *options.measures.split(";")]:
         if name not in known:
-            parser.error(f"there is no {name!r}; there are {', '.join(sorted(known - {''}))}")
+            parser.error(f"unknown name {name!r}; known are {', '.join(sorted(known - {''}))}")
     options.rounds = options.rounds or (1 if options.quick else 3)
     options.seconds = options.seconds or (1 if options.quick else 4)
     return options
 
 
 def main() -> int:
-    """Measure; returns the exit status."""
+    """Measure, and return the exit status."""
     options = arguments()
     names = available(options.implementations.split(";"))
     about = {
@@ -309,7 +309,7 @@ def main() -> int:
 
 
 def page(report: Report) -> str:
-    """Return the page that tells it, for beside the file."""
+    """Return the page that reports the run."""
     about, run = report.about, report.run
     return "\n".join((
         "# Peers without root, measured",

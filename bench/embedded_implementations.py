@@ -1,6 +1,6 @@
-"""Who is measured as a peer without root, and how each is started beside `embedded_testbed`.
+"""The implementations of a peer without root, and how each is started in `embedded_testbed`.
 
-The reference is no peer without root: it is the kernel's TCP over wireguard-go's TUN, as root.
+The reference runs as root: it is the kernel's TCP over wireguard-go's TUN.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ EXCLUDED = "sleep|netem|sh|nsenter|curl|setpriv|cat"
 
 
 class ImplementationFailed(Exception):
-    """An implementation did not do what it was asked to."""
+    """An implementation failed."""
 
 
 @dataclass(frozen=True)
 class Implementation:
-    """`connector` is how the load reaches it; `curl` what curl is told, where curl is the load."""
+    """`connector` is how the load connects; `curl` has curl's options, if curl is the load."""
 
     connector: str
     curl: list[str] | None = None
     daemon: list[str] = field(default_factory=list)
 
     def missing(self) -> str:
-        """The file without which it cannot be measured."""
+        """Return a missing file that the implementation needs, or an empty text."""
         needed = [self.daemon[0]] if self.daemon else []
         needed += (
             [str(PYTHON / "wireguard_requests")] if self.connector == "wireguard-requests" else []
@@ -83,7 +83,7 @@ class Peer:
         self._config = testbed.config(endpoint)
 
     def start(self) -> None:
-        """Start what serves others; what is a part of the load starts with it."""
+        """Start the implementation if it is a daemon; otherwise the load starts it."""
         near = self.testbed.near
         self.testbed.reset_peer()
         if self.is_reference:
@@ -103,17 +103,17 @@ class Peer:
             )  # fmt: skip
 
     def stop(self) -> None:
-        """End every process of the near host but its first."""
+        """End every process of the near host except the first."""
         self.testbed.near.run(
             "sh", "-c", "for p in /proc/[2-9]* /proc/1[0-9]*; do p=${p#/proc/};"
             " [ $p = $$ ] || kill -9 $p 2>/dev/null; done; rm -rf /run/wireguard/*;"
             " ip link delete wg0 2>/dev/null; true")  # fmt: skip
 
     def load(self, name: str, amount: float, *, timeout: float = 120) -> dict[str, float]:
-        """Run a load of `embedded_load` to its end; raises Died."""
+        """Run a load of `embedded_load` to its end; raises `ImplementationFailed`."""
         done = self.testbed.near.run(*self.command(name, amount), check=False, timeout=timeout)
         if done.returncode != 0 or not done.stdout:
-            raise ImplementationFailed(done.stderr.strip().splitlines()[-1:] or "nothing said")
+            raise ImplementationFailed(done.stderr.strip().splitlines()[-1:] or "no output")
         found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
         return found
 
@@ -130,7 +130,7 @@ class Peer:
             program.communicate()
 
     def command(self, name: str, amount: float) -> list[str]:
-        """The command line of a load, without rights."""
+        """Return the command line of a load, which runs without privileges."""
         words = [
             sys.executable,
             LOAD,
@@ -139,7 +139,7 @@ class Peer:
             str(amount),
             self._config,
         ]
-        # An implementation may hang: no load takes as long as this.
+        # An implementation may hang. No load takes this long.
         return [
             "timeout",
             "-k",
@@ -149,7 +149,7 @@ class Peer:
         ]
 
     def wait(self) -> None:
-        """Wait until a first answer comes through."""
+        """Wait until the first response arrives through the tunnel."""
         if self.implementation.curl is not None:
             self.testbed.near.run(
                 "sh", "-c", 'until curl -sf -m 2 -o /dev/null "$@"; do sleep 0.002; done', "wait",
@@ -157,7 +157,7 @@ class Peer:
             )  # fmt: skip
 
     def curl(self, *words: str, timeout: float = 120) -> tuple[str, float]:
-        """Run curl; what it wrote, and the CPU seconds that it used."""
+        """Run curl, and return its output and the CPU seconds that it used."""
         assert self.implementation.curl is not None
         before = _of_children()
         done = self.testbed.near.run("curl", "-s", *self.implementation.curl, *words, check=False,
@@ -165,11 +165,11 @@ class Peer:
         return done.stdout, _of_children() - before
 
     def cpu(self) -> float:
-        """CPU seconds of what serves others."""
+        """Return the CPU seconds of the daemon."""
         return processes.cpu_seconds(self.testbed.near, exclude=EXCLUDED)
 
     def memory(self) -> float:
-        """MiB of what serves others."""
+        """Return the resident MiB of the daemon."""
         lines = processes.for_each_process(
             self.testbed.near, "grep VmRSS $p/status", exclude=EXCLUDED
         )
@@ -189,7 +189,7 @@ class Peer:
 
 @contextlib.contextmanager
 def running(name: str, testbed: Testbed, endpoint: str = ENDPOINT) -> Iterator[Peer]:
-    """Start an implementation, and take away all that it has started."""
+    """Start an implementation, and in the end stop every process that it started."""
     peer = Peer(name, testbed, endpoint)
     try:
         peer.start()
@@ -202,7 +202,7 @@ def running(name: str, testbed: Testbed, endpoint: str = ENDPOINT) -> Iterator[P
 
 
 def with_max_descriptors(command: list[str]) -> list[str]:
-    """Allow it as many descriptors as may be had; ten thousand connections need them."""
+    """Raise the limit of descriptors to the maximum; ten thousand connections need them."""
     return ["sh", "-c", 'ulimit -n "$(ulimit -Hn)"; exec "$@"', "limited", *command]
 
 

@@ -1,9 +1,9 @@
-"""The load, as a program of its own: it runs in a host and prints what it found as JSON.
+"""The load, as a separate program: it runs in a host and prints its results as JSON.
 
     python embedded_load.py sink
     python embedded_load.py CONNECTOR LOAD SECONDS-OR-NUMBER [CONFIG]
 
-CONNECTOR is how connections are made: `kernel` and `userspace` (our `Network` with that stack),
+CONNECTOR is how it connects: `kernel` and `userspace` (our `Network` with that stack),
 `wireguard-requests`, `direct`, `forward` (ports of this machine) or `socks`. LOAD is one of LOADS.
 """
 
@@ -27,11 +27,13 @@ LOCAL = {WEB: 8080, SINK: 9090}
 SOCKS = ("127.0.0.1", 1080)
 BUFFER = 1 << 20
 TIMEOUT = 15.0
-STATUS = os.open("/proc/self/status", os.O_RDONLY)  # later there may be no descriptor left
+STATUS = os.open(
+    "/proc/self/status", os.O_RDONLY
+)  # opened now, because later the descriptors may be used up
 
 
 def get(path: str, more: str = "") -> bytes:
-    """A request."""
+    """Return an HTTP request."""
     return f"GET {path} HTTP/1.1\r\nHost: far\r\n{more}\r\n".encode()
 
 
@@ -40,14 +42,14 @@ CLOSE = get("/ok", "Connection: close\r\n")
 
 
 class Connector(Protocol):
-    """How the load connects to the far host."""
+    """Connects the load to the far host."""
 
     async def connect(self, port: int) -> socket.socket:
         """Return a connected, non-blocking socket."""
 
 
 class HollowayConnector:
-    """Our `Network`."""
+    """Connects through our `Network`."""
 
     def __init__(self, stack: str) -> None:
         self._stack = stack
@@ -64,7 +66,7 @@ class HollowayConnector:
 
 
 class SocketConnector:
-    """Ordinary sockets: to the far host, to a port that leads there, or to a proxy."""
+    """Connects ordinary sockets to the far host, to a forwarded port, or to a proxy."""
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
@@ -104,7 +106,7 @@ async def _greet(made: socket.socket, port: int) -> None:
 
 
 class Counter(asyncio.BufferedProtocol):
-    """Counts what comes, by what costs asyncio least."""
+    """Counts received bytes in the cheapest way that asyncio has."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -122,7 +124,7 @@ class Counter(asyncio.BufferedProtocol):
 
 
 async def down(connector: Connector, seconds: float) -> dict[str, float]:
-    """Fetch for so many seconds."""
+    """Download for `seconds`."""
     made = await connector.connect(WEB)
     transport, counter = await asyncio.get_running_loop().create_connection(Counter, sock=made)
     transport.write(get("/big"))
@@ -136,7 +138,7 @@ async def down(connector: Connector, seconds: float) -> dict[str, float]:
 
 
 async def up(connector: Connector, seconds: float) -> dict[str, float]:
-    """Send for so many seconds; how much came, the sink knows."""
+    """Upload for `seconds`; the sink counts what arrives."""
     loop = asyncio.get_running_loop()
     data = bytes(BUFFER)
     with await connector.connect(SINK) as made:
@@ -149,7 +151,7 @@ async def up(connector: Connector, seconds: float) -> dict[str, float]:
 
 
 async def connections(connector: Connector, seconds: float, at_once: int) -> dict[str, float]:
-    """Connect, ask, read to the end, close; `at_once` do so side by side."""
+    """Connect, send a request, read to the end, close; `at_once` tasks do so concurrently."""
     began = time.monotonic()
     end = began + seconds
     done = 0
@@ -170,7 +172,7 @@ async def connections(connector: Connector, seconds: float, at_once: int) -> dic
 
 
 async def idle(connector: Connector, number: float) -> dict[str, float]:
-    """Open so many connections that are answered, and hold them until standard input ends."""
+    """Open `number` connections with an answered request, and hold them until stdin ends."""
     held: list[socket.socket] = []
     left = int(number)
 
@@ -194,7 +196,7 @@ async def idle(connector: Connector, number: float) -> dict[str, float]:
 
 
 async def first_byte(connector: Connector, _: float) -> dict[str, float]:
-    """Ask once and tell when the answer came."""
+    """Send a request, and return when the response arrived."""
     loop = asyncio.get_running_loop()
     with await connector.connect(WEB) as made:
         await loop.sock_sendall(made, OK)
@@ -203,7 +205,7 @@ async def first_byte(connector: Connector, _: float) -> dict[str, float]:
 
 
 async def silence(connector: Connector, seconds: float) -> dict[str, float]:
-    """Ask, say nothing for so long, ask again on the same connection."""
+    """Send a request, wait for `seconds`, and send another on the same connection."""
     loop = asyncio.get_running_loop()
     with await connector.connect(WEB) as made:
         for wait in (seconds, 0):
@@ -215,7 +217,7 @@ async def silence(connector: Connector, seconds: float) -> dict[str, float]:
 
 
 async def roam(connector: Connector, seconds: float) -> dict[str, float]:
-    """Fetch slowly; say when it flows, and whether it still does after so many seconds."""
+    """Download slowly: print when bytes arrive, and fail if they stop within `seconds`."""
     loop = asyncio.get_running_loop()
 
     async def fetch(seconds: float) -> None:
@@ -245,13 +247,13 @@ LOADS: dict[str, Callable[[Connector, float], Awaitable[dict[str, float]]]] = {
 
 
 def resident() -> float:
-    """MiB of this process."""
+    """Return the resident MiB of this process."""
     lines = os.pread(STATUS, 1 << 14, 0).decode().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
 def sink() -> None:
-    """Read what comes, one connection after the other, and note how much in how long."""
+    """Read from one connection after the other, and record the bytes and seconds of each."""
     buffer = memoryview(bytearray(BUFFER))
     with socket.create_server((FAR, SINK)) as listener:
         print("ready", flush=True)
@@ -282,7 +284,7 @@ if __name__ == "__main__":
         from embedded_wireguard_requests import run
 
         print(json.dumps(run(sys.argv[2], float(sys.argv[3]), sys.argv[4])), flush=True)
-        os._exit(0)  # its threads do not end by themselves
+        os._exit(0)  # its threads do not end otherwise
     else:
         words = (*sys.argv[2:], "")
         print(json.dumps(asyncio.run(main(sys.argv[1], words[0], float(words[1]), words[2]))))

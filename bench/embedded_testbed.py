@@ -1,8 +1,8 @@
-"""Where peers without root are measured: two hosts, and servers behind the far one's tunnel.
+"""The testbed for peers without root: two hosts, and servers behind the far one's tunnel.
 
-The far host has a device on a TUN, nginx (`/big`, `/ok`) and a sink that counts what is
-uploaded. The near one has nothing; an implementation of `embedded_implementations` runs there.
-`lossy_link` makes the link between them long or lossy.
+The far host has a device on a TUN, nginx (`/big`, `/ok`) and a sink that counts uploaded bytes. An
+implementation of `embedded_implementations` runs in the near host. `lossy_link` makes the link
+between them slow or lossy.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ http {
 
 
 class Testbed:
-    """Both hosts, up; keys that every implementation shares, one after the other."""
+    """Both hosts, up. All implementations use the same keys, one after the other."""
 
     def __init__(self, stack: ExitStack, device: str) -> None:
-        # For every process here: with both ends of a pair, ten thousand connections are twice that.
+        # For every process here: ten thousand connections take two descriptors each.
         with contextlib.suppress(ValueError, PermissionError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
-        stack.callback(self._reap)  # when the hosts have ended
+        stack.callback(self._reap)  # called after the hosts have ended
         self.near, self.far = (stack.enter_context(Host(name)) for name in ("near", "far"))
         join(self.near, self.far)
         for number, host in enumerate((self.near, self.far), 1):
@@ -68,7 +68,7 @@ class Testbed:
         self._serve()
 
     def config(self, endpoint: str = ENDPOINT) -> str:
-        """What an implementation is configured with."""
+        """Return the configuration of an implementation."""
         return (
             f"[Interface]\nPrivateKey = {self.keys[0].private}\nAddress = {NEAR}/24\n"
             f"MTU = 1420\n\n[Peer]\nPublicKey = {self.keys[1].public}\n"
@@ -76,13 +76,14 @@ class Testbed:
         )
 
     def wg(self, *words: str) -> None:
-        """Set something of the far device."""
+        """Run `wg set` on the far device."""
         self.far.run(WG["original"], "set", "wg0", *words)
 
     def reset_peer(self) -> None:
-        """Have the far device forget the implementation before, who had the same key.
+        """Make the far device forget the previous implementation, which had the same key.
 
-        If its clock ran ahead, this one would be answered only when that time has come.
+        Otherwise, if that one's clock was ahead, the far device would ignore initiations until that
+        time.
         """
         peer = ("peer", self.keys[0].public)
         self.wg(*peer, "remove")
@@ -90,7 +91,7 @@ class Testbed:
 
     @contextlib.contextmanager
     def lossy_link(self, delay: float, loss: int) -> Iterator[str]:
-        """Start a lossy link: so many milliseconds each way, and so many of a thousand lost."""
+        """Start a link with `delay` in milliseconds and `loss` in a thousand, each way."""
         program = self.far.popen(
             str(PEERS / "netem"), LINK_ENDPOINT, ENDPOINT, str(delay), str(loss)
         )
@@ -103,7 +104,7 @@ class Testbed:
             program.communicate()
 
     def uploaded(self) -> tuple[float, float]:
-        """Bytes and seconds of the last upload, as the sink saw it."""
+        """Return the bytes and seconds of the last upload, as the sink recorded them."""
         assert eventually(lambda: self.far.run("cat", "/run/sink", check=False).stdout, 30)
         count, seconds = json.loads(self.far.run("cat", "/run/sink").stdout)
         self.far.run("rm", "/run/sink")
@@ -113,7 +114,8 @@ class Testbed:
         script = (
             "mkdir -p /run/www && truncate -s 1T /run/www/big && chmod 755 /run/www"
             " && echo 4096 >/proc/sys/net/core/somaxconn"
-            # Else an implementation meets the last moments of the one before, whose address it has.
+            # Otherwise connections in TIME_WAIT of the previous implementation, which had the same
+            # address, would disturb the next one.
             " && echo 0 >/proc/sys/net/ipv4/tcp_max_tw_buckets"
         )
         self.far.run("sh", "-c", script)

@@ -1,6 +1,6 @@
-"""The loads of `embedded_load` on wireguard-requests, which has blocking sockets of its own kind.
+"""The loads of `embedded_load` for wireguard-requests, whose blocking sockets have a special type.
 
-Called by `embedded_load` with `.peers/python` on the module path.
+`embedded_load` calls this with `.peers/python` on the module path.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Many peers that all call at once.
+"""Handshakes of many peers at once.
 
-    handshakes.py peers COUNT                  their `[Peer]` sections, for the one that is called
-    handshakes.py call COUNT PUBLIC-KEY HOST   call it; prints answers a second as JSON
+    handshakes.py peers COUNT                  print their `[Peer]` sections, for the responder
+    handshakes.py call COUNT PUBLIC-KEY HOST   send initiations; print answers a second as JSON
 
-The peers' keys follow from their numbers. Initiations are made beforehand, and sent so that at most
-64 are without an answer, as a client that is not answered would wait.
+The peers' keys are derived from their numbers. Initiations are computed beforehand. At most 64 are
+unanswered at any time, because real clients would also wait for an answer.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def private_key(number: int) -> bytes:
 
 
 def peers(count: str) -> None:
-    """Print the configuration."""
+    """Print the peers' sections of the configuration."""
     for number in range(int(count)):
         public = noise.Identity.of(private_key(number)).remote.raw
         print(f"[Peer]\nPublicKey = {base64.b64encode(public).decode()}")

@@ -1,4 +1,4 @@
-"""A device with thousands of peers: its configuration, and what it costs to take and to show it."""
+"""A device with thousands of peers: the time to set and to show its configuration."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATH = "/run/wg0.conf"
 
 
 def configuration(peers: int) -> list[str]:
-    """A file in pieces: the interface, and then a peer each."""
+    """Return the sections of a configuration file: the interface, then each peer."""
     sections = [f"[Interface]\nPrivateKey = {key()}\nListenPort = 51820\n"]
     for number in range(peers):
         high, low = divmod(number, 256)
@@ -37,14 +37,14 @@ def key() -> str:
 
 
 def milliseconds(host: Host, *command: str, environment: Mapping[str, str] | None = None) -> float:
-    """Run a command and return what it takes, its own start included."""
+    """Run a command and return the time in milliseconds, including its start."""
     started = time.perf_counter()
     host.run(*command, environment=environment)
     return (time.perf_counter() - started) * 1000
 
 
 def many_peers(peers: int) -> Callable[[Tunnel, int], dict[str, float]]:
-    """On a device of its own, by the original `wg`, and in the end up, as it would be in use."""
+    """Measure a separate device with the original `wg`; the interface is up as in real use."""
 
     def measure(tunnel: Tunnel, seconds: int) -> dict[str, float]:
         del seconds

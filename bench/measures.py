@@ -1,4 +1,4 @@
-"""What is measured on a tunnel: each is a function from a `Tunnel` to named figures.
+"""The measures: each is a function from a `Tunnel` to named figures.
 
 Figures whose name ends in `/s` are better when larger, all others when smaller.
 """
@@ -24,13 +24,13 @@ OVERHEAD = 32  # of a transport message (paper, 5.4.6)
 HEADERS = 28  # IPv4 and UDP
 IPV6 = "fd98::2"
 CUBIC = ("-C", "cubic")
-"""Of iperf3: the kernel's own choice, for machines differ."""
+"""Options of iperf3: the kernel's default congestion control, because machines' settings differ."""
 RECEIVED = "Mbit/s"
 CPU = "CPU s/GB"
 
 
 def tcp(*options: str, address: str = "10.98.0.2") -> Callable[[Tunnel, int], Figures]:
-    """A TCP transfer; CPU is that of both devices, and that of both iperf3 beside it."""
+    """Measure a TCP transfer, with the CPU time of both devices and of both iperf3."""
 
     def measure(tunnel: Tunnel, seconds: int) -> Figures:
         end = tunnel.iperf(address, *CUBIC, "-t", str(seconds), *options)
@@ -48,10 +48,10 @@ def tcp(*options: str, address: str = "10.98.0.2") -> Callable[[Tunnel, int], Fi
 
 
 def udp(size: int) -> Callable[[Tunnel, int], Figures]:
-    """UDP as fast as one sender can, without segmentation in the application.
+    """Measure UDP from one sender at full speed, without segmentation in the application.
 
-    Counted is what the far device received and passed on; what iperf3 then reads of it says more
-    about who gets the processors.
+    The figure counts what the far device received and passed on. How much of it iperf3 reads
+    depends more on which process gets the processors.
     """
     datagram = OVERHEAD + -(-(HEADERS + size) // 16) * 16
 
@@ -68,7 +68,7 @@ def udp(size: int) -> Callable[[Tunnel, int], Figures]:
 
 
 def idle(tunnel: Tunnel, seconds: int) -> Figures:
-    """A session is there and nothing is sent."""
+    """Measure a tunnel with a session and no traffic."""
     time.sleep(0.5)
     before = tunnel.switches()
     time.sleep(seconds)
@@ -77,7 +77,9 @@ def idle(tunnel: Tunnel, seconds: int) -> Figures:
 
 
 def latency(tunnel: Tunnel, seconds: int) -> Figures:
-    """Round trips on an idle tunnel, and beside a TCP transfer, unbounded (loaded) and slow."""
+    """Measure round trips on an idle tunnel, and during a TCP transfer, at full speed (loaded) and
+    at 300 Mbit/s.
+    """
     return {
         **_round_trips("idle", tunnel.ping(250 * seconds)),
         **_round_trips("loaded", _beside_tcp(tunnel, seconds)),
@@ -103,7 +105,7 @@ def _round_trips(name: str, times: list[float]) -> Figures:
 
 
 def first_handshake(tunnel: Tunnel, seconds: int) -> Figures:
-    """The first ping to a fresh peer: handshake, data there and back."""
+    """Measure the first ping to a new peer: a handshake, and data in both directions."""
     times = []
     for _ in range(3 * seconds):
         for number in (1, 2):
@@ -116,10 +118,10 @@ def first_handshake(tunnel: Tunnel, seconds: int) -> Figures:
 
 
 def handshakes(tunnel: Tunnel, seconds: int) -> Figures:
-    """Initiations of many peers at once; how many the right device answers in a second.
+    """Send initiations of many peers at once, and measure how many a second the right device
+    answers.
 
-    The rate means something only where next to all are answered: a device that sheds most of them
-    is not a fast one.
+    The rate is valid only if nearly all are answered: a device that drops most is not fast.
     """
     program = Path(__file__).parent / "handshakes.py"
     peers = 400 * seconds
@@ -136,7 +138,7 @@ def handshakes(tunnel: Tunnel, seconds: int) -> Figures:
 
 
 def memory(tunnel: Tunnel, seconds: int) -> Figures:
-    """Peak of the device process after all that came before."""
+    """Measure the peak memory of the device process after the preceding measures."""
     del seconds
     return {"peak MiB": tunnel.peak_memory()}
 

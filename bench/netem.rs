@@ -2,8 +2,8 @@
 //!
 //!     netem LISTEN REMOTE DELAY_MS LOST        (LOST of a thousand, each way)
 //!
-//! One peer sends to LISTEN; the other, REMOTE, sees the link's own address. Two threads a direction:
-//! one receives, one waits until what it has is due.
+//! One peer sends to LISTEN; the other, REMOTE, sees the address of the link. Each direction has two
+//! threads: one receives, the other waits until each datagram is due and sends it.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Datagrams in flight in a direction, at most; what comes then is lost.
+/// The most datagrams in flight in a direction; more are dropped.
 const LIMIT: usize = 1 << 15;
 
 type Datagram = (Instant, Vec<u8>);
@@ -21,7 +21,7 @@ unsafe extern "C" {
     fn setsockopt(fd: i32, level: i32, name: i32, value: *const i32, length: u32) -> i32;
 }
 
-/// Bind a socket with room for bursts.
+/// Bind a socket with buffers for bursts.
 fn bind(address: &str) -> UdpSocket {
     const SOL_SOCKET: i32 = 1;
     const SO_SNDBUFFORCE: i32 = 32;
@@ -35,7 +35,7 @@ fn bind(address: &str) -> UdpSocket {
     socket
 }
 
-/// Take what comes, remember from whom, and let all but the lost ones go on.
+/// Receive datagrams, record the sender, and queue all except the lost ones.
 fn receive(
     socket: &UdpSocket,
     sender: &Mutex<Option<SocketAddr>>,
@@ -46,11 +46,11 @@ fn receive(
     let mut random: u64 = 0x9E37_79B9_7F4A_7C15 ^ loss;
     let mut buffer = vec![0; 1 << 16];
     loop {
-        // An error is that of an earlier datagram, which met nobody.
+        // An error is about an earlier datagram that nothing received (ECONNREFUSED).
         let Ok((length, address)) = socket.recv_from(&mut buffer) else {
             continue;
         };
-        // The latest: a peer may come from elsewhere.
+        // The latest sender: a peer's address may change.
         *sender.lock().expect("nobody panics") = Some(address);
         random ^= random << 13;
         random ^= random >> 7;

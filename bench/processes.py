@@ -1,4 +1,4 @@
-"""What the processes of a host use, as /proc tells it."""
+"""The resources that the processes of a host use, from /proc."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ TICKS = os.sysconf("SC_CLK_TCK")
 def for_each_process(
     host: Host, command: str, *, include: str = "*", exclude: str = "''"
 ) -> list[list[str]]:
-    """Words of each line that a shell command prints for each process, whose directory is $p.
+    """Run a shell command for each process, whose directory in /proc is $p; return words by line.
 
-    `only` and `but` are patterns of names, with `|` between. One may end meanwhile.
+    `include` and `exclude` are patterns of names, separated by `|`. A process may end meanwhile.
     """
     script = (
         f"for p in /proc/[0-9]*; do case $(cat $p/comm 2>/dev/null) in {exclude}) ;;"
@@ -26,6 +26,6 @@ def for_each_process(
 
 
 def cpu_seconds(host: Host, *, include: str = "*", exclude: str = "''") -> float:
-    """CPU seconds that they have used."""
+    """Return the CPU seconds that the processes have used."""
     lines = for_each_process(host, "cut -d')' -f2 $p/stat", include=include, exclude=exclude)
     return sum(int(fields[11]) + int(fields[12]) for fields in lines) / TICKS

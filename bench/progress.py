@@ -1,6 +1,6 @@
-"""Tells on standard error how far a run is and how long the rest will take.
+"""Prints on standard error the progress of a run and an estimate of the remaining time.
 
-On a terminal one line that changes; elsewhere a line for each implementation of a round.
+On a terminal it updates one line; elsewhere it prints a line for each implementation of a round.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ Step = tuple[str, str]
 
 
 class Progress:
-    """The steps of a run; each is begun when the one before it is done."""
+    """The steps of a run, and the times that they took."""
 
     def __init__(self, steps: list[Step], guess: float) -> None:
         self.ahead = list(steps)
@@ -23,7 +23,7 @@ class Progress:
         self.current: Step | None = None
 
     def begin(self, implementation: str, measure: str) -> None:
-        """Go on to the next step."""
+        """End the current step and begin the next."""
         self.end()
         self.current = (implementation, measure)
         self.ahead.remove(self.current)
@@ -33,14 +33,14 @@ class Progress:
             )
 
     def end(self) -> None:
-        """Note what the current step took."""
+        """Record the time of the current step."""
         now = time.monotonic()
         if self.current is not None:
             self.taken.setdefault(self.current, []).append(now - self.last)
         self.last, self.current = now, None
 
     def log(self, what: str) -> None:
-        """Say a line that stays."""
+        """Print a line that stays."""
         clear = "\r\033[K" if sys.stderr.isatty() else ""
         print(f"{clear}{self}: {what} done", file=sys.stderr, flush=True)
 
@@ -49,7 +49,9 @@ class Progress:
         return f"{_minutes(elapsed)}, about {_minutes(self.remaining())} to go"
 
     def remaining(self) -> float:
-        """A step takes what it took before, or what the measure took others, or the guess."""
+        """Estimate the remaining seconds, from earlier times of the same step, or of the same
+        measure, or else the guess.
+        """
         of_measure: dict[str, list[float]] = {}
         for (_, measure), times in self.taken.items():
             of_measure.setdefault(measure, []).extend(times)

@@ -1,9 +1,9 @@
-"""Report the committed run: its page and its picture in `docs/benchmarks`.
+"""Report the committed run: write its page and its chart in `docs/benchmarks`.
 
     python bench/report.py [--check]
 
-All is made from `docs/benchmarks/results.json`, so that no page claims what was not measured. With
-`--check` nothing is written: exits with status 1 if a page says something else than the run.
+Both are generated from `docs/benchmarks/results.json`, so that they contain only measured figures.
+With `--check`, writes nothing and exits with status 1 if a page differs from the run.
 """
 
 from __future__ import annotations
@@ -34,42 +34,41 @@ QUOTED = [
     ("memory with 10,000 peers", "10000 peers", "MiB"),
     ("taking the configuration of 10,000 peers", "10000 peers", "setconf ms"),
 ]
-"""What stands at the top of the page."""
+"""The rows of the table at the top of the page."""
 
 NOTES = """\
 ## What is measured
 
-- Two hosts in network namespaces on a veth pair, a device in each, configured by the original
-  `wg`; the load is iperf3 and ping. Everything shares the machine's processors, so a device that
-  needs less of them also leaves more to the load. Ratios of one run hold; figures do not carry to
-  another machine or another day.
-- The link costs nothing: veth passes segmented datagrams on whole and computes no checksums. A
+- Two hosts in network namespaces are connected by a veth pair, with a device in each, configured
+  by the original `wg`. The load is iperf3 and ping. Everything shares the machine's processors, so
+  a device that uses less CPU leaves more to the load. Compare ratios of one run; figures are not
+  comparable with those of another machine or another day.
+- The link costs nothing: veth forwards segmented datagrams whole and computes no checksums. A
   network card costs more.
-- TCP: what the receiver got, with cubic, the kernel's default, whatever the machine's setting is.
-  BBR sends by a clock, which makes a fast device wait. CPU is that of both devices, user and
-  system. *Reverse*: the far end sends.
+- TCP: the rate at the receiver, with cubic, the kernel's default, whatever the machine's setting
+  is. BBR paces its packets, which makes a fast device wait. CPU is user and system time of both
+  devices. *Reverse*: the far end sends.
 - UDP: one sender, as fast as it can, without segmentation in the application. The figure counts
   what the far device passed on.
-- Latency, *loaded*: pings beside a transfer at full speed wait behind what its sender has queued
-  before the device, with cubic up to the 4 MB of its send buffer, however fast the device is. So
-  look at the 99th percentile, and at the pings beside a transfer of 300 Mbit/s, which every device
-  carries.
+- Latency, *loaded*: during a transfer at full speed, pings wait behind the packets that its sender
+  has queued before the device, with cubic up to the 4 MB of the send buffer, however fast the
+  device is. So look at the 99th percentile, and at the pings during a transfer of 300 Mbit/s, which
+  every device can carry.
 - *First handshake*: the round trip of the first ping to a peer that was just added: a handshake,
-  and data there and back. *Handshakes*: initiations of many peers, at most 64 of them unanswered.
-  A device that leaves more than one in twenty unanswered has no rate: it sheds load, as it may, and
-  its rate would not measure speed.
-- *Many peers*: a separate device, configured and shown by the original `wg`, whose own time is
+  and data in both directions. *Handshakes*: initiations of many peers, at most 64 of them
+  unanswered at a time. A device that leaves more than one in twenty unanswered has no rate: it may
+  drop initiations under load, and its rate would not measure speed.
+- *Many peers*: a separate device, configured and shown by the original `wg`, whose time is
   included.
-- *Idle*: how often a thread of both devices was scheduled, while there was a session and no
-  traffic.
+- *Idle*: the number of context switches of both devices' threads, with a session and no traffic.
 
-`make bench` repeats it (`BENCH="--also ring --out docs/benchmarks/results.json"`), and `make
-report` makes this page and the picture from what it found.
+`make bench` repeats the run (`BENCH="--also ring --out docs/benchmarks/results.json"`), and `make
+report` generates this page and the chart from its results.
 """
 
 
 def page(report: Report) -> str:
-    """Return the page that has everything."""
+    """Return the page with all results."""
     about, run = report.about, report.run
     wide = "yes" if about["machine"]["AVX-512 with IFMA and VBMI2"] else "no"
     return "\n".join((
@@ -110,7 +109,7 @@ def summary(report: Report) -> str:
 
 
 def pages() -> dict[Path, str]:
-    """Return every page that tells the run, and what it should say."""
+    """Return the paths of the page and the chart, and their text."""
     report = Report.read(RESULTS)
     return {
         PICTURE: draw(report),
@@ -119,7 +118,7 @@ def pages() -> dict[Path, str]:
 
 
 def main() -> int:
-    """Write, or check; returns the exit status."""
+    """Write or check the files, and return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -130,7 +129,7 @@ def main() -> int:
     for path in stale:
         name = path.relative_to(REPOSITORY)
         if check:
-            print(f"{name} does not say what the run found: make report", file=sys.stderr)
+            print(f"{name} differs from the run: make report", file=sys.stderr)
         else:
             path.write_text(should[path])
             print(f"wrote {name}")

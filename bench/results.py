@@ -1,7 +1,8 @@
-"""What a run found, and what it says: medians, their spread, ratios, and on which machine.
+"""The results of a run: medians, their spread, ratios, and the machine.
 
-A run is rounds; a round is one implementation's figures by measure. `compare` and `configuration`
-make runs, `chart` and `report` draw and tell them. Knows nothing of how a figure is measured.
+A run consists of rounds; a round has one implementation's figures by measure. `compare`,
+`configuration` and `embedded` create runs; `chart` and `report` show them. This module does not
+know how a figure is measured.
 """
 
 from __future__ import annotations
@@ -31,17 +32,17 @@ class Summary:
 
 @dataclass(frozen=True)
 class Run:
-    """All that one run found; the first implementation is ours."""
+    """The results of one run; the first implementation is ours."""
 
     implementations: list[str]
     rounds: list[Round]
 
     def number(self) -> int:
-        """How many rounds each implementation had."""
+        """Return how many rounds each implementation had."""
         return len(self.rounds) // len(self.implementations)
 
     def figures(self) -> list[tuple[str, str]]:
-        """Every measure and figure, in their order."""
+        """Return every measure and figure, in order."""
         seen: dict[tuple[str, str], None] = {}
         for one in self.rounds:
             for measure, found in one["results"].items():
@@ -49,7 +50,7 @@ class Run:
         return list(seen)
 
     def summary(self, implementation: str, measure: str, figure: str) -> Summary | None:
-        """None where it was not measured."""
+        """Return the summary of a figure, or None if it was not measured."""
         found = [
             one["results"][measure][figure]
             for one in self.rounds
@@ -58,7 +59,7 @@ class Run:
         return Summary(statistics.median(found), min(found), max(found)) if found else None
 
     def ratio(self, other: str, measure: str, figure: str) -> float | None:
-        """Our median by another's."""
+        """Return our median divided by another's, or None."""
         ours = self.summary(self.implementations[0], measure, figure)
         theirs = self.summary(other, measure, figure)
         if ours is None or theirs is None or theirs.median == 0:
@@ -66,7 +67,7 @@ class Run:
         return ours.median / theirs.median
 
     def table(self) -> str:
-        """Rows of medians [least-greatest], and the ratio of ours to each other's."""
+        """Return a table of medians [least-greatest], and of the ratios of ours to the others'."""
         others = self.implementations[1:]
         heads = ["", *self.implementations, *(f"to {other}" for other in others)]
         lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
@@ -81,27 +82,27 @@ class Run:
 
 @dataclass(frozen=True)
 class Report:
-    """A run as it was written down, and where and of what it is."""
+    """A run, and its machine, date and versions."""
 
     run: Run
     about: dict[str, Any]
 
     @classmethod
     def read(cls, path: Path) -> Report:
-        """Read what `write` wrote."""
+        """Read a file that `write` wrote."""
         about = json.loads(path.read_text())
         rounds = about.pop("rounds")
         implementations = list(dict.fromkeys(one["device"] for one in rounds))
         return cls(Run(implementations, rounds), about)
 
     def write(self, path: Path) -> None:
-        """One line a round and measure, so that a reader and `git diff` see what is what."""
+        """Write one line for each round and measure, so that `git diff` is readable."""
         shown = json.dumps(self.about, indent=1).removesuffix("\n}")
         rounds = ",\n".join(_round(one) for one in self.run.rounds)
         path.write_text(f'{shown},\n "rounds": [\n{rounds}\n ]\n}}\n')
 
     def machine(self) -> str:
-        """Name it in a line."""
+        """Describe the machine in a line."""
         known = self.about["machine"]
         return f"{known['processors']} processors of {known['processor']}, Linux {known['kernel']}"
 
@@ -115,7 +116,7 @@ def _round(one: Round) -> str:
 
 
 def machine() -> dict[str, object]:
-    """Describe the machine that this runs on."""
+    """Return the facts of the machine that this runs on."""
     facts: dict[str, str] = {}
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         name, _, value = line.partition(":")

@@ -1,8 +1,8 @@
-"""Where the time of a device goes: samples of perf while traffic runs, by what was being done.
+"""Where a device spends its time: samples of perf during traffic, grouped by activity.
 
-    python bench/samples.py [--seconds 5] [--device holloway]
+    python bench/samples.py [--seconds 5] [--device holloway] [--stacks]
 
-A sample belongs to the innermost of PARTS that is on its stack. Needs Debian's linux-perf.
+A sample belongs to the innermost of PARTS on its stack. Needs Debian's linux-perf.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ PARTS = {
     "Python": r"python|_Py",
     "the device's own code": r"\(/",
 }
-"""What is on the stack, by a pattern; a stack is read from its innermost frame."""
+"""Activities, each with a pattern of its frames; a stack is searched from its innermost frame."""
 
 
 def stacks(text: str) -> Iterator[list[str]]:
-    """Each sample's frames, innermost first, as perf script prints them."""
+    """Yield each sample's frames, innermost first, as perf script prints them."""
     for block in text.split("\n\n"):
         if frames := block.strip().splitlines()[1:]:
             yield frames
 
 
 def part(frames: list[str]) -> str:
-    """What was being done."""
+    """Return the activity of a sample."""
     for frame in frames:
         for name, pattern in PARTS.items():
             if re.search(pattern, frame):
@@ -65,7 +65,7 @@ def part(frames: list[str]) -> str:
 
 
 def sampled(tunnel: Tunnel, load: tuple[str, ...], seconds: int) -> list[list[str]]:
-    """Run a load and take samples of both devices meanwhile."""
+    """Run a load, and return samples of both devices."""
     pids = [pid for host in tunnel.hosts for pid in device_pids(host)]
     with TemporaryDirectory() as directory:
         data = str(Path(directory) / "perf.data")
@@ -82,7 +82,7 @@ def sampled(tunnel: Tunnel, load: tuple[str, ...], seconds: int) -> list[list[st
 
 
 def device_pids(host: Host) -> Iterator[str]:
-    """The device's process as the machine numbers it."""
+    """Yield the PIDs of the device in the machine's PID namespace."""
     namespace = Path(f"/proc/{host.pid}/ns/pid").readlink()
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -93,13 +93,15 @@ def device_pids(host: Host) -> Iterator[str]:
 
 
 def main() -> int:
-    """Sample and print; returns the exit status."""
+    """Sample and print, and return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--device", choices=IMPLEMENTATIONS, default="holloway")
-    parser.add_argument("--stacks", action="store_true", help="the commonest innermost frames, too")
+    parser.add_argument(
+        "--stacks", action="store_true", help="also print the most common innermost frames"
+    )
     options = parser.parse_args()
     with ExitStack() as stack:
         tunnel = Tunnel(options.device, stack)

@@ -1,9 +1,9 @@
-"""A long run: bulk TCP both ways and a ping ten times a second through one tunnel, for a while.
+"""A long run: bulk TCP in both directions and ten pings a second through one tunnel.
 
     python bench/soak.py [--seconds 600]
 
-Reports lost pings, handshakes made, megabytes moved and how the devices' memory grew. Exits with
-status 1 if a ping was lost, if no session was renewed in time, or if memory kept growing.
+Prints lost pings, handshakes, transferred megabytes and the growth of the devices' memory. Exits
+with status 1 if a ping was lost, if a session was not renewed in time, or if memory kept growing.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from tunnel import Tunnel
 
 REKEY_AFTER_SECONDS = 120  # paper, 6.1
 GROWTH_KIB = 4096
-"""So much a device may grow once it is warm."""
+"""The most that a device may grow after it is warm."""
 
 
 def memory(tunnel: Tunnel) -> list[int]:
-    """Resident KiB of the device on each host."""
+    """Return the resident KiB of the device on each host."""
     script = "grep -h VmRSS $(grep -l holloway-devic /proc/[0-9]*/comm | sed s/comm/status/)"
     shown = [host.run("sh", "-c", script).stdout for host in tunnel.hosts]
     return [int(text.split()[1]) for text in shown]
 
 
 def main() -> int:
-    """Run; returns the exit status."""
+    """Run, and return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

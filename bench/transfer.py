@@ -1,9 +1,10 @@
-"""Gigabytes through one tunnel, in both directions at once: what arrives equals what was sent, and
-TCP never sees a segment out of its order.
+"""Gigabytes through one tunnel, in both directions at once: the received bytes equal the sent ones,
+and TCP receives every segment in order.
 
     python bench/transfer.py [--gigabytes 10] [--device holloway]
 
-The cable neither loses nor delays. Exits with status 1 if a hash differs or a segment overtook.
+The link neither loses nor delays packets. Exits with status 1 if a hash differs or a segment
+arrived out of order.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
     from holloway.lab import Host
 
 REORDERED = ("TCPOFOQueue", "TCPSACKReorder", "TCPRenoReorder", "TCPTSReorder")
-"""Counters of net/ipv4/proc.c: segments that came before an earlier one, and senders' guesses."""
+"""Counters of net/ipv4/proc.c: segments received out of order, and reordering seen by senders."""
 ADDRESSES = {4: ("10.98.0.1", "10.98.0.2"), 6: ("fd98::1", "fd98::2")}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What two transfers came to, and what both hosts' TCP counted meanwhile."""
+    """The result of two transfers, and what both hosts' TCP counted during them."""
 
     unchanged: bool
     reordered: dict[str, int]
@@ -38,7 +39,7 @@ class Outcome:
 
 
 def transfer(tunnel: Tunnel, megabytes: int, version: int = 4) -> Outcome:
-    """Send so much from each host to the other one."""
+    """Send `megabytes` from each host to the other."""
     before, started = [counters(host) for host in tunnel.hosts], time.monotonic()
     receiving, sending = [], []
     for receiver, sender, address in zip(
@@ -58,7 +59,7 @@ def transfer(tunnel: Tunnel, megabytes: int, version: int = 4) -> Outcome:
 
 
 def counters(host: Host) -> dict[str, int]:
-    """Of the host's TCP."""
+    """Return the counters of a host's TCP."""
     lines = host.run("cat", "/proc/net/snmp", "/proc/net/netstat").stdout.splitlines()
     found: dict[str, int] = {}
     for names, values in zip(lines[::2], lines[1::2], strict=True):
@@ -68,7 +69,7 @@ def counters(host: Host) -> dict[str, int]:
 
 
 def main() -> int:
-    """Transfer; returns the exit status."""
+    """Transfer, and return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

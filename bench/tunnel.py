@@ -1,4 +1,4 @@
-"""Two hosts on a cable, a device in each, configured by the original `wg`: what is measured on."""
+"""The tunnel to measure: two hosts on a link, a device in each, configured by the original `wg`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PROGRAMS = "holloway-devic*|wireguard-go|boringtun-cli"
 
 @dataclass(frozen=True)
 class Implementation:
-    """A device, and the environment that it is started with."""
+    """A device, and its environment variables."""
 
     device: str
     environment: dict[str, str] = field(default_factory=dict)
@@ -42,8 +42,8 @@ IMPLEMENTATIONS = {
 
 
 class Tunnel:
-    """Host 1 and host 2, on which another device may run; inside 10.98.0.N and fd98::N, outside
-    10.99.0.N.
+    """Hosts 1 and 2, whose devices may differ. Host N is 10.98.0.N and fd98::N in the tunnel, and
+    10.99.0.N outside.
     """
 
     def __init__(self, device: str, stack: ExitStack, other: str = "") -> None:
@@ -76,24 +76,24 @@ class Tunnel:
         self.wg(number, "set", "wg0", "peer", self.keys[2 - number].public, "remove")
 
     def received(self, number: int) -> int:
-        """Bytes that the device has received of its peer."""
+        """Return the bytes that the device has received from its peer."""
         return int(self.wg(number, "show", "wg0", "transfer").split()[1])
 
     def cpu_seconds(self) -> float:
-        """CPU seconds that both device processes have used."""
+        """Return the CPU seconds that both device processes have used."""
         return sum(processes.cpu_seconds(host, include=PROGRAMS) for host in self.hosts)
 
     def peak_memory(self) -> float:
-        """Peak resident MiB of the larger device process."""
+        """Return the peak resident MiB of the larger device process."""
         lines = self._of_devices("grep VmHWM $p/status")
         return max(int(words[1]) for words in lines) / 1024
 
     def memory(self) -> float:
-        """Resident MiB of the larger device process."""
+        """Return the resident MiB of the larger device process."""
         return max(map(device_memory, self.hosts))
 
     def switches(self) -> int:
-        """How often the scheduler has turned to and from a thread of either device so far."""
+        """Return the number of context switches of both devices' threads so far."""
         lines = self._of_devices("cat $p/task/*/status | grep ctxt_switches")
         return sum(int(words[1]) for words in lines)
 
@@ -105,7 +105,7 @@ class Tunnel:
         ]
 
     def iperf(self, address: str, *options: str) -> dict[str, Any]:
-        """Run iperf3 from the left to an address of the right; its `end`, and the devices' CPU."""
+        """Run iperf3 from left to right, and return its `end` with the devices' CPU seconds."""
         with self.iperf_server(address):
             before = self.cpu_seconds()
             shown = self.hosts[0].run("iperf3", "-J", "-c", address, *options, timeout=120)
@@ -115,7 +115,7 @@ class Tunnel:
 
     @contextmanager
     def iperf_server(self, address: str) -> Iterator[None]:
-        """On the right, for one client, which has to be over at the block's end."""
+        """Run a server on the right for one client, which must end within the block."""
         server = self.hosts[1].popen("iperf3", "-s", "-1", "-B", address, "--forceflush")
         assert server.stdout is not None
         while "Server listening" not in server.stdout.readline():
@@ -124,18 +124,18 @@ class Tunnel:
         server.communicate(timeout=60)
 
     def ping(self, count: int) -> list[float]:
-        """Round trip times in milliseconds, sorted."""
+        """Return the round trip times in milliseconds, sorted."""
         shown = self.hosts[0].run("ping", "-n", "-i", "0.002", "-c", str(count), "10.98.0.2",
                                   timeout=120).stdout  # fmt: skip
         return sorted(map(float, re.findall(r"time=([\d.]+)", shown)))
 
 
 def start_implementation(host: Host, implementation: Implementation) -> None:
-    """Start its device as wg0."""
+    """Start the device as wg0."""
     start_device(host, implementation.device, "wg0", environment=implementation.environment)
 
 
 def device_memory(host: Host) -> float:
-    """Resident MiB of the device process."""
+    """Return the resident MiB of the device process."""
     (words,) = processes.for_each_process(host, "grep VmRSS $p/status", include=PROGRAMS)
     return int(words[1]) / 1024

@@ -1,8 +1,8 @@
-//! Builds the launcher, `crates/namespace`, into OUT_DIR, from where maturin takes it into every
+//! Builds the launcher, `crates/namespace`, into OUT_DIR. From there maturin copies it into every
 //! wheel and, for `maturin develop`, into the source tree (`include` in `pyproject.toml`).
 //!
-//! Cargo builds no program as a dependency of a library (RFC 3028 is unstable), so cargo is called
-//! anew. It gets a target directory of its own: the one in use is locked by the cargo that runs this.
+//! Cargo builds no program as a dependency of a library (RFC 3028 is unstable), so this calls cargo
+//! again, with another target directory: the cargo that runs this has locked its own.
 
 use std::env;
 use std::error::Error;
@@ -26,9 +26,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .args(["rustc", "--release", "--package", LAUNCHER])
         .args(["--target", &system, "--target-dir"])
         .arg(&built)
-        // Small and without symbols, for every wheel carries it.
+        // Small and without symbols, because every wheel contains it.
         .args(["--", "-C", "strip=symbols", "-C", "panic=abort"])
-        .env_remove("RUSTC_WORKSPACE_WRAPPER") // `cargo clippy` has its driver there
+        .env_remove("RUSTC_WORKSPACE_WRAPPER") // `cargo clippy` sets it to its driver
         .status()?;
     if !status.success() {
         return Err(format!("cargo did not build {LAUNCHER}: {status}").into());

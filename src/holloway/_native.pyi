@@ -1,9 +1,9 @@
-"""The extension: the packet plane, the codec of texts, a relay, a TCP/IP stack.
+"""The extension: the packet plane, the text codec, a relay, a TCP/IP stack.
 
-This is the border between brain and plane. Packet bytes never cross it towards Python. Noise never
-crosses it towards Rust, and a private key crosses only inside an update or a state. Integers named
+This is the border between brain and plane. Packet bytes never cross it to Python. Noise never
+crosses it to Rust, and a private key crosses only inside an update or a state. Integers named
 `now`, `reject`, `renew_*` and `next` are nanoseconds on CLOCK_BOOTTIME. Every class is frozen and
-may be used from any thread. `_native_types` describes each class.
+may be used from any thread. `_native_types` documents each class.
 """
 
 from holloway._native_types.change import AllowedIPsChange, PeerChange

@@ -1,9 +1,9 @@
-// Package protect stands in for the sandbox of the same name, which not every registry has.
-// wireproxy closes it around itself before the first packet; no packet goes through it.
+// Package protect replaces the sandbox package of the same name, which not every registry has.
+// wireproxy only calls it before the first packet, so it has no effect on what is measured.
 package protect
 
-// Pledge promises nothing.
+// Pledge does nothing.
 func Pledge(string) error { return nil }
 
-// Unveil hides nothing.
+// Unveil does nothing.
 func Unveil(string, string) error { return nil }

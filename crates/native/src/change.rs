@@ -1,5 +1,5 @@
-//! An update as the brain applies it: `Update` and its peers with keys as bytes, endpoints and
-//! allowed IPs as values of the plane.
+//! The changes of peers, as the brain applies them: keys are bytes, endpoints and allowed IPs are
+//! values of the plane.
 
 use holloway_codec::address::{Endpoint as Written, Host, Network};
 use holloway_codec::refusal::{Kind, Refusal};
@@ -53,7 +53,7 @@ impl PeerChange {
     }
 }
 
-/// None if a network has bits beyond its prefix length.
+/// Returns None if a network has bits beyond its prefix length.
 fn allowed_ips_of(peer: &update::PeerUpdate) -> Option<plane::AllowedIpsChange> {
     let prefixes = |networks: &[Network]| {
         let prefix = |network: &Network| Prefix::new(network.address, network.length);

@@ -1,4 +1,4 @@
-//! `Endpoint`.
+//! The Python class `Endpoint`.
 
 use holloway_plane as plane;
 use pyo3::exceptions::PyValueError;

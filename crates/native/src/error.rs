@@ -1,11 +1,11 @@
-//! Errors of the system, as Python has them: `OSError` with its errno.
+//! Converts errors of the system into Python's `OSError` with an errno.
 
 use std::io;
 
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 
-/// pyo3's own conversion leaves errno out.
+/// pyo3's conversion omits the errno.
 pub fn os_error(error: io::Error) -> PyErr {
     let Some(errno) = error.raw_os_error() else {
         return error.into();

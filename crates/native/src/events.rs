@@ -1,4 +1,4 @@
-//! The events.
+//! The Python classes of the plane's events.
 
 use holloway_plane as plane;
 use pyo3::prelude::*;
@@ -68,7 +68,7 @@ impl Unreachable {
     }
 }
 
-/// Any of them.
+/// Any event of the plane.
 #[derive(IntoPyObject)]
 pub enum Event {
     Handshake(Handshake),

@@ -50,7 +50,7 @@ mod _native {
     #[pymodule_export]
     use crate::update::Update;
 
-    /// `Event`, the union of the events.
+    /// Add `Event` and `StackEvent`, the unions of the events, and the exception `Refused`.
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();

@@ -1,4 +1,4 @@
-//! `Peer` and `Due`.
+//! The Python classes `Peer` and `Due`.
 
 use holloway_plane::{self as plane, Deadlines, Handle, SessionParameters};
 use pyo3::exceptions::PyValueError;

@@ -1,4 +1,4 @@
-//! `Plane`.
+//! The Python class `Plane`.
 
 use std::os::fd::{AsRawFd, RawFd};
 

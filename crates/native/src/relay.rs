@@ -1,4 +1,4 @@
-//! `Relay` and `RelayPair`.
+//! The Python classes `Relay` and `RelayPair`.
 
 use std::os::fd::{AsRawFd, RawFd};
 

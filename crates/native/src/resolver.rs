@@ -1,4 +1,4 @@
-//! What a text asks of the world outside, asked of Python.
+//! A resolver for the codec that calls a resolver in Python.
 
 use holloway_codec::address::{Endpoint, Host};
 use holloway_codec::number::decimal16;
@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 
 use crate::values::text;
 
-/// A resolver of Python's; with `numeric` it is not asked for what is a number already.
+/// A resolver in Python; with `numeric` it is not called for numeric addresses and ports.
 pub struct PyResolver<'py> {
     pub resolver: Bound<'py, PyAny>,
     pub numeric: bool,

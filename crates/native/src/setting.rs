@@ -1,4 +1,4 @@
-//! Single settings, and what becomes of a peer's allowed IPs.
+//! Single settings, and the changes of a peer's allowed IPs.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -55,7 +55,7 @@ impl Changes {
     fn read(&self, text: &[u8], resolver: Bound<'_, PyAny>) -> PyResult<()> {
         let py = resolver.py();
         let mut resolver = py_resolver(resolver);
-        // Not held while the resolver is told something.
+        // The lock is not held while the resolver runs.
         let mut changes = self.take();
         let read = setting::allowed_ips(&mut changes, text, &mut resolver);
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = changes;
@@ -80,7 +80,7 @@ impl Changes {
     }
 }
 
-/// A resolver that is asked about numbers too: it may have a say before it looks.
+/// A resolver that is called for numbers too, because it may print a warning about them.
 const fn py_resolver(resolver: Bound<'_, PyAny>) -> PyResolver<'_> {
     PyResolver {
         resolver,

@@ -1,4 +1,4 @@
-//! The state of a device, put together from the halves that the brain and the plane hold.
+//! The state of a device, combined from the brain's half and the plane's.
 
 use std::net::SocketAddr;
 
@@ -31,7 +31,7 @@ struct PeerSnapshot {
     persistent_keepalive: u16,
 }
 
-/// A peer that the plane no longer has is left out.
+/// Omits a peer that the plane no longer has.
 pub fn device_of(plane: &Plane, snapshot: &DeviceSnapshot) -> PyResult<device::Device> {
     let peers = snapshot.peers.iter();
     Ok(device::Device {

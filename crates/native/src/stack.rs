@@ -1,4 +1,4 @@
-//! `Stack` and its events.
+//! The Python class `Stack`, and the classes of its events.
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
@@ -188,7 +188,7 @@ pub struct Ended {
     errno: i32,
 }
 
-/// Any of them.
+/// Any event of a stack.
 #[derive(IntoPyObject)]
 pub enum StackEvent {
     Opened(Opened),
@@ -214,5 +214,5 @@ impl From<events::Event> for StackEvent {
     }
 }
 
-/// errno 9; the standard library has no name for it, and libc is the stack's business.
+/// errno 9; the standard library has no name for it, and only the stack depends on libc.
 const EBADF: i32 = 9;

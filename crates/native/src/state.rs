@@ -1,4 +1,4 @@
-//! `State`: a device as it shows itself, read from its answer or made of Python's values.
+//! The Python class `State`: the state of a device, read from an answer or built from Python values.
 
 use holloway_codec::device::{Device, Peer};
 use holloway_codec::dump::dump;

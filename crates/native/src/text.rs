@@ -1,4 +1,4 @@
-//! Functions of texts that need no value between.
+//! Functions of texts that create no `Update` or `State`.
 
 use holloway_codec::{dump, uapi};
 use pyo3::prelude::*;

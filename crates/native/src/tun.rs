@@ -1,4 +1,4 @@
-//! `Tun`.
+//! The Python class `Tun`.
 
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -73,5 +73,5 @@ impl Tun {
     }
 }
 
-/// errno 9; the standard library has no name for it, and libc is the plane's business.
+/// errno 9; the standard library has no name for it, and only the plane depends on libc.
 const EBADF: i32 = 9;

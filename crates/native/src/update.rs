@@ -1,4 +1,4 @@
-//! `Update`: what to change of a device, read from a text or made of Python's values.
+//! The Python class `Update`: the changes of a device, read from a text or built from Python values.
 
 use holloway_codec::conf::{self, ConfError};
 use holloway_codec::difference::difference;
@@ -174,7 +174,7 @@ fn peer_parts<'py>(py: Python<'py>, peer: &PeerUpdate) -> PeerParts<'py> {
     )
 }
 
-/// What the resolver raised learns for which line it did.
+/// Adds the line and the key to an exception that the resolver raised.
 fn py_err(py: Python<'_>, error: ConfError<PyErr>) -> PyErr {
     match error {
         ConfError::Refused(refusal) => refused(py, &refusal),

@@ -1,4 +1,4 @@
-//! Single values of texts, between Rust and Python.
+//! Conversions of single values between Rust and Python.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -17,7 +17,7 @@ pub type NetworkParts<'py> = (Bound<'py, PyBytes>, u8);
 /// A host and a port.
 pub type EndpointParts = (String, u16);
 
-/// The refusal as an exception: whether the text is of another language, line, key and reason.
+/// Converts a refusal into the exception `Refused`; the stub documents its arguments.
 pub fn refused(py: Python<'_>, refusal: &Refusal) -> PyErr {
     let key = refusal
         .key
@@ -27,7 +27,7 @@ pub fn refused(py: Python<'_>, refusal: &Refusal) -> PyErr {
     Refused::new_err((refusal.kind == Kind::Language, refusal.line, key, reason))
 }
 
-/// A text as Python has those that may be none: what is not UTF-8 is escaped.
+/// Decodes a text that may not be UTF-8 as Python does for file names, with `surrogateescape`.
 pub fn text<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
     let bytes = PyBytes::new(py, bytes);
     let decoded = bytes.call_method1("decode", ("utf-8", "surrogateescape"))?;

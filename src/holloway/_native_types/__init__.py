@@ -1,5 +1,5 @@
-"""The types of the extension `holloway._native`, a stub for each subject.
+"""The types of the extension `holloway._native`, with one stub for each subject.
 
-Programs import `holloway._native`. These modules let the type checker compare each stub with the
-extension.
+Programs import `holloway._native`. These modules exist so that the type checker can compare each
+stub with the extension.
 """

@@ -1,4 +1,4 @@
-"""An update as the brain applies it."""
+"""The changes of peers, as the brain applies them."""
 
 from holloway._native import AllowedIPsChange, PeerChange
 

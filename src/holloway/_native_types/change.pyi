@@ -1,4 +1,4 @@
-"""An update as the brain applies it."""
+"""The changes of peers, as the brain applies them."""
 
 from typing import final
 
@@ -8,7 +8,7 @@ __all__ = ["AllowedIPsChange", "PeerChange"]
 
 @final
 class PeerChange:
-    """What to change of one peer: `holloway.core.change.PeerChange`. `Update` makes it."""
+    """The changes of one peer: a `holloway.core.change.PeerChange`, created by `Update`."""
 
     @property
     def public_key(self) -> bytes: ...
@@ -27,4 +27,4 @@ class PeerChange:
 
 @final
 class AllowedIPsChange:
-    """A change of one peer's allowed IPs, for `Peer.change_allowed_ips`; has no parts."""
+    """A change of one peer's allowed IPs, for `Peer.change_allowed_ips`; opaque to Python."""

@@ -1,4 +1,4 @@
-"""The codec of texts: the UAPI, configuration files of wg(8), `dump`."""
+"""The text codec: the UAPI, configuration files of wg(8), `dump`."""
 
 from holloway._native import (
     Changes,

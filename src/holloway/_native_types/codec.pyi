@@ -1,4 +1,4 @@
-"""The codec of texts: the UAPI, configuration files of wg(8), `dump`."""
+"""The text codec: the UAPI, configuration files of wg(8), `dump`."""
 
 from collections.abc import Sequence
 from typing import Protocol, final
@@ -20,10 +20,10 @@ __all__ = [
 ]
 
 class Refused(ValueError):
-    """A text was refused whole.
+    """A text was refused, and nothing of it applied.
 
-    `args` are whether it is of another language at all, the line from 1 and the key if there are
-    any, and the reason; key and reason are bytes, as they may repeat what is no text.
+    `args` are: whether the text does not have the expected format at all, the line (from 1) and the
+    key, if any, and the reason. Key and reason are bytes, because they may repeat invalid UTF-8.
     """
 
     args: tuple[bool, int | None, bytes | None, bytes]
@@ -45,7 +45,7 @@ _Network = tuple[bytes, int]
 _Endpoint = tuple[str, int]
 
 # Public key, remove, update only, preshared key, endpoint, keepalive, replace allowed IPs, removed
-# and added ones.
+# allowed IPs, added allowed IPs.
 _PeerUpdate = tuple[
     bytes,
     bool,
@@ -65,7 +65,7 @@ _PeerState = tuple[
 
 @final
 class Update:
-    """What to change of a device: `holloway.model.DeviceUpdate`, however many peers it names."""
+    """The changes of a device: `holloway.model.DeviceUpdate`, without an object for each peer."""
 
     def __new__(
         cls,
@@ -77,11 +77,11 @@ class Update:
         /,
     ) -> Update: ...
     def parts(self) -> tuple[bytes | None, int | None, int | None, bool, list[_PeerUpdate]]:
-        """What it was made from."""
+        """Return the arguments that would construct this update."""
 
     @staticmethod
     def read_request(body: bytes, /) -> Update:
-        """Read the lines between `set=1` and the blank line, each with its end (`Refused`)."""
+        """Read the lines between `set=1` and the blank line, each with its newline (`Refused`)."""
 
     @staticmethod
     def read_configuration(
@@ -92,9 +92,9 @@ class Update:
         append: bool,
         numeric: bool,
     ) -> Update:
-        """Read a file of wg(8), or lines with their numbers (`Refused`, or what `resolver` raises).
+        """Read a file of wg(8), or lines with their numbers (`Refused`, or `resolver`'s errors).
 
-        With `numeric`, addresses and ports in numbers are not brought before the resolver.
+        With `numeric`, numeric addresses and ports are not passed to the resolver.
         """
 
     @property
@@ -114,14 +114,14 @@ class Update:
         """
 
     def since(self, state: State, /) -> Update:
-        """Take out what would disturb the peers that stay (`wg syncconf`)."""
+        """Return this update without what would disturb the peers that stay (`wg syncconf`)."""
 
     def request(self) -> bytes:
-        """Write the whole `set=1` transaction, with the blank line that ends it."""
+        """Return the whole `set=1` request, with the blank line that ends it."""
 
 @final
 class State:
-    """A device as it shows itself: `holloway.model.Device`, however many peers it has."""
+    """The state of a device: `holloway.model.Device`, without an object for each peer."""
 
     def __new__(
         cls,
@@ -133,32 +133,32 @@ class State:
         /,
     ) -> State: ...
     def parts(self) -> tuple[bytes | None, int, int, list[_PeerState], int]:
-        """What it was made from."""
+        """Return the arguments that would construct this state."""
 
     @staticmethod
     def read(answer: bytes, /) -> State:
         """Read an answer to `get=1` up to its first blank line (`Refused`)."""
 
     def answer(self) -> bytes:
-        """Write that answer, without the errno line that ends it."""
+        """Return that answer, without the errno line that ends it."""
 
     def dump(self, prefix: bytes, /) -> bytes:
-        """Print what `wg show INTERFACE dump` does; `prefix` goes before each line."""
+        """Return what `wg show INTERFACE dump` prints, with `prefix` before each line."""
 
 @final
 class Changes:
-    """What becomes of a peer's allowed IPs, collected in the order in which it is written."""
+    """The changes of a peer's allowed IPs, collected in the order in which they are written."""
 
     def __new__(cls) -> Changes: ...
     def read(self, text: bytes, resolver: _Resolver, /) -> None:
-        """Read networks joined by commas, or none from no text (`Refused`).
+        """Read networks separated by commas, none from an empty text (`Refused`).
 
-        Together they replace what there is; with `+` or `-` before any of them they add and take
-        away, as wg(8) after 2021 has it.
+        They replace the existing ones. If any of them has `+` or `-` in front, they are added and
+        removed instead, as in wg(8) after 2021.
         """
 
     def result(self) -> tuple[bool, Sequence[_Network], Sequence[_Network]]:
-        """Whether all are removed first, what is taken away then, and what is added at last."""
+        """Return whether all are removed first, those removed next, and those added last."""
 
 def read_fwmark(text: bytes, /) -> int:
     """Read a firewall mark: decimal, `0x` and hexadecimal, or `off` (`Refused`)."""
@@ -167,16 +167,16 @@ def read_keepalive(text: bytes, /) -> int:
     """Read a persistent keepalive interval: seconds or `off` (`Refused`)."""
 
 def read_port(text: bytes, resolver: _Resolver, /) -> int:
-    """Read a listening port (`Refused`, or what `resolver` raises)."""
+    """Read a listening port (`Refused`, or `resolver`'s errors)."""
 
 def read_endpoint(text: bytes, resolver: _Resolver, /) -> _Endpoint:
-    """Read an endpoint, `host:port` or `[host]:port` (`Refused`, or what `resolver` raises)."""
+    """Read an endpoint, `host:port` or `[host]:port` (`Refused`, or `resolver`'s errors)."""
 
 def blank_line(text: bytes, /) -> int | None:
-    """Find the first blank line, faster than Python among so many short lines."""
+    """Return the offset of the first blank line; faster than Python if there are many lines."""
 
 def dump_answer(answer: bytes, prefix: bytes, /) -> bytes:
-    """Print what `State.read(answer).dump(prefix)` does, without a `State` between (`Refused`)."""
+    """Return `State.read(answer).dump(prefix)`, without creating the `State` (`Refused`)."""
 
 def public_key(private_key: bytes, /) -> bytes:
     """Derive a public key (X25519, RFC 7748)."""

@@ -1,4 +1,4 @@
-"""What the plane reports to the brain."""
+"""The events that the plane reports to the brain."""
 
 from holloway._native import (
     Confirmed,

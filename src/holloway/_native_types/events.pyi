@@ -1,4 +1,4 @@
-"""What the plane reports to the brain."""
+"""The events that the plane reports to the brain."""
 
 from typing import final
 
@@ -17,44 +17,44 @@ __all__ = [
 
 @final
 class Handshake:
-    """A handshake message that passed the cookie checker: the Noise message, its macs cut."""
+    """A handshake message that passed the cookie checker, with its macs removed."""
 
     @property
     def message(self) -> bytes: ...
     @property
     def size(self) -> int:
-        """The datagram's length with its macs."""
+        """The length of the datagram, macs included."""
 
     @property
     def remote(self) -> Endpoint: ...
 
 @final
 class SessionNeeded:
-    """A peer has traffic and no session, or one to renew. One-shot: `Peer.arm_session_needed`."""
+    """A peer has traffic but no session, or must renew it. `Peer.arm_session_needed` rearms it."""
 
     @property
     def peer(self) -> int: ...
 
 @final
 class DebtBegan:
-    """A debt began (data unanswered on either side). One-shot: `Peer.due` arms it again."""
+    """A debt began: data in one direction is unanswered. One-shot: `Peer.due` rearms it."""
 
     @property
     def peer(self) -> int: ...
 
 @final
 class Confirmed:
-    """The first packet under a responder's new session arrived: the session is now in use."""
+    """The first packet of a responder's new session arrived: the session is now in use."""
 
     @property
     def peer(self) -> int: ...
 
 @final
 class SendFailing:
-    """Sending UDP began to fail with `errno`, or works again (0). One event a change.
+    """Sending UDP began to fail with `errno`, or works again (0). There is one event per change.
 
-    It works again when a packet leaves to the peer that had the trouble, a second or more after
-    the last that did not. A full queue (EAGAIN, ENOBUFS) is no trouble.
+    Sending works again when a packet leaves to the peer for which it failed, at least a second
+    after the last failure. A full queue (EAGAIN, ENOBUFS) does not count as a failure.
     """
 
     @property
@@ -62,9 +62,9 @@ class SendFailing:
 
 @final
 class Unreachable:
-    """A packet for `destination` went nowhere: no peer has the address (`peer` is None), or the
-    peer's endpoint is not known. At most ten at once and two a second, after
-    `Plane.report_unreachable`.
+    """A packet for `destination` cannot be sent: no peer has the address (`peer` is None), or the
+    peer's endpoint is not known. The events are limited to ten at once and two a second, and come
+    only after `Plane.report_unreachable`.
     """
 
     @property
@@ -74,7 +74,7 @@ class Unreachable:
 
 @final
 class Died:
-    """The plane's thread has ended: the interface is gone (EBADFD), or a fault (EIO)."""
+    """The plane's thread has ended: the interface is gone (EBADFD), or there is a bug (EIO)."""
 
     @property
     def errno(self) -> int: ...

@@ -1,4 +1,4 @@
-"""The packet plane of one device, and of each of its peers."""
+"""The packet plane of one device and of its peers."""
 
 from holloway._native import Due, Peer, Plane
 

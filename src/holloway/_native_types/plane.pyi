@@ -1,4 +1,4 @@
-"""The packet plane of one device, and of each of its peers."""
+"""The packet plane of one device and of its peers."""
 
 from typing import final
 
@@ -12,7 +12,7 @@ __all__ = ["Due", "Peer", "Plane"]
 
 @final
 class Due:
-    """What `Peer.due` collected. `next` is when to look again, None to wait for `DebtBegan`."""
+    """The result of `Peer.due`. `next` is when to call it again; None: wait for `DebtBegan`."""
 
     @property
     def keepalive(self) -> bool: ...
@@ -25,7 +25,7 @@ class Due:
 
 @final
 class Plane:
-    """Moves packets between one TUN and UDP sockets, in a thread of its own."""
+    """Moves packets between one TUN and UDP sockets, in a separate thread."""
 
     def __new__(cls, tun: Tun) -> Plane: ...
     def fileno(self) -> int:
@@ -37,29 +37,30 @@ class Plane:
     def bind(self, port: int, fwmark: int, /) -> int:
         """Open the UDP sockets on `port` (0: any) with `fwmark`, and return the port.
 
-        IPv4 alone where the system has no IPv6. Raises OSError (EADDRINUSE, EPERM), and what was
-        bound before then stays as it was. The same port keeps its sockets and changes the mark.
+        Opens only IPv4 on a system without IPv6. If this raises OSError (EADDRINUSE, EPERM), the
+        earlier sockets stay as they were. If the port is the same, only the mark changes.
         """
 
     def unbind(self) -> None:
         """Close the UDP sockets."""
 
     def set_identity(self, public_key: bytes | None, /) -> None:
-        """Say whose mac1 to accept; None accepts no handshake."""
+        """Set the public key whose mac1 is accepted; None accepts no handshake message."""
 
     def set_mtu(self, mtu: int, /) -> None:
-        """Say the interface's MTU, which bounds the padding."""
+        """Set the interface's MTU, which limits the padding."""
 
     def set_icmp_sockets(self, v4: int | None, v6: int | None, conntrack: int | None, /) -> None:
-        """Answer packets that have nowhere to go with ICMP host unreachable.
+        """Answer packets that cannot be sent with ICMP host unreachable.
 
-        `v4` and `v6` are raw ICMP sockets, `conntrack` a non-blocking netlink socket
-        (NETLINK_NETFILTER) that tells senders behind a translated address, all of the interface's
-        network namespace. The descriptors stay the caller's. Without a socket: no answers.
+        `v4` and `v6` are raw ICMP sockets. `conntrack` is a non-blocking netlink socket
+        (NETLINK_NETFILTER) that looks up senders behind address translation. All belong to the
+        interface's network namespace. The caller keeps its descriptors. Without a socket, no
+        answers are sent.
         """
 
     def report_unreachable(self, wanted: bool, /) -> None:
-        """Report `Unreachable` packets, or no longer."""
+        """Start or stop reporting `Unreachable`."""
 
     def peer(self, public_key: bytes, /) -> Peer:
         """Add a peer."""
@@ -71,68 +72,68 @@ class Plane:
         """
 
     def sticky_sources(self) -> list[tuple[int, Endpoint]]:
-        """Return the peers that are answered from the address they write to, and the path.
+        """Return the peers that are answered from the address to which they send, with the path.
 
-        Also those that no longer are, since `set_source_valid` said so. Not those whose endpoint
-        has a scope, which is their interface whatever becomes of routes.
+        The list includes peers for which `set_source_valid` has turned this off. It excludes
+        endpoints with a scope, which determines their interface whatever the routes are.
         """
 
     def set_source_valid(self, peer: int, path: Endpoint, valid: bool, /) -> None:
-        """Say whether the route along a path leads out of the interface where packets came.
+        """Set whether the route back along a path uses the interface where the packets arrived.
 
-        If not, the kernel chooses the local address, until it leads there again.
+        While it does not, the kernel chooses the local address.
         """
 
     def state(self, snapshot: DeviceSnapshot, /) -> State:
-        """Complete the brain's half of the state with endpoints, allowed IPs and traffic."""
+        """Return the brain's half of the state, with endpoints, allowed IPs and traffic added."""
 
     def discards(self) -> dict[str, int]:
-        """Count of packets not passed on, by reason; every reason is there."""
+        """Count the discarded packets by reason, with every reason."""
 
     def close(self) -> None:
-        """Stop the thread, close the sockets, zero the keys. The Tun stays open."""
+        """Stop the thread, close the sockets, zero the keys. The `Tun` stays open."""
 
 @final
 class Peer:
-    """One peer's part in the plane."""
+    """One peer in the plane."""
 
     @property
     def id(self) -> int:
-        """The number that events name; never used twice."""
+        """The number of this peer in events; no other peer ever gets it."""
 
     @property
     def endpoint(self) -> Endpoint | None: ...
     def set_endpoint(self, endpoint: Endpoint, /) -> None: ...
     def forget_source(self) -> None:
-        """Let the kernel choose the local address anew."""
+        """Let the kernel choose the local address again."""
 
     def change_allowed_ips(self, change: AllowedIPsChange, /) -> None:
-        """Change this peer's allowed IPs, all at once for the packets.
+        """Change this peer's allowed IPs, atomically as packets see it.
 
-        What is added is taken from the peer that had it.
+        Any other peer that had an added one loses it.
         """
 
     def allowed(self) -> list[tuple[bytes, int]]:
-        """The networks this peer has, packed address and bits, in the order they came."""
+        """Return this peer's allowed IPs in the order of addition: packed address and length."""
 
     def traffic(self) -> tuple[int, int]:
-        """Bytes received and sent, UDP payloads, handshakes included."""
+        """Return the bytes received and sent in UDP payloads, handshakes included."""
 
     def discards(self) -> dict[str, int]:
-        """Like `Plane.discards`, of packets known to be this peer's; only reasons that occurred."""
+        """Count this peer's discarded packets by reason, with only the reasons that occurred."""
 
     def handshake_received(self, remote: Endpoint, size: int, now: int, /) -> None:
-        """Account for an authenticated handshake message: roam to `remote`, count, settle debts."""
+        """Process an authenticated handshake message: roam to `remote`, count, settle debts."""
 
     def send_handshake(self, message: bytes, now: int, /) -> None:
-        """Add mac1 and mac2 to a bare Noise message and send it to the endpoint.
+        """Add mac1 and mac2 to a Noise message and send it to the endpoint.
 
-        An initiation's sender index becomes the one whose response the cookie checker lets in. A
-        failure to send is counted; the brain's timers retry.
+        After an initiation, the cookie checker accepts a response to its sender index, and to no
+        earlier one of this peer. A failure to send is counted; the brain's timers retry.
         """
 
     def send_keepalive(self) -> None:
-        """Send what is staged, or an empty packet if nothing is."""
+        """Send the staged packets, or an empty packet if there are none."""
 
     def install(
         self,
@@ -146,27 +147,27 @@ class Peer:
         renew_on_receive: int,
         reject: int,
     ) -> None:
-        """Put a new session in place: current if `confirmed` (initiator), else next (responder).
+        """Install a new session as current if `confirmed` (initiator), else as next (responder).
 
-        Older sessions move as in the kernel's noise.c, add_new_keypair. A session unconfirmed
-        becomes current with the first packet received under it, and `Confirmed` tells.
-        A confirmed one sends what is staged, or an empty packet that tells the responder.
+        Older sessions move as in the kernel's noise.c, add_new_keypair. The first packet received
+        under an unconfirmed session makes it current and pushes `Confirmed`. Under a confirmed one
+        the staged packets are sent, or an empty packet, which confirms it to the responder.
         """
 
     def due(self, now: int, keepalive: int, handshake: int, persistent: int, /) -> Due:
-        """Collect and clear what is due, and say when to look again.
+        """Collect and clear what is due, and return it with the time of the next call.
 
-        `keepalive`: data came that long ago and nothing went back; `handshake`: data went out that
-        long ago and nothing came back; `persistent`: nothing went either way that long (0: off).
-        While no data is unanswered `DebtBegan` is armed.
+        The durations are how long received data went unanswered by us (`keepalive`), how long sent
+        data got no answer (`handshake`), and how long no packet passed either way (`persistent`, 0:
+        off). If no debt stays open, this arms `DebtBegan`.
         """
 
     def arm_session_needed(self) -> None:
-        """Arm `SessionNeeded`: the next packet with no session, or one to renew, pushes it."""
+        """Arm `SessionNeeded`: the next packet that needs a new session pushes it."""
 
     def drop_staged(self) -> None: ...
     def erase(self) -> None:
-        """Zero and forget every session and what the handshake awaited."""
+        """Zero and forget every session, and accept no response to an earlier initiation."""
 
     def remove(self) -> None:
-        """Erase, drop what is staged, and leave every table. The object is dead after this."""
+        """Erase, drop the staged packets, and leave every table. Do not use the object again."""

@@ -8,41 +8,42 @@ __all__ = ["Relay", "RelayPair"]
 class Relay:
     """A thread that copies between pairs of stream sockets, of any family and namespace.
 
-    Each way ends by itself (half-close); a pair whose one side breaks is reset on the other. What
-    is not taken stays in the source's own buffer.
+    Each direction ends separately (half-close). If one side breaks, the other is reset. Bytes that
+    the destination does not take yet stay in the source socket's buffer.
     """
 
     def __new__(cls) -> Relay: ...
     def fileno(self) -> int:
-        """An eventfd, readable while `ends` has something."""
+        """An eventfd that is readable while `ends` has pairs to return."""
 
     def join(self, first: int, second: int, /, limit: int | None = None) -> RelayPair:
-        """Copy between the sockets of two descriptors; the caller closes its own two.
+        """Copy between the sockets of two descriptors; the caller still closes its two.
 
-        With `limit`, so many bytes go from the first to the second at most, which is not told of an
-        end after them; what the first says beyond is read and dropped. Raises OSError.
+        With `limit`, at most this many bytes go from the first to the second; after them, the
+        second gets no end of file, and more bytes from the first are read and dropped. Raises
+        OSError.
         """
 
     def abort(self, id: int, /) -> None:  # noqa: A002
         """Reset both sides of a pair."""
 
     def ends(self) -> list[tuple[int, int | None, int]]:
-        """The pairs that ended since the last call: id, side to blame (0 or 1), errno.
+        """Return the pairs that ended since the last call: id, side that failed (0 or 1), errno.
 
-        errno is 0 where both sides had said all; ECONNABORTED after `abort` and `close`.
+        errno is 0 if both sides ended normally, and ECONNABORTED after `abort` and `close`.
         """
 
     def moved(self) -> tuple[int, int]:
-        """Bytes from first sockets to second ones, and back, over all pairs up to now."""
+        """Return the bytes copied from first to second sockets, and back, over all pairs."""
 
     def close(self) -> None:
-        """Reset all pairs and end the thread; `ends` still tells of them."""
+        """Reset all pairs and end the thread; `ends` still returns them."""
 
 @final
 class RelayPair:
-    """A pair that was joined."""
+    """A pair of joined sockets."""
 
     @property
     def id(self) -> int: ...
     def moved(self) -> tuple[int, int]:
-        """Bytes from the first socket to the second, and back, up to now."""
+        """Return the bytes copied from the first socket to the second, and back."""

@@ -9,23 +9,23 @@ __all__ = ["Acceptable", "Echoed", "Ended", "Failed", "Opened", "Stack", "StackE
 
 @final
 class Stack:
-    """TCP, UDP and ICMP within the program, in a thread of its own, over a `Tun` to the plane.
+    """TCP, UDP and ICMP within the program, in a separate thread, over a `Tun` to the plane.
 
-    What is asked for has a number, and what comes of it is a `StackEvent` with that number. An
-    address is numeric, with a port. A descriptor that is handed over is the caller's to close: one
-    end of a non-blocking socket pair, SOCK_STREAM for TCP, SOCK_SEQPACKET for UDP.
+    Each request has a number, and its result is a `StackEvent` with that number. An address is
+    numeric, with a port. A returned descriptor belongs to the caller, which must close it. It is
+    one end of a non-blocking socket pair, SOCK_STREAM for TCP, SOCK_SEQPACKET for UDP.
     """
 
     def __new__(
         cls, name: str, addresses: Sequence[tuple[str, int]], mtu: int, buffer: int
     ) -> Stack:
-        """Start it: the interface's name, our addresses with the lengths of their networks, the
-        largest packet, and the size of each of a stream's two buffers.
+        """Start a stack. `addresses` are ours, with prefix lengths; `buffer` is the size of each of
+        a stream's two buffers.
         """
 
     @property
     def tun(self) -> Tun:
-        """What the plane serves."""
+        """The interface for the plane."""
 
     def fileno(self) -> int:
         """An eventfd that is readable while events wait."""
@@ -36,43 +36,44 @@ class Stack:
     def connect(
         self, local: tuple[str, int] | None, remote: tuple[str, int], timeout: float, /
     ) -> int:
-        """Connect by TCP: `Opened` or `Failed`, after `timeout` seconds with ETIMEDOUT."""
+        """Connect by TCP: `Opened` or `Failed` (ETIMEDOUT after `timeout` seconds)."""
 
     def listen(self, local: tuple[str, int], backlog: int, /) -> int:
         """Listen for TCP connections: `Opened` or `Failed`, then `Acceptable`."""
 
     def accept(self, listener: int, /) -> tuple[int, tuple[str, int], tuple[str, int]] | None:
-        """Take a connection: its descriptor, who connected, and to where. None: none waits."""
+        """Accept a connection: its descriptor, remote and local address; None if none waits."""
 
     def datagrams(self, local: tuple[str, int] | None, remote: tuple[str, int] | None, /) -> int:
         """Open a UDP port: `Opened` or `Failed`.
 
-        A message of a port with `remote` is a datagram's payload. One without has the other's
-        address before each payload, both ways: two bytes of port, then 16 of IPv6 (an IPv4 address
-        is mapped into it).
+        With `remote`, a message on the descriptor is a datagram's payload. Without, the remote
+        address precedes each payload in both directions: two bytes of port, then 16 of IPv6 address
+        (IPv4 addresses are mapped).
         """
 
     def echo(self, to: str, /) -> int:
-        """Send an ICMP echo request: `Echoed`, `Failed`, or nothing."""
+        """Send an ICMP echo request: `Echoed`, `Failed`, or no event."""
 
     def cancel(self, request: int, /) -> None:
-        """Give up what is not open yet, or a listener; what was accepted lives on.
+        """Cancel a request that is not open yet, or close a listener but no accepted connection.
 
-        An event that is on its way may still come.
+        An event that is already queued may still come.
         """
 
     def counts(self) -> dict[str, int]:
-        """Count packets and connections that went nowhere, by reason."""
+        """Count the discarded packets and connections by reason."""
 
     def close(self) -> None:
-        """Reset every stream, close every port and what nobody has taken, end the thread.
+        """Reset every stream, close every port and all unaccepted connections, end the thread.
 
-        The Tun stays open for what is still on its way out; all else raises OSError from now on.
+        The `Tun` stays open for packets that still have to leave. All other calls raise OSError
+        from now on.
         """
 
 @final
 class Opened:
-    """What was asked for is there: its descriptor, none for a listener, and its own address."""
+    """A request succeeded: its descriptor (None for a listener) and its local address."""
 
     @property
     def id(self) -> int: ...
@@ -83,7 +84,7 @@ class Opened:
 
 @final
 class Failed:
-    """It failed."""
+    """A request failed."""
 
     @property
     def id(self) -> int: ...
@@ -92,14 +93,14 @@ class Failed:
 
 @final
 class Acceptable:
-    """A listener has connections, after it had none."""
+    """A listener has connections to accept, after it had none."""
 
     @property
     def id(self) -> int: ...
 
 @final
 class Echoed:
-    """An echo came back."""
+    """An echo reply arrived."""
 
     @property
     def id(self) -> int: ...
@@ -108,7 +109,7 @@ class Echoed:
 
 @final
 class Ended:
-    """The stack has ended by itself: the interface is gone (EBADFD), or a fault (EIO)."""
+    """The stack has ended unasked: the interface is gone (EBADFD), or there is a bug (EIO)."""
 
     @property
     def errno(self) -> int: ...

@@ -1,4 +1,4 @@
-"""What the plane stands between: the TUN interface and UDP addresses."""
+"""The TUN interface, and UDP endpoints."""
 
 from holloway._native import Endpoint, Tun
 

@@ -1,4 +1,4 @@
-"""What the plane stands between: the TUN interface and UDP addresses."""
+"""The TUN interface, and UDP endpoints."""
 
 from typing import final
 
@@ -6,22 +6,22 @@ __all__ = ["Endpoint", "Tun"]
 
 @final
 class Tun:
-    """A TUN interface with vnet_hdr and, where the kernel has them, TSO and USO offloads."""
+    """A TUN interface with vnet_hdr and, if the kernel has them, TSO and USO offloads."""
 
     def __new__(cls, name: str, mtu: int = 1420) -> Tun:
         """Create the interface, or attach to a persistent one, and set its MTU (OSError)."""
 
     @staticmethod
     def from_fd(fd: int) -> Tun:
-        """Take over an open TUN file descriptor; the kernel is asked whether it has a vnet_hdr."""
+        """Take over an open TUN file descriptor; the kernel knows whether it has a vnet_hdr."""
 
     @property
     def name(self) -> str:
-        """The interface's name as the kernel has it now."""
+        """The interface's present name in the kernel."""
 
     @property
     def offloads(self) -> tuple[str, ...]:
-        """Which of "vnet_hdr", "tso", "uso" are on."""
+        """Those of "vnet_hdr", "tso" and "uso" that are on."""
 
     def fileno(self) -> int:
         """The file descriptor, for ioctls; the plane reads and writes it."""
@@ -30,10 +30,10 @@ class Tun:
 
 @final
 class Endpoint:
-    """A peer's UDP address. One that came with a packet also holds the local address it came to."""
+    """A peer's UDP address. One from a received packet also has the packet's local address."""
 
     def __new__(cls, host: str, port: int) -> Endpoint:
-        """Make one from a numeric address (`fe80::1%eth0` and `fe80::1%2` too).
+        """Build from a numeric address (also `fe80::1%eth0` and `fe80::1%2`).
 
         Raises ValueError if `host` is no address or its interface is unknown.
         """
@@ -44,11 +44,11 @@ class Endpoint:
     def port(self) -> int: ...
     @property
     def local(self) -> str | None:
-        """The local address that packets leave from, None where the kernel chooses."""
+        """The local address that packets leave from, None if the kernel chooses it."""
 
     @property
     def interface(self) -> int | None:
-        """The number of the interface where packets came to that address."""
+        """The index of the interface where packets to that address arrived."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
