@@ -88,7 +88,7 @@ class Pair:
     def equal(self, *arguments: str, stdin: bytes = b"", **env: str) -> Outcome:
         """Run both, check that the outcomes are equal, and return the outcome.
 
-        Our errors contain no key (docs/decisions/0018-secrets-are-not-echoed.md).
+        Our errors contain no key (docs/decisions/0017-secrets-are-not-echoed.md).
         """
         theirs = self.run(ORIGINAL, *arguments, stdin=stdin, **env)
         shown = without_keys(os.fsdecode(theirs.errors))

@@ -27,6 +27,8 @@ EXTENSION = {
 }
 PEER_WITHIN_A_PROGRAM = ("net/", "proxy/", "cli/proxy", "cli/run.py", "cli/job.py")
 """This is a separate shell, with an event loop and a plane."""
+STUBS = "_native_types/"
+"""They exist for the type checker."""
 
 
 def imported(path: Path) -> set[str]:
@@ -44,7 +46,7 @@ def users(module: str) -> set[str]:
     """Return the files that import a module, except those of the peer within a program."""
     paths = [path for path in SOURCES.rglob("*.py") if module in imported(path)]
     names = {str(path.relative_to(SOURCES)) for path in paths}
-    return {name for name in names if not name.startswith(PEER_WITHIN_A_PROGRAM)}
+    return {name for name in names if not name.startswith((*PEER_WITHIN_A_PROGRAM, STUBS))}
 
 
 def test_only_the_shell_touches_the_event_loop() -> None:

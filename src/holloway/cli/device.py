@@ -6,11 +6,11 @@ the caller, then forks unless it is to stay in the foreground. `daemon` does the
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import socket
 import sys
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -79,6 +79,9 @@ def start(name: str, *, foreground: bool) -> int:
 
 
 def _prepare(name: str) -> tuple[Tun, socket.socket]:
+    gc.disable()  # nothing to collect while modules are loaded; `daemon.serve` enables it again
+    # The device has no TLS, and asyncio does without: a tenth of what there is to load.
+    sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]
     from holloway import _native
     from holloway.device import daemon, uapi_server
 
@@ -129,6 +132,8 @@ def _become_daemon(tun: Tun, listener: socket.socket, write_end: int) -> NoRetur
             os.dup2(null, 2)
         status = _serve(tun, listener, lambda: _report_ready(write_end))
     except BaseException:
+        import traceback
+
         traceback.print_exc()
     finally:
         os._exit(status)

@@ -1,4 +1,4 @@
-"""What a device can be asked and told, whoever runs it and wherever."""
+"""The interface to a WireGuard device, whatever runs it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from holloway.text.native import State, Update
 
 
 class Control(Protocol):
-    """Asks and changes one device; what it refuses is an `OSError` with the device's errno."""
+    """Shows and changes one device; a refusal is an `OSError` with the device's errno."""
 
     def get(self) -> Device:
         """Return the device as it is now."""
 
     def set(self, update: DeviceUpdate) -> None:
-        """Check all of `update`, then apply it; nothing is applied by halves."""
+        """Check all of `update`, then apply it whole or not at all."""
 
 
 class BulkControl(Control, Protocol):
-    """The same in the codec's values too, for thousands of peers that nobody looks at singly."""
+    """The same with the codec's values, for thousands of peers that need no object each."""
 
     def state(self) -> State:
         """Like `get`."""

@@ -1,6 +1,6 @@
-"""Looks up hosts and services for a configuration, as wg(8) does: patiently.
+"""Looks up hosts and services for a configuration, with wg(8)'s retries.
 
-A failure that may pass is tried again, after 1 s and then ever later; each wait is told.
+A temporary failure is tried again, after 1 s and then at growing intervals; each wait is printed.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ MAX_RETRIES: Final = 0x7FFFFFFF
 
 
 class BadEnvironment(ConfigError):
-    """A variable of the environment has a value without meaning."""
+    """A variable of the environment has an invalid value."""
 
 
 class SystemResolver:
-    """A `text.values.Resolver` that asks the system; what it tells goes to `print_message`."""
+    """A `text.values.Resolver` that asks the system; messages go to `print_message`."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class SystemResolver:
 
 
 def retries_allowed(environment: Mapping[str, str]) -> int:
-    """How often to try again, `FOREVER` for without end; raises `BadEnvironment`."""
+    """Return how often to try again, or `FOREVER`; raises `BadEnvironment`."""
     text = environment.get(_VARIABLE)
     if text is None:
         return RETRIES
@@ -86,9 +86,9 @@ def retries_allowed(environment: Mapping[str, str]) -> int:
 
 
 def _numeric(host: str, service: str) -> Endpoint | None:
-    """Read what needs no looking up; the system takes ten times as long, and may ask its NSS."""
+    """Read a numeric endpoint; the system takes ten times as long, and may ask its NSS."""
     if "%" in host:
-        return None  # whether there is such an interface, the system knows
+        return None  # only the system knows whether there is such an interface
     try:
         return Endpoint.parse(f"[{host}]:{service}" if ":" in host else f"{host}:{service}")
     except ValueError:
@@ -96,7 +96,7 @@ def _numeric(host: str, service: str) -> Endpoint | None:
 
 
 def _look_up(host: str | None, service: str, flags: int) -> tuple[str, str]:
-    # As bytes, both go to the C library as they stand, not through Python's IDNA.
+    # Bytes are passed to the C library unchanged, without Python's IDNA.
     name = None if host is None else os.fsencode(host)
     found = socket.getaddrinfo(
         name, os.fsencode(service), socket.AF_UNSPEC, socket.SOCK_DGRAM, socket.IPPROTO_UDP, flags

@@ -26,7 +26,7 @@ SUFFIX: Final = ".sock"
 
 
 def names() -> list[str]:
-    """The devices whose sockets answer, in the directory's order, as wg(8) lists them."""
+    """List the devices whose sockets answer, in the directory's order, as wg(8) does."""
     try:
         entries = os.listdir(DIRECTORY)
     except FileNotFoundError:
@@ -36,7 +36,7 @@ def names() -> list[str]:
 
 
 def answers(name: str) -> bool:
-    """Whether there is a socket for `name`; one that nobody listens to any more is removed."""
+    """Whether the socket of `name` answers; a socket without a listener is removed."""
     if "/" in name:
         return False
     path = _path(name)
@@ -59,7 +59,7 @@ class UapiDevice:
         self.name = name
 
     def get(self) -> Device:
-        """Ask the device; raises `OSError`."""
+        """Return the device as it is; raises `OSError`."""
         from holloway.text.convert import device_of
 
         return device_of(self.state(), self.name)
@@ -71,13 +71,13 @@ class UapiDevice:
         self.apply(update_of(update))
 
     def state(self) -> State:
-        """Ask the device; raises `OSError`."""
+        """Like `get`, as the codec's value."""
         from holloway.text.native import read_answer
 
         return self._get_answer(read_answer)
 
     def dump(self) -> bytes:
-        """Ask the device, and print it as `wg show` does its dump; raises `OSError`."""
+        """Like `get`, printed as `wg show INTERFACE dump` does."""
         from holloway.text.native import dump_answer
 
         return self._get_answer(dump_answer)
@@ -113,14 +113,14 @@ class UapiDevice:
         return parse_answer(answer)
 
     def log_level(self, wanted: str = "") -> str:
-        """Return how much the device says, after changing it if a level is given.
+        """Return the level of the device's log, after changing it if one is given.
 
-        Raises `OSError`: EPROTO, EINVAL or EIO where the device knows no such request.
+        Raises `OSError`: EPROTO, EINVAL or EIO where the device has no such request.
         """
         return _level(self._transact(f"log={wanted}\n\n".encode()))
 
     def follow_log(self) -> Iterator[str]:
-        """Yield the device's level, then the last lines of its log and those to come."""
+        """Yield the level of the device's log, then its last lines and each new one."""
         connection = _connect(_path(self.name))
         try:
             connection.sendall(b"log=follow\n\n")
@@ -146,7 +146,7 @@ class UapiDevice:
         """Send one request; return its answer."""
         connection = _connect(_path(self.name))
         try:
-            # A device may refuse before it has read all, and say why.
+            # A device may refuse before it has read the whole request, and answer why.
             try:  # noqa: SIM105  # contextlib takes a millisecond to load
                 connection.sendall(request)
             except BrokenPipeError:
@@ -157,7 +157,7 @@ class UapiDevice:
 
 
 def _receive(connection: _socket.socket) -> bytes:
-    """Receive an answer; what follows its blank line is cut off, the blank line perhaps not."""
+    """Receive an answer, without what follows its blank line; that may be included."""
     from holloway.text.native import blank_line
 
     chunks: list[bytes] = []
@@ -189,7 +189,7 @@ def _level(answer: bytes) -> str:
 
 
 def _status(answer: bytes) -> int:
-    """The last `errno=` of an answer; one without is no answer."""
+    """Return the last `errno=` of an answer, without which it is none; raises `OSError`."""
     at = answer.rfind(b"\nerrno=") + 1
     line = answer[at:].partition(b"\n")[0]
     if not line.startswith(b"errno="):
@@ -213,7 +213,7 @@ def _protocol_error() -> OSError:
 
 
 def _connect(path: str) -> _socket.socket:
-    # `socket` is this and 5 ms of names for its numbers.
+    # Not `socket`, which takes 5 ms to load for the names of its numbers.
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
         connection.connect(path)
@@ -227,7 +227,7 @@ def _remove(path: str) -> None:
     try:  # noqa: SIM105
         os.unlink(path)
     except OSError:
-        pass  # not ours to remove, or gone already: it does not answer anyhow
+        pass  # not ours to remove, or gone already: it does not answer in any case
 
 
 def _path(name: str) -> str:

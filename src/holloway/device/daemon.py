@@ -52,6 +52,7 @@ def serve(
     # would scan them again and again while ten thousand peers are set.
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
+    gc.enable()
 
     async def run() -> None:
         await Daemon(tun, listener, device_log).run(ready)

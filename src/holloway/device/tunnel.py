@@ -22,7 +22,6 @@ from holloway.device import routes
 from holloway.device.discard_log import DiscardLog
 from holloway.key import Key
 from holloway.netlink.listen_port import port_in_use, require_free
-from holloway.text.convert import device_of, update_of
 from holloway.text.discards import Discards, dump_answer
 from holloway.text.native import State, Update, refusal
 
@@ -75,10 +74,14 @@ class Tunnel:
 
     def get(self) -> model.Device:
         """Return the device as it is now."""
+        from holloway.text.convert import device_of
+
         return device_of(self.state(), self.name)
 
     def set(self, update: model.DeviceUpdate) -> None:
         """Apply an update whole, or raise (OSError, ConfigError) and change nothing."""
+        from holloway.text.convert import update_of
+
         self.apply(update_of(update))
 
     def state(self) -> State:

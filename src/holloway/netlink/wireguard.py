@@ -1,8 +1,8 @@
 """The generic netlink family "wireguard", version 1: `DeviceUpdate` -> messages -> `Device`.
 
-Pure but for the names of IPv6 zones. A change that is too long for one message becomes several,
-and the answer of the kernel comes in several; nobody else knows of that. Numbers are those of
-linux/wireguard.h.
+Pure but for the names of IPv6 zones. A change that is too long for one message is split into
+several, and the kernel's answer comes in several, which callers need not know. Numbers are those
+of linux/wireguard.h.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ MESSAGE_LIMIT: Final = 32 * 1024
 
 
 def get_request(name: str) -> bytes:
-    """Ask for a device."""
+    """Write the request for a device."""
     return generic(_GET_DEVICE, VERSION) + _name(name)
 
 
 def set_requests(name: str, update: DeviceUpdate, limit: int = MESSAGE_LIMIT) -> Iterator[bytes]:
-    """Change a device, by messages of at most `limit` bytes; raises OSError for an unknown zone."""
+    """Write the requests for a change, of at most `limit` bytes; OSError for an unknown zone."""
     start = generic(_SET_DEVICE, VERSION) + _name(name)
     message = start + b"".join(_device_attributes(update))
     peers: list[bytes] = []
@@ -67,13 +67,13 @@ def set_requests(name: str, update: DeviceUpdate, limit: int = MESSAGE_LIMIT) ->
             networks = networks[fitting:]
             if not networks:
                 break
-            # The rest. Only for the peer as it was made or found a moment ago.
+            # The rest, for the peer that the message before has created or found.
             head = _key(_PEER_PUBLIC_KEY, peer.public_key) + u32(_PEER_FLAGS, _UPDATE_ONLY)
     yield message + nest(_PEERS, peers) if peers else message
 
 
 def parse_device(answers: Iterable[bytes]) -> Device:
-    """Read a device from the payloads of all its messages; raises OSError for no such thing."""
+    """Read a device from the payloads of all its messages; raises OSError."""
     try:
         return _parse_device(answers)
     except (LookupError, ValueError, struct.error):
@@ -100,7 +100,7 @@ def _parse_device(answers: Iterable[bytes]) -> Device:
 
 
 def _append_peers(peers: list[Peer], more: Sequence[Peer]) -> None:
-    """Add peers; one that goes on from the message before brings only more of its networks."""
+    """Add peers; one that continues from the message before only has more networks."""
     for peer in more:
         if peers and peers[-1].public_key == peer.public_key:
             networks = peers[-1].allowed_ips + peer.allowed_ips
@@ -143,7 +143,7 @@ def _parse_endpoint(value: bytes) -> Endpoint | None:
     port, _, address = _SOCKADDR_IN6.unpack_from(value, 2)
     host, scope = socket.inet_ntop(family, address), _number(value[_SCOPE : _SCOPE + 4])
     if scope:
-        # The zone as getnameinfo(3) writes it: by its name, or by its number if there is none.
+        # The zone as getnameinfo(3) writes it: by name, or by number if it has none.
         flags = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
         host, _ = socket.getnameinfo((host, port, 0, scope), flags)
     return Endpoint(host, port)
@@ -161,7 +161,7 @@ def _device_attributes(update: DeviceUpdate) -> Iterator[bytes]:
 
 
 def _peer_attributes(peer: PeerUpdate) -> bytes:
-    """All of a peer but its networks."""
+    """Write all of a peer but its networks."""
     pieces = [_key(_PEER_PUBLIC_KEY, peer.public_key)]
     flags = _UPDATE_ONLY if peer.update_only else 0
     if peer.remove:

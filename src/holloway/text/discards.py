@@ -7,7 +7,6 @@ for its answer and its log, and by `wg show INTERFACE discards`.
 from __future__ import annotations
 
 import errno
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -70,6 +69,8 @@ def pretty(name: str, discards: Discards, style: Style, names: Mapping[Key, str]
 
 def to_json(devices: Iterable[tuple[str, Discards, Mapping[Key, str]]]) -> str:
     """Format counts as one JSON object, by interface, with the names of peers that have one."""
+    import json
+
     shown = {
         name: {
             "discards": dict(discards.device),

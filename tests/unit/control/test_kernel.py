@@ -10,6 +10,7 @@ import pytest
 from holloway.control import kernel
 from holloway.key import Key
 from holloway.model import AllowedIP, DeviceUpdate, PeerUpdate
+from holloway.netlink import kernel_devices
 from holloway.netlink.attributes import attribute, generic, nest
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ class ScriptedKernel:
 def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ScriptedKernel]:
     def make(*answers: list[bytes] | OSError) -> ScriptedKernel:
         scripted = ScriptedKernel(*answers)
-        monkeypatch.setattr(kernel, "NetlinkSocket", scripted)
+        for module in (kernel, kernel_devices):
+            monkeypatch.setattr(module, "NetlinkSocket", scripted)
         return scripted
 
     return make
