@@ -1,12 +1,12 @@
-"""What all tests share: hypothesis profiles, the rule for missing rights, and the order of a run.
+"""Settings of all tests: hypothesis profiles, the rule for missing privileges, and their order.
 
-A test that needs root is skipped without it on a developer's machine and fails under CI, so that
+Without root, a test that needs root is skipped on a developer's machine and fails under CI, so that
 a green run there means that it ran.
 
 Several workers (pytest-xdist) run the tests. The tests of a file share a lab and run in one worker,
-unless the file is marked `spread`: then each of its tests runs in any worker, and each worker makes
-the lab anew. `spread("device")` keeps together the tests that have the same value of the parameter
-`device`. Slow tests start first, so that no worker is left alone with one at the end.
+unless the file is marked `spread`: then each of its tests runs in any worker, and each worker
+starts its own lab. `spread("device")` keeps together the tests with the same value of the parameter
+`device`. Slow tests start first, so that no single one runs on at the end.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ settings.load_profile(
 
 
 def pytest_configure() -> None:
-    """Let programs under test begin with SIGHUP's default action, under nohup too.
+    """Start programs under test with SIGHUP's default action, also under nohup.
 
-    An ignored signal is inherited, and a program leaves it ignored. A handled one is reset in every
-    program that is started, and the run itself still survives its terminal.
+    Programs inherit an ignored signal, and leave it ignored. A handled one is reset in every
+    started program, and pytest itself still survives the end of its terminal.
     """
     if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda _number, _frame: None)
@@ -44,7 +44,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put slow tests first, and name the group that runs in one worker."""
+    """Put slow tests first, and set the group of tests that run in one worker."""
     items.sort(key=lambda item: not (marked(item, "guest") or marked(item, "slow")))
     for item in items:
         if (group := group_of(item)) is not None:
@@ -52,7 +52,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def group_of(item: pytest.Item) -> str | None:
-    """Return the name that the tests of one worker share; None for a test that runs in any."""
+    """Return the name of the group that runs in one worker, or None for any worker."""
     if marked(item, "guest"):
         return "guest"  # there is one virtual machine
     file = item.nodeid.partition("::")[0]

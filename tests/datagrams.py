@@ -1,6 +1,6 @@
-"""Numbered datagrams: what one holds follows from its number, so who gets it can tell a change.
+"""Numbered datagrams: the number determines the bytes, so the receiver can detect any change.
 
-Run inside hosts, by name, through `traffic`.
+`traffic` runs these programs by name, inside hosts.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import time
 from contextlib import suppress
 
 TRAIN, WHOLE = 16, 64
-"""Of so many datagrams, the first so many are of one size and leave in one segmented send."""
+"""The first TRAIN of every WHOLE datagrams have one size and leave in one segmented send."""
 POOL = random.Random(7).randbytes(1 << 17)
 LAST = (1 << 64) - 1
 SILENCE = 8.0
-"""After which the end, too, must have been lost."""
+"""Seconds after which the receiver stops, because the end must have been lost."""
 UDP_SEGMENT = 103  # linux/udp.h
 LARGEST = {socket.AF_INET: 65_507, socket.AF_INET6: 65_527}
 
 
 def datagram(number: int, largest: int) -> bytes:
-    """The one with this number."""
+    """Return the datagram with this number."""
     source = random.Random(number)
     size = source.choice(
         (8, 64, 1300, source.randrange(8, 1500), source.randrange(8, 9000), largest)
@@ -35,7 +35,7 @@ def datagram(number: int, largest: int) -> bytes:
 
 
 def datagrams_send(address: str, port: str, seconds: str) -> None:
-    """Send numbered datagrams for some time, whatever the system says to it, and then their end."""
+    """Send numbered datagrams for some time, despite errors of the system, and then the end."""
     print("ready", flush=True)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     end, number, refused = time.monotonic() + float(seconds), 0, 0
@@ -54,7 +54,7 @@ def datagrams_send(address: str, port: str, seconds: str) -> None:
 
 
 def sent(sender: socket.socket, data: bytes, segment: int = 0) -> bool:
-    """Whether the system took it; segmented sends need a device that computes checksums."""
+    """Return whether the system accepts it; segmented sends need a device with checksums."""
     control = [(socket.IPPROTO_UDP, UDP_SEGMENT, segment.to_bytes(2, sys.byteorder))]
     try:
         return sender.sendmsg([data], control if segment else []) > 0
@@ -63,7 +63,7 @@ def sent(sender: socket.socket, data: bytes, segment: int = 0) -> bool:
 
 
 def datagrams_receive(address: str, port: str) -> None:
-    """Compare every datagram that comes with the one that was sent, until the end comes."""
+    """Compare every received datagram with the one that was sent, until the end arrives."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     right, wrong, again, largest = set[int](), 0, 0, 0
     with socket.socket(family, socket.SOCK_DGRAM) as receiver, suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""What root and interop tests share: where the tools are, and how a device is started in a host."""
+"""Shared by root and interop tests: the paths of the tools, and how to start devices in a host."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ ENVIRONMENT = {"WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD": "1"}
 
 @dataclass(frozen=True)
 class KeyPair:
-    """A private key and its public one, in base64."""
+    """A private key and its public key, in base64."""
 
     private: str
     public: str
 
 
 def key_pair(host: Host, wg: str = WG["original"]) -> KeyPair:
-    """Generate one with a `wg`."""
+    """Generate a key pair with a `wg`."""
     private = host.run(wg, "genkey").stdout.strip()
     return KeyPair(private, host.run(wg, "pubkey", stdin=private).stdout.strip())
 
@@ -49,9 +49,9 @@ def start_device(
     namespace: str = "",
     environment: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Start a device that daemonizes; the socket answers when this returns."""
+    """Start a device that daemonizes, and wait until its socket exists."""
     inside = ["ip", "netns", "exec", namespace] if namespace else []
-    # To a file, for some devices keep their caller's output open in the background.
+    # To a file, because some devices keep their caller's output open in the background.
     host.run("sh", "-c", f'exec "$@" >/run/{interface}.log 2>&1', "start",
              *inside, *DEVICES[implementation], interface,
              environment=ENVIRONMENT | dict(environment))  # fmt: skip
@@ -71,8 +71,8 @@ def program(host: Host, name: str, *arguments: str, namespace: str = "") -> subp
 
 
 def result(started: subprocess.Popen[str]) -> dict[str, object]:
-    """Wait for a program to end and read what it found."""
-    # Not `communicate`: what came along with "ready" is already in the buffer of `stdout`.
+    """Wait for a program to end, and return its result."""
+    # Not `communicate`, because what arrived together with "ready" is in the buffer of `stdout`.
     with started:
         assert started.stdout is not None
         assert started.stderr is not None

@@ -1,6 +1,6 @@
-"""A link between two devices that loses, doubles, damages and delays datagrams.
+"""A link between two devices that loses, duplicates, corrupts and delays datagrams.
 
-Run inside a host, by name, through `traffic`. In Python, for not every kernel has netem.
+`traffic` runs it by name, inside a host. It is in Python because not every kernel has netem.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Address = tuple[str, int]
 
 
 class Impairment:
-    """One direction. Of a hundred datagrams one is lost, one doubled, one damaged, two are late."""
+    """One direction: of 100 datagrams, one is lost, one duplicated, one corrupted, two late."""
 
     def __init__(self, seed: int) -> None:
         self.source = random.Random(seed)
@@ -22,7 +22,7 @@ class Impairment:
         self.damaged = 0
 
     def apply(self, data: bytes) -> list[bytes]:
-        """What comes out when this goes in."""
+        """Return the datagrams that leave the link when this one enters."""
         match self.source.randrange(100):
             case 0:
                 return []
@@ -44,7 +44,10 @@ class Impairment:
 
 
 def lossy_link(address: str, listen_port: str, source_port: str, remote_port: str) -> None:
-    """Carry between whoever sends to `near` and `remote`, who sees `far`; an empty one ends it."""
+    """Forward between senders to `listen_port` and `remote_port`, which sees `source_port`.
+
+    An empty datagram ends it.
+    """
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as inward,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outward,

@@ -1,4 +1,4 @@
-"""Devices and updates for property tests, as hypothesis draws them."""
+"""Hypothesis strategies for devices and updates."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ endpoints = st.one_of(
 
 
 def maybe(values: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
-    """A value or None."""
+    """Draw a value or None."""
     return st.none() | values
 
 
 def devices() -> st.SearchStrategy[Device]:
-    """A device that might be."""
+    """Draw a device."""
     peers = st.builds(
         Peer, keys, maybe(keys.filter(bool)), maybe(endpoints), network_lists,
         st.integers(0, 2**63 - 1), counts, counts, ports,
@@ -42,7 +42,7 @@ def devices() -> st.SearchStrategy[Device]:
 
 
 def updates() -> st.SearchStrategy[DeviceUpdate]:
-    """A change that someone might want."""
+    """Draw a change of a device."""
     flag = st.booleans()
     changed = st.builds(
         PeerUpdate, keys, st.just(False), flag, maybe(keys), maybe(endpoints), maybe(ports),

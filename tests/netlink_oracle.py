@@ -1,9 +1,9 @@
-"""Reads or changes this namespace by our netlink, or by pyroute2's, which is another's work.
+"""Reads or changes this namespace through our netlink code, or through pyroute2 for comparison.
 
     python netlink_oracle.py read|change holloway|pyroute2
 
-`read` prints links, the addresses of `one`, routes and rules as JSON. `change` makes a link with
-addresses, routes and rules, and takes some of them away again. Run within a host by the test.
+`read` prints links, the addresses of `one`, routes and rules as JSON. `change` adds a link with
+addresses, routes and rules, and deletes some of them again. The test runs it inside a host.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def read_pyroute2() -> dict[str, list[list[object] | None]]:
 def path(route: Any, to: str) -> list[object] | None:
     try:
         (found,) = route.route("get", dst=to, mark=MARK)
-    except Exception as error:  # its own, with the errno as a code
+    except Exception as error:  # pyroute2's exception has the errno as its code
         assert getattr(error, "code", None) == 101  # noqa: PT017
         return None
     metrics = found.get_attr("RTA_METRICS")

@@ -1,4 +1,4 @@
-"""A host to run wg-quick in, and all of its network state as text, to compare before and after."""
+"""A host that runs wg-quick, and its network state as text, to compare before and after."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CONFIG = "/etc/wireguard/wg0.conf"
 
 @dataclass
 class QuickHost:
-    """A host, the wg-quick that runs there, and the device in user space that it starts."""
+    """A host, its wg-quick, and the userspace device that this starts."""
 
     host: Host
     quick: str = "holloway"
@@ -38,7 +38,7 @@ class QuickHost:
     def variables(self) -> dict[str, str]:
         (program, *_) = DEVICES[self.device]
         return {
-            # Without LOG_LEVEL: a device that logs would keep our pipes open.
+            # Without LOG_LEVEL, because a device that logs would keep our pipes open.
             "WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD": "1",
             "PATH": f"{BIN}:/usr/sbin:/usr/bin:/sbin:/bin",
             "WG_QUICK_USERSPACE_IMPLEMENTATION": program,
@@ -54,13 +54,13 @@ class QuickHost:
         return self.host.popen(*self.command(*arguments), environment=self.variables())
 
     def configure(self, interface: str = "", peers: str = "") -> str:
-        """Write wg0's file: a key and a port, then what is given; returns the text."""
+        """Write wg0's file with a key, a port and these lines, and return its text."""
         text = f"[Interface]\nPrivateKey = {PRIVATE_KEY}\nListenPort = 51000\n{interface}\n{peers}"
         self.host.write(CONFIG, text)
         return text
 
     def state(self) -> dict[str, str]:
-        """Links, addresses, routes, rules, the firewall, sockets and configuration files."""
+        """Return links, addresses, routes, rules, firewall, sockets and configuration files."""
         return outputs(self.host, STATE)
 
     def ip(self, *arguments: str) -> list[str]:
@@ -69,14 +69,14 @@ class QuickHost:
 
 
 def outputs(host: Host, commands: Sequence[str]) -> dict[str, str]:
-    """Run lines of sh in a host, and return what each prints; one start of a shell for all."""
+    """Run all commands in one shell in a host, and return what each prints."""
     script = "\nprintf '\\036'\n".join(commands)
     printed = host.run("sh", "-c", script, check=False).stdout.split("\x1e")
     return dict(zip(commands, printed, strict=True))
 
 
 def wire(host: Host) -> None:
-    """Give a host a resolv.conf of its own, a wired interface, and addresses that stay put."""
+    """Give a host its own resolv.conf and a wired interface without automatic addresses."""
     host.run("sh", "-c", "echo 0 | tee /proc/sys/net/ipv6/conf/*/accept_dad")
     host.run("sh", "-c", "rm -f /etc/resolv.conf; echo nameserver 192.0.2.53 >/etc/resolv.conf")
     host.run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "far")
@@ -86,13 +86,13 @@ def wire(host: Host) -> None:
 
 
 def peer(allowed: str = "10.10.11.2/32", *more: str, number: int = 0) -> str:
-    """A `[Peer]` section."""
+    """Return a `[Peer]` section."""
     lines = ["[Peer]", f"PublicKey = {PEER_KEYS[number]}", f"AllowedIPs = {allowed}", *more]
     return "\n".join(lines) + "\n"
 
 
 def steps(errors: str) -> list[str]:
-    """The steps that wg-quick printed, without the one that only user space needs."""
+    """Return the steps that wg-quick printed, without the start of a userspace device."""
     printed = [line for line in errors.splitlines() if line.startswith("[#] ")]
     return [
         line for line in printed if "wireguard-go" not in line and "holloway-device" not in line

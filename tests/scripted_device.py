@@ -1,4 +1,4 @@
-"""A UAPI device that answers what it is told to and records what it is asked."""
+"""A UAPI device that gives scripted answers and records the requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ScriptedDevice:
-    """Listens at a path while its `with` block runs."""
+    """Listens on a socket at a path inside its `with` block."""
 
     def __init__(self, path: Path | str, answer: str = "errno=0\n\n") -> None:
         self.path = str(path)
@@ -47,7 +47,7 @@ class ScriptedDevice:
         while not request.endswith(b"\n\n"):
             piece = connection.recv(1 << 16)
             if not piece:
-                return  # `wg` first looks whether anybody listens
+                return  # `wg` first connects to check whether a device listens
             request += piece
         self.requests.append(request.decode())
         answer = self.answer if request.startswith(b"get=1") else self.set_answer

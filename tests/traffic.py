@@ -1,6 +1,6 @@
 """Small programs that tests run inside hosts: `python traffic.py NAME ARGUMENT...`.
 
-Each prints "ready" when it listens and JSON when it is done.
+Each prints "ready" when it listens, and JSON at its end.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CHUNK = 1 << 20
 
 
 def tcp_receive(address: str, port: str) -> None:
-    """Hash what one connection sends."""
+    """Accept one connection, and hash the bytes that arrive."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.create_server((address, int(port)), family=family) as listener:
         print("ready", flush=True)
@@ -65,7 +65,7 @@ def tcp_send_for(address: str, port: str, seconds: str) -> None:
 
 
 def udp_receive(address: str, port: str, seconds: str) -> None:
-    """Take one datagram, or none within the time."""
+    """Receive one datagram, or none within the time."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as receiver:
         receiver.bind((address, int(port)))
@@ -127,7 +127,7 @@ def handshake_flood(address: str, port: str, public_key: str) -> None:
 
 
 def packet_garbage(interface: str, count: str) -> None:
-    """Put packets on an interface that no IP stack would send."""
+    """Send packets on an interface that no IP stack would send."""
     print("ready", flush=True)
     source, sent = random.Random(3), 0
     with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM) as sender:

@@ -1,4 +1,4 @@
-"""Reads the transcripts in `golden/`: commands, what they printed, how they ended."""
+"""Reads the transcripts in `golden/`: commands, their output and their exit status."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Entry:
 
 
 def read(name: str, replacements: dict[str, str]) -> list[Entry]:
-    """Read a transcript; placeholders of keys are filled in."""
+    """Read a transcript, with placeholders of keys replaced."""
     text = (GOLDEN / name).read_text().replace("^[", "\x1b")
     for placeholder, value in replacements.items():
         text = text.replace(placeholder, value)
@@ -26,7 +26,7 @@ def read(name: str, replacements: dict[str, str]) -> list[Entry]:
     for chunk in text.removeprefix("$ ").split("\n$ "):
         command, _, rest = chunk.partition("\n")
         output, status, number = rest.rpartition("[rc=")
-        # What went through a pipe has no status of its own.
+        # The transcript has no status for a command whose output went through a pipe.
         ended = int(number.strip().removesuffix("]")) if status else 0
         entries.append(Entry(command, output if status else rest, ended))
     return entries

@@ -1,4 +1,4 @@
-"""Waiting for the state of something else."""
+"""Waits for a condition in asyncio tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 async def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
-    """Check again and again until it is true; False if that takes too long."""
+    """Check a condition until it is true; return False if that takes too long."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:

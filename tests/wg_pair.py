@@ -1,4 +1,4 @@
-"""Both `wg` programs in one host, with a scripted device to talk to, so as to tell them apart."""
+"""Both `wg` programs in one host with a scripted device, to compare their behaviour."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ALLOWED_IPS_USAGE = (
     "[allowed-ips <ip1>/<cidr1>[,<ip2>/<cidr2>]...]",
     "[allowed-ips [+|-]<ip1>/<cidr1>[,[+|-]<ip2>/<cidr2>]...]",
 )
-"""What the usage of `wg set` says of allowed IPs in 2021, and since there are increments."""
+"""The part of `wg set`'s usage about allowed IPs, in 2021 and since it has increments."""
 
 PRIVATE, PA, PB, PC = (b64encode(bytes([n]) * 32).decode() for n in (72, 5, 9, 1))
 HEX_A, HEX_B, HEX_C = ("05" * 32, "09" * 32, "01" * 32)
@@ -57,14 +57,14 @@ errno=0
 
 
 def without(*keys: str) -> str:
-    """The full answer less some of its lines."""
+    """Return the full answer without the lines of some keys."""
     lines = FULL.splitlines(keepends=True)
     return "".join(line for line in lines if line.partition("=")[0] not in keys)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """All that a run of `wg` leaves behind."""
+    """The observable results of a run of `wg`."""
 
     status: int
     output: bytes
@@ -74,7 +74,7 @@ class Outcome:
 
 @dataclass
 class Pair:
-    """Both programs in one host, with one scripted device `hw0` to talk to."""
+    """Both programs in one host, with one scripted device `hw0`."""
 
     host: Host
     device: ScriptedDevice
@@ -86,9 +86,9 @@ class Pair:
         return Outcome(done.returncode, done.stdout, done.stderr, list(self.device.requests))
 
     def equal(self, *arguments: str, stdin: bytes = b"", **env: str) -> Outcome:
-        """Run both, check that nothing tells them apart, and return the outcome.
+        """Run both, check that the outcomes are equal, and return the outcome.
 
-        Ours repeats no key in an error (docs/decisions/0017-secrets-are-not-echoed.md).
+        Our errors contain no key (docs/decisions/0017-secrets-are-not-echoed.md).
         """
         theirs = self.run(ORIGINAL, *arguments, stdin=stdin, **env)
         shown = without_keys(os.fsdecode(theirs.errors))

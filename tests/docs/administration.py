@@ -1,4 +1,4 @@
-"""The pages for who administers a tunnel: all as root, or by sudo where the page has it."""
+"""The pages for administrators of a tunnel, as root, or with sudo if the page says so."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def original_tools(page: Page) -> None:
 
 
 def default_route(page: Page) -> None:
-    """The laptop's packets reach the internet, which has no route back to the tunnel."""
+    """Follow the page. The internet has no route back to the tunnel's addresses."""
     with two_machines("gateway", "laptop") as (gateway, laptop), Host("internet") as internet:
         join(internet, gateway, second_name="eth1")
-        # On the page the internet is at eth0.
+        # On the page, eth0 leads to the internet.
         for old, new in (("eth0", "lan0"), ("eth1", "eth0")):
             gateway.run("sh", "-c", f"ip link set {old} down; ip link set {old} name {new}; "
                                     f"ip link set {new} up")  # fmt: skip
@@ -165,7 +165,7 @@ def reload(page: Page) -> None:
 
 
 def units(page: Page, shell: Shell) -> None:
-    """The fake systemctl has no targets, so the last line restarts the one tunnel."""
+    """Follow the part about units. The fake systemctl has no targets, so restart one tunnel."""
     *lines, last = page.take("systemctl enable --now").splitlines()
     shell.type("\n".join(lines))
     shell.type("wg show wg0")

@@ -1,4 +1,4 @@
-"""Draw the README's picture: what `holloway demo` prints on a terminal, by itself, as SVG.
+"""Draw the README's picture as SVG: the output of `holloway demo` on a terminal.
 
 python tests/docs/demo_picture.py      (as root)
 """
@@ -20,13 +20,13 @@ PICTURE = Path(__file__).parent.parent.parent / "docs/pictures/demo.svg"
 STEPS = ("First packets", "On the wire")
 FONTS = "ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 WIDTH = 98
-LETTER = 12.2  # as wide as rich has one
+LETTER = 12.2  # the width of a letter in rich's SVG
 SPACE = "&#160;"
 INDENTED = re.compile(rf'x="([^"]*)"([^>]*)textLength="([^"]*)"([^>]*)>((?:{SPACE})+)')
 
 
 def demo() -> str:
-    """Run it on a terminal; returns what it prints."""
+    """Run the demo on a terminal, and return what it prints."""
     printed = b""
 
     def read(terminal: int) -> bytes:
@@ -42,7 +42,7 @@ def demo() -> str:
 
 
 def excerpt(printed: str) -> str:
-    """Return the steps that the picture has room for."""
+    """Return the steps that the picture shows."""
     steps = re.split(r"\n(?=\x1b\[1m[0-9]  )", printed)
     return "\n".join(
         step.rstrip("\n") + "\n" for step in steps if any(name in step[:40] for name in STEPS)
@@ -50,11 +50,11 @@ def excerpt(printed: str) -> str:
 
 
 def draw(text: str) -> str:
-    """Return a terminal with a text in it."""
+    """Return a picture of a terminal with this text."""
     with open(os.devnull, "w") as nowhere:
         console = Console(record=True, width=WIDTH, file=nowhere)
         console.print(Text.from_ansi(text))
-        # Without the fonts that rich would have the reader's browser fetch.
+        # Without the fonts that rich would make the reader's browser download.
         form = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
         form = form.replace("Fira Code, monospace", FONTS).replace("arial", "sans-serif")
         drawn = console.export_svg(
@@ -64,7 +64,7 @@ def draw(text: str) -> str:
 
 
 def _moved(text: re.Match[str]) -> str:
-    """Begin a line at its first letter: not everything that draws SVG keeps spaces before it."""
+    """Begin a line at its first letter, because not every SVG renderer keeps leading spaces."""
     x, between, length, rest, spaces = text.groups()
     width = LETTER * spaces.count(SPACE)
     return f'x="{float(x) + width:.1f}"{between}textLength="{float(length) - width:.1f}"{rest}>'

@@ -1,4 +1,4 @@
-"""The pages that a newcomer reads first, followed to the letter."""
+"""The pages that a new user reads first, followed exactly."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def try_a_lab(page: Page, machine: Machine) -> None:
 
 
 def use_without_root(page: Page, laptop: Machine, server: Machine) -> None:
-    """The laptop's file, for a user's own program; the server is as before."""
+    """Follow the part without root: a user's program uses the laptop's file."""
     laptop.run("wg-quick", "down", "wg0", environment={"PATH": "/usr/local/bin:/usr/bin:/usr/sbin"})
     laptop.run("install", "-o", "you", "/etc/wireguard/wg0.conf", "/home/you/laptop.conf")
     web = server.serve("python3 -u -m http.server 80", until="Serving HTTP", user="root")

@@ -1,7 +1,7 @@
-"""The states of a peer's handshake and what leads from one to another, found by running the core.
+"""The states of a peer's handshake and the transitions between them, found by running the core.
 
-A device of the simulation, `a`, meets everything that can happen, in every state that it can be in.
-Its network delivers nothing by itself: a stimulus delivers what it needs.
+A device of the simulation, `a`, gets every stimulus in every state that it can reach. The network
+delivers nothing automatically: a stimulus delivers the datagrams that it needs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ STATES: tuple[type, ...] = get_args(core.Handshake)
 
 @dataclass(frozen=True)
 class Transition:
-    """What happens in a state, what the core does about it, and the state after that."""
+    """A stimulus in a state, the reaction of the core, and the next state."""
 
     before: str
     stimulus: str
@@ -40,7 +40,7 @@ class Transition:
 
 
 class World(Pair):
-    """A pair whose network keeps what is sent."""
+    """A pair whose network holds all datagrams."""
 
     def __init__(self, stimuli: tuple[str, ...] = ()) -> None:
         self.sent: list[tuple[Side, Datagram]] = []
@@ -53,7 +53,7 @@ class World(Pair):
 
     @property
     def handshake(self) -> str:
-        """The state of the handshake, by the name of its class."""
+        """The name of the class of the handshake's state."""
         (peer,) = self.a.device._by_id.values()
         return type(peer._handshake).__name__
 
@@ -63,19 +63,19 @@ class World(Pair):
         return "unconfirmed" if peer.next else "in use" if peer.current else "none"
 
     def happens(self, stimulus: str) -> bool:
-        """Make something happen; False where it cannot in this state."""
-        # An attempt that has ended shall not hold the next one back.
+        """Apply a stimulus; return False if it is impossible in this state."""
+        # Wait long enough that the rate limit of initiations does not delay the next attempt.
         self.now = Nanoseconds(self.now + (REKEY_TIMEOUT if self.handshake == "Idle" else SECOND))
         self.mark()
         return STIMULI[stimulus](self)
 
     def mark(self) -> None:
-        """Begin to note what the core does."""
+        """Begin to record what the core does."""
         self._done = len(self.a.plane.actions)
         self._sessions = self.a.peer.next, self.a.peer.current
 
     def reaction(self) -> str:
-        """What the core has done since the last `mark`."""
+        """Return what the core has done since the last `mark`."""
         done = {action.what for action in self.a.plane.actions[self._done :]}
         words = [text for action, text in ACTIONS.items() if action in done]
         unconfirmed, current = self._sessions
@@ -86,7 +86,7 @@ class World(Pair):
         return ", ".join(words) or "wait"
 
     def deliver(self, side: Side, *kinds: type[Datagram]) -> bool:
-        """Deliver the newest datagram of these kinds to a side; False where there is none."""
+        """Deliver the newest datagram of these kinds to a side; False if there is none."""
         for source, datagram in reversed(self.sent):
             if source is not side and isinstance(datagram, kinds):
                 side.deliver(datagram, source.address)
@@ -94,7 +94,7 @@ class World(Pair):
         return False
 
     def pass_time(self, until: Callable[[], object]) -> bool:
-        """Let `a`'s deadlines come one by one; False where that never makes a condition true."""
+        """Expire `a`'s deadlines one by one until a condition is true; False if it never is."""
         for _ in range(100):
             if until():
                 return True
@@ -107,7 +107,7 @@ class World(Pair):
         return False
 
     def did(self, action: str) -> int:
-        """How often `a` did something to its plane."""
+        """Return how often `a` performed an action on its plane."""
         return len(self.a.plane.happened(action))
 
 
@@ -199,7 +199,7 @@ STIMULI: dict[str, Callable[[World], bool]] = {
 
 
 def transitions() -> list[Transition]:
-    """Try every stimulus in every state that can be reached; returns what each led to, once."""
+    """Try every stimulus in every reachable state, and return each transition once."""
     found: dict[Transition, None] = {}
     seen = {("Idle", "none")}
     paths: list[tuple[str, ...]] = [()]

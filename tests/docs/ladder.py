@@ -1,13 +1,13 @@
-"""A picture made from text: who does what with whom, one arrow a line, from top to bottom.
+"""A sequence diagram from text, with one step per line, from top to bottom.
 
-    title: Words above it
-    plane: the plane; in Rust        a column, and the lines that stand over it
-    tun -> plane: a packet           an arrow between two columns, and what it says
-    plane: looks it up               what one does by itself
-    ---: No session yet              a line across, and what begins there
+    title: The title of the diagram
+    plane: the plane; in Rust        a column, and the lines of its head
+    tun -> plane: a packet           an arrow between two columns, and its label
+    plane: looks it up               a step within one column
+    ---: No session yet              a line across, and the title of the part below
 
-Drawn as SVG without a library, for it is lines and words. The colours follow the reader's light or
-dark scheme.
+It is written as SVG without a library, because it has only lines and text. The colours follow the
+reader's light or dark scheme.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MARGIN, TOP, ROW, LINE = 24, 64, 30, 15
-LETTER = 6.8  # of a step's words, on average
-BESIDE = 26  # how far the loop of what a column does by itself reaches
+LETTER = 6.8  # the average width of a letter in a step's label
+BESIDE = 26  # the width of the loop of a step within one column
 ARROW = re.compile(r"(\w+) -> (\w+): (.*)")
 FORM = """
 .step { font-size: 12.5px; }
@@ -35,7 +35,7 @@ FORM = """
 
 @dataclass(frozen=True)
 class Step:
-    """One line: an arrow, with the same column at both ends where one does it by itself."""
+    """One line: an arrow; both ends have the same column for a step within it."""
 
     source: str
     target: str
@@ -50,11 +50,11 @@ class Ladder:
     columns: dict[str, str]
     steps: list[Step] = field(default_factory=list)
     width: int = 250
-    """From one column to the next."""
+    """The distance from one column to the next."""
 
     @classmethod
     def parse(cls, text: str) -> Ladder:
-        """Read the text form; raises ValueError for a line that is none."""
+        """Read the text form; raises ValueError for an invalid line."""
         made = cls("", {})
         for line in filter(None, text.splitlines()):
             name, colon, words = (part.strip() for part in line.partition(":"))
@@ -73,7 +73,7 @@ class Ladder:
         return made
 
     def draw(self) -> str:
-        """Return the picture."""
+        """Return the diagram as SVG."""
         width = self._at(list(self.columns)[-1]) + MARGIN + self._right()
         height = self._top() + ROW * len(self.steps) + MARGIN
         return "\n".join((
@@ -91,11 +91,11 @@ class Ladder:
         return MARGIN + 60 + self.width * list(self.columns).index(column)
 
     def _top(self) -> int:
-        """Where the steps begin, below the columns' heads."""
+        """Return where the steps begin, below the heads of the columns."""
         return TOP + 18 + LINE * max(words.count(";") for words in self.columns.values())
 
     def _right(self) -> int:
-        """What the last column needs to its right, for its head and what it does by itself."""
+        """Return the width to the right of the last column, for its head and its own steps."""
         last = list(self.columns)[-1]
         own = [len(step.words) for step in self.steps if step.source == step.target == last]
         head = max(map(len, self.columns[last].split(";")))

@@ -1,7 +1,7 @@
-"""A machine on which somebody follows a page: a lab's host, and users who type in shells.
+"""A machine on which a user follows a page: a host of a lab, with shells in which users type.
 
-It has Holloway as `docs/how-to/install.md` leaves it, in /opt/holloway. Commands are typed as root,
-or as `you`, who has sudo and no other right.
+Holloway is installed in /opt/holloway, as in `docs/how-to/install.md`. Commands are typed as root,
+or as `you`, who has no privilege except sudo.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 HOME = "/home/you"
 MARK = "-- typed --"
 TIMEOUT_SECONDS = 60
-# On a terminal Ctrl-C ends a program, even where the tests run in the background.
+# Ctrl-C ends a program as on a terminal, even if the tests run in the background.
 LOG_IN = ("env", "--default-signal=INT", "su", "-")
-# /etc is the host's own; the other directories become so here, for they are the machine's.
+# A lab's host has its own /etc. It shares the other directories with the real machine, so it gets
+# its own of these too.
 SETTLE = f"""
 mount -t tmpfs -o mode=755 tmpfs /home
 mount -t tmpfs -o mode=755 tmpfs /opt
@@ -41,7 +42,7 @@ ln -s "$2" {HOME}/holloway
 
 
 class Shell:
-    """A login shell of a user; what one block leaves (variables, directory), the next one has."""
+    """A login shell of a user; variables and the directory persist from block to block."""
 
     def __init__(self, host: Host, user: str) -> None:
         self._shell = subprocess.Popen(
@@ -51,12 +52,12 @@ class Shell:
         )  # fmt: skip
 
     def type(self, block: str) -> str:
-        """Type a block; returns what it printed. Every command of it must succeed."""
-        # The programs of the block shall not read what is typed next.
+        """Type a block, and return what it prints. Every command of it must succeed."""
+        # The programs of the block must not read what is typed next.
         return self._typed(f"{{\n{block}\n}} </dev/null")
 
     def enter(self, block: str) -> None:
-        """Type a block that starts another shell, which reads what is typed from then on."""
+        """Type a block that starts another shell, which reads what is typed after it."""
         self._typed(block)
 
     def _typed(self, text: str) -> str:
@@ -71,12 +72,12 @@ class Shell:
         return printed.removesuffix(f"{MARK}\n")
 
     def close(self) -> None:
-        """Forget the shell once its host has ended."""
+        """Wait for the shell to end, after its host has ended."""
         self._shell.communicate()
 
 
 class Running:
-    """A block that goes on until it is stopped: a server, a log that is followed."""
+    """A block that runs until it is stopped: a server, or a log that is followed."""
 
     def __init__(self, host: Host, user: str, block: str) -> None:
         self._host = host
@@ -88,7 +89,7 @@ class Running:
         self._number = self.wait_for("\n").partition("\n")[0]
 
     def wait_for(self, word: str) -> str:
-        """Read on until a word is in what it has printed; returns all of that."""
+        """Read until the output contains a word, and return all output so far."""
         while word not in self._printed:
             more = read_on(self._program)
             assert more, f"{word!r} is not in what it printed:\n{self._printed}"
@@ -96,30 +97,30 @@ class Running:
         return self._printed
 
     def stop(self) -> str:
-        """End it as Ctrl-C does; returns the rest of what it printed."""
+        """End the block as Ctrl-C does, and return the rest of its output."""
         self._host.run("kill", "-INT", self._number, check=False)
         return self._program.communicate(timeout=TIMEOUT_SECONDS)[0].decode()
 
     def close(self) -> None:
-        """Forget it once its host has ended."""
+        """Wait for the block to end, after its host has ended."""
         self._program.communicate()
 
 
 def read_on(program: subprocess.Popen[bytes]) -> str:
-    """What a program prints next; empty where it ends, or prints nothing for long."""
+    """Return what a program prints next; empty if it ends or prints nothing for a long time."""
     assert program.stdout is not None
     ready, _, _ = select.select([program.stdout], [], [], TIMEOUT_SECONDS)
     return os.read(program.stdout.fileno(), 65536).decode() if ready else ""
 
 
 def _replacing(block: str) -> str:
-    """Let the last command take the shell's place, so that signals reach it."""
+    """Replace the shell with the last command of a block, so that signals reach it."""
     *before, last = block.rstrip("\n").split("\n")
     return "\n".join((*before, f"exec {last}"))
 
 
 class Users:
-    """Who types on a host; `close` comes after the host has ended."""
+    """The users of a host, and what they have started; `close` it after the host has ended."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -131,7 +132,7 @@ class Users:
         return shell
 
     def serve(self, block: str, *, until: str, user: str = "you") -> Running:
-        """Run a block that goes on; returns once it has printed a word."""
+        """Run a block that runs until it is stopped; return when it has printed a word."""
         self._started.append(running := Running(self._host, user, block))
         running.wait_for(until)
         return running
@@ -142,7 +143,7 @@ class Users:
 
 
 class Machine(Host):
-    """A host of a lab, furnished; a context manager."""
+    """A host of a lab with users and Holloway; a context manager."""
 
     def __init__(self, name: str, *, installed: bool = True) -> None:
         super().__init__(name)
@@ -161,7 +162,7 @@ class Machine(Host):
         self._users.close()
 
     def named(self, name: str, address: str) -> None:
-        """Give a name an address here."""
+        """Add a name and its address to /etc/hosts."""
         self.run("sh", "-c", 'echo "$1 $2" >>/etc/hosts', "name", address, name)
 
     def has(self, program: Path) -> None:
@@ -170,7 +171,7 @@ class Machine(Host):
 
 
 def furnish(host: Host, *, installed: bool = True) -> None:
-    """Give a host a user, sudo, and Holloway where the page of its installation puts it."""
+    """Give a host a user, sudo, and Holloway where the installation page puts it."""
     host.run("sh", "-ec", SETTLE, "settle", str(Path(sys.executable).parent.parent),
              str(REPOSITORY))  # fmt: skip
     if installed:
@@ -180,7 +181,7 @@ def furnish(host: Host, *, installed: bool = True) -> None:
 
 @contextmanager
 def two_machines(first: str, second: str) -> Iterator[tuple[Machine, Machine]]:
-    """Two machines on one network, 203.0.113.1 and 203.0.113.2."""
+    """Start two machines on one network, 203.0.113.1 and 203.0.113.2."""
     with Machine(first) as one, Machine(second) as other:
         join(one, other)
         for number, host in enumerate((one, other), 1):
@@ -190,7 +191,7 @@ def two_machines(first: str, second: str) -> Iterator[tuple[Machine, Machine]]:
 
 @contextmanager
 def tunnel(near: str = "router", far: str = "laptop") -> Iterator[tuple[Machine, Machine]]:
-    """Two machines with files for a tunnel, wg0: 10.10.11.1 at the near one, 10.10.11.2 far."""
+    """Start two machines with files for a tunnel wg0: 10.10.11.1 near, 10.10.11.2 far."""
     with two_machines(near, far) as machines:
         keys = [key_pair(machine, WG["holloway"]) for machine in machines]
         for number, machine in enumerate(machines):

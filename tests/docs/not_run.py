@@ -1,4 +1,4 @@
-"""Which blocks of which pages no test types, and why: by their first lines, in the page's order."""
+"""The blocks of pages that no test types, by their first lines in order, and the reasons."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The pages of the documentation: their blocks of code, their links, and who runs which block.
+"""The pages of the documentation: their blocks of code and their links.
 
-A scenario takes blocks from a `Page` by how they begin and runs them; `Page.left` are those that it
-took not. Whoever reads a page copies a block as it is, so a scenario gets it as it is, but for the
-placeholders that it names.
+A scenario takes blocks from a `Page` by their first characters and runs them; `Page.left` has the
+blocks that it did not take. A reader copies a block unchanged, so a scenario gets it unchanged too,
+except for the placeholders that it names.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Block:
 
     @property
     def first(self) -> str:
-        """Its first line, by which the page's readers and our tables know it."""
+        """The first line, which identifies the block in `not_run`."""
         return self.text.strip().partition("\n")[0].rstrip()
 
 
@@ -49,7 +49,7 @@ class Page:
         self.left = blocks(name)
 
     def take(self, begins: str, **placeholders: str) -> str:
-        """Return the first block left that begins so, with placeholders replaced."""
+        """Return the first remaining block that begins so, with placeholders replaced."""
         for block in self.left:
             if block.text.startswith(begins):
                 self.left.remove(block)
@@ -66,7 +66,7 @@ def _filled(text: str, placeholders: dict[str, str]) -> str:
 
 
 def blocks(name: str) -> list[Block]:
-    """Find every block of code of a page, in order."""
+    """Return every block of code of a page, in order."""
     found = []
     for token in _tokens(name):
         if token.type in ("fence", "code_block"):
@@ -76,7 +76,7 @@ def blocks(name: str) -> list[Block]:
 
 
 def links(name: str) -> list[str]:
-    """Find the targets of all links and pictures of a page."""
+    """Return the targets of all links and pictures of a page."""
     found = []
     for token in _tokens(name):
         for part in token.children or ():
@@ -87,7 +87,7 @@ def links(name: str) -> list[str]:
 
 
 def anchors(name: str) -> set[str]:
-    """Find what the headings of a page are called in links, as GitHub makes it."""
+    """Return the anchors of a page's headings, as GitHub derives them."""
     tokens = list(_tokens(name))
     found = set()
     for number, token in enumerate(tokens):

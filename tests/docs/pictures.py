@@ -1,9 +1,9 @@
-"""Draw the pictures of the documentation, or say which one is out of date.
+"""Draw the pictures of the documentation, or report those that are out of date.
 
     python tests/docs/pictures.py [--check]
 
-The ladders are drawn from their texts in `docs/pictures`, the states of the handshake by running
-the core.
+The sequence diagrams come from their texts in `docs/pictures`, the states of the handshake from
+running the core.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PICTURES = REPOSITORY / "docs/pictures"
 
 
 def pictures() -> dict[Path, str]:
-    """Return every picture and what it should be."""
+    """Return the path and the SVG of every picture."""
     drawn = {
         text.with_suffix(".svg"): Ladder.parse(text.read_text()).draw()
         for text in sorted(PICTURES.glob("*.txt"))
@@ -31,7 +31,7 @@ def pictures() -> dict[Path, str]:
 
 
 def handshake() -> str:
-    """The states of the handshake as columns, with every transition between them."""
+    """Return the picture of the handshake's states, as columns with every transition."""
     names = [state.__name__ for state in STATES]
     columns = {state.__name__: f"{state.__name__}; {state.__doc__}" for state in STATES}
     ladder = Ladder("The states of a peer's handshake", columns, width=470)
@@ -46,7 +46,7 @@ def handshake() -> str:
 
 
 def main() -> int:
-    """Write, or check; returns the exit status."""
+    """Write or check the pictures, and return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -57,7 +57,7 @@ def main() -> int:
     ]
     for path in stale:
         if check:
-            print(f"{path.name} is not what would be drawn: make pictures", file=sys.stderr)
+            print(f"{path.name} is out of date: make pictures", file=sys.stderr)
         else:
             path.write_text(pictures()[path])
             print(f"wrote {path.relative_to(REPOSITORY)}")

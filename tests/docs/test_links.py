@@ -1,4 +1,4 @@
-"""Every link within the documentation leads somewhere, and the map leads to every page."""
+"""Every link within the documentation has a target, and the map links to every page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAP = "docs/README.md"
 
 
 def resolved(page: str, target: str) -> tuple[str, str]:
-    """The file and the heading that a link of a page leads to."""
+    """Return the file and the heading that a link of a page leads to."""
     file, _, heading = target.partition("#")
     place = os.path.normpath(os.path.join(os.path.dirname(page), file)) if file else page
     return place, heading
@@ -30,6 +30,6 @@ def test_every_relative_link_leads_to_a_file_and_a_heading(page: str) -> None:
     assert not broken
 
 
-def test_the_map_leads_to_every_page() -> None:
+def test_the_map_links_to_every_page() -> None:
     found = {resolved(MAP, target)[0] for target in links(MAP)}
     assert {page for page in PAGES if page.startswith("docs/")} - found == {MAP}

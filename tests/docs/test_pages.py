@@ -1,4 +1,4 @@
-"""Every block of every page is typed as the page says, or is in the table of those that are not."""
+"""Every block of every page is typed as the page says, or is listed in `not_run`."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ FOLLOWED = [
 @pytest.mark.root
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", FOLLOWED)
-def test_a_page_holds_what_it_promises(name: str) -> None:
+def test_a_page_works_as_written(name: str) -> None:
     page = Page(name)
     SCENARIOS[name](page)
     assert [block.first for block in page.left] == list(NOT_RUN.get(name, {}))
 
 
 @pytest.mark.parametrize("name", [name for name in PAGES if name not in SCENARIOS])
-def test_a_page_that_nobody_follows_has_only_recipes_and_excused_blocks(name: str) -> None:
+def test_a_page_without_a_scenario_has_only_recipes_and_listed_blocks(name: str) -> None:
     page = Page(name)
     for path in (RECIPES, TUTORIAL):
         if path.as_posix().endswith(name):  # test_recipes.py runs these
@@ -59,5 +59,5 @@ def test_a_page_that_nobody_follows_has_only_recipes_and_excused_blocks(name: st
     assert [block.first for block in page.left] == list(NOT_RUN.get(name, {}))
 
 
-def test_the_table_names_pages_that_are_there() -> None:
+def test_the_table_names_existing_pages() -> None:
     assert set(NOT_RUN) <= set(PAGES)

@@ -1,4 +1,4 @@
-"""The pictures are what their texts, the core and the demo say."""
+"""The pictures agree with their texts, the core and the demo."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from docs.pages import read
 from holloway.cli import demo
 
 
-def test_every_picture_is_what_is_drawn_now() -> None:
+def test_every_picture_is_up_to_date() -> None:
     stale = [path.name for path, svg in pictures.pictures().items() if path.read_text() != svg]
     assert not stale, "make pictures"
 
@@ -27,7 +27,7 @@ def test_the_core_reaches_every_state_and_leaves_it_again() -> None:
     assert {one.after for one in found if one.before != one.after} == names
 
 
-def test_a_line_that_is_no_step_is_refused() -> None:
+def test_an_invalid_line_is_refused() -> None:
     with pytest.raises(ValueError, match="no line of a ladder"):
         Ladder.parse("a: A\na -> b: to a column that is not there")
 

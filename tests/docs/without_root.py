@@ -1,4 +1,4 @@
-"""The pages for a user without rights, whose `laptop.conf` leads to a network at home."""
+"""The pages for a user without privileges, whose `laptop.conf` connects to a network at home."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ END"""
 
 @contextmanager
 def at_the_laptop() -> Iterator[tuple[Users, Host]]:
-    """Who types on the laptop, and the host at home."""
+    """Start the lab, and yield the users of the laptop and the host at home."""
     with home_lab() as place:
         furnish(place.laptop)
         users = Users(place.laptop)
@@ -43,7 +43,7 @@ def at_the_laptop() -> Iterator[tuple[Users, Host]]:
         )
         place.laptop.run("sh", "-c", f"install -m 600 -o you -g you {files} {HOME}")
         place.laptop.run("install", "-d", "-o", "you", f"{HOME}/.ssh")
-        # As the pages advise for servers in the tunnel.
+        # The pages recommend this for servers in the tunnel.
         place.laptop.run("sh", "-c", f"echo PersistentKeepalive = 25 >>{HOME}/laptop.conf")
         yield users, place.server
     users.close()
@@ -76,7 +76,7 @@ def run(page: Page) -> None:
 
 
 def listing(url: str) -> str:
-    """Ask a web server until it is there."""
+    """Return a command that asks a web server until it answers."""
     return f"until curl -s {url} | grep 'Directory listing'; do sleep 0.1; done"
 
 

@@ -1,4 +1,4 @@
-"""What is claimed of speed is what the committed run found."""
+"""The published figures are those of the committed run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from results import Report, Run, Summary
 FIVE_ROUNDS = 5
 
 
-def test_every_page_that_tells_the_committed_run_says_what_it_found() -> None:
+def test_every_benchmark_page_equals_the_committed_run() -> None:
     stale = [path.name for path, text in benchmarks.pages().items() if path.read_text() != text]
     assert not stale, "make report"
 
@@ -36,13 +36,13 @@ def rounds(device: str, *figures: float) -> list[dict[str, object]]:
     return [{"device": device, "results": {"TCP, 1 stream": {"Mbit/s": one}}} for one in figures]
 
 
-def test_a_summary_is_median_least_and_greatest() -> None:
+def test_a_summary_has_median_least_and_greatest() -> None:
     run = Run(["a"], rounds("a", 5, 1, 3, 100))
     assert run.summary("a", "TCP, 1 stream", "Mbit/s") == Summary(4, 1, 100)
     assert run.summary("b", "TCP, 1 stream", "Mbit/s") is None
 
 
-def test_a_ratio_is_of_medians_and_none_to_nothing() -> None:
+def test_a_ratio_divides_medians_and_is_none_without_a_divisor() -> None:
     run = Run(["a", "b", "c"], rounds("a", 4, 6, 8) + rounds("b", 3, 2, 90) + rounds("c", 0))
     assert run.ratio("b", "TCP, 1 stream", "Mbit/s") == pytest.approx(2)
     assert run.ratio("c", "TCP, 1 stream", "Mbit/s") is None
@@ -55,7 +55,7 @@ def test_a_report_is_read_as_it_was_written(tmp_path) -> None:
     assert Report.read(tmp_path / "run.json") == report
 
 
-def test_the_picture_has_a_bar_a_spread_and_a_ratio_of_each_other_implementation() -> None:
+def test_the_chart_has_a_bar_a_spread_and_a_ratio_of_each_other_implementation() -> None:
     machine = {"processor": "P", "processors": 3, "kernel": "K"}
     run = Run(["a", "<b>"], rounds("a", 4, 6, 8) + rounds("<b>", 3, 2, 90))
     picture = draw(Report(run, {"machine": machine, "date": "today"}))

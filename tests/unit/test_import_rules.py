@@ -1,4 +1,4 @@
-"""What import-linter cannot see: the compiled extension, and what a command really loads."""
+"""Rules that import-linter cannot check: who imports the extension, and what a command loads."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ EXTENSION = {
     "key.py",
 }
 PEER_WITHIN_A_PROGRAM = ("net/", "proxy/", "cli/proxy", "cli/run.py", "cli/job.py")
-"""It is a shell of its own, with an event loop and a plane."""
+"""This is a separate shell, with an event loop and a plane."""
 STUBS = "_native_types/"
 """They exist for the type checker."""
 
 
 def imported(path: Path) -> set[str]:
-    """Name every module that a file imports, anywhere in it."""
+    """Return every module that a file imports, anywhere in it."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -43,7 +43,7 @@ def imported(path: Path) -> set[str]:
 
 
 def users(module: str) -> set[str]:
-    """Name the files that import a module, but for the peer within a program."""
+    """Return the files that import a module, except those of the peer within a program."""
     paths = [path for path in SOURCES.rglob("*.py") if module in imported(path)]
     names = {str(path.relative_to(SOURCES)) for path in paths}
     return {name for name in names if not name.startswith((*PEER_WITHIN_A_PROGRAM, STUBS))}
@@ -76,7 +76,7 @@ UNNEEDED = {
     "random", "rich", "segno", "shutil", "sqlite3", "ssl", "subprocess", "tempfile", "threading",
     "traceback", "unittest",
 }  # fmt: skip
-"""What neither a plain `up` nor a plain `down` needs, of others and then of ours."""
+"""Modules that neither a plain `up` nor a plain `down` needs: first others', then ours."""
 UNNEEDED_OF_QUICK = {
     "holloway.quick.address_steps", "holloway.quick.comments", "holloway.quick.default_route",
     "holloway.quick.dns", "holloway.quick.policy_steps", "holloway.quick.reload",
@@ -130,7 +130,7 @@ def last_line(script: str) -> str:
 
 
 @pytest.mark.parametrize("module", ["holloway", "holloway.cli.proxy", "holloway.cli.run"])
-def test_what_only_some_options_need_is_loaded_with_them(module: str) -> None:
+def test_modules_for_some_options_are_loaded_only_with_them(module: str) -> None:
     script = (
         f"import sys, {module}; print(sorted({{'prometheus_client', 'rich'}} & set(sys.modules)))"
     )

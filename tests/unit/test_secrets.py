@@ -1,4 +1,4 @@
-"""A key is never repeated to the user, whatever line or word it stands in."""
+"""No message contains a key, whatever line or word it is in."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ MISTYPED = [
     SECRET,
 ]
 PIECE = 12
-"""So many characters of a key would be too many."""
+"""A message must not contain this many characters of a key."""
 
 
 def pieces(text: str) -> set[str]:
-    """Return the pieces of the key that a text has, in base64 of either case or in hexadecimal."""
+    """Return the pieces of the key in a text, in base64 or hexadecimal, of either case."""
     found = {SECRET[start : start + PIECE] for start in range(len(SECRET) - PIECE)}
     found |= {RAW.hex()[start : start + PIECE] for start in range(64 - PIECE)}
     return {piece for piece in found if piece.lower() in text.lower()}
@@ -92,7 +92,7 @@ def test_wg_hides_a_key_in_a_wrong_place(
 
 @pytest.mark.parametrize("line", MISTYPED)
 @pytest.mark.parametrize("command", ["run", "proxy", "qr"])
-def test_other_tools_hide_it_too(
+def test_other_commands_hide_the_key_of_a_bad_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, line: str
 ) -> None:
     (tmp_path / "wg0.conf").write_text(f"[Interface]\n{line}\nAddress = 10.0.0.1\n")
@@ -113,7 +113,9 @@ def test_other_tools_hide_it_too(
         f"public_key={'05' * 32}\nendpoint={SECRET}:5",
     ],
 )
-def test_the_log_of_a_device_hides_it_too(capsys: pytest.CaptureFixture[str], body: str) -> None:
+def test_the_log_of_a_device_hides_the_key_of_a_bad_line(
+    capsys: pytest.CaptureFixture[str], body: str
+) -> None:
     root = logging.getLogger()
     level, handlers = root.level, root.handlers[:]
     device_log = DeviceLog("wg0", "verbose")
@@ -130,7 +132,7 @@ def test_the_log_of_a_device_hides_it_too(capsys: pytest.CaptureFixture[str], bo
     assert not pieces(shown)
 
 
-def test_a_line_of_the_log_hides_what_it_was_given(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_log_hides_a_key_in_an_argument(capsys: pytest.CaptureFixture[str]) -> None:
     root = logging.getLogger()
     level, handlers = root.level, root.handlers[:]
     DeviceLog("wg0", "verbose").install()
@@ -142,7 +144,7 @@ def test_a_line_of_the_log_hides_what_it_was_given(capsys: pytest.CaptureFixture
     assert "A trouble with (hidden)\n" in capsys.readouterr().err
 
 
-def test_an_error_holds_no_key() -> None:
+def test_an_error_contains_no_key() -> None:
     error = ConfigError(f"bad `{SECRET}'", key=SECRET, line=4)
     assert not pieces(f"{error} {error!r} {error.reason} {error.key}")
     assert str(HollowayError(f"no `{SECRET}'")) == "no `(hidden)'"
@@ -158,7 +160,7 @@ def test_an_error_holds_no_key() -> None:
         f"`{SECRET[:30]}'",
     ],
 )
-def test_what_is_no_key_is_shown(text: str) -> None:
+def test_text_without_a_key_is_unchanged(text: str) -> None:
     assert without_keys(text) == text
 
 

@@ -1,4 +1,4 @@
-"""The systemd units: what they run, and that systemd understands them."""
+"""The systemd units: the commands that they run, and their verification by systemd."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read(name: str) -> ConfigParser:
     return parser
 
 
-def test_a_reload_of_the_service_is_a_reload_of_the_interface():
+def test_the_service_runs_up_down_and_reload():
     service = read("wg-quick@.service")["Service"]
     commands = [service[key] for key in ("ExecStart", "ExecStop", "ExecReload")]
     assert commands == [f"wg-quick {verb} %i" for verb in ("up", "down", "reload")]
@@ -34,13 +34,13 @@ def test_the_service_waits_for_network_and_names_and_stops_with_the_target():
     assert unit["PartOf"] == "wg-quick.target"
 
 
-def test_systemd_finds_no_fault(tmp_path: Path):
+def test_systemd_reports_no_error(tmp_path: Path):
     if shutil.which("systemd-analyze") is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("systemd is not installed")
     for unit in UNITS.iterdir():
         shutil.copy(unit, tmp_path)
     shutil.copy(UNITS / "wg-quick@.service", tmp_path / "wg-quick@wg0.service")
-    # A program of that name, wherever systemd looks, is not this test's matter.
+    # This test must not depend on whether systemd finds a wg-quick.
     service = tmp_path / "wg-quick@wg0.service"
     service.write_text(service.read_text().replace("=wg-quick ", "=/bin/true "))
     done = subprocess.run(

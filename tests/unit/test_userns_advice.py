@@ -1,4 +1,4 @@
-"""What is advised on each kind of system that forbids private namespaces."""
+"""The advice for each kind of system that forbids private namespaces."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_advice_is_for_this_system(
 
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.EACCES, errno.ENOMEM])
-def test_nothing_is_advised_where_the_reason_is_unknown(number: int) -> None:
+def test_there_is_no_advice_if_the_reason_is_unknown(number: int) -> None:
     allowed = {LIMIT: "15000", DEBIAN: "1", UBUNTU: "0", STATUS: "Seccomp:\t0",
                PROFILE: "chrome (unconfined)"}  # fmt: skip
     error = NoNamespace(number, "network namespace")

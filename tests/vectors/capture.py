@@ -1,12 +1,12 @@
 """Record handshakes with another implementation, in both roles, as `handshakes.json`.
 
-Run once, as root, in a network namespace of its own:
+Run once, as root, in a separate network namespace:
 
     unshare -n .venv/bin/python tests/vectors/capture.py PROGRAM "NAME VERSION" > handshakes.json
 
 PROGRAM takes an interface name and serves the UAPI, as wireguard-go does. Our side is a UDP socket
-and `core.noise` with fixed static and ephemeral keys; the other's static key is fixed too, and its
-ephemerals are its own. The first transport packet that it sends shows that it took the session.
+and `core.noise` with fixed static and ephemeral keys. The other side has a fixed static key and
+generates its ephemeral keys. Its first transport packet shows that it accepted the session.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Handshakes recorded with another implementation (`capture.py`): we read and write the same."""
+"""Our messages and keys equal those recorded with another implementation (`capture.py`)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WE_INITIATE = [vector for vector in RECORDED if vector["initiator"] == "us"]
 
 
 @pytest.mark.parametrize("vector", THEY_INITIATE)
-def test_their_initiation_tells_who_they_are_and_when(vector: Vector) -> None:
+def test_their_initiation_gives_their_key_and_timestamp(vector: Vector) -> None:
     identity, static_static = _us(vector)
     unproven = noise.decrypt_static_untrusted(identity, _initiation(vector))
     assert isinstance(unproven, noise.UnprovenInitiation)
@@ -66,7 +66,7 @@ def test_their_response_gives_their_keys(vector: Vector) -> None:
 
 
 @pytest.mark.parametrize("vector", WE_INITIATE)
-def test_their_response_does_not_open_under_another_preshared_key(vector: Vector) -> None:
+def test_their_response_does_not_decrypt_with_another_preshared_key(vector: Vector) -> None:
     _, state = _our_initiation(vector)
     keys = noise.consume_response_untrusted(state, bytes([1] * 32), _response(vector))
     assert keys is Discard.UNDECRYPTABLE
@@ -109,7 +109,7 @@ def _psk(vector: Vector) -> bytes:
 
 
 def _opens(transport: str, keys: noise.SessionKeys) -> bool:
-    """Whether a recorded transport packet was sealed for us under this session."""
+    """Return whether a recorded transport packet decrypts under this session."""
     packet = bytes.fromhex(transport)
     assert int.from_bytes(packet[4:8], "little") == keys.local_index
     nonce = bytes(4) + packet[8:16]

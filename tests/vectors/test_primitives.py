@@ -1,4 +1,4 @@
-"""The published vectors, against the libraries that we take the primitives from."""
+"""The libraries that provide our primitives pass the published test vectors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_x25519_products(vector: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("point", VECTORS["x25519"]["low_order"])
-def test_a_point_of_low_order_has_nothing_to_share(point: str) -> None:
+def test_a_point_of_low_order_gives_no_secret(point: str) -> None:
     identity = Identity.of(bytes(range(32)))
     assert identity.static_static(Remote.of(bytes.fromhex(point))) is None
 
@@ -53,7 +53,7 @@ def test_chacha20_poly1305() -> None:
 
 
 def _sequence(length: int) -> bytes:
-    """The generator of RFC 7693, appendix E, seeded by the length."""
+    """Return bytes of the generator in RFC 7693, appendix E, with the length as the seed."""
     a, b = 0xDEAD4BAD * length & 0xFFFFFFFF, 1
     out = bytearray()
     for _ in range(length):

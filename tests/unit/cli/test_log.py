@@ -1,4 +1,4 @@
-"""`holloway log` against devices that answer what they are told to."""
+"""`holloway log` with devices that give scripted answers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_following_prints_the_lines_until_the_device_ends(
     assert capsys.readouterr() == ("one\n\ntwo\n", "")
 
 
-def test_following_a_quiet_device_says_how_to_hear_more(
+def test_following_a_quiet_device_suggests_the_verbose_level(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with device("level=error\nerrno=0\n\n"):
@@ -53,7 +53,7 @@ def test_following_a_quiet_device_says_how_to_hear_more(
     "answer", ["", "errno=22\n\n", "errno=-22\n\n", "errno=5\n\n", "errno=0\n\n"]
 )
 @pytest.mark.parametrize("options", [[], ["verbose"], ["--follow"]])
-def test_a_device_that_knows_no_such_request_is_told_apart(
+def test_a_device_without_this_request_has_its_own_message(
     capsys: pytest.CaptureFixture[str], answer: str, options: list[str]
 ) -> None:
     with device(answer):
@@ -62,7 +62,7 @@ def test_a_device_that_knows_no_such_request_is_told_apart(
     assert capsys.readouterr() == ("", expected)
 
 
-def test_a_device_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_device_is_named_in_the_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["log", "nope"]) == 1
     assert capsys.readouterr().err == "holloway log: no device serves nope\n"
     assert main(["log", "x" * 200]) == 1

@@ -23,7 +23,7 @@ def _directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uapi, "DIRECTORY", ".")
 
 
-def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"holloway v{__version__}\n"
 
@@ -37,7 +37,7 @@ def test_help_names_every_subcommand_and_each_exists(capsys: pytest.CaptureFixtu
         assert "Invalid subcommand" not in capsys.readouterr().err
 
 
-def test_nothing_is_sent_where_one_option_is_bad(capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_sent_if_one_option_is_bad(capsys: pytest.CaptureFixture[str]) -> None:
     with ScriptedDevice("wg0.sock") as device:
         options = ["listen-port", "5", "peer", PA, "persistent-keepalive", "x"]
         assert main(["set", "wg0", *options]) == 1
@@ -52,9 +52,7 @@ def test_a_change_is_one_request() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["show", "wg0", "dump"], ["syncconf", "wg0", "wg0.conf"]])
-def test_thousands_of_peers_meet_next_to_nothing_loaded(
-    tmp_path: Path, arguments: list[str]
-) -> None:
+def test_commands_for_many_peers_load_few_modules(tmp_path: Path, arguments: list[str]) -> None:
     heavy = ["cryptography", "typing", "re", "enum", "dataclasses", "contextlib",
              "socket", "holloway.model", "holloway.key"]  # fmt: skip
     (tmp_path / "wg0.conf").write_text(
@@ -74,7 +72,7 @@ def test_thousands_of_peers_meet_next_to_nothing_loaded(
     assert done.stdout.endswith("[] 0\n")
 
 
-def test_a_reader_that_goes_away_makes_no_noise() -> None:
+def test_a_closed_output_pipe_prints_no_error() -> None:
     with ScriptedDevice("wg0.sock", f"public_key={'05' * 32}\n" * 3000 + "errno=0\n\n"):
         program = (
             "import sys; from holloway.control import uapi; uapi.DIRECTORY = '.'\n"

@@ -1,4 +1,4 @@
-"""Interfaces of the kernel where a kernel is scripted: what the real one does is tests/guest."""
+"""Interfaces of the kernel, with a scripted kernel; tests/guest tests the real one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REMOVE_ME = attribute(4, (1).to_bytes(4, "little"))
 
 
 class ScriptedKernel:
-    """Stands in for the socket; `answers` says what the next question gets."""
+    """Replaces the socket; `answers` has the answer to each request."""
 
     def __init__(self, *answers: list[bytes] | OSError) -> None:
         self.answers = list(answers)
@@ -72,7 +72,7 @@ def device(*networks: AllowedIP) -> bytes:
     return generic(0, 1) + attribute(2, b"wg0\0") + nest(8, [peer])
 
 
-def test_a_kernel_that_can_is_asked_to_take_a_network_away(
+def test_a_kernel_that_can_is_asked_to_remove_a_network(
     script: Callable[..., ScriptedKernel],
 ) -> None:
     scripted = script([], [], [])
@@ -81,11 +81,11 @@ def test_a_kernel_that_can_is_asked_to_take_a_network_away(
     assert [REMOVE_ME in request for request in scripted.requests] == [False, True, False]
 
 
-def test_a_kernel_that_cannot_moves_it_to_a_peer_that_goes(
+def test_an_older_kernel_moves_the_network_to_a_temporary_peer(
     script: Callable[..., ScriptedKernel],
 ) -> None:
     scripted = script([], OSError(errno.EINVAL, "Invalid argument"), [device(ONE)], [], [])
-    # TWO is not the peer's: it has to stay where it is.
+    # TWO does not belong to the peer, so it must stay where it is.
     update = DeviceUpdate(peers=(PeerUpdate(PA, removed_allowed_ips=(ONE, TWO)),))
     kernel.KernelDevice("wg0").set(update)
     moving = scripted.requests[3]
@@ -94,7 +94,7 @@ def test_a_kernel_that_cannot_moves_it_to_a_peer_that_goes(
     assert TWO.address not in moving
 
 
-def test_another_refusal_is_not_tried_again(script: Callable[..., ScriptedKernel]) -> None:
+def test_another_error_is_not_retried(script: Callable[..., ScriptedKernel]) -> None:
     refusal = OSError(errno.EINVAL, "Invalid argument")
     scripted = script(refusal)
     with pytest.raises(OSError, match="Invalid argument"):
@@ -102,7 +102,7 @@ def test_another_refusal_is_not_tried_again(script: Callable[..., ScriptedKernel
     assert len(scripted.requests) == 1
 
 
-def test_only_links_of_the_kind_are_named(script: Callable[..., ScriptedKernel]) -> None:
+def test_only_wireguard_links_are_listed(script: Callable[..., ScriptedKernel]) -> None:
     def link(name: bytes, kind: bytes) -> bytes:
         return bytes(16) + attribute(3, name + b"\0") + nest(18, [attribute(1, kind + b"\0")])
 
@@ -111,6 +111,6 @@ def test_only_links_of_the_kind_are_named(script: Callable[..., ScriptedKernel])
     assert kernel.names() == ["wg1", "wg0"]
 
 
-def test_a_place_without_netlink_has_no_interfaces(script: Callable[..., ScriptedKernel]) -> None:
+def test_without_netlink_there_are_no_interfaces(script: Callable[..., ScriptedKernel]) -> None:
     script(OSError(errno.EAFNOSUPPORT, "Address family not supported"))
     assert kernel.names() == []

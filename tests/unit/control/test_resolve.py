@@ -11,7 +11,7 @@ from holloway.model import Endpoint
 
 
 class RecordingResolver:
-    """A resolver whose waits pass at once, and what it told and waited."""
+    """A resolver that records its messages and its waits, and does not wait."""
 
     def __init__(self, retries: str | None = None) -> None:
         self.messages: list[str] = []
@@ -25,7 +25,7 @@ class RecordingResolver:
 
 
 class FailingLookup:
-    """In the place of getaddrinfo: fails so often, then answers."""
+    """Replaces getaddrinfo: it fails `times` times, then answers."""
 
     def __init__(self, error: OSError, times: int) -> None:
         self.error, self.left = error, times
@@ -41,7 +41,9 @@ class FailingLookup:
 AGAIN = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
 
-def test_a_passing_failure_is_waited_out_ever_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_temporary_failure_is_retried_after_growing_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", FailingLookup(AGAIN, 3))
     resolver = RecordingResolver()
     assert resolver.endpoint() == Endpoint("1.2.3.4", 5)
@@ -51,7 +53,7 @@ def test_a_passing_failure_is_waited_out_ever_longer(monkeypatch: pytest.MonkeyP
     )
 
 
-def test_after_fifteen_retries_it_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_resolver_gives_up_after_fifteen_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", FailingLookup(AGAIN, 100))
     resolver = RecordingResolver()
     with pytest.raises(ConfigError, match=r"name resolution: `vpn\.example:5'$"):
@@ -69,7 +71,7 @@ def test_infinity_never_gives_up_and_waits_at_most_20_seconds(
 
 
 @pytest.mark.parametrize("number", [socket.EAI_NONAME, socket.EAI_FAIL, socket.EAI_NODATA])
-def test_a_lasting_failure_is_not_tried_again(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_a_permanent_failure_is_not_retried(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", FailingLookup(socket.gaierror(number, "gone"), 1))
     resolver = RecordingResolver()
     with pytest.raises(ConfigError, match="gone"):
@@ -77,14 +79,14 @@ def test_a_lasting_failure_is_not_tried_again(monkeypatch: pytest.MonkeyPatch, n
     assert resolver.waits == []
 
 
-def test_an_error_of_the_system_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_system_error_is_reported_with_its_message(monkeypatch: pytest.MonkeyPatch) -> None:
     error = OSError(errno.EMFILE, "Too many open files")
     monkeypatch.setattr(socket, "getaddrinfo", FailingLookup(error, 9))
     with pytest.raises(ConfigError, match=r"Too many open files: `vpn\.example:5'"):
         RecordingResolver("0").endpoint()
 
 
-def test_a_variable_without_meaning_is_an_error_of_its_own() -> None:
+def test_an_invalid_variable_raises_bad_environment() -> None:
     with pytest.raises(BadEnvironment, match="WG_ENDPOINT_RESOLUTION_RETRIES: `x'"):
         RecordingResolver("x").endpoint()
 
@@ -94,7 +96,7 @@ def test_a_port_may_be_a_large_number_and_wraps_around() -> None:
     assert RecordingResolver().endpoint("::1:70000").port == 4464
 
 
-def test_a_host_with_a_letter_beyond_ascii_goes_out_as_it_stands(
+def test_a_host_with_non_ascii_letters_is_looked_up_unchanged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[object] = []
@@ -110,7 +112,7 @@ def test_a_host_with_a_letter_beyond_ascii_goes_out_as_it_stands(
 
 
 @pytest.mark.parametrize("text", ["192.0.2.1:5", "2001:DB8:0::1:5", "::ffff:1.2.3.4:65535"])
-def test_a_number_is_read_as_the_system_reads_it_without_asking(
+def test_a_numeric_endpoint_is_parsed_without_a_lookup(
     monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     host, _, service = text.rpartition(":")

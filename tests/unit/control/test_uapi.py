@@ -21,13 +21,13 @@ PA = Key(bytes([5]) * 32)
 
 @pytest.fixture(autouse=True)
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    # A short way to it: the path of a socket has room for 108 bytes.
+    # With a short path, because the path of a socket has at most 108 bytes.
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(uapi, "DIRECTORY", ".")
     return tmp_path
 
 
-def test_a_device_is_found_asked_and_changed(directory: Path) -> None:
+def test_a_device_is_found_read_and_changed(directory: Path) -> None:
     with ScriptedDevice("wg0.sock", f"listen_port=7\npublic_key={PA.hex}\nerrno=0\n\n") as device:
         assert uapi.names() == ["wg0"]
         found = control.find("wg0")
@@ -41,14 +41,14 @@ def test_a_device_is_found_asked_and_changed(directory: Path) -> None:
     [("errno=22\n\n", 22), ("errno=-22\n\n", errno.EPROTO), ("listen_port=x\nerrno=0\n\n", 71),
      ("listen_port=5\n\n", errno.EPROTO), ("", errno.EPROTO), ("errno=0\n", errno.EPROTO)],
 )  # fmt: skip
-def test_a_refused_question_is_an_error_with_its_number(answer: str, number: int) -> None:
+def test_a_failed_get_raises_the_errno(answer: str, number: int) -> None:
     with ScriptedDevice("wg0.sock", answer), pytest.raises(OSError, match=r".") as caught:
         control.find("wg0").get()
     assert caught.value.errno == number
 
 
 @pytest.mark.parametrize(("answer", "number"), [("errno=-98\n\n", 98), ("errno=98\n\n", -98)])
-def test_a_refused_change_has_a_negative_number(answer: str, number: int) -> None:
+def test_a_failed_set_raises_the_negated_errno(answer: str, number: int) -> None:
     with ScriptedDevice("wg0.sock") as device:
         device.set_answer = answer
         with pytest.raises(OSError, match=r".") as caught:
@@ -56,7 +56,7 @@ def test_a_refused_change_has_a_negative_number(answer: str, number: int) -> Non
     assert caught.value.errno == number
 
 
-def test_a_long_answer_in_many_pieces_comes_whole() -> None:
+def test_a_long_answer_is_read_whole() -> None:
     lines = "".join(f"public_key={number:064x}\n" for number in range(5000))
     with ScriptedDevice("wg0.sock", f"{lines}errno=0\n\n"):
         assert len(control.find("wg0").get().peers) == 5000
@@ -73,7 +73,7 @@ def test_a_dead_socket_is_removed_and_a_live_one_stays(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["nope", "a/b", "../wg0", "", "x" * 200, "a\0b"])
-def test_a_name_without_a_socket_is_refused_as_without_the_kernel_module(name: str) -> None:
+def test_a_name_without_a_socket_gets_the_error_of_a_missing_kernel_module(name: str) -> None:
     for action in (
         lambda: control.find(name).get(),
         lambda: control.find(name).set(DeviceUpdate()),
@@ -103,7 +103,7 @@ class InPieces:
         pass
 
 
-def test_an_answer_ends_at_its_blank_line_wherever_it_is_broken(
+def test_an_answer_ends_at_its_blank_line_wherever_it_is_split(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answer = b"listen_port=7\nerrno=0\n\nlisten_port=9\nerrno=5\n\n"

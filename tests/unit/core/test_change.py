@@ -1,4 +1,4 @@
-"""The extension's changes are what the brain applies, and carry what the model's updates say."""
+"""The changes that the brain applies have the values of the model's updates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PLAIN = ("public_key", "remove", "update_only", "preshared_key", "persistent_kee
 
 
 @given(updates())
-def test_a_change_says_what_the_update_says(update: DeviceUpdate) -> None:
+def test_a_change_has_the_values_of_the_update(update: DeviceUpdate) -> None:
     if any("%" in peer.endpoint.host for peer in update.peers if peer.endpoint is not None):
         return  # no such interface here
     change = update_of(update)

@@ -1,4 +1,4 @@
-"""What changes a device, and that it changes whole or not at all."""
+"""Changes of a device, each applied as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ def test_zero_keys_remove_the_private_and_the_preshared_key() -> None:
     assert plane.identity is None
 
 
-def test_the_plane_learns_whose_mac1_to_accept() -> None:
+def test_the_plane_gets_the_public_key_for_mac1() -> None:
     plane, device = made()
     device.configure(NOW, DeviceUpdate(ONE))
     assert plane.identity == ONE.public().raw
 
 
-def test_our_own_key_is_silently_no_peer() -> None:
+def test_a_peer_with_our_own_key_is_silently_skipped() -> None:
     _, device = made()
     device.configure(NOW, DeviceUpdate(ONE, peers=(PeerUpdate(ONE.public()), PeerUpdate(TWO))))
     assert peers(device) == [TWO]
@@ -123,7 +123,7 @@ def test_a_removed_peer_may_come_back_in_the_same_update() -> None:
     assert device.state("x").peers[0].preshared_key is None
 
 
-def test_allowed_ips_are_added_replaced_taken_away_and_moved() -> None:
+def test_allowed_ips_are_added_replaced_removed_and_moved() -> None:
     _, device = made()
     a, b, c = (AllowedIP.parse(text) for text in ("10.1.0.0/16", "10.2.0.0/16", "fd00::/8"))
     device.configure(NOW, DeviceUpdate(peers=(PeerUpdate(ONE, allowed_ips=(a, b)),)))
@@ -159,7 +159,7 @@ def test_port_and_mark_change_while_up() -> None:
     assert plane.bound == (40_000, 9)
 
 
-def test_a_new_mark_forgets_which_address_packets_left_from() -> None:
+def test_a_new_mark_forgets_the_source_addresses() -> None:
     pair = Pair.established()
     pair.a.update(DeviceUpdate(fwmark=9))
     assert len(pair.a.plane.happened("forget source")) == 1
@@ -187,7 +187,7 @@ def test_a_port_that_cannot_be_bound_leaves_the_device_down() -> None:
     assert plane.bound is not None
 
 
-def test_an_endpoint_on_no_interface_changes_nothing() -> None:
+def test_an_endpoint_on_an_unknown_interface_changes_nothing() -> None:
     plane, device = made(up=True)
     bound = plane.bound
     peer = PeerUpdate(TWO, endpoint=Endpoint("fe80::1%nowhere", 1))
@@ -198,7 +198,7 @@ def test_an_endpoint_on_no_interface_changes_nothing() -> None:
     assert plane.bound == bound
 
 
-def test_more_peers_than_a_device_holds_are_refused_whole() -> None:
+def test_an_update_with_too_many_peers_changes_nothing() -> None:
     _, device = made()
     keys = [Key(n.to_bytes(32, "big")) for n in range(1, MAX_PEERS + 2)]
     with pytest.raises(ConfigError, match="at most 65536 peers"):
@@ -206,7 +206,7 @@ def test_more_peers_than_a_device_holds_are_refused_whole() -> None:
     assert peers(device) == []
 
 
-def test_removing_makes_room_for_as_many_peers() -> None:
+def test_a_removed_peer_makes_room_for_another() -> None:
     _, device = made()
     keys = [Key(n.to_bytes(32, "big")) for n in range(1, MAX_PEERS + 2)]
     device.configure(NOW, DeviceUpdate(peers=tuple(PeerUpdate(key) for key in keys[:-1])))
@@ -215,7 +215,7 @@ def test_removing_makes_room_for_as_many_peers() -> None:
     assert len(peers(device)) == MAX_PEERS
 
 
-def test_a_peer_added_while_up_is_served() -> None:
+def test_a_peer_added_while_up_exchanges_data() -> None:
     pair = Pair()
     pair.a.update(DeviceUpdate(peers=(PeerUpdate(pair.b.public_key, remove=True),)))
     pair.a.configure(pair.b)
@@ -224,13 +224,13 @@ def test_a_peer_added_while_up_is_served() -> None:
     assert pair.b.received == [sent]
 
 
-def test_a_removed_peer_plans_nothing_more() -> None:
+def test_a_removed_peer_has_no_timers() -> None:
     pair = Pair.established()
     pair.a.update(DeviceUpdate(peers=(PeerUpdate(pair.b.public_key, remove=True),)))
     assert pair.a.device.next_timeout() is None
 
 
-def test_up_twice_and_down_twice_are_once() -> None:
+def test_a_second_up_or_down_does_nothing() -> None:
     plane, device = made(up=True)
     plane.refuse_bind = OSError(errno.EADDRINUSE, "in use")
     device.up(NOW)

@@ -1,4 +1,4 @@
-"""What a device does about handshake messages: good, bad, late, too many, and from nobody."""
+"""A device's reaction to handshake messages: valid, invalid, late, too many, from strangers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOW = seconds(100)
 
 
 class Bench:
-    """A device on a plane, and the means to knock at it."""
+    """A device on a plane, with methods that send it messages."""
 
     def __init__(self, private_key: Key | None = US, peers: tuple[Key, ...] = ()) -> None:
         self.now = NOW
@@ -71,7 +71,7 @@ def test_every_reason_is_listed_from_the_start() -> None:
 
 
 @pytest.mark.parametrize("message", [b"", b"x", bytes(116), bytes(60), bytes(65_507)])
-def test_what_is_no_handshake_message_is_counted(message: bytes) -> None:
+def test_an_invalid_handshake_message_is_counted(message: bytes) -> None:
     bench = Bench()
     bench.hear(message)
     assert bench.counted() == {"bad_message": 1}
@@ -107,7 +107,7 @@ def test_an_unproven_initiation_does_not_move_the_peer() -> None:
     assert (peer.public_key, counts) == (THEM.public().raw, {"undecryptable": 1})
 
 
-def test_initiations_come_through_fifty_times_a_second_and_no_more() -> None:
+def test_at_most_fifty_initiations_a_second_are_answered() -> None:
     bench = Bench()
     for step in range(100):
         bench.now = Nanoseconds(NOW + step * INITIATION_INTERVAL // 2)
@@ -116,7 +116,7 @@ def test_initiations_come_through_fifty_times_a_second_and_no_more() -> None:
     assert bench.counted() == {"initiation_flood": 50}
 
 
-def test_an_initiation_refused_as_flood_may_be_sent_again_later() -> None:
+def test_an_initiation_discarded_as_flood_is_accepted_later() -> None:
     bench = Bench()
     bench.hear(bench.initiation(stamp=1))
     message = bench.initiation(stamp=2)
@@ -126,7 +126,7 @@ def test_an_initiation_refused_as_flood_may_be_sent_again_later() -> None:
     assert len(bench.plane.happened("response")) == 2
 
 
-def test_a_timestamp_seen_or_older_is_a_replay() -> None:
+def test_an_equal_or_older_timestamp_is_a_replay() -> None:
     bench = Bench()
     for stamp in (5, 5, 4, 6):
         bench.hear(bench.initiation(stamp=stamp))
@@ -146,13 +146,13 @@ def test_down_does_not_forget_the_greatest_timestamp() -> None:
     assert bench.counted() == {"replayed_initiation": 1}
 
 
-def test_a_response_nobody_waits_for_is_counted() -> None:
+def test_an_unexpected_response_is_counted() -> None:
     bench = Bench()
     bench.hear(Response(1, 2, bytes(32), bytes(16)).build())
     assert bench.counted() == {"late_response": 1}
 
 
-def test_a_response_is_taken_once() -> None:
+def test_a_response_is_accepted_once() -> None:
     pair = Pair()
     pair.a.send_data()
     pair.run(1)
@@ -161,7 +161,7 @@ def test_a_response_is_taken_once() -> None:
     assert pair.a.peer.endpoint == pair.b.address
 
 
-def test_a_forged_response_does_not_end_the_wait_for_the_true_one() -> None:
+def test_a_forged_response_does_not_end_the_wait_for_the_real_one() -> None:
     pair = Pair()
     sent = pair.a.send_data()
     index = int.from_bytes(_first_initiation(pair)[4:8], "little")
@@ -173,7 +173,7 @@ def test_a_forged_response_does_not_end_the_wait_for_the_true_one() -> None:
 
 
 @pytest.mark.parametrize("point", LOW_ORDER)
-def test_a_peer_of_low_order_never_causes_a_packet(point: str) -> None:
+def test_nothing_is_sent_to_a_peer_whose_key_is_of_low_order(point: str) -> None:
     bench = Bench(peers=(Key.from_hex(point),))
     keepalive = PeerUpdate(Key.from_hex(point), persistent_keepalive=1)
     bench.device.configure(bench.now, DeviceUpdate(peers=(keepalive,)))
@@ -198,7 +198,7 @@ def test_an_ephemeral_of_low_order_is_not_answered(point: str) -> None:
     assert bench.plane.actions == []
 
 
-def test_events_of_a_peer_removed_or_a_device_down_do_nothing() -> None:
+def test_events_of_a_removed_peer_or_a_stopped_device_do_nothing() -> None:
     bench = Bench()
     number = bench.plane.only().id
     bench.device.down(bench.now)
@@ -215,7 +215,7 @@ def test_events_of_a_peer_removed_or_a_device_down_do_nothing() -> None:
     assert bench.device.next_timeout() is None
 
 
-def test_traffic_before_the_private_key_is_set_starts_the_handshake_when_it_is() -> None:
+def test_setting_the_private_key_starts_the_handshake_for_waiting_traffic() -> None:
     bench = Bench(private_key=None)
     bench.plane.only().send(b"data")
     bench.settle()
@@ -224,7 +224,7 @@ def test_traffic_before_the_private_key_is_set_starts_the_handshake_when_it_is()
     assert len(bench.plane.happened("initiation")) == 1
 
 
-def test_a_keepalive_without_an_endpoint_starts_the_handshake_when_it_has_one() -> None:
+def test_setting_the_endpoint_starts_the_handshake_for_a_keepalive() -> None:
     bench = Bench(peers=(STRANGER.public(), THEM.public()))
     key = Key(bytes([7] * 32)).public()
     bench.device.configure(
@@ -237,7 +237,7 @@ def test_a_keepalive_without_an_endpoint_starts_the_handshake_when_it_has_one() 
     assert len(bench.plane.happened("initiation")) == 1
 
 
-def test_the_log_speaks_the_kernels_words_at_debug_and_never_shows_a_key(
+def test_the_debug_log_has_the_kernels_messages_and_no_key(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG, logger="holloway.core")

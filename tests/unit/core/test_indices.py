@@ -11,7 +11,7 @@ def drawing(*numbers: int) -> Callable[[int], bytes]:
     return lambda length: next(draws).to_bytes(length, "little")
 
 
-def test_an_index_that_is_awaited_is_not_given_again() -> None:
+def test_an_awaited_index_is_not_allocated_again() -> None:
     indices: Indices[str] = Indices(drawing(7, 7, 8))
     first = indices.allocate(Nanoseconds(0))
     indices.expect(first, "peer")
@@ -19,14 +19,14 @@ def test_an_index_that_is_awaited_is_not_given_again() -> None:
     assert indices.awaiting(7) == "peer"
 
 
-def test_the_index_of_a_session_is_not_given_again_while_the_session_may_live() -> None:
+def test_a_held_index_is_not_allocated_before_its_session_is_dead() -> None:
     indices: Indices[str] = Indices(drawing(7, 7, 9, 7))
     indices.hold(indices.allocate(Nanoseconds(0)), Nanoseconds(180))
     assert indices.allocate(Nanoseconds(179)) == 9
     assert indices.allocate(Nanoseconds(180)) == 7
 
 
-def test_a_released_index_finds_nobody() -> None:
+def test_a_released_index_has_no_owner() -> None:
     indices: Indices[str] = Indices(drawing(7))
     indices.expect(7, "peer")
     indices.release(7)

@@ -51,18 +51,18 @@ def test_both_sides_derive_the_same_keys_for_opposite_directions() -> None:
     assert (theirs.local_index, theirs.remote_index) == (6, 5)
 
 
-def test_another_preshared_key_does_not_open_the_response() -> None:
+def test_another_preshared_key_does_not_decrypt_the_response() -> None:
     message, state = initiation()
     response, _ = answered(message, noise.NO_PRESHARED_KEY)
     assert noise.consume_response_untrusted(state, PSK, response) is Discard.UNDECRYPTABLE
 
 
-def test_an_initiation_for_somebody_else_does_not_open() -> None:
+def test_an_initiation_for_another_key_does_not_decrypt() -> None:
     message, _ = initiation(to=MALLORY)
     assert noise.decrypt_static_untrusted(BOB, message) is Discard.UNDECRYPTABLE
 
 
-def test_whoever_claims_another_identity_cannot_prove_it() -> None:
+def test_an_initiation_does_not_prove_another_sender() -> None:
     honest, _ = initiation()
     forged, _ = initiation(us=MALLORY)
     unproven = noise.decrypt_static_untrusted(BOB, forged)
@@ -108,12 +108,12 @@ def test_garbage_in_a_response_is_a_discard(garbage: bytes) -> None:
 
 
 @given(KEYS, st.binary(max_size=100))
-def test_our_hmac_is_the_standard_librarys(key: bytes, data: bytes) -> None:
+def test_our_hmac_equals_the_standard_librarys(key: bytes, data: bytes) -> None:
     ours = vars(noise)["_hmac"](key, data)
     assert ours == hmac.digest(key, data, "blake2s")
 
 
-def test_no_state_shows_a_secret() -> None:
+def test_no_repr_shows_a_secret() -> None:
     message, state = initiation()
     response, keys = answered(message)
     shown = repr(

@@ -20,7 +20,7 @@ OPERATIONS = st.lists(
 
 
 @given(OPERATIONS)
-def test_it_tells_what_a_plain_dictionary_of_deadlines_would(
+def test_timers_behave_like_a_dictionary_of_deadlines(
     operations: list[tuple[str, str, Timer, Nanoseconds]],
 ) -> None:
     timers: Timers[str] = Timers()
@@ -47,7 +47,7 @@ def test_it_tells_what_a_plain_dictionary_of_deadlines_would(
         assert timers.deadline(owner, timer) == model.get((owner, timer))
 
 
-def test_what_one_deadline_cancels_does_not_expire_after_it() -> None:
+def test_a_deadline_cancelled_by_an_earlier_one_does_not_expire() -> None:
     timers: Timers[str] = Timers()
     timers.set("a", Timer.LOOK, Nanoseconds(1))
     timers.set("a", Timer.ERASE, Nanoseconds(2))
@@ -58,7 +58,7 @@ def test_what_one_deadline_cancels_does_not_expire_after_it() -> None:
     assert expired == [Timer.LOOK]
 
 
-def test_a_deadline_moved_a_hundred_thousand_times_takes_no_room() -> None:
+def test_a_deadline_moved_many_times_does_not_grow_the_heap() -> None:
     timers: Timers[str] = Timers()
     for step in range(100_000, 0, -1):
         timers.set("a", Timer.LOOK, Nanoseconds(step))

@@ -1,4 +1,4 @@
-"""How much a device says, how often, and to whom."""
+"""A device's log: its level, its rate limit and its followers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def device_log() -> Iterator[DeviceLog]:
-    """One that is the process's log for as long as a test runs."""
+    """A log that is installed in the process during a test."""
     root = logging.getLogger()
     level, handlers = root.level, root.handlers[:]
     made = DeviceLog("wg0", "error")
@@ -29,7 +29,7 @@ def record(message: str, level: int = logging.DEBUG) -> logging.LogRecord:
     return logging.LogRecord("holloway", level, "", 1, message, (), None)
 
 
-def test_followers_get_what_the_level_lets_pass(device_log: DeviceLog) -> None:
+def test_followers_get_the_lines_of_the_level(device_log: DeviceLog) -> None:
     lines: list[str] = []
     log = logging.getLogger("holloway.device.tunnel")
     device_log.follow(lines.append)
@@ -45,7 +45,7 @@ def test_followers_get_what_the_level_lets_pass(device_log: DeviceLog) -> None:
     assert lines[0].startswith("ERROR: (wg0) 20")
 
 
-def test_a_follower_is_told_of_the_past_first(device_log: DeviceLog) -> None:
+def test_a_follower_first_gets_the_backlog(device_log: DeviceLog) -> None:
     log = logging.getLogger("holloway.device.tunnel")
     for number in range(BACKLOG_LINES + 3):
         log.error("%d", number)
@@ -56,7 +56,7 @@ def test_a_follower_is_told_of_the_past_first(device_log: DeviceLog) -> None:
     assert said == [*(str(number) for number in range(3, BACKLOG_LINES + 3)), "now"]
 
 
-def test_a_change_of_the_level_is_told_to_observers(device_log: DeviceLog) -> None:
+def test_observers_are_called_when_the_level_changes(device_log: DeviceLog) -> None:
     seen: list[str] = []
     device_log.observe(lambda: seen.append(device_log.level))
     for level in LEVELS:
@@ -64,20 +64,20 @@ def test_a_change_of_the_level_is_told_to_observers(device_log: DeviceLog) -> No
     assert seen == ["error", *LEVELS]
 
 
-def test_a_level_that_is_none_changes_nothing(device_log: DeviceLog) -> None:
+def test_an_unknown_level_changes_nothing(device_log: DeviceLog) -> None:
     with pytest.raises(KeyError):
         device_log.level = "loud"
     assert device_log.level == "error"
 
 
-def test_libraries_do_not_chatter(device_log: DeviceLog) -> None:
+def test_libraries_log_only_warnings_and_errors(device_log: DeviceLog) -> None:
     device_log.level = "verbose"
     for library in ("asyncio", "asyncio.sslproto"):
         assert not logging.getLogger(library).isEnabledFor(logging.INFO)
     assert logging.getLogger("holloway").isEnabledFor(logging.DEBUG)
 
 
-def test_a_frequent_message_is_held_back_and_counted() -> None:
+def test_a_frequent_message_is_suppressed_and_counted() -> None:
     now = 100.0
     limit = RateLimit(lambda: now)
     assert [limit.filter(record("often")) for _ in range(BURST + 3)] == [True] * BURST + [False] * 3
@@ -91,6 +91,6 @@ def test_a_frequent_message_is_held_back_and_counted() -> None:
     assert again.getMessage() == "often"
 
 
-def test_errors_are_never_held_back() -> None:
+def test_errors_are_never_suppressed() -> None:
     limit = RateLimit(lambda: 1.0)
     assert all(limit.filter(record("wrong", logging.ERROR)) for _ in range(10 * BURST))

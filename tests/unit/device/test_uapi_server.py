@@ -1,4 +1,4 @@
-"""The log over the UAPI socket: levels, followers, and those that read too slowly."""
+"""The log over the UAPI socket: levels and followers, slow ones included."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class NoDevice:
-    """A device that nothing is asked of."""
+    """A device that no request may change."""
 
     def state(self) -> State:
         return State(None, 0, 0, [])
@@ -30,7 +30,7 @@ class NoDevice:
 
 
 class Client(asyncio.Transport):
-    """Takes what is written, or lets it lie."""
+    """Records what is written; `waiting` is the size of its write buffer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ def connect(device_log: DeviceLog) -> tuple[UapiConnection, Client]:
     return connection, client
 
 
-def test_the_level_is_told_and_changed(device_log: DeviceLog) -> None:
+def test_the_level_is_returned_and_changed(device_log: DeviceLog) -> None:
     connection, client = connect(device_log)
     connection.data_received(b"log=\n\nlog=verbose\n\n")
     assert client.taken == "level=error\nerrno=0\n\nlevel=verbose\nerrno=0\n\n"
@@ -77,7 +77,7 @@ def test_the_level_is_told_and_changed(device_log: DeviceLog) -> None:
 
 
 @pytest.mark.parametrize("request_", [b"log=loud\n\n", b"log=error\nmore=1\n\n", b"log=\xff\n\n"])
-def test_what_is_no_level_is_refused_and_changes_nothing(
+def test_an_invalid_level_is_refused_and_changes_nothing(
     device_log: DeviceLog, request_: bytes
 ) -> None:
     connection, client = connect(device_log)
@@ -87,7 +87,7 @@ def test_what_is_no_level_is_refused_and_changes_nothing(
     assert not client.closed
 
 
-def test_a_follower_gets_its_answer_before_the_past(device_log: DeviceLog) -> None:
+def test_a_follower_gets_its_answer_before_the_backlog(device_log: DeviceLog) -> None:
     logging.getLogger("holloway").error("long ago")
     connection, client = connect(device_log)
     connection.data_received(b"log=follow\n\n")
@@ -95,7 +95,7 @@ def test_a_follower_gets_its_answer_before_the_past(device_log: DeviceLog) -> No
     assert client.taken.endswith(" long ago\n")
 
 
-def test_a_follower_hears_until_it_leaves(device_log: DeviceLog) -> None:
+def test_a_follower_gets_lines_until_it_disconnects(device_log: DeviceLog) -> None:
     connection, client = connect(device_log)
     connection.data_received(b"log=follow\n\n")
     connection.data_received(b"log=follow\n\n")
@@ -107,7 +107,7 @@ def test_a_follower_hears_until_it_leaves(device_log: DeviceLog) -> None:
     assert client.take() == ""
 
 
-def test_a_follower_far_behind_misses_lines_and_is_told_how_many(device_log: DeviceLog) -> None:
+def test_a_slow_follower_misses_lines_and_gets_their_number(device_log: DeviceLog) -> None:
     log = logging.getLogger("holloway")
     connection, client = connect(device_log)
     connection.data_received(b"log=follow\n\n")
@@ -121,7 +121,7 @@ def test_a_follower_far_behind_misses_lines_and_is_told_how_many(device_log: Dev
     assert client.take().startswith("(3 lines left out)\nERROR: (wg0) ")
 
 
-def test_a_follower_may_ask_other_things_too(device_log: DeviceLog) -> None:
+def test_a_follower_may_send_other_requests_too(device_log: DeviceLog) -> None:
     connection, client = connect(device_log)
     connection.data_received(b"log=follow\n\nget=1\n\n")
     assert client.take().endswith("listen_port=0\nerrno=0\n\n")

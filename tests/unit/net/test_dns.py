@@ -1,4 +1,4 @@
-"""Questions and answers of the domain name system, byte by byte."""
+"""DNS queries and answers, byte by byte."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def answer(
     )
 
 
-def test_a_question_is_written_as_the_standard_has_it() -> None:
+def test_a_query_has_the_bytes_of_the_standard() -> None:
     assert struct.pack(">HHHHHH", 0x1234, 0x0100, 1, 0, 0, 0) + NAME + b"\0\1\0\1" == ASKED
     assert encode_query(1, "nas.home.", AAAA)[12:] == NAME + b"\0\x1c\0\1"
     assert encode_query(1, "bücher.example", A)[12:].startswith(b"\x0dxn--bcher-kva\x07example\0")
 
 
 @pytest.mark.parametrize("name", ["", ".", "a..b", "x" * 64, ".".join(["x" * 60] * 5)])
-def test_what_cannot_be_a_name_is_not_asked_for(name: str) -> None:
+def test_an_invalid_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         encode_query(1, name, A)
 
 
-def test_addresses_are_read_behind_a_pointer() -> None:
+def test_addresses_of_a_compressed_name_are_read() -> None:
     message = answer(record(b"\xc0\x0c", A, bytes([10, 0, 0, 1])), record(NAME, A, bytes(4)))
     assert parse_answer_untrusted(message, ASKED) == Answer(("10.0.0.1", "0.0.0.0"), 0, False)
 
@@ -51,7 +51,7 @@ def test_the_case_of_letters_does_not_matter() -> None:
     assert parse_answer_untrusted(message, ASKED).addresses == ("0.0.0.0",)
 
 
-def test_aliases_are_followed_and_strangers_are_not() -> None:
+def test_aliases_are_followed_and_other_records_ignored() -> None:
     message = answer(
         record(NAME, 5, b"\x01b\xc0\x10"),
         record(b"\x01b\xc0\x10", 5, b"\x01c\xc0\x10"),
@@ -61,12 +61,12 @@ def test_aliases_are_followed_and_strangers_are_not() -> None:
     assert parse_answer_untrusted(message, ASKED).addresses == ("10.0.0.3",)
 
 
-def test_aliases_that_go_in_a_circle_lead_nowhere() -> None:
+def test_a_cycle_of_aliases_has_no_addresses() -> None:
     message = answer(record(NAME, 5, b"\x01b\xc0\x10"), record(b"\x01b\xc0\x10", 5, b"\xc0\x0c"))
     assert parse_answer_untrusted(message, ASKED).addresses == ()
 
 
-def test_a_refusal_and_a_cut_are_told() -> None:
+def test_an_error_code_and_a_truncation_are_returned() -> None:
     assert parse_answer_untrusted(answer(flags=0x8183), ASKED) == Answer((), 3, False)
     cut = answer(flags=0x8380) + b"half a rec"
     assert parse_answer_untrusted(cut, ASKED) == Answer((), 0, True)
@@ -86,14 +86,14 @@ def test_a_refusal_and_a_cut_are_told() -> None:
         answer(record(b"\x80", A, bytes(4))),
     ],
 )
-def test_what_is_no_answer_is_refused(message: bytes) -> None:
+def test_an_invalid_answer_is_refused(message: bytes) -> None:
     with pytest.raises(BadMessage):
         parse_answer_untrusted(message, ASKED)
 
 
 @given(st.binary(max_size=600), st.integers(0, 600), st.integers(0, 255))
-def test_no_bytes_do_harm(tail: bytes, place: int, value: int) -> None:
-    """Random records, and a good answer with one byte changed."""
+def test_any_bytes_are_an_answer_or_raise_bad_message(tail: bytes, place: int, value: int) -> None:
+    """Random records, and a valid answer with one byte changed."""
     good = bytearray(
         answer(record(NAME, 5, b"\x01b\xc0\x10"), record(b"\x01b\xc0\x10", A, bytes(4)))
     )

@@ -1,4 +1,4 @@
-"""What a network reads from a configuration file, and what it says of the rest."""
+"""The settings that a network reads from a file, and its notes about those without effect."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Answering:
         raise AssertionError(sentence)
 
 
-def test_a_file_says_what_the_network_is() -> None:
+def test_a_file_gives_the_settings_of_a_network() -> None:
     settings = from_config(FULL)
     assert [str(address) for address in settings.addresses] == ["10.10.10.2/24", "fd10::2/64"]
     assert (settings.servers, settings.domains, settings.mtu) == (("10.10.10.1",), ("home",), 1380)
@@ -61,7 +61,7 @@ def test_a_file_says_what_the_network_is() -> None:
     assert settings.source is None
 
 
-def test_what_means_nothing_to_a_program_is_noted() -> None:
+def test_settings_without_effect_in_a_program_are_noted() -> None:
     assert from_config(FULL).notes == (
         "PreUp is not run: a program's network has no hooks",
         "PostDown is not run: a program's network has no hooks",
@@ -102,7 +102,7 @@ def test_a_bad_value_is_refused_before_anything_opens(old: str, new: str, messag
         from_config(FULL.replace(old, new))
 
 
-def test_a_program_gives_the_same_as_arguments() -> None:
+def test_arguments_give_the_same_settings_as_a_file() -> None:
     allowed = (AllowedIP.parse("10.10.10.0/24"),)
     peer = Peer(public_key=PEER, allowed_ips=allowed, endpoint=Endpoint("192.0.2.1", 51820))
     settings = from_arguments(

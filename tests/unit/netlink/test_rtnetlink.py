@@ -1,4 +1,4 @@
-"""The bytes of rtnetlink: as ip(8) sends them, as they are read, and bytes that are no message."""
+"""Messages of rtnetlink: as ip(8) sends them, read after writing, and invalid ones."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ attributes = st.lists(
 
 
 @given(headers, attributes, st.binary(max_size=8))
-def test_bytes_are_a_message_or_an_error_of_the_protocol(
+def test_any_bytes_are_a_message_or_a_protocol_error(
     start: bytes, middle: bytes, end: bytes
 ) -> None:
     for read in (LinkMessage, AddressMessage, RouteMessage, RuleMessage):

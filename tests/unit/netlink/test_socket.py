@@ -1,4 +1,4 @@
-"""Requests and their answers: the running kernel's, and answers that it seldom gives."""
+"""Requests and their answers: those of the running kernel, and rare ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from holloway.netlink.rtnetlink import RTM_DELROUTE, RTM_GETLINK, LinkMessage, l
 from holloway.netlink.socket import NETLINK_GENERIC, NETLINK_ROUTE, NetlinkSocket
 
 
-def test_the_running_kernel_shows_its_links_and_refuses_what_it_lacks() -> None:
+def test_the_running_kernel_lists_its_links_and_refuses_an_unknown_one() -> None:
     with NetlinkSocket(NETLINK_ROUTE) as kernel:
         links = map(LinkMessage, kernel.dump(RTM_GETLINK, link()))
         assert [found.name for found in links] == [name for _, name in socket.if_nameindex()]
@@ -32,7 +32,7 @@ def test_a_family_has_a_number_or_is_not_found() -> None:
             kernel.family("nosuch")
 
 
-def test_each_request_of_a_batch_has_a_result_of_its_own() -> None:
+def test_each_request_of_a_batch_has_its_own_result() -> None:
     loopback = socket.if_nametoindex("lo")
     missing = rtnetlink.old_route(loopback, socket.inet_aton("198.18.0.0"), 32, 777)
     with NetlinkSocket(NETLINK_ROUTE) as kernel:
@@ -43,7 +43,7 @@ def test_each_request_of_a_batch_has_a_result_of_its_own() -> None:
 
 
 class Interrupted(NetlinkSocket):
-    """Its first two dumps are overtaken by a change."""
+    """A socket whose first two dumps are interrupted by a change."""
 
     requests = 0
 
@@ -54,7 +54,7 @@ class Interrupted(NetlinkSocket):
         return super().request(kind, payload, flags)
 
 
-def test_a_dump_during_which_something_changed_is_asked_for_again() -> None:
+def test_an_interrupted_dump_is_requested_again() -> None:
     with Interrupted(NETLINK_ROUTE) as kernel:
         assert kernel.dump(RTM_GETLINK, link())
         assert kernel.requests == 3
@@ -62,7 +62,7 @@ def test_a_dump_during_which_something_changed_is_asked_for_again() -> None:
 
 
 @given(st.binary(max_size=60))
-def test_a_datagram_is_messages_or_an_error_of_the_protocol(datagram: bytes) -> None:
+def test_any_datagram_is_messages_or_a_protocol_error(datagram: bytes) -> None:
     try:
         assert all(len(found) == 4 for found in messages(datagram))
     except OSError as error:

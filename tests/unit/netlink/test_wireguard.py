@@ -1,4 +1,4 @@
-"""Messages of the netlink family "wireguard", read and written by pyroute2 as a second opinion."""
+"""Messages of the netlink family "wireguard", compared with those of pyroute2."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def networks_of(peer: Any) -> list[str]:
 
 
 @given(device_updates, st.sampled_from([512, 1024, 32768]))
-def test_a_change_in_however_many_messages_loses_nothing(update: DeviceUpdate, limit: int) -> None:
+def test_a_change_split_into_messages_loses_nothing(update: DeviceUpdate, limit: int) -> None:
     requests = list(set_requests("wg0", update, limit))
     assert all(len(request) <= limit for request in requests)
     messages = [second_opinion(request) for request in requests]
@@ -94,7 +94,7 @@ def check_peer(wanted: PeerUpdate, told: Any) -> None:
     assert (endpoint and Endpoint(endpoint["addr"], endpoint["port"])) == wanted.endpoint
 
 
-def test_a_network_is_taken_away_before_others_are_added() -> None:
+def test_a_network_is_removed_before_others_are_added() -> None:
     gone, added = AllowedIP.parse("10.0.0.0/8"), AllowedIP.parse("fd00::/8")
     update = PeerUpdate(PA, removed_allowed_ips=(gone,), allowed_ips=(added,))
     (request,) = set_requests("wg0", DeviceUpdate(peers=(update,)))
@@ -103,7 +103,7 @@ def test_a_network_is_taken_away_before_others_are_added() -> None:
     assert request.index(gone.address) < request.index(remove_me) < request.index(added.address)
 
 
-def test_a_zone_is_sent_by_its_number_and_an_unknown_one_is_refused() -> None:
+def test_a_zone_is_sent_as_its_number_and_an_unknown_one_is_refused() -> None:
     def request(zone: str) -> bytes:
         peer = PeerUpdate(PA, endpoint=Endpoint(f"fe80::1%{zone}", 9))
         return b"".join(set_requests("wg0", DeviceUpdate(peers=(peer,))))
@@ -126,7 +126,7 @@ def told_peer(key: Key, *texts: str) -> bytes:
     return nest(0, [attribute(1, key.raw), nest(9, told)])
 
 
-def test_a_peer_that_goes_on_in_the_next_message_is_one_peer() -> None:
+def test_a_peer_split_across_messages_is_one_peer() -> None:
     device = parse_device([
         answer(told_peer(PA, "10.1.0.0/16"), told_peer(PB, "10.2.0.0/16")),
         answer(told_peer(PB, "10.3.0.0/16")),
@@ -160,7 +160,7 @@ def test_a_device_is_read_as_pyroute2_writes_it() -> None:
     assert parse_device([bytes(message.data[16:])]) == Device("wg0", PB, 51820, 7, (expected,))
 
 
-def test_an_endpoint_of_a_link_has_the_name_of_its_zone() -> None:
+def test_a_link_local_endpoint_has_the_name_of_its_zone() -> None:
     sockaddr = bytes([10, 0, 2, 1]) + bytes(4) + bytes.fromhex("fe80") + bytes(13) + b"\1"
     told = nest(0, [attribute(1, PA.raw), attribute(4, sockaddr + (1).to_bytes(4, "little"))])
     (peer,) = parse_device([answer(told)]).peers
@@ -182,7 +182,7 @@ values = st.recursive(
 
 
 @given(values)
-def test_an_answer_is_a_device_or_an_error_of_the_protocol(text: bytes) -> None:
+def test_any_answer_is_a_device_or_a_protocol_error(text: bytes) -> None:
     try:
         assert isinstance(parse_device([generic(0, 1) + text]), Device)
     except OSError as error:
@@ -194,7 +194,7 @@ def test_an_answer_is_a_device_or_an_error_of_the_protocol(text: bytes) -> None:
     [b"", b"\4\0\2", attribute(7, bytes(4)), attribute(2, b"wg0\0") + attribute(3, bytes(31)),
      attribute(2, b"wg0\0") + nest(8, [nest(0, [attribute(9, b"")])]), b"\3\0\2\0", b"\x09\0\2\0"],
 )  # fmt: skip
-def test_what_is_no_device_is_an_error_of_the_protocol(text: bytes) -> None:
+def test_invalid_bytes_are_a_protocol_error(text: bytes) -> None:
     with pytest.raises(OSError, match=r".") as caught:
         parse_device([generic(0, 1) + text])
     assert caught.value.errno == errno.EPROTO

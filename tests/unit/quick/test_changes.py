@@ -1,4 +1,4 @@
-"""A file, read again: the least change of a device, and what is told of it."""
+"""A file that is read again: the smallest change of a device, and its printed commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HERE, THERE = Endpoint("192.0.2.1", 1), Endpoint("192.0.2.2", 2)
 
 
 def whole(*peers: PeerUpdate, **device: object) -> DeviceUpdate:
-    """What a file says, as `text.conf` reads it for wg-quick."""
+    """Return the update that `text.conf` reads from a file for wg-quick."""
     return DeviceUpdate(peers=peers, **device)  # type: ignore[arg-type]
 
 
@@ -52,12 +52,12 @@ def test_only_peers_that_changed_are_named(first: list[PeerUpdate], second: list
     assert touched | same == {peer.public_key for peer in (*before.peers, *now.peers)}
 
 
-def test_what_the_file_never_named_stays():
+def test_settings_that_the_file_never_named_stay():
     device = Device("wg0", KEYS[3], 7, 9, (Peer(KEYS[0], KEYS[1], HERE, (), 5, 6, 7, 25),))
     assert applied(device, whole(named(KEYS[0])), SavedSettings()) == device
 
 
-def test_what_left_the_file_goes_but_for_the_private_key():
+def test_settings_removed_from_the_file_are_reset_except_the_private_key():
     last = whole(
         named(KEYS[0], preshared_key=KEYS[1], persistent_keepalive=25),
         private_key=KEYS[3],
@@ -68,7 +68,7 @@ def test_what_left_the_file_goes_but_for_the_private_key():
     assert now == Device("wg0", KEYS[3], 0, 0, (Peer(KEYS[0]),))
 
 
-def test_a_peer_that_moved_stays_where_it_is_until_the_file_says_something_new():
+def test_a_peer_that_roamed_keeps_its_endpoint_until_the_file_has_a_new_one():
     last = whole(named(KEYS[0], endpoint=HERE))
     roamed = Device("wg0", peers=(Peer(KEYS[0], endpoint=THERE),))
     assert applied(roamed, last, SavedSettings.of(last)).peers[0].endpoint == THERE
@@ -77,13 +77,13 @@ def test_a_peer_that_moved_stays_where_it_is_until_the_file_says_something_new()
     assert applied(roamed, last, SavedSettings()).peers[0].endpoint == HERE
 
 
-def test_an_allowed_ip_is_of_the_last_peer_that_the_file_gives_it_to():
+def test_an_allowed_ip_belongs_to_the_last_peer_that_lists_it():
     update = whole(named(KEYS[0], *NETWORKS), named(KEYS[1], NETWORKS[1]))
     found = applied(Device("wg0"), update, SavedSettings()).peers
     assert [len(peer.allowed_ips) for peer in found] == [3, 1]
 
 
-def test_every_change_is_told_and_no_secret_is():
+def test_every_change_is_printed_and_no_secret_is():
     before = Device("wg0", KEYS[0], 7, peers=(Peer(KEYS[0], allowed_ips=(NETWORKS[0],)),))
     peers = (
         Peer(KEYS[1], KEYS[2], HERE, (NETWORKS[1], NETWORKS[2]), persistent_keepalive=25),
@@ -101,7 +101,7 @@ def test_every_change_is_told_and_no_secret_is():
     assert KEYS[3].base64 not in repr(step)
 
 
-def test_taking_things_away_is_told():
+def test_removals_are_printed():
     before = Device("wg0", peers=(Peer(KEYS[0], KEYS[1], HERE, tuple(NETWORKS[:2]), 0, 0, 0, 25),))
     after = Device("wg0", peers=(Peer(KEYS[0], None, HERE, (NETWORKS[1],)),))
     (step,) = change(before, after)

@@ -1,4 +1,4 @@
-"""What is refused before the first step, and how the place is named."""
+"""Values that are refused before the first step, and how the error names their place."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from holloway.text.quick import parse_quick
 
 
 def refused(text: str) -> tuple[int | None, str | None, str] | None:
-    """The line, key and reason of the refusal, None if the text is accepted."""
+    """Return the line, key and reason of the error, or None if the text is accepted."""
     source = Source(Path("/etc/wireguard/wg0.conf"), "wg0", text, parse_quick(text))
     try:
         check(source, {"vpn": 77})
@@ -36,7 +36,7 @@ def refused(text: str) -> tuple[int | None, str | None, str] | None:
         "[Peer]\nAllowedIPs = 10.0.0.0/10",
     ],
 )
-def test_what_can_be_applied_is_accepted(text: str):
+def test_valid_values_are_accepted(text: str):
     assert refused(text) is None
 
 
@@ -53,7 +53,7 @@ def test_what_can_be_applied_is_accepted(text: str):
         ("[Interface]\n# Table = no\ntable = no", 3, "Table", "no"),
     ],
 )
-def test_what_cannot_is_named_by_line_and_key(text: str, line: int, key: str, value: str):
+def test_an_invalid_value_is_named_by_line_and_key(text: str, line: int, key: str, value: str):
     found = refused(text)
     assert found is not None
     assert found[:2] == (line, key)

@@ -1,4 +1,4 @@
-"""The command line: what it says without root, and what it passes through untouched."""
+"""The command line: without root, and with bytes that it must not change."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_without_root_it_starts_itself_again_under_sudo(monkeypatch: pytest.Monk
     assert started == [["sudo", "sudo", "-p", prompt, "--", *itself]]
 
 
-def test_without_root_and_sudo_it_says_what_it_needs(
+def test_without_root_and_sudo_it_prints_that_it_needs_root(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
@@ -51,7 +51,7 @@ def test_without_root_and_sudo_it_says_what_it_needs(
 
 
 @pytest.mark.usefixtures("as_root")
-def test_strip_passes_bytes_that_are_no_text_through(
+def test_strip_prints_bytes_that_are_not_utf8_unchanged(
     tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ):
     path = tmp_path / "wg0.conf"

@@ -81,11 +81,11 @@ def test_a_saved_file_saved_again_loses_no_comment():
     assert carry_over(again, NEW) == again
 
 
-def test_a_file_without_comments_is_written_as_it_comes():
+def test_a_file_without_comments_is_written_unchanged():
     assert carry_over("[Interface]\n", NEW) == NEW
 
 
-def test_the_comments_of_a_peer_that_is_gone_go_too():
+def test_the_comments_of_a_removed_peer_are_removed():
     assert "alice" not in carry_over(OLD, NEW[: NEW.rindex("[Peer]")])
 
 

@@ -1,4 +1,4 @@
-"""What `DNS` may hold, and what is asked of whom."""
+"""The values of `DNS`, and the programs that set name servers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from holloway.quick.dns import Servers
 from holloway.quick.facts import DnsTool
 
 
-def test_addresses_and_domains_are_told_apart():
+def test_addresses_and_domains_are_distinguished():
     servers = Servers.parse(["10.0.0.1", "home", "fd00::1", "lan.example"])
     assert servers.text == "nameserver 10.0.0.1\nnameserver fd00::1\nsearch home lan.example\n"
 
@@ -31,7 +31,7 @@ def texts(old: list[str], new: list[str], tool: DnsTool) -> list[str]:
     return [line for step in steps for line in step.text.split("\n")]
 
 
-def test_a_change_is_told_to_who_sets_servers():
+def test_a_change_calls_the_program_that_sets_servers():
     assert texts(["10.0.0.1"], ["10.0.0.2"], DnsTool.RESOLVCONF) == ["resolvconf -a wg0 -m 0 -x"]
     assert texts([], ["10.0.0.2", "home"], DnsTool.RESOLVECTL) == [
         "resolvectl dns wg0 10.0.0.2",
@@ -40,6 +40,6 @@ def test_a_change_is_told_to_who_sets_servers():
     assert texts(["10.0.0.2"], [], DnsTool.RESOLVECTL) == ["resolvectl revert wg0"]
 
 
-def test_no_change_is_told_to_nobody():
+def test_no_change_calls_no_program():
     assert texts(["10.0.0.1"], ["10.0.0.1"], DnsTool.FILE) == []
     assert texts(["home"], [], DnsTool.RESOLVCONF) == []

@@ -1,4 +1,4 @@
-"""The plan as text: what `wg-quick up` would print for a configuration and a host."""
+"""The plan as text: the lines that `wg-quick up` prints for a configuration and a host."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ AllowedIPs = 10.10.11.0/24, 10.10.10.0/24
 
 
 def device(*peers: str) -> Device:
-    """A device whose peers have the allowed IPs given, one string for each peer."""
+    """Return a device whose peers have these allowed IPs, one string for each peer."""
     return Device(
         "wg0",
         peers=tuple(
@@ -49,7 +49,7 @@ def texts(steps: list[Step]) -> list[str]:
 
 
 def routes(config: str, allowed: str, covered: str = "", tables: str = "") -> list[str]:
-    """The routes planned for the `[Interface]` keys and the allowed IPs given."""
+    """Return the planned routes for settings of `[Interface]` and allowed IPs."""
     facts = Facts(
         covered=tuple(map(ip_network, covered.split())),
         tables=dict.fromkeys(tables.split(), 77),
@@ -93,7 +93,7 @@ def test_addresses_come_in_the_order_and_spelling_of_the_file():
     ]
 
 
-def test_hooks_stand_in_their_place_with_the_interface_in_them():
+def test_hooks_run_in_their_place_with_the_interface_name():
     config = parse_quick("[Interface]\nPreUp = a %i\nPreUp = b # %i\nPostUp = c %i%i; d")
     assert texts(plan.create("wg0", config, DeviceUpdate)) == [
         "ip link add wg0 type wireguard",
@@ -111,11 +111,11 @@ def test_the_mtu_of_the_file_wins():
     assert mtu("MTU = 1380", paths=(9000,)) == "ip link set mtu 1380 up dev wg0"
 
 
-def test_the_mtu_is_80_less_than_the_narrowest_way_to_a_peer():
+def test_the_mtu_is_80_less_than_the_smallest_path_mtu_to_a_peer():
     assert mtu("", paths=(9000, 1458, 1500)) == "ip link set mtu 1378 up dev wg0"
 
 
-def test_without_a_peer_in_reach_the_default_route_gives_the_mtu():
+def test_without_a_reachable_peer_the_default_route_gives_the_mtu():
     assert mtu("", default_path=9000) == "ip link set mtu 8920 up dev wg0"
 
 
@@ -123,7 +123,7 @@ def test_without_any_route_the_mtu_is_1420():
     assert mtu("") == "ip link set mtu 1420 up dev wg0"
 
 
-def test_routes_go_from_the_longest_prefix_to_the_shortest():
+def test_routes_are_ordered_from_the_longest_prefix_to_the_shortest():
     assert routes("", "10.0.0.0/8 10.0.0.2/32 fd00::/64 10.0.0.1/32 fd00::/16 11.0.0.0/8") == [
         "ip -6 route add fd00::/64 dev wg0",
         "ip -4 route add 10.0.0.2/32 dev wg0",
@@ -147,13 +147,13 @@ def test_routes_go_from_the_longest_prefix_to_the_shortest():
         ("fd00:1::/64", "0.0.0.0/0", ["ip -6 route add fd00:1::/64 dev wg0"]),
     ],
 )
-def test_a_route_is_left_out_where_one_on_the_interface_covers_it(
+def test_a_route_is_omitted_if_one_on_the_interface_covers_it(
     allowed: str, covered: str, expected: list[str]
 ):
     assert routes("", allowed, covered) == expected
 
 
-def test_table_auto_is_as_no_table():
+def test_table_auto_equals_no_table():
     assert routes("Table = auto", "10.0.0.0/8", "10.0.0.0/8") == []
 
 
@@ -161,7 +161,7 @@ def test_table_off_adds_no_route_but_runs_the_hooks():
     assert routes("Table = off\nPostUp = true", "10.0.0.0/8 0.0.0.0/0") == ["true"]
 
 
-def test_a_table_gets_every_route_whatever_else_covers_it():
+def test_a_table_gets_every_route_even_if_another_covers_it():
     assert routes("Table = 1000", "10.0.0.0/8 0.0.0.0/0", "10.0.0.0/8") == [
         "ip -4 route add 10.0.0.0/8 dev wg0 table 1000",
         "ip -4 route add 0.0.0.0/0 dev wg0 table 1000",
@@ -179,7 +179,7 @@ def test_a_table_may_be_named():
 
 
 @pytest.mark.parametrize("table", ["0", "-1", "4294967296", "nowhere", "1x"])
-def test_a_table_that_cannot_be_is_refused(table: str):
+def test_an_invalid_table_is_refused(table: str):
     with pytest.raises(ValueError, match=table):
         plan.table_number(table, {})
 
@@ -231,7 +231,7 @@ def test_a_default_route_goes_to_the_table_of_the_mark_that_is_set():
     assert texts(steps) == [line.replace("51820", "32") for line in DEFAULT_IPV6]
 
 
-def test_a_default_route_takes_effect_when_all_that_guards_it_does():
+def test_a_default_route_is_protected_before_it_takes_effect():
     taking = plan.route("wg0", QuickConfig(), device("0.0.0.0/0"), Facts())[-1]
     assert isinstance(taking, Reordered)
     assert [step.text for step in taking.applied] == [
@@ -243,7 +243,7 @@ def test_a_default_route_takes_effect_when_all_that_guards_it_does():
     ]
 
 
-def test_a_setting_that_is_as_it_should_be_is_told_and_not_written():
+def test_a_setting_that_is_already_right_is_printed_and_not_written():
     taking = plan.route("wg0", QuickConfig(), device("0.0.0.0/0"), Facts(valid_mark=True))[-1]
     assert isinstance(taking, Reordered)
     assert len(taking.printed) == len(taking.applied) + 1

@@ -60,18 +60,20 @@ def test_a_hook_sees_no_descriptor_of_ours(capfd: pytest.CaptureFixture[str]):
         ("( 2>/dev/null", "hook ended with exit code"),
     ],
 )
-def test_a_hook_that_fails_says_how(hook: str, reason: str, capfd: pytest.CaptureFixture[str]):
+def test_a_failed_hook_names_its_exit_code(
+    hook: str, reason: str, capfd: pytest.CaptureFixture[str]
+):
     with pytest.raises(ProgramFailed, match=reason):
         run_hook(hook, "wg0", Interrupts())
     assert "never" not in capfd.readouterr().out
 
 
-def test_a_program_that_a_signal_ended_says_which():
+def test_a_program_ended_by_a_signal_names_it():
     with pytest.raises(ProgramFailed, match="sh ended by SIGKILL"):
         run_program(["sh", "-c", "kill -9 $$"], Interrupts())
 
 
-def test_what_was_installed_beside_wg_quick_is_found_first(
+def test_programs_installed_beside_wg_quick_are_found_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(sys, "argv", [str(tmp_path / "wg-quick")])

@@ -1,4 +1,4 @@
-"""The steps of a reload: the least, in an order in which nothing leaks."""
+"""The steps of a reload: as few as possible, in an order in which nothing leaks."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def lines(steps: Sequence[Step]) -> list[str]:
     have=st.lists(st.sampled_from(ADDRESSES), unique=True),
     want=st.lists(st.sampled_from(ADDRESSES), unique=True),
 )
-def test_an_exchange_ends_with_the_wanted_addresses_in_their_order(
+def test_changed_addresses_end_up_as_wanted_and_in_order(
     have: list[Interface], want: list[Interface]
 ):
     gone, added = address_changes(have, want)
@@ -59,11 +59,11 @@ def test_addresses_that_stay_in_order_are_not_touched():
     )
 
 
-def test_an_address_whose_primary_goes_is_added_anew():
+def test_an_address_whose_primary_is_deleted_is_added_again():
     assert address_changes(ADDRESSES[:2], ADDRESSES[1:2]) == (tuple(ADDRESSES[:2]), (ADDRESSES[1],))
 
 
-def test_routes_are_added_before_others_are_deleted_and_told_with_their_tables():
+def test_routes_are_added_before_others_are_deleted_and_printed_with_tables():
     old, new = Route(ip_network("10.1.0.0/16"), 7), Route(ip_network("10.2.0.0/16"))
     kept = Route(ip_network("10.3.0.0/16"))
     steps = reload_steps.routes("wg0", [old, kept], [kept, new], ("7", None))
@@ -76,17 +76,19 @@ def test_routes_are_added_before_others_are_deleted_and_told_with_their_tables()
 @pytest.mark.parametrize(
     ("mark", "named", "before", "needed", "expected"),
     [
-        (51820, None, TAKEN, True, 51820),  # the trap of syncconf
+        (51820, None, TAKEN, True, 51820),  # `wg syncconf` would turn it off
         (51820, None, TAKEN, False, 0),
         (51820, 0, TAKEN, True, 51820),
         (51820, 7, TAKEN, True, 7),
         (7, None, SavedState(settings=SavedSettings(fwmark=True)), True, 0),
-        (7, None, SavedState(), False, 7),  # a hook's
-        (9, None, TAKEN, False, 9),  # changed since by hand
+        (7, None, SavedState(), False, 7),  # set by a hook
+        (9, None, TAKEN, False, 9),  # changed by hand since then
         (7, 0, SavedState(), True, 0),
     ],
 )
-def test_the_mark(mark: int, named: int | None, before: SavedState, needed: bool, expected: int):
+def test_the_mark_after_a_reload(
+    mark: int, named: int | None, before: SavedState, needed: bool, expected: int
+):
     found = reload_steps.mark(
         Device("wg0", fwmark=mark), DeviceUpdate(fwmark=named), before, needed=needed
     )
@@ -105,7 +107,7 @@ def test_default_routes_that_stay_are_not_touched():
     assert defaults(51820, [6, 4]) == []
 
 
-def test_a_default_route_is_left_route_first_and_the_mark_goes_last():
+def test_a_default_route_is_removed_route_first_and_mark_last():
     assert defaults(0, []) == [
         "ip -4 route delete 0.0.0.0/0 dev wg0 table 51820",
         "ip -4 rule delete table main suppress_prefixlength 0",
@@ -119,16 +121,16 @@ def test_a_default_route_is_left_route_first_and_the_mark_goes_last():
     ]
 
 
-def test_a_new_mark_is_set_before_its_rules_and_the_old_ones_go_after():
+def test_a_new_mark_is_set_before_its_rules_and_old_rules_are_deleted_after():
     found = defaults(7, [4], replace(TAKEN, defaults=(4,)))
     assert found[0] == "wg set wg0 fwmark 7"
     assert found.index("ip -4 rule add not fwmark 7 table 7") < found.index(
         "ip -4 rule delete table 51820"
     )
-    assert found.count("nft -f /dev/fd/63") == 1  # loaded anew, and not removed
+    assert found.count("nft -f /dev/fd/63") == 1  # loaded again, not removed
 
 
-def test_an_address_that_changed_is_guarded():
+def test_a_changed_address_is_protected():
     now = Facts(addresses=(ADDRESSES[1],))
     then = Facts(addresses=(ADDRESSES[0],))
     device = Device("wg0", fwmark=51820)
@@ -149,7 +151,7 @@ def test_rules_that_are_not_there_are_not_deleted():
     assert default_route.remove(51820, [4, 6], [Rule(4, TABLE_MAIN, suppress_default=True)]) == []
 
 
-def test_hooks_that_changed_and_a_key_that_left_are_told():
+def test_changed_hooks_and_a_removed_key_cause_warnings():
     before = SavedState(
         hooks={"PreUp": "a", "PostUp": "b"}, settings=SavedSettings(private_key=True)
     )

@@ -1,4 +1,4 @@
-"""Steps run in order and are taken back in reverse, whatever goes wrong."""
+"""Steps run in order and are undone in reverse, whatever fails."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plain:
-    """A step that notes that it was applied, and fails if it has a reason."""
+    """A step that raises `error`, if it has one."""
 
     text: str
     error: BaseException | None = None
@@ -56,14 +56,16 @@ def lines(captured: pytest.CaptureFixture[str]) -> list[str]:
     return captured.readouterr().err.splitlines()
 
 
-def test_steps_that_all_succeed_stay(capsys: pytest.CaptureFixture[str]):
+def test_successful_steps_are_not_undone(capsys: pytest.CaptureFixture[str]):
     with Transaction(host()) as transaction:
         transaction.run([Reversible("a"), Plain("b")])
         transaction.run([Reversible("c")])
     assert lines(capsys) == ["[#] a", "[#] b", "[#] c"]
 
 
-def test_a_failure_is_told_and_all_is_undone_in_reverse(capsys: pytest.CaptureFixture[str]):
+def test_a_failure_is_printed_and_all_steps_are_undone_in_reverse(
+    capsys: pytest.CaptureFixture[str],
+):
     steps = [Reversible("a"), Plain("b"), Reversible("c"), Plain("d", OSError(17, "in the way"))]
     with pytest.raises(Failed), Transaction(host()) as transaction:
         transaction.run([*steps, Plain("never")])
@@ -78,20 +80,20 @@ def test_a_step_that_fails_half_way_is_undone_too(capsys: pytest.CaptureFixture[
     assert lines(capsys) == ["[#] a", "wg-quick: no", "[#] undo a"]
 
 
-def test_an_undoing_that_fails_does_not_stop_the_others(capsys: pytest.CaptureFixture[str]):
+def test_a_failed_undo_does_not_stop_the_others(capsys: pytest.CaptureFixture[str]):
     broken = Reversible("b", inverse_step=Plain("undo b", OSError(5, "broken")))
     with pytest.raises(Failed), Transaction(host()) as transaction:
         transaction.run([Reversible("a"), broken, Plain("c", HollowayError("no"))])
     assert lines(capsys)[-3:] == ["[#] undo b", "wg-quick: broken", "[#] undo a"]
 
 
-def test_what_nobody_foresaw_undoes_as_well_and_is_not_hidden(capsys: pytest.CaptureFixture[str]):
+def test_an_unexpected_exception_undoes_all_and_is_not_hidden(capsys: pytest.CaptureFixture[str]):
     with pytest.raises(ZeroDivisionError), Transaction(host()) as transaction:
         transaction.run([Reversible("a"), Plain("b", ZeroDivisionError())])
     assert lines(capsys) == ["[#] a", "[#] b", "[#] undo a"]
 
 
-def test_a_signal_lets_the_step_end_and_then_undoes(capsys: pytest.CaptureFixture[str]):
+def test_a_signal_undoes_all_after_the_step_ends(capsys: pytest.CaptureFixture[str]):
     inside = host()
     with inside.interrupts.handled(), pytest.raises(Failed), Transaction(inside) as transaction:
         transaction.run([Reversible("a"), Signalled("b"), Plain("never")])
@@ -105,7 +107,7 @@ def test_a_signal_in_the_last_step_counts():
         transaction.run([Signalled("a")])
 
 
-def test_a_signal_ends_a_wait_at_once_but_only_once():
+def test_a_signal_ends_one_wait_at_once():
     interrupts = Interrupts()
     with interrupts.handled():
         with pytest.raises(Interrupted, match="SIGINT"), interrupts.interruptible():
@@ -121,7 +123,7 @@ def test_a_signal_before_a_wait_ends_it_before_it_begins():
             raise AssertionError("the wait began")
 
 
-def test_handlers_are_as_before_afterwards_and_ignored_signals_stay_ignored():
+def test_handlers_are_restored_and_ignored_signals_stay_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         interrupts = Interrupts()

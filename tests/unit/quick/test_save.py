@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_wg_quicks_settings_stand_at_the_head_of_the_interface_section():
+def test_wg_quicks_settings_come_first_in_the_interface_section():
     config = parse_quick(
         "[Interface]\nPostDown = d\nPreUp = a # b\nSaveConfig = true\nTable = 7\nMTU=1\n"
         "PreDown = c\nPostUp = b1\nPostUp = b2\n"
@@ -28,11 +28,11 @@ def test_wg_quicks_settings_stand_at_the_head_of_the_interface_section():
     )
 
 
-def test_what_was_not_set_is_not_written():
+def test_unset_settings_are_not_written():
     assert compose(parse_quick(""), [], None, "[Interface]\n") == "[Interface]\n"
 
 
-def test_addresses_keep_the_files_order_and_the_kernels_own_are_left_out():
+def test_addresses_keep_the_files_order_and_automatic_ones_are_omitted():
     found = [
         Address(ip_interface(text), automatic=text.startswith("fe80"))
         for text in ("10.9.0.1/24", "10.0.0.1/32", "fe80::1/64", "fd00::2/64", "fd00::1/64")
@@ -42,7 +42,7 @@ def test_addresses_keep_the_files_order_and_the_kernels_own_are_left_out():
     assert kept == ["fd00::1/64", "10.0.0.1/32", "fd00::2/64", "10.9.0.1/24"]
 
 
-def test_a_file_is_replaced_whole_and_for_its_owner_alone(tmp_path: Path):
+def test_a_file_is_replaced_and_readable_only_by_its_owner(tmp_path: Path):
     path = tmp_path / "wg0.conf"
     path.write_text("old")
     path.chmod(0o644)
@@ -52,7 +52,7 @@ def test_a_file_is_replaced_whole_and_for_its_owner_alone(tmp_path: Path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_a_killed_run_or_a_stranger_left_behind_is_not_written_through(tmp_path: Path):
+def test_a_leftover_symbolic_link_is_not_followed(tmp_path: Path):
     path, left, other = tmp_path / "wg0.conf", tmp_path / "wg0.conf.tmp", tmp_path / "other"
     other.write_text("other")
     left.symlink_to(other)
@@ -60,7 +60,7 @@ def test_what_a_killed_run_or_a_stranger_left_behind_is_not_written_through(tmp_
     assert (path.read_text(), other.read_text(), left.exists()) == ("new", "other", False)
 
 
-def test_a_file_that_cannot_be_replaced_stays_and_the_reason_is_told(tmp_path: Path):
+def test_a_file_that_cannot_be_replaced_stays_and_the_reason_is_reported(tmp_path: Path):
     path = tmp_path / "wg0.conf"
     path.mkdir()
     with pytest.raises(HollowayError, match=r"Could not write configuration file: .*wg0\.conf: "):

@@ -1,4 +1,4 @@
-"""What is kept of an interface: all of it comes back, none of it is secret."""
+"""The saved state of an interface: all of it is loaded again, none of it is secret."""
 
 from __future__ import annotations
 
@@ -35,28 +35,28 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_record_comes_back_as_it_was_for_this_interface_only():
+def test_a_saved_state_is_loaded_for_this_interface_only():
     saved_state.save("wg0", 3, STATE)
     assert saved_state.load("wg0", 3) == STATE
     assert saved_state.load("wg0", 4) is None
     assert saved_state.load("wg1", 3) is None
 
 
-def test_it_is_private_and_holds_no_hook(directory: Path):
+def test_the_file_is_private_and_has_no_hook(directory: Path):
     saved_state.save("wg0", 3, STATE)
     (file,) = (directory / "wg-quick" / "wg0").iterdir()
     assert file.stat().st_mode & 0o777 == 0o600
     assert "s3cret" not in file.read_text()
 
 
-def test_nothing_is_left_of_a_forgotten_one(directory: Path):
+def test_removing_a_state_removes_its_files(directory: Path):
     saved_state.save("wg0", 3, STATE)
     saved_state.remove("wg0")
     assert list(directory.iterdir()) == []
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"place": 1}', '{"place": {}, "x": 1}'])
-def test_a_spoiled_one_is_none(directory: Path, text: str):
+def test_a_corrupt_file_is_ignored(directory: Path, text: str):
     saved_state.save("wg0", 3, STATE)
     (file,) = (directory / "wg-quick" / "wg0").iterdir()
     file.write_text(text)

@@ -21,7 +21,7 @@ def written(path: Path, text: str = "[Interface]\n") -> Path:
     return path
 
 
-def test_a_bare_name_stands_for_a_file_in_etc_wireguard():
+def test_a_bare_name_names_a_file_in_etc_wireguard():
     with pytest.raises(HollowayError, match=r"^`/etc/wireguard/no-such\.conf' does not exist$"):
         source.read("no-such")
 
@@ -38,7 +38,7 @@ def test_the_files_name_must_be_an_interface_name(tmp_path: Path, name: str):
         source.read(str(written(tmp_path / name)))
 
 
-def test_the_interface_is_named_as_the_path_given_not_as_what_it_links_to(tmp_path: Path):
+def test_the_interface_has_the_name_of_the_link_not_of_its_target(tmp_path: Path):
     real = written(tmp_path / "real.conf")
     (tmp_path / "office.conf").symlink_to(real)
     found = source.read(str(tmp_path / "office.conf"))
@@ -49,7 +49,7 @@ def test_the_interface_is_named_as_the_path_given_not_as_what_it_links_to(tmp_pa
     ("file", "directory", "warned"),
     [(0o604, 0o755, True), (0o600, 0o755, False), (0o604, 0o700, False), (0o601, 0o701, True)],
 )
-def test_a_file_that_the_world_can_reach_is_warned_of(
+def test_a_world_accessible_file_causes_a_warning(
     tmp_path: Path, file: int, directory: int, warned: bool
 ):
     path = written(tmp_path / "wg0.conf")
@@ -59,7 +59,7 @@ def test_a_file_that_the_world_can_reach_is_warned_of(
     assert warning == (f"Warning: `{path.resolve()}' is world accessible" if warned else None)
 
 
-def test_bytes_that_are_no_text_and_carriage_returns_are_kept(tmp_path: Path):
+def test_bytes_that_are_not_utf8_and_carriage_returns_are_kept(tmp_path: Path):
     path = tmp_path / "wg0.conf"
     path.write_bytes(b"[Interface]\r\n# \xff\nPostUp = echo \xfe\n")
     found = source.read(str(path))
@@ -73,7 +73,7 @@ def test_the_line_of_a_value_is_found_past_comments_and_other_keys(tmp_path: Pat
     assert found.line("Address", "c") is None
 
 
-def test_a_file_in_use_is_refused_to_the_next(tmp_path: Path):
+def test_a_locked_file_is_refused(tmp_path: Path):
     path = written(tmp_path / "wg0.conf")
     script = (
         "import sys; from holloway.quick import source\n"

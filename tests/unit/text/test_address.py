@@ -1,4 +1,4 @@
-"""What is an address, and what is a name."""
+"""Texts that are addresses, and texts that are names."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ PRIVATE, PA, PB = Key(b"\x48" * 32), Key(bytes([5]) * 32), Key(bytes([9]) * 32)
 
 
 class Numbers:
-    """A resolver that knows numbers alone and remembers its warnings."""
+    """A resolver that accepts only numbers, and records its warnings."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
@@ -70,7 +70,7 @@ def test_a_whole_file_becomes_an_update() -> None:
     assert parsed(text, append=True) == replace(whole, replace_peers=False)
 
 
-def test_what_a_file_does_not_name_is_reset_unless_it_is_appended() -> None:
+def test_unnamed_settings_are_reset_unless_the_file_is_appended() -> None:
     assert parsed("") == DeviceUpdate(Key.ZERO, 0, 0, replace_peers=True)
     assert parsed("", append=True) == DeviceUpdate()
 
@@ -79,7 +79,7 @@ def test_the_last_of_two_settings_counts() -> None:
     assert parsed("[Interface]\nListenPort=1\nListenPort=2\n").listen_port == 2
 
 
-def test_host_bits_are_told_and_cleared() -> None:
+def test_host_bits_cause_a_warning_and_are_cleared() -> None:
     resolver = Numbers()
     text = f"[Peer]\nPublicKey={PA.base64}\nAllowedIPs=10.0.0.1/24"
     (peer,) = parse_conf(text, resolver).peers
@@ -111,7 +111,7 @@ def test_host_bits_are_told_and_cleared() -> None:
         ("[Interface]\n[Peer]\n", 2, "PublicKey", "A peer is missing a public key"),
     ],
 )  # fmt: skip
-def test_a_refusal_names_line_key_and_reason(text: str, line: int, key: str, reason: str) -> None:
+def test_an_error_names_line_key_and_reason(text: str, line: int, key: str, reason: str) -> None:
     for append in (True, False):
         with pytest.raises(ConfigError) as caught:
             parsed(text, append=append)
@@ -119,7 +119,7 @@ def test_a_refusal_names_line_key_and_reason(text: str, line: int, key: str, rea
         assert (error.line, error.key, error.reason) == (line, key, reason)
 
 
-def test_a_wg_quick_file_is_refused_at_the_line_it_has_in_the_whole_file() -> None:
+def test_an_error_in_a_wg_quick_file_has_the_line_number_of_the_whole_file() -> None:
     config = parse_quick("[Interface]\nAddress = 10.0.0.1/24\nMTU = 1400\nFwMark = zz\n")
     with pytest.raises(ConfigError) as caught:
         parse_conf(config, Numbers())
@@ -127,7 +127,7 @@ def test_a_wg_quick_file_is_refused_at_the_line_it_has_in_the_whole_file() -> No
 
 
 @given(devices())
-def test_a_printed_configuration_makes_the_same_device(device: Device) -> None:
+def test_a_printed_configuration_gives_the_same_device(device: Device) -> None:
     update = parsed(dump_conf(device))
     assert update.private_key == (device.private_key or Key.ZERO)
     assert (update.listen_port, update.fwmark) == (device.listen_port, device.fwmark)
@@ -155,7 +155,7 @@ LINES = st.one_of(
 
 
 @given(st.lists(LINES).map("\n".join))
-def test_no_text_raises_anything_but_a_refusal(text: str) -> None:
+def test_any_text_is_parsed_or_refused(text: str) -> None:
     with contextlib.suppress(ConfigError):
         assert parsed(text).replace_peers
     with contextlib.suppress(ConfigError):

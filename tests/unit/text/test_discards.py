@@ -1,4 +1,4 @@
-"""Counts of what was discarded: written by a device, read by `wg`."""
+"""Counts of discarded packets: written by a device, read by `wg`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from holloway.text.show import Style
 PEER = Key(bytes([5]) * 32)
 
 
-def test_an_answer_is_read_as_it_was_written_less_what_did_not_occur() -> None:
+def test_an_answer_is_read_as_it_was_written_without_zeros() -> None:
     written = Discards({"forged": 0, "bad_mac1": 2}, {PEER: {"expired": 18446744073709551615}})
     read = parse_answer(dump_answer(written) + b"errno=0\n\n")
     assert read == Discards({"bad_mac1": 2}, {PEER: {"expired": 18446744073709551615}})
 
 
 @pytest.mark.parametrize("answer", [b"forged=x\n", b"forged\n", b"public_key=5\n", b"\xff=1\n"])
-def test_what_is_no_answer_is_a_protocol_error(answer: bytes) -> None:
+def test_an_invalid_answer_is_a_protocol_error(answer: bytes) -> None:
     with pytest.raises(OSError, match="Protocol error"):
         parse_answer(answer)
 

@@ -1,4 +1,4 @@
-"""The codec in Rust beside what Python and the model say of the same texts."""
+"""The codec in Rust, compared with plain Python and the model."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ENDPOINTS = st.one_of(
 
 
 def dumped(device: Device) -> str:
-    """Print what `wg show INTERFACE dump` does, in plain Python."""
+    """Return what `wg show INTERFACE dump` prints, in plain Python."""
     none = "(none)"
     own = "\t".join((device.private_key.base64, device.private_key.public().base64)
                     if device.private_key else (none, none))  # fmt: skip
@@ -62,7 +62,7 @@ def dumped(device: Device) -> str:
 
 
 @given(devices())
-def test_a_dump_is_what_plain_python_prints(device: Device) -> None:
+def test_a_dump_equals_that_of_plain_python(device: Device) -> None:
     answer = dump_get(device).encode()
     assert dump_answer(answer).decode() == dumped(device)
     assert read_answer(answer).dump(b"wg0\t").decode() == "".join(
@@ -138,7 +138,7 @@ def test_base64_is_canonical_for_both(text: str) -> None:
 
 
 class NoResolver:
-    """A resolver that is not asked."""
+    """A resolver that must not be called."""
 
     def port(self, service: str) -> int:
         raise AssertionError(service)
@@ -150,7 +150,7 @@ class NoResolver:
         raise AssertionError(sentence)
 
 
-def test_a_resolver_is_not_asked_about_numbers_where_they_are_taken() -> None:
+def test_with_numeric_the_resolver_is_not_called_for_numbers() -> None:
     from holloway.text.native import read_configuration
 
     peer = Peer(Key(bytes(32)), endpoint=Endpoint("2001:db8::1", 5))
@@ -161,7 +161,7 @@ def test_a_resolver_is_not_asked_about_numbers_where_they_are_taken() -> None:
         read_configuration(text, NoResolver())
 
 
-def test_what_a_resolver_raises_is_told_where() -> None:
+def test_an_error_of_a_resolver_gets_its_line_and_key() -> None:
     class Deaf(NoResolver):
         def endpoint(self, host: str, service: str, text: str) -> Endpoint:
             raise ConfigError(f"no {host}")

@@ -24,7 +24,7 @@ Address = kept
 """  # noqa: W291
 
 
-def test_wg_quick_takes_its_own_keys() -> None:
+def test_wg_quick_parses_its_own_keys() -> None:
     config = parse_quick(WHOLE)
     assert config.addresses == ["10.0.0.2/24", "fd00::2/64", "10.1.0.1"]
     assert (config.mtu, config.table, config.save_config) == (1380, "1234", True)
@@ -37,14 +37,14 @@ def test_a_hook_keeps_what_follows_a_number_sign() -> None:
     assert parse_quick(WHOLE).post_up == ['logger "up # %i"; true']
 
 
-def test_the_rest_is_wgs_with_comments_and_blank_lines() -> None:
+def test_the_other_lines_are_for_wg_with_comments_and_blank_lines() -> None:
     assert parse_quick(WHOLE).stripped == (
         "# a laptop\n[Interface]\nPrivateKey = AAA=\n\n[Peer]\n# the office\nPublicKey = BBB=\n"
         "Address = kept\n\n"
     )
 
 
-def test_the_rest_keeps_the_numbers_of_its_lines() -> None:
+def test_the_other_lines_keep_their_numbers() -> None:
     assert [number for number, _ in parse_quick(WHOLE).wg_lines] == [1, 2, 5, 12, 13, 14, 15, 16]
 
 
@@ -69,10 +69,10 @@ def test_a_bad_value_is_refused_with_its_line(line: str, key: str, reason: str) 
     assert (caught.value.line, caught.value.key, caught.value.reason) == (3, key, reason)
 
 
-def test_space_after_the_last_line_end_is_no_line() -> None:
+def test_space_after_the_last_newline_is_not_a_line() -> None:
     assert parse_quick("[Peer]\n  ").stripped == "[Peer]\n\n"
 
 
-def test_windows_line_ends_are_understood() -> None:
+def test_windows_line_endings_are_accepted() -> None:
     config = parse_quick("[Interface]\r\nAddress = 10.0.0.1/24\r\nMTU = 1400\r\n")
     assert (config.addresses, config.mtu) == (["10.0.0.1/24"], 1400)

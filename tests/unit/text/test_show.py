@@ -27,13 +27,13 @@ DEVICE = Device("fm0", PRIVATE, 51000, 51820, (FIRST, Peer(PB)))
 
 def transcript() -> list[Entry]:
     public = PRIVATE.public().base64
-    """All but `wg show interfaces`, which comes first, prints a device."""
+    """Every command but the first, `wg show interfaces`, prints a device."""
     keys = {"<PUB>": public, "<PRIV>": PRIVATE.base64, "<PA>": PA.base64, "<PB>": PB.base64}
     return read("wg-show.txt", keys)
 
 
 def printed(command: str) -> str | None:
-    """What the codecs print where the transcript's command was given."""
+    """Return what the codecs print for a command of the transcript."""
     match command.split():
         case ["wg", "show", "fm0"]:
             return pretty(DEVICE, NOW, Style())
@@ -48,7 +48,7 @@ def printed(command: str) -> str | None:
     return None
 
 
-# The list of interfaces is no device's: `tests/root` compares it with the original's.
+# The list of interfaces belongs to no device; `tests/root` compares it with the original's.
 SHOWN = [entry for entry in transcript()[1:] if entry.command != "wg show interfaces"]
 
 
@@ -56,7 +56,7 @@ SHOWN = [entry for entry in transcript()[1:] if entry.command != "wg show interf
 def test_a_device_is_printed_as_recorded(entry: Entry) -> None:
     expected = None if entry.status else entry.output
     if entry.command == "wg show all endpoints" and expected is not None:
-        # A fault of wg(8) 1.0.20210914: the interface stands in the first row only.
+        # A bug of wg(8) 1.0.20210914: only the first row has the interface.
         first, second = expected.splitlines()
         expected = f"{first}\nfm0\t{second}\n"
     assert printed(entry.command) == expected
@@ -78,7 +78,7 @@ def shown(peer: Peer, now: int = NOW) -> str:
         (-1, "(System clock wound backward; connection problems may ensue.)"),
     ],
 )
-def test_an_age_is_told_in_the_units_it_has(age: int, words: str) -> None:
+def test_an_age_is_printed_in_its_nonzero_units(age: int, words: str) -> None:
     peer = Peer(PA, latest_handshake=(NOW - age) * SECOND)
     assert f"latest handshake: {words}\n" in shown(peer)
 
@@ -96,11 +96,11 @@ def test_an_age_is_told_in_the_units_it_has(age: int, words: str) -> None:
         (2**64 - 1, "16777216.00 TiB"),
     ],
 )
-def test_a_size_is_told_in_the_unit_that_fits(count: int, words: str) -> None:
+def test_a_size_is_printed_in_the_unit_that_fits(count: int, words: str) -> None:
     assert f"transfer: {words} received, 0 B sent\n" in shown(Peer(PA, rx_bytes=count))
 
 
-def test_peers_are_ordered_by_their_latest_handshake_and_never_comes_last() -> None:
+def test_peers_are_ordered_by_latest_handshake_and_those_without_come_last() -> None:
     times = [0, 5 * SECOND, 7 * SECOND, 0]
     peers = tuple(
         Peer(Key(bytes([number]) * 32), latest_handshake=time)
@@ -111,7 +111,7 @@ def test_peers_are_ordered_by_their_latest_handshake_and_never_comes_last() -> N
     assert order == [peers[place].public_key.base64 for place in (2, 1, 0, 3)]
 
 
-def test_secrets_are_hidden_unless_asked_for() -> None:
+def test_secrets_are_hidden_by_default() -> None:
     text = pretty(DEVICE, NOW, Style())
     assert PRIVATE.base64 not in text
     assert text.count("(hidden)") == 2

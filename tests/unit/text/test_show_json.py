@@ -12,7 +12,7 @@ FULL = Peer(
 )  # fmt: skip
 
 
-def test_a_device_has_the_names_that_wg_json_gives() -> None:
+def test_json_has_the_names_of_wg_json() -> None:
     text = to_json([(Device("wg0", PRIVATE, 51820, 16, (FULL,)), {PA: "Alice"})])
     assert json.loads(text) == {
         "wg0": {
@@ -36,7 +36,7 @@ def test_a_device_has_the_names_that_wg_json_gives() -> None:
     }
 
 
-def test_what_is_off_is_left_out() -> None:
+def test_settings_that_are_off_are_omitted() -> None:
     text = to_json([(Device("wg0", peers=(Peer(PA),)), {})])
     assert json.loads(text) == {"wg0": {"peers": {PA.base64: {"allowedIps": []}}}}
 

@@ -19,12 +19,12 @@ NETWORK = AllowedIP.parse("10.10.11.2/32")
 
 
 def lines(text: str) -> list[str]:
-    """What a daemon hands to `parse_set`: without `set=1` and the blank line."""
+    """Return the lines for `parse_set`, without `set=1` and the blank line."""
     return text.removeprefix("set=1\n").removesuffix("\n\n").split("\n")
 
 
 @given(updates())
-def test_what_is_sent_is_understood(update: DeviceUpdate) -> None:
+def test_a_written_request_is_parsed_back(update: DeviceUpdate) -> None:
     text = dump_set(update)
     assert text.startswith("set=1\n")
     assert text.endswith("\n\n")
@@ -33,11 +33,11 @@ def test_what_is_sent_is_understood(update: DeviceUpdate) -> None:
 
 
 @given(devices())
-def test_what_is_answered_is_understood(device: Device) -> None:
+def test_a_written_answer_is_parsed_back(device: Device) -> None:
     assert parse_get(dump_get(device), device.name) == device
 
 
-def test_requests_are_those_of_the_original() -> None:
+def test_requests_equal_those_of_the_original() -> None:
     mine = PeerUpdate(PA, replace_allowed_ips=True, allowed_ips=(NETWORK,))
     gone = PeerUpdate(PB, remove=True)
     reset = DeviceUpdate(private_key=Key.ZERO, listen_port=51000, fwmark=0)
@@ -95,7 +95,7 @@ def test_requests_are_those_of_the_original() -> None:
             "10.0.0.0/", "10.0.0.0/8/8", "10.0.0.0/ 8")),
     ],
 )  # fmt: skip
-def test_a_bad_line_is_refused_with_its_place_and_number(
+def test_a_bad_line_is_refused_with_its_line_key_and_errno(
     text: str, number: int, key: str | None, line: int
 ) -> None:
     with pytest.raises(UapiError) as caught:
@@ -105,7 +105,7 @@ def test_a_bad_line_is_refused_with_its_place_and_number(
     assert error.reason
 
 
-def test_a_secret_that_is_refused_is_not_repeated() -> None:
+def test_a_refused_secret_is_not_in_the_error() -> None:
     with pytest.raises(UapiError) as caught:
         parse_set([f"private_key={'5e' * 31}"])
     assert "5e5e" not in str(caught.value)
@@ -148,7 +148,7 @@ def test_an_answer_has_the_keys_in_their_order() -> None:
     ]  # fmt: skip
 
 
-def test_an_unknown_key_of_an_answer_is_passed_over() -> None:
+def test_an_unknown_key_of_an_answer_is_ignored() -> None:
     assert parse_get(f"new=1\nlisten_port=4\n{PEER}\nnewer=x\nerrno=0\n\nrest") == Device(
         "", listen_port=4, peers=(Peer(PA),)
     )
@@ -171,7 +171,7 @@ UAPI_LINES = st.one_of(
 
 
 @given(st.lists(UAPI_LINES))
-def test_no_text_raises_anything_but_a_refusal(garbage: list[str]) -> None:
+def test_any_text_is_parsed_or_refused(garbage: list[str]) -> None:
     with contextlib.suppress(UapiError):
         assert isinstance(parse_set(garbage), DeviceUpdate)
     with contextlib.suppress(UapiError):
