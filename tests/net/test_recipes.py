@@ -16,7 +16,7 @@ from net.recipes import Recipe, recipes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.root, pytest.mark.timeout(180), pytest.mark.slow]
 
 TUTORIAL = REPOSITORY / "docs/tutorial/python-peer.md"
 RECIPES = [*recipes(), *recipes(TUTORIAL)]

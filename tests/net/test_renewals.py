@@ -31,7 +31,12 @@ RENEWAL = 119 if SOAK_SECONDS else 1
 RENEWALS = max(1, SOAK_SECONDS // 150) if SOAK_SECONDS else 2
 LIMIT = RENEWALS * RENEWAL + 60
 
-pytestmark = [pytest.mark.root, pytest.mark.interop, pytest.mark.timeout(LIMIT + 120)]
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.interop,
+    pytest.mark.timeout(LIMIT + 120),
+    pytest.mark.slow,
+]
 
 
 class EchoStream:

@@ -80,6 +80,8 @@ print("ready", flush=True)
 time.sleep(60)
 """
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def files(tmp_path: Path) -> Files:

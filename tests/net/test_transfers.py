@@ -17,7 +17,11 @@ import pytest
 from net.home_lab import DIRECTORY, home_lab
 from net.unprivileged import unprivileged
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(0 if "TRANSFERS" in os.environ else 180)]
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.timeout(0 if "TRANSFERS" in os.environ else 180),
+    pytest.mark.slow,
+]
 
 NUMBER = int(os.environ.get("TRANSFERS", "160"))
 PROGRAM = str(Path(__file__).with_name("transfers.py"))

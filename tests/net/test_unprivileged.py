@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from holloway.lab import Host
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

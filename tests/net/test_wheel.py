@@ -42,6 +42,8 @@ with holloway.open(sys.argv[1], stack="kernel"):
     print(PROGRAM)
 """
 
+pytestmark = pytest.mark.slow
+
 
 def run(*command: str | Path, **environment: str) -> str:
     path = f"{BIN}:{os.environ['PATH']}"
