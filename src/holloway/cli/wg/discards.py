@@ -6,18 +6,12 @@ Only our devices count that; `UapiDevice.discards` asks them. Called by `show`.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from holloway.cli.wg.report import reason
-from holloway.cli.wg.show import names_of, style
+from holloway.cli.wg.request import Print, Request, names_of, style
 from holloway.control import find, names, uapi
 from holloway.text.discards import Discards, pretty, to_json
-
-if TYPE_CHECKING:
-    from holloway.cli.wg.show import Request
-
-Print = Callable[[str], None]
 
 UNKNOWN_REQUEST: Final = (errno.EPROTO, errno.EINVAL, errno.EIO)  # what other devices answer
 

@@ -5,18 +5,15 @@ The arguments become a `Request`, answered once, or each second with `--watch` (
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from holloway.cli.wg.report import NAME, fail, print_err, print_out, reason
+from holloway.cli.wg.request import DISCARDS, Print, Request, names_of, style
 from holloway.control import find, names
-from holloway.key import Key
 from holloway.model import Device
-from holloway.text.show import Style, fields, pretty
+from holloway.text.show import fields, pretty
 
 USAGE: Final = (
     f"Usage: {NAME} show {{ <interface> | all | interfaces }} [public-key | private-key | "
@@ -25,7 +22,6 @@ USAGE: Final = (
 )
 USAGE_OF_SHOWCONF: Final = f"Usage: {NAME} showconf <interface>"
 OPTIONS: Final = ("--json", "--names", "--watch")
-DISCARDS: Final = "discards"
 HELP: Final = f"""
 Another field:
   discards  how many packets the device discarded, by reason and peer
@@ -42,29 +38,6 @@ Examples:
   {NAME} show wg0 discards
   {NAME} show all dump
   {NAME} show --json | jq -r '.wg0.peers[].endpoint'"""
-CONFIGURATIONS: Final = "/etc/wireguard"
-
-Print = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What to show: a field or everything (None) of an interface or of all (None)."""
-
-    interface: str | None = None
-    field: str | None = None
-    json: bool = False
-    names: bool = False
-    watch: bool = False
-
-    @property
-    def conflict(self) -> str | None:
-        """Return which options exclude each other, if they do."""
-        if self.field not in (None, DISCARDS) and (self.json or self.names):
-            return "--json and --names show whole devices, not a single field"
-        if self.json and self.watch:
-            return "--watch is for people, --json for programs"
-        return None
 
 
 def show(arguments: list[str]) -> int:
@@ -185,31 +158,8 @@ def _json(devices: list[Device], request: Request) -> str:
     return to_json([(device, names_of(device.name, request)) for device in devices])
 
 
-def names_of(interface: str, request: Request) -> dict[Key, str]:
-    """Return the names of an interface's peers; none if not requested or not readable."""
-    if not request.names:
-        return {}
-    from holloway.text.names import peer_names
-
-    path = f"{CONFIGURATIONS}/{interface}.conf"
-    try:
-        with open(path, encoding="utf-8", errors="replace", newline="\n") as file:
-            return peer_names(file.read())
-    except OSError:
-        return {}
-
-
 def _frame(request: Request) -> str:
     """Return everything that one refresh prints, errors too."""
     pieces: list[str] = []
     answer(request, pieces.append, lambda sentence: pieces.append(f"{sentence}\n"))
     return "".join(pieces)
-
-
-def style() -> Style:
-    """Choose how to print for people, from the environment and the terminal."""
-    mode = os.environ.get("WG_COLOR_MODE")
-    return Style(
-        colours=mode == "always" or (mode != "never" and sys.stdout.isatty()),
-        hide_keys=os.environ.get("WG_HIDE_KEYS") != "never",
-    )
