@@ -1,12 +1,12 @@
-"""Side by side: how long `wg-quick` takes with a plain file, and a device until it answers.
+"""Compare the time of `wg-quick` with a plain file, and of a device until it answers.
 
     python bench/quick.py [--rounds 20] [--out FILE.json]
 
-The file has a key, a port, an address and one peer. Four pairs of a device and a `wg-quick` take
-turns, interleaved; prints the medians in milliseconds with their spread, and the ratios of our two
-to each other pair. Every figure includes the start of the programs; `nothing` is what a program
-that does nothing takes here, and Python without a program. All share the machine's processors:
-compare ratios of one run.
+The file has a key, a port, an address and one peer. Four pairs of a device and a `wg-quick` are
+measured, interleaved. Prints the medians in milliseconds with their spread, and the ratios of our
+device with our `wg-quick` to each other pair. Every figure includes the start of the programs;
+`nothing` is the time of bash, or of Python, with a script that does nothing. All share the
+machine's processors: compare ratios of one run.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ ANSWERS = f'"$@" >/dev/null 2>&1 && until {WG["original"]} show wg0 >/dev/null 2
 
 
 def one_round(device: str, quick: str) -> dict[str, dict[str, float]]:
-    """Take every step with one pair, in a host that is new."""
+    """Measure every step with one pair, in a new host."""
     results: dict[str, dict[str, float]] = {}
     (program, *_) = DEVICES[device]
     environment = ENVIRONMENT | {
@@ -59,12 +59,12 @@ def one_round(device: str, quick: str) -> dict[str, dict[str, float]]:
 
 
 def main() -> int:
-    """Measure; returns the exit status."""
+    """Measure, and return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--out", type=Path, help="write everything there as JSON")
+    parser.add_argument("--out", type=Path, help="write all results to this file as JSON")
     options = parser.parse_args()
     run = Run(list(PAIRS), [])
     progress = Progress([(name, "all") for name in PAIRS] * options.rounds, guess=2)

@@ -67,7 +67,7 @@ class Shell:
         printed = ""
         while not printed.endswith(f"{MARK}\n"):
             more = read_on(self._shell)
-            assert more, f"{text}\nfailed, or goes on:\n{printed}"
+            assert more, f"{text}\nfailed, or still runs:\n{printed}"
             printed += more
         return printed.removesuffix(f"{MARK}\n")
 

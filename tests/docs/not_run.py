@@ -4,8 +4,8 @@ from __future__ import annotations
 
 WHEEL = "test_wheel.py builds and installs the package; here it would take minutes"
 BENCHMARK = "it measures for minutes, and no test asserts a speed"
-SYNOPSIS = "it says how a command is called, with words to fill in"
-SAMPLE = "it is what a program prints, or what a file may hold"
+SYNOPSIS = "it is the synopsis of a command, with placeholders"
+SAMPLE = "it is sample output of a program, or a sample of a file"
 KERNEL = "it changes the kernel of the whole machine"
 
 NOT_RUN: dict[str, dict[str, str]] = {
@@ -13,7 +13,7 @@ NOT_RUN: dict[str, dict[str, str]] = {
     "CONTRIBUTING.md": {
         "make check     formatting, lints, types, stubs, import rules": "this test is part of it",
     },
-    "README.md": {"make demo": "test_demo.py runs the demo; make would build the extension anew"},
+    "README.md": {"make demo": "test_demo.py runs the demo; make would rebuild the extension"},
     "docs/benchmarks/README.md": {
         "python bench/compare.py --also ring --rounds 5 --seconds 2"
         " --out docs/benchmarks/results.json": BENCHMARK,

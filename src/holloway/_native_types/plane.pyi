@@ -157,9 +157,10 @@ class Peer:
     def due(self, now: int, keepalive: int, handshake: int, persistent: int, /) -> Due:
         """Collect and clear what is due, and return it with the time of the next call.
 
-        The durations are how long received data went unanswered by us (`keepalive`), how long sent
-        data got no answer (`handshake`), and how long no packet passed either way (`persistent`, 0:
-        off). If no debt stays open, this arms `DebtBegan`.
+        A keepalive is due `keepalive` after received data that we have not answered, a handshake
+        `handshake` after sent data that got no answer, and a persistent keepalive `persistent` (0:
+        never) after the last packet in either direction. If no debt stays open, this arms
+        `DebtBegan`.
         """
 
     def arm_session_needed(self) -> None:
