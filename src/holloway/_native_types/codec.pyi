@@ -29,7 +29,7 @@ class Refused(ValueError):
     args: tuple[bool, int | None, bytes | None, bytes]
 
 class _Resolver(Protocol):
-    """`holloway.text.values.Resolver`."""
+    """`holloway.text.resolver.Resolver`."""
 
     def port(self, service: str) -> int: ...
     def endpoint(self, host: str, service: str, text: str) -> _ResolvedEndpoint: ...

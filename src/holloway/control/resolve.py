@@ -26,7 +26,7 @@ class BadEnvironment(ConfigError):
 
 
 class SystemResolver:
-    """A `text.values.Resolver` that asks the system; messages go to `print_message`."""
+    """A `text.resolver.Resolver` that asks the system; messages go to `print_message`."""
 
     def __init__(
         self,

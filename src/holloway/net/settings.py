@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from holloway.net.stack import Interface
-    from holloway.text.values import Resolver
+    from holloway.text.resolver import Resolver
 
 
 @dataclass(frozen=True, slots=True)

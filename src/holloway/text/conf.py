@@ -12,7 +12,7 @@ from holloway.model import Device, DeviceUpdate, Peer
 from holloway.text.convert import device_update_of
 from holloway.text.native import encoded, read_configuration
 from holloway.text.quick import QuickConfig, parse_quick
-from holloway.text.values import Resolver
+from holloway.text.resolver import Resolver
 
 __all__ = ["QuickConfig", "dump_conf", "parse_conf", "parse_quick"]
 

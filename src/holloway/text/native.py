@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import ParamSpec, TypeVar
 
-    from holloway.text.values import Resolver
+    from holloway.text.resolver import Resolver
 
     Arguments = ParamSpec("Arguments")
     Value = TypeVar("Value")

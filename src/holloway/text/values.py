@@ -7,7 +7,7 @@ of hosts and services; nothing here uses the network.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from holloway.errors import ConfigError, KeyFormatError
 from holloway.key import Key
@@ -15,18 +15,8 @@ from holloway.model import AllowedIP, Endpoint, PeerUpdate
 from holloway.text import native
 from holloway.text.native import encoded, setting
 
-
-class Resolver(Protocol):
-    """Looks up names for a configuration, and prints warnings."""
-
-    def port(self, service: str) -> int:
-        """Look up a UDP port by number or name; raises `ConfigError`."""
-
-    def endpoint(self, host: str, service: str, text: str) -> Endpoint:
-        """Look up an endpoint, `text` in the file; raises `ConfigError`."""
-
-    def warn(self, sentence: str) -> None:
-        """Print a warning about something that is accepted."""
+if TYPE_CHECKING:
+    from holloway.text.resolver import Resolver
 
 
 def ascii_lower(text: str) -> str:

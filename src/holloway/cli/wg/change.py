@@ -12,9 +12,9 @@ from holloway.control.resolve import SystemResolver
 from holloway.errors import ConfigError
 from holloway.key import Key
 from holloway.model import DeviceUpdate, PeerUpdate
+from holloway.text.resolver import Resolver
 from holloway.text.values import (
     AllowedIPChanges,
-    Resolver,
     parse_endpoint,
     parse_fwmark,
     parse_keepalive,
