@@ -32,12 +32,14 @@ rule add from 10.0.0.0/8 table 7 priority 5
 -6 rule add fwmark 5/7 prohibit
 link add two type bridge
 """
+# Without what differs from one link to the next, or changes by itself a moment later.
+NUMBERS = "sed 's/^[0-9]*: //; s/link.ether [^ ]*//; s/NO-CARRIER,//; s/ state [A-Z]*//'"
 STATE = (
-    "ip -o -d link show | sed 's/^[0-9]*: //; s/link\\/ether [^ ]*//'",
-    "ip -o address show | sed 's/^[0-9]*: //'",
-    "ip route show table all; ip -6 route show table all",
+    f"ip -o -d link show | {NUMBERS}",
+    f"ip -o address show | {NUMBERS} | sed 's/ tentative//'",
+    "(ip route show table all; ip -6 route show table all) | sed 's/ linkdown//'",
     "ip rule; ip -6 rule",
-    "tc qdisc show dev new | sed 's/ [0-9a-f]*: / /'",
+    "tc qdisc show dev new | cut -d' ' -f2,4-5",
 )
 
 
