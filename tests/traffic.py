@@ -104,9 +104,9 @@ def udp_garbage(address: str, port: str, count: str, seed: str) -> None:
 
 
 def handshake_flood(address: str, port: str, public_key: str) -> None:
-    """Send initiations with the right mac1 and no mac2, at most 5,000 a second from 200 addresses.
+    """Send initiations with the right mac1 and no mac2, from 200 addresses, until it is killed.
 
-    Runs until it is killed.
+    It sends 2,000 at once, which fill a device's queue, and at most 5,000 a second.
     """
     key = hashlib.blake2s(b"mac1----" + base64.b64decode(public_key)).digest()
     senders = []
@@ -117,7 +117,7 @@ def handshake_flood(address: str, port: str, public_key: str) -> None:
     print("ready", flush=True)
     source, sent, started = random.Random(4), 0, time.monotonic()
     while True:
-        if sent > (time.monotonic() - started) * 5000:
+        if sent % 2000 == 0 and sent > (time.monotonic() - started) * 5000:
             time.sleep(0.002)
             continue
         message = b"\1\0\0\0" + source.randbytes(112)

@@ -132,7 +132,7 @@ def guest(machine: Machine) -> Iterator[Machine]:
     near, far = (Key.from_base64(text).public().base64 for text in (PRIVATE, PSK))
     machine.must("bash", "-ec", SET_UP, stdin=PEERS.format(private=PRIVATE, public=far))
     machine.write(CONFIG, LAPTOPS.format(private=PSK, public=near))
-    machine.must("chmod", "a+r", CONFIG)
+    machine.must("chown", "65534", CONFIG)
     yield machine
     machine.must("sh", "-c", TEAR_DOWN)
 

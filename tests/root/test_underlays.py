@@ -96,7 +96,7 @@ def test_traffic_follows_a_route_that_moves_without_a_handshake(
 ) -> None:
     """The second host writes to the old address, by the old underlay, until the new one writes."""
     first, second = underlays.hosts
-    assert underlays.ping_succeeds()
+    assert eventually(underlays.ping_succeeds)
     assert underlays.endpoint_of_first() == underlays.address(99, 1)
     handshakes = underlays.handshakes()
     assert handshakes == 2
