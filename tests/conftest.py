@@ -28,9 +28,9 @@ settings.load_profile(
 def pytest_configure() -> None:
     """Start programs under test with the default actions of SIGHUP and SIGINT.
 
-    Under nohup, or in the background of a shell, one of them is ignored. Programs inherit an ignored
-    signal, and leave it ignored. A handled one is reset in every started program; pytest itself
-    still survives the end of its terminal.
+    Under nohup, or in the background of a shell, one of them is ignored. Programs inherit an
+    ignored signal, and leave it ignored. A handled one is reset in every started program; pytest
+    itself still survives the end of its terminal.
     """
     if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda _number, _frame: None)
