@@ -46,6 +46,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     pytest.skip("needs root: it makes network namespaces and TUN devices")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist, too, has such a hook, which reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put slow tests first, and set the group of tests that run in one worker."""
     items.sort(key=lambda item: not (marked(item, "guest") or marked(item, "slow")))
