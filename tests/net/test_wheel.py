@@ -6,6 +6,7 @@ the dependencies stay built.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -55,6 +56,16 @@ def run(*command: str | Path, **environment: str) -> str:
     return done.stdout
 
 
+def _build(distribution: Path, made: Path) -> None:
+    source = BUILD_DIRECTORY / "source"
+    run("rm", "-rf", source)
+    source.mkdir()
+    # Cargo compares times, and all files of a distribution have the same one: make all of them new.
+    run("tar", "-xzmf", distribution, "-C", source, "--strip-components", "1")
+    run("pip", "wheel", "--no-deps", "--no-build-isolation", "--check-build-dependencies",
+        "-w", made, source, **FAST_BUILD)  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory in which the wheel of a source distribution is installed."""
@@ -65,13 +76,10 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     crate = REPOSITORY / "crates/native/Cargo.toml"
     run("maturin", "sdist", "--manifest-path", crate, "-o", made, **ANY_OWNER)
     (distribution,) = made.iterdir()
-    source = BUILD_DIRECTORY / "source"
-    run("rm", "-rf", source)
-    source.mkdir(parents=True)
-    # Cargo compares times, and all files of a distribution have the same one: make all of them new.
-    run("tar", "-xzmf", distribution, "-C", source, "--strip-components", "1")
-    run("pip", "wheel", "--no-deps", "--no-build-isolation", "--check-build-dependencies",
-        "-w", made, source, **FAST_BUILD)  # fmt: skip
+    BUILD_DIRECTORY.mkdir(parents=True, exist_ok=True)
+    with open(BUILD_DIRECTORY / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another worker may build here too
+        _build(distribution, made)
     (wheel,) = made.glob("*.whl")
     run("pip", "install", "--no-deps", "--target", installed, wheel)
     return installed
