@@ -43,7 +43,7 @@ def state(machine: Host) -> str:
     """What could be left behind: links, files, sockets, mounts, processes."""
     look = (
         f"ip -br link; ls -A {TEMPORARY} /run; cat /proc/1/mounts; ss -Hlnpu;"
-        " ps -eo args | grep -vE '^\[?(ps|sh|grep)[] ]'"
+        r" ps -eo args | grep -vE '^\[?(ps|sh|grep)[] ]'"
     )
     return machine.run("sh", "-c", look).stdout
 

@@ -33,7 +33,7 @@ def state(machine: Host) -> str:
     """What could be left behind: links, named namespaces, sockets, mounts, processes."""
     look = (
         "ip -br link; ls /run/netns /run/wireguard /etc/wireguard; cat /proc/1/mounts;"
-        " ps -eo args | grep -vE '^\[?(ps|sh|grep)[] ]'"
+        r" ps -eo args | grep -vE '^\[?(ps|sh|grep)[] ]'"
     )
     return machine.run("sh", "-c", look).stdout
 
