@@ -6,6 +6,7 @@ Each prints "ready" when it listens, and JSON at its end.
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import json
 import random
@@ -137,11 +138,19 @@ def packet_garbage(interface: str, count: str) -> None:
             if len(data) >= 20 and number % 2:
                 data[16:20] = socket.inet_aton("10.1.0.2")
             protocol = source.choice((0x0800, 0x86DD))
-            try:
-                sent += sender.sendto(data, (interface, protocol)) > 0
-            except OSError:
-                continue
+            sent += send_when_there_is_room(sender, data, (interface, protocol))
     print(json.dumps({"sent": sent}))
+
+
+def send_when_there_is_room(sender: socket.socket, data: bytearray, to: tuple[str, int]) -> bool:
+    """Send a packet, again while the interface's queue is full; return whether it was accepted."""
+    while True:
+        try:
+            return sender.sendto(data, to) > 0
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                return False
+            time.sleep(0.001)
 
 
 if __name__ == "__main__":

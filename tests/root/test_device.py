@@ -268,8 +268,7 @@ def test_malformed_packets_from_the_interface_are_dropped_without_a_word(host: H
     assert listens(host, "wg0")
     talk(host, f"set=1\n{SETTINGS}endpoint=127.0.0.1:9\nallowed_ip=10.1.0.0/16\n\n")
     host.run("ip", "link", "set", "wg0", "up")
-    # The kernel refuses some, and more of them on a busy machine.
-    assert result(program(host, "packet_garbage", "wg0", "3000"))["sent"] > 1000  # type: ignore[operator]
+    assert result(program(host, "packet_garbage", "wg0", "3000"))["sent"] > 2000  # type: ignore[operator]
     assert talk(host, "get=1\n\n").endswith("errno=0\n\n")
     host.run("rm", "/run/wireguard/wg0.sock")
     assert process.communicate(timeout=60) == ("", "")
