@@ -7,9 +7,6 @@ Several workers (pytest-xdist) run the tests. The tests of a file share a lab an
 unless the file is marked `spread`: then each of its tests runs in any worker, and each worker
 starts its own lab. `spread("device")` keeps together the tests with the same value of the parameter
 `device`. Slow tests start first, so that no single one runs on at the end.
-
-pytest-xdist 3.8 does not see these groups under pytest 9.2: for now every test may run in any
-worker, and a lab is started in every worker that needs it.
 """
 
 from __future__ import annotations
