@@ -22,6 +22,7 @@ from holloway._native_types.codec import (
 )
 from holloway._native_types.events import (
     Confirmed,
+    CookieReceived,
     DebtBegan,
     Died,
     Event,
@@ -48,6 +49,7 @@ __all__ = [
     "AllowedIPsChange",
     "Changes",
     "Confirmed",
+    "CookieReceived",
     "DebtBegan",
     "Died",
     "Due",

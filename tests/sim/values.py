@@ -64,7 +64,12 @@ class ConfirmedEvent:
     peer: int
 
 
-Event = HandshakeEvent | StaleEvent | ActiveEvent | ConfirmedEvent
+@dataclass(frozen=True)
+class CookieEvent:
+    peer: int
+
+
+Event = HandshakeEvent | StaleEvent | ActiveEvent | ConfirmedEvent | CookieEvent
 
 
 class Action(NamedTuple):

@@ -50,6 +50,7 @@ macro_rules! event {
 event!(SessionNeeded, peer: u32);
 event!(DebtBegan, peer: u32);
 event!(Confirmed, peer: u32);
+event!(CookieReceived, peer: u32);
 event!(SendFailing, errno: i32);
 event!(Died, errno: i32);
 
@@ -75,6 +76,7 @@ pub enum Event {
     SessionNeeded(SessionNeeded),
     DebtBegan(DebtBegan),
     Confirmed(Confirmed),
+    CookieReceived(CookieReceived),
     SendFailing(SendFailing),
     Unreachable(Unreachable),
     Died(Died),
@@ -87,6 +89,7 @@ impl From<plane::Event> for Event {
             plane::Event::SessionNeeded(peer) => Self::SessionNeeded(SessionNeeded { peer }),
             plane::Event::DebtBegan(peer) => Self::DebtBegan(DebtBegan { peer }),
             plane::Event::Confirmed(peer) => Self::Confirmed(Confirmed { peer }),
+            plane::Event::CookieReceived(peer) => Self::CookieReceived(CookieReceived { peer }),
             plane::Event::SendFailing(errno) => Self::SendFailing(SendFailing { errno }),
             plane::Event::Unreachable { to, peer } => Self::Unreachable(Unreachable { to, peer }),
             plane::Event::Died(errno) => Self::Died(Died { errno }),

@@ -29,7 +29,8 @@ mod _native {
     use crate::endpoint::Endpoint;
     #[pymodule_export]
     use crate::events::{
-        Confirmed, DebtBegan, Died, Handshake, SendFailing, SessionNeeded, Unreachable,
+        Confirmed, CookieReceived, DebtBegan, Died, Handshake, SendFailing, SessionNeeded,
+        Unreachable,
     };
     #[pymodule_export]
     use crate::peer::{Due, Peer};
@@ -59,6 +60,7 @@ mod _native {
             py.get_type::<SessionNeeded>(),
             py.get_type::<DebtBegan>(),
             py.get_type::<Confirmed>(),
+            py.get_type::<CookieReceived>(),
             py.get_type::<SendFailing>(),
             py.get_type::<Unreachable>(),
             py.get_type::<Died>(),

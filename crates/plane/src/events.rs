@@ -29,6 +29,7 @@ pub enum Event {
     SessionNeeded(PeerId),
     DebtBegan(PeerId),
     Confirmed(PeerId),
+    CookieReceived(PeerId),
     SendFailing(i32),
     Unreachable { to: IpAddr, peer: Option<PeerId> },
     Died(i32),

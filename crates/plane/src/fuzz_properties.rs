@@ -10,9 +10,11 @@ use holloway_aead::{Group, nonce};
 use holloway_packet::{icmp, ip};
 
 use crate::allowed_ips::{AllowedIps, Owner, Prefix};
-use crate::clock::Nanos;
+use crate::clock::{Nanos, SECOND};
 use crate::conntrack;
-use crate::cookie::{CookieChecker, CookieGenerator, MACS, Verdict};
+use crate::cookie::MACS;
+use crate::cookie_checker::{CookieChecker, Verdict};
+use crate::cookie_generator::CookieGenerator;
 use crate::discard::Discard;
 use crate::session::{Deadlines, HEADER, Session};
 
@@ -29,21 +31,21 @@ pub fn cookie(bytes: &[u8]) {
         "no message was sent"
     );
     for under_load in [false, true] {
-        let verdict = checker.check(1, bytes, &from, under_load);
+        let verdict = checker.check(SECOND, bytes, &from, under_load);
         assert!(
             matches!(verdict, Verdict::Discard(_)),
             "nobody guesses mac1"
         );
     }
     let mut message = vec![0; bytes.len() + MACS];
-    generator.add_macs(1, bytes, &mut message);
+    generator.add_macs(SECOND, bytes, &mut message);
     assert!(
-        generator.consume_reply(1, bytes).is_err(),
+        generator.consume_reply(SECOND, bytes).is_err(),
         "nobody guesses a tag"
     );
-    if checker.check(1, &message, &from, false) == Verdict::Pass {
+    if checker.check(SECOND, &message, &from, false) == Verdict::Pass {
         assert!(matches!(
-            checker.check(1, &message, &from, true),
+            checker.check(SECOND, &message, &from, true),
             Verdict::Reply(_)
         ));
     }

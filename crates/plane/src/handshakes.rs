@@ -1,80 +1,135 @@
 //! Received handshake messages and cookie replies: through the cookie checker to the brain.
 //!
 //! Floods end here, before anything expensive is done for them (kernel, receive.c,
-//! wg_receive_handshake_packet). Called by the shard for everything but transport messages.
+//! wg_receive_handshake_packet). Called by `inbound` for everything but transport messages.
 
 use std::sync::Arc;
 
-use crate::clock::{Nanos, SECOND};
-use crate::cookie::Verdict;
-use crate::cookie::{COOKIE_REPLY, COOKIE_REPLY_SIZE, INITIATION, MACS, RESPONSE, RESPONSE_SIZE};
+use parking_lot::MutexGuard;
+
+use crate::cookie::{
+    COOKIE_REPLY, COOKIE_REPLY_SIZE, CookieReply, INITIATION, MACS, RESPONSE, RESPONSE_SIZE,
+};
+use crate::cookie_checker::{CookieChecker, Verdict};
 use crate::discard::Discard;
-use crate::events::Handshake;
+use crate::endpoint::Endpoint;
+use crate::events::{Event, Handshake};
 use crate::index::{Entry, IndexTable};
+use crate::mmsg::{self, MAX_TRAINS, OutgoingTrain};
 use crate::peer::Peer;
 use crate::turn::Turn;
-use crate::udp::{Train, Udp};
+use crate::udp::Udp;
 
-/// How long the device stays under load (kernel, receive.c: last_under_load).
-const LOAD_LASTS: Nanos = SECOND;
-
-/// Checks handshake messages, and remembers whether there is load.
+/// State reused across batches.
 #[derive(Debug, Default)]
 pub struct Handshakes {
-    loaded_until: Nanos,
+    replies: Vec<(Endpoint, CookieReply)>,
+}
+
+/// The handshake messages of one batch. The cookie checker is locked from the first of them on.
+pub struct HandshakeBatch<'a> {
+    turn: &'a Turn<'a>,
+    index: &'a IndexTable<Arc<Peer>>,
+    socket: &'a Udp,
+    checker: Option<MutexGuard<'a, CookieChecker>>,
+    /// Many messages waited for the brain when the batch began.
+    crowded: bool,
+    replies: &'a mut Vec<(Endpoint, CookieReply)>,
 }
 
 impl Handshakes {
+    /// Begin a batch, whose cookie replies leave through `socket`.
+    pub fn batch<'a>(
+        &'a mut self,
+        turn: &'a Turn<'a>,
+        index: &'a IndexTable<Arc<Peer>>,
+        socket: &'a Udp,
+    ) -> HandshakeBatch<'a> {
+        HandshakeBatch {
+            turn,
+            index,
+            socket,
+            checker: None,
+            crowded: false,
+            replies: &mut self.replies,
+        }
+    }
+}
+
+impl HandshakeBatch<'_> {
+    /// Whether senders must prove their addresses.
+    pub fn under_load(&mut self) -> bool {
+        let now = self.turn.now;
+        self.checker().under_load(now)
+    }
+
     /// Check a datagram that is not a transport message. Counts it if it is not passed on.
-    pub fn receive(
-        &mut self,
-        turn: &Turn<'_>,
-        index: &IndexTable<Arc<Peer>>,
-        message: &[u8],
-        train: &Train,
-        socket: &Udp,
-    ) {
+    pub fn receive(&mut self, message: &[u8], from: &Endpoint) {
         let result = match message.first() {
             None => Err((Discard::Truncated, None)),
-            Some(&INITIATION) => self.check(turn, message, train, socket).map_err(unknown),
-            Some(&RESPONSE) => expected(index, message)
-                .and_then(|()| self.check(turn, message, train, socket))
+            Some(&INITIATION) => self.check(message, from).map_err(unknown),
+            Some(&RESPONSE) => expected(self.index, message)
+                .and_then(|()| self.check(message, from))
                 .map_err(unknown),
-            Some(&COOKIE_REPLY) => cookie_reply(turn, index, message),
+            Some(&COOKIE_REPLY) => take_cookie(self.turn, self.index, message),
             Some(_) => Err((Discard::UnknownType, None)),
         };
         if let Err((reason, peer)) = result {
-            turn.shared.discard(reason, 1, peer.map(|peer| &**peer));
+            let peer = peer.map(|peer| &**peer);
+            self.turn.shared.discard(reason, 1, peer);
         }
     }
 
-    fn check(
-        &mut self,
-        turn: &Turn<'_>,
-        message: &[u8],
-        train: &Train,
-        socket: &Udp,
-    ) -> Result<(), Discard> {
-        if turn.shared.events.crowded() {
-            self.loaded_until = turn.now + LOAD_LASTS;
-        }
-        let loaded = turn.now < self.loaded_until;
-        let mut checker = turn.shared.cookie_checker.lock();
-        let verdict = checker.check(turn.now, message, &train.from.remote, loaded);
-        drop(checker);
+    fn check(&mut self, message: &[u8], from: &Endpoint) -> Result<(), Discard> {
+        let (now, crowded) = (self.turn.now, self.crowded);
+        let verdict = self.checker().check(now, message, &from.remote, crowded);
         match verdict {
-            Verdict::Pass => turn.shared.events.push_handshake(Handshake {
+            Verdict::Pass => self.turn.shared.events.push_handshake(Handshake {
                 message: message[..message.len() - MACS].to_vec(),
                 size: message.len(),
-                remote: train.from,
+                remote: *from,
             }),
             Verdict::Reply(reply) => {
-                // If this is lost, the sender will send again.
-                let _ = socket.send(&train.from, 0, &reply, reply.len());
+                self.replies.push((*from, reply));
+                if self.replies.len() == MAX_TRAINS {
+                    self.send_replies();
+                }
                 Err(Discard::CookieRequired)
             }
             Verdict::Discard(reason) => Err(reason),
         }
+    }
+
+    fn checker(&mut self) -> &mut CookieChecker {
+        let shared = self.turn.shared;
+        self.checker.get_or_insert_with(|| {
+            self.crowded = shared.events.crowded();
+            shared.cookie_checker.lock()
+        })
+    }
+
+    /// Send the cookie replies of the batch.
+    pub fn finish(mut self) {
+        self.checker = None;
+        self.send_replies();
+    }
+
+    /// If a reply is lost, its receiver will send again.
+    fn send_replies(&mut self) {
+        let trains = self.replies.iter().map(|(to, reply)| OutgoingTrain {
+            to: *to,
+            class: 0,
+            data: reply,
+            segment: reply.len(),
+        });
+        let trains: Vec<_> = trains.collect();
+        let mut rest = &trains[..];
+        while !rest.is_empty() {
+            // One that is refused is skipped: it may have gone to an address that cannot be reached.
+            let sent = mmsg::send(self.socket, rest).unwrap_or(0);
+            rest = &rest[(sent + 1).min(rest.len())..];
+        }
+        self.replies.clear();
     }
 }
 
@@ -91,7 +146,7 @@ fn expected(index: &IndexTable<Arc<Peer>>, message: &[u8]) -> Result<(), Discard
 
 /// Take a cookie reply, which belongs to an initiation or to a response whose session is installed
 /// already. It does not change the endpoint.
-fn cookie_reply<'a>(
+fn take_cookie<'a>(
     turn: &Turn<'_>,
     index: &'a IndexTable<Arc<Peer>>,
     message: &[u8],
@@ -100,12 +155,19 @@ fn cookie_reply<'a>(
         return Err(unknown(Discard::UnknownType));
     }
     let entry = receiver(message, 4).and_then(|receiver| index.get(receiver));
-    let Some(Entry::Awaiting(peer) | Entry::Session(peer, _)) = entry else {
-        return Err(unknown(Discard::BadCookieReply));
+    let (peer, awaits) = match entry {
+        Some(Entry::Awaiting(peer)) => (peer, true),
+        Some(Entry::Session(peer, _)) => (peer, false),
+        None => return Err(unknown(Discard::BadCookieReply)),
     };
     let mut handshake = peer.handshake.lock();
     let result = handshake.cookie_generator.consume_reply(turn.now, message);
-    result.map_err(|reason| (reason, Some(peer)))
+    drop(handshake);
+    let is_first = result.map_err(|reason| (reason, Some(peer)))?;
+    if awaits && is_first {
+        turn.shared.events.push(Event::CookieReceived(peer.id()));
+    }
+    Ok(())
 }
 
 /// The receiver index of a message.

@@ -11,7 +11,7 @@ use crate::allowed_ips::AllowedIps;
 use crate::discard::Discard;
 use crate::endpoint::Endpoint;
 use crate::events::Event;
-use crate::handshakes::Handshakes;
+use crate::handshakes::{HandshakeBatch, Handshakes};
 use crate::index::{Entry, IndexTable};
 use crate::mmsg::{SLOTS, STRIDE, Slots};
 use crate::outbound::gone;
@@ -31,6 +31,17 @@ const SMALL: usize = 16 * 1024;
 /// A batch receives no more once it has so many bytes.
 const MAX_BYTES: usize = 192 * 1024;
 
+/// What comes to a socket (`sockets`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrivals {
+    /// Data, and behind it in a train what else its sender sent.
+    Data,
+    /// Everything else.
+    Handshakes,
+    /// Both, because the kernel cannot sort them.
+    Both,
+}
+
 /// State reused across batches: buffers and lists.
 #[derive(Debug)]
 pub struct Inbound {
@@ -42,6 +53,16 @@ pub struct Inbound {
     confirmed: Vec<Arc<Peer>>,
     coalescer: Coalescer,
     handshakes: Handshakes,
+    followers: Vec<Follower>,
+}
+
+/// A handshake message behind data in a train.
+#[derive(Debug)]
+struct Follower {
+    place: Range<usize>,
+    from: Endpoint,
+    /// The last packet of the train before it, in `opened`.
+    after: usize,
 }
 
 /// A packet before and after decryption.
@@ -76,13 +97,14 @@ impl Inbound {
             confirmed: Vec::new(),
             coalescer: Coalescer::new(offloads.tso, offloads.uso),
             handshakes: Handshakes::default(),
+            followers: Vec::new(),
         }
     }
 
     /// Receive from a socket and write to the interface. An error means that the interface is gone.
-    pub fn turn(&mut self, turn: &Turn<'_>, socket: &Udp) -> io::Result<()> {
+    pub fn turn(&mut self, turn: &Turn<'_>, socket: &Udp, arrivals: Arrivals) -> io::Result<()> {
         self.receive(turn, socket);
-        self.open(turn, socket);
+        self.open(turn, socket, arrivals);
         for number in 0..self.runs.len() {
             self.accept_run(turn, number);
         }
@@ -127,8 +149,10 @@ impl Inbound {
         }
     }
 
-    fn open(&mut self, turn: &Turn<'_>, socket: &Udp) {
+    /// Decrypt the data, and pass on the handshake messages.
+    fn open(&mut self, turn: &Turn<'_>, socket: &Udp, arrivals: Arrivals) {
         let index = turn.shared.index.read();
+        let mut batch = self.handshakes.batch(turn, &index, socket);
         let mut decryption = Decryption {
             turn,
             index: &index,
@@ -142,16 +166,31 @@ impl Inbound {
             let after = rest.split_at_mut(start - passed).1;
             let (datagrams, after) = after.split_at_mut(train.length);
             (rest, passed) = (after, start + train.length);
+            let before = decryption.opened.len();
             for (number, datagram) in datagrams.chunks_mut(train.segment).enumerate() {
+                let at = start + number * train.segment;
                 if datagram.first_chunk() == Some(&[TRANSPORT, 0, 0, 0]) {
-                    decryption.take(datagram, start + number * train.segment, train);
+                    decryption.take(datagram, at, train);
+                } else if arrivals == Arrivals::Data && batch.under_load() {
+                    let opened = decryption.opened.len();
+                    if opened > before {
+                        self.followers.push(Follower {
+                            place: at..at + datagram.len(),
+                            from: train.from,
+                            after: opened - 1,
+                        });
+                    } else {
+                        turn.shared.discard(Discard::CookieRequired, 1, None);
+                    }
                 } else {
-                    self.handshakes
-                        .receive(turn, &index, datagram, train, socket);
+                    batch.receive(datagram, &train.from);
                 }
             }
         }
         decryption.finish();
+        let opened = &self.opened;
+        pass_on(turn, &mut self.followers, opened, &self.buffer, &mut batch);
+        batch.finish();
     }
 
     /// Check a run for replays, and update the session and the peer.
@@ -338,6 +377,24 @@ impl<'a> Decryption<'a> {
         if forged > 0 {
             let peer = Some(&*run.peer);
             self.turn.shared.discard(Discard::Forged, forged, peer);
+        }
+    }
+}
+
+/// Pass on the handshake messages that follow authentic data. Under load, others that came with data are
+/// dropped: a flood that looks like data would take the shard's time.
+fn pass_on(
+    turn: &Turn<'_>,
+    followers: &mut Vec<Follower>,
+    opened: &[Opened],
+    buffer: &[u8],
+    batch: &mut HandshakeBatch<'_>,
+) {
+    for follower in followers.drain(..) {
+        if opened[follower.after].text.is_some() {
+            batch.receive(&buffer[follower.place], &follower.from);
+        } else {
+            turn.shared.discard(Discard::CookieRequired, 1, None);
         }
     }
 }

@@ -5,11 +5,14 @@
 
 mod allowed_ips;
 mod batch;
+mod bucket;
 mod channel_tun;
 mod clock;
 mod cmsg;
 mod conntrack;
 mod cookie;
+mod cookie_checker;
+mod cookie_generator;
 mod debts;
 mod discard;
 mod endpoint;
@@ -17,6 +20,7 @@ mod events;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz_properties;
 mod handle;
+mod handshake_thread;
 mod handshakes;
 mod icmp_sockets;
 mod inbound;
@@ -24,6 +28,7 @@ mod index;
 mod interface;
 mod keypairs;
 mod limiter;
+mod load;
 mod mac;
 mod mmsg;
 mod outbound;
@@ -33,6 +38,7 @@ mod replay;
 mod session;
 mod shard;
 mod shared;
+mod sockets;
 mod transmit;
 mod trie;
 mod tun;

@@ -1,25 +1,48 @@
-//! A token bucket per source network, for handshakes from proven addresses under load (kernel
-//! ratelimiter.c: 20 a second, 5 at once, per IPv4 /32 or IPv6 /64).
+//! How many handshakes under load each source may begin, once its address is proven.
 //!
-//! The table never grows: a network hashes to a set of four buckets, and a network without a bucket
-//! takes the one that was idle longest, which is most likely full again. Called by the cookie checker.
+//! An address has a token bucket (kernel ratelimiter.c: 20 a second, 5 at once, per IPv4 address or IPv6
+//! /64), and so does the network around it, so that whoever owns many addresses has no more than a few of
+//! them would. The table never grows: a network hashes to a set of four buckets, and a network without a
+//! bucket takes the one that was idle longest, which is most likely full again. Called by the cookie checker.
 
 use std::net::IpAddr;
 
+use crate::bucket::Bucket;
 use crate::clock::{Nanos, SECOND};
 use crate::mac::mac;
 
-const SETS: usize = 1024;
+const SETS: usize = 4096;
 const WAYS: usize = 4;
-const COST: Nanos = SECOND / 20;
-const FULL: Nanos = 5 * COST;
+
+/// A level of the limit: the bits of an address that count, and the tokens for those who share them.
+struct Level {
+    v4: u32,
+    v6: u32,
+    cost: Nanos,
+    limit: Nanos,
+}
+
+const LEVELS: [Level; 2] = [
+    Level {
+        v4: 32,
+        v6: 64,
+        cost: SECOND / 20,
+        limit: 5 * (SECOND / 20),
+    },
+    Level {
+        v4: 24,
+        v6: 48,
+        cost: SECOND / 100,
+        limit: 50 * (SECOND / 100),
+    },
+];
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Bucket {
+struct Entry {
     network: u64,
-    is_v4: bool,
-    credit: Nanos,
-    filled: Nanos,
+    /// How many bits of `network` count, so that no two kinds of networks are the same.
+    kind: u32,
+    bucket: Bucket,
 }
 
 /// All buckets.
@@ -27,55 +50,54 @@ struct Bucket {
 pub struct Limiter {
     /// Secret, so that nobody can choose addresses that share a set.
     seed: [u8; 32],
-    sets: Box<[[Bucket; WAYS]]>,
+    /// Empty until the first load.
+    sets: Vec<[Entry; WAYS]>,
 }
 
 impl Limiter {
     /// Buckets for `SETS * WAYS` networks.
     #[must_use]
-    pub fn new(seed: [u8; 32]) -> Self {
-        Self {
-            seed,
-            sets: vec![[Bucket::default(); WAYS]; SETS].into_boxed_slice(),
-        }
+    pub const fn new(seed: [u8; 32]) -> Self {
+        Self { seed, sets: vec![] }
     }
 
-    /// Take a token, and return whether there was one.
+    /// Take a token of the address and one of its network, and return whether there were both.
     pub fn allow(&mut self, now: Nanos, from: IpAddr) -> bool {
-        let (network, is_v4) = match from.to_canonical() {
-            IpAddr::V4(address) => (u64::from(address.to_bits()), true),
-            IpAddr::V6(address) => ((address.to_bits() >> 64) as u64, false),
-        };
-        let bucket = self.bucket(now, network, is_v4);
-        let gained = now.saturating_sub(bucket.filled);
-        bucket.credit = bucket.credit.saturating_add(gained).min(FULL);
-        bucket.filled = now;
-        let allowed = bucket.credit >= COST;
-        if allowed {
-            bucket.credit -= COST;
+        if self.sets.is_empty() {
+            self.sets.resize(SETS, Default::default());
         }
-        allowed
+        LEVELS.iter().all(|level| {
+            let (network, kind) = match from.to_canonical() {
+                IpAddr::V4(address) => (u64::from(address.to_bits() >> (32 - level.v4)), level.v4),
+                IpAddr::V6(address) => {
+                    let high = (address.to_bits() >> (128 - level.v6)) as u64;
+                    (high, 128 + level.v6)
+                }
+            };
+            let bucket = self.bucket(network, kind);
+            bucket.take(now, level.cost, level.limit)
+        })
     }
 
-    fn bucket(&mut self, now: Nanos, network: u64, is_v4: bool) -> &mut Bucket {
-        let mut key = [0; 9];
+    fn bucket(&mut self, network: u64, kind: u32) -> &mut Bucket {
+        let mut key = [0; 12];
         key[..8].copy_from_slice(&network.to_le_bytes());
-        key[8] = is_v4.into();
+        key[8..].copy_from_slice(&kind.to_le_bytes());
         let hash = mac(&self.seed, &key);
         let set = &mut self.sets[usize::from(u16::from_le_bytes([hash[0], hash[1]])) % SETS];
-        let known = set.iter().position(|bucket| {
-            bucket.network == network && bucket.is_v4 == is_v4 && bucket.filled != 0
-        });
+        let known = set
+            .iter()
+            .position(|entry| entry.network == network && entry.kind == kind);
         let way = known.unwrap_or_else(|| {
-            let idle = (0..WAYS).min_by_key(|&way| set[way].filled).unwrap_or(0);
-            set[idle] = Bucket {
+            let idle = (0..WAYS).min_by_key(|&way| set[way].bucket.filled());
+            let idle = idle.unwrap_or(0);
+            set[idle] = Entry {
                 network,
-                is_v4,
-                credit: FULL,
-                filled: now,
+                kind,
+                bucket: Bucket::default(),
             };
             idle
         });
-        &mut set[way]
+        &mut set[way].bucket
     }
 }

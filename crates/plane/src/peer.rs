@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use crate::allowed_ips::Owner;
 use crate::clock::Nanos;
-use crate::cookie::CookieGenerator;
+use crate::cookie_generator::CookieGenerator;
 use crate::debts::Debts;
 use crate::discard::Discards;
 use crate::endpoint::Endpoint;

@@ -14,21 +14,22 @@ use crate::discard::REASONS;
 use crate::endpoint::Endpoint;
 use crate::events::Event;
 use crate::handle::Handle;
+use crate::handshake_thread::{self, HandshakeThread};
 use crate::icmp_sockets::IcmpSockets;
 use crate::peer::{Peer, PeerId};
 use crate::shard::{Shard, Token};
 use crate::shared::Shared;
+use crate::sockets::Sockets;
 use crate::tun::Tun;
-use crate::udp::Sockets;
 
 /// The MTU until `set_mtu` is called: WireGuard's default.
 const DEFAULT_MTU: u32 = 1420;
 
-/// Moves packets between one TUN and UDP sockets, in a thread of its own.
+/// Moves packets between one TUN and UDP sockets, in two threads of its own.
 #[derive(Debug)]
 pub struct Plane {
     shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
     last_peer: AtomicU32,
 }
 
@@ -36,18 +37,30 @@ impl Plane {
     /// Start one on `tun`.
     pub fn new(tun: Arc<Tun>) -> io::Result<Self> {
         let shared = Arc::new(Shared::new(DEFAULT_MTU)?);
-        let mut shard = Shard::new(shared.clone(), tun)?;
-        let thread = thread::Builder::new()
-            .name("holloway-shard".into())
-            .spawn(move || {
-                let result = catch_unwind(AssertUnwindSafe(|| shard.run()));
-                shard.end(result.unwrap_or(Err(libc::EIO)));
-            })?;
-        Ok(Self {
+        let mut shard = Shard::new(shared.clone(), tun.clone())?;
+        let mut handshakes = HandshakeThread::new(shared.clone(), tun)?;
+        let plane = Self {
             shared,
-            thread: Mutex::new(Some(thread)),
+            threads: Mutex::default(),
             last_peer: AtomicU32::new(0),
-        })
+        };
+        plane.spawn("holloway-shard", move || {
+            let result = catch_unwind(AssertUnwindSafe(|| shard.run()));
+            shard.end(result.unwrap_or(Err(libc::EIO)));
+        })?;
+        let shared = plane.shared.clone();
+        plane.spawn("holloway-handshakes", move || {
+            if catch_unwind(AssertUnwindSafe(|| handshakes.run())).is_err() {
+                shared.events.push(Event::Died(libc::EIO));
+            }
+        })?;
+        Ok(plane)
+    }
+
+    fn spawn(&self, name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let thread = thread::Builder::new().name(name.into()).spawn(run)?;
+        self.threads.lock().push(thread);
+        Ok(())
     }
 
     /// Remove and return up to `limit` events.
@@ -76,21 +89,18 @@ impl Plane {
         self.swap(None)
     }
 
-    /// The lock waits for the end of the shard's turn, so the old sockets are closed on return.
+    /// The lock waits for the end of both threads' turns, so the old sockets are closed on return.
     fn swap(&self, sockets: Option<Sockets>) -> io::Result<()> {
-        let epoll = &self.shared.epoll;
-        let mut place = self.shared.sockets.write();
+        let shared = &self.shared;
+        let mut place = shared.sockets.write();
         if let Some(sockets) = &sockets {
-            for (token, socket) in [(Token::V4, &sockets.v4), (Token::V6, &sockets.v6)] {
-                if let Some(socket) = socket {
-                    epoll.add(socket.as_raw_fd(), token as u64)?;
-                }
-            }
+            watch(shared, sockets)?;
         }
         if let Some(before) = std::mem::replace(&mut *place, sockets) {
-            before
-                .both()
-                .for_each(|socket| epoll.remove(socket.as_raw_fd()));
+            for socket in before.all() {
+                shared.epoll.remove(socket.as_raw_fd());
+                shared.handshake_epoll.remove(socket.as_raw_fd());
+            }
         }
         Ok(())
     }
@@ -158,19 +168,41 @@ impl Plane {
         self.shared.discards.snapshot()
     }
 
-    /// Stop the shard, close the sockets, zero the keys. A second call does nothing.
+    /// Stop the threads, close the sockets, zero the keys. A second call does nothing.
     pub fn close(&self) {
-        let Some(thread) = self.thread.lock().take() else {
+        let threads = std::mem::take(&mut *self.threads.lock());
+        if threads.is_empty() {
             return;
-        };
+        }
         self.shared.stop.store(true, Ordering::Release);
         self.shared.wake.set();
-        // The shard catches its panics, so joining cannot fail.
-        let _ = thread.join();
+        self.shared.handshake_wake.set();
+        for thread in threads {
+            // The threads catch their panics, so joining cannot fail.
+            let _ = thread.join();
+        }
         self.shared.erase_all();
         self.set_icmp_sockets(IcmpSockets::default());
         let _ = self.unbind();
     }
+}
+
+/// Watch the sockets of both families, each in the thread that serves it.
+fn watch(shared: &Shared, sockets: &Sockets) -> io::Result<()> {
+    use handshake_thread::Token as Handshakes;
+    let families = [
+        (&sockets.v4, Token::V4, Handshakes::V4),
+        (&sockets.v6, Token::V6, Handshakes::V6),
+    ];
+    for (pair, data, handshakes) in families {
+        let Some(pair) = pair else { continue };
+        shared.epoll.add(pair.data.as_raw_fd(), data as u64)?;
+        if let Some(socket) = &pair.handshakes {
+            let epoll = &shared.handshake_epoll;
+            epoll.add(socket.as_raw_fd(), handshakes as u64)?;
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Plane {

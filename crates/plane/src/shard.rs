@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use crate::clock;
 use crate::events::Event;
-use crate::inbound::Inbound;
+use crate::inbound::{Arrivals, Inbound};
 use crate::outbound::Outbound;
 use crate::shared::Shared;
 use crate::tun::Tun;
@@ -107,14 +107,18 @@ impl Shard {
     }
 
     fn receive(&mut self, turn: &Turn<'_>, token: u64) -> io::Result<()> {
-        let socket = turn
+        let pair = turn
             .sockets
             .and_then(|sockets| match token == Token::V4 as u64 {
                 true => sockets.v4.as_ref(),
                 false => sockets.v6.as_ref(),
             });
-        if let Some(socket) = socket {
-            self.inbound.turn(turn, socket)?;
+        if let Some(pair) = pair {
+            let arrivals = match pair.handshakes {
+                Some(_) => Arrivals::Data,
+                None => Arrivals::Both,
+            };
+            self.inbound.turn(turn, &pair.data, arrivals)?;
         }
         for peer in self.inbound.take_confirmed() {
             self.outbound.flush(turn, &peer);

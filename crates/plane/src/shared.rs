@@ -12,14 +12,14 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::allowed_ips::AllowedIps;
 use crate::clock::{Nanos, SECOND};
-use crate::cookie::{CookieChecker, system_random};
+use crate::cookie_checker::{CookieChecker, system_random};
 use crate::discard::{Discard, Discards};
 use crate::events::{Event, Events};
 use crate::icmp_sockets::IcmpSockets;
 use crate::index::IndexTable;
 use crate::peer::{Peer, PeerId};
 use crate::session::Session;
-use crate::udp::Sockets;
+use crate::sockets::Sockets;
 use holloway_poll::{Epoll, Wake};
 
 /// The state of one plane.
@@ -47,7 +47,11 @@ pub struct Shared {
     pub epoll: Epoll,
     /// Wakes the shard.
     pub wake: Wake,
-    /// The shard ends if this is set when it is woken.
+    /// What the handshake thread waits on.
+    pub handshake_epoll: Epoll,
+    /// Wakes the handshake thread.
+    pub handshake_wake: Wake,
+    /// Both threads end if this is set when they are woken.
     pub stop: AtomicBool,
     /// The interface's MTU, which bounds the padding.
     pub mtu: AtomicU32,
@@ -72,6 +76,8 @@ impl Shared {
             discards: Discards::new(),
             epoll: Epoll::new()?,
             wake: Wake::new()?,
+            handshake_epoll: Epoll::new()?,
+            handshake_wake: Wake::new()?,
             stop: AtomicBool::new(false),
             mtu: AtomicU32::new(mtu),
             flush: Mutex::default(),

@@ -14,7 +14,8 @@ use crate::peer::Peer;
 use crate::session::Session;
 
 use crate::shared::Shared;
-use crate::udp::{MAX_PAYLOAD, MAX_SEGMENTS, Sockets, Udp};
+use crate::sockets::Sockets;
+use crate::udp::{MAX_PAYLOAD, MAX_SEGMENTS, Udp};
 
 /// How many milliseconds a full socket may block the shard. The interface's queue holds senders back
 /// meanwhile.

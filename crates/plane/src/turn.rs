@@ -2,8 +2,8 @@
 
 use crate::clock::Nanos;
 use crate::shared::Shared;
+use crate::sockets::Sockets;
 use crate::tun::Tun;
-use crate::udp::Sockets;
 
 /// The context of one turn.
 #[derive(Clone, Copy, Debug)]

@@ -1,5 +1,5 @@
-//! The UDP sockets: IPv4 and IPv6 on one port, trains of datagrams in one call (UDP_SEGMENT and
-//! UDP_GRO), local addresses, traffic class and mark. They know no peers.
+//! A UDP socket: trains of datagrams in one call (UDP_SEGMENT and UDP_GRO), local addresses, traffic
+//! class and mark. It knows no peers. `sockets` opens those of a device.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -24,10 +24,10 @@ pub const RECEIVE_SIZE: usize = 65536;
 
 /// 16 MiB. With the default of 212 KiB, TCP inside the tunnel has losses whenever this thread has to
 /// wait; with 4 MiB, still when four streams with full windows (tcp_rmem: 6 MiB each) come at once.
-const SOCKET_BUFFER: c_int = 16 << 20;
+const DATA_BUFFER: c_int = 16 << 20;
 
-/// How often binding tries another ephemeral port if the number is taken for IPv6.
-const PORT_ATTEMPTS: usize = 16;
+/// Some 2,000 handshake messages. What waits behind more of them would be answered too late anyway.
+const HANDSHAKE_BUFFER: c_int = 2 << 20;
 
 /// One socket.
 #[derive(Debug)]
@@ -52,67 +52,48 @@ pub struct Train {
     pub truncated: bool,
 }
 
-/// The sockets of one port, at least one.
-#[derive(Debug)]
-pub struct Sockets {
-    /// IPv4, if the system has it.
-    pub v4: Option<Udp>,
-    /// IPv6, if the system has it.
-    pub v6: Option<Udp>,
-    /// The port of both.
-    pub port: u16,
-}
-
-impl Sockets {
-    /// Open both on `port`, 0 for any.
-    pub fn bind(port: u16, mark: u32) -> io::Result<Self> {
-        let mut attempts = PORT_ATTEMPTS;
-        loop {
-            attempts -= 1;
-            match Self::bind_once(port, mark) {
-                Err(error) if port == 0 && attempts > 0 && in_use(&error) => {}
-                result => return result,
-            }
-        }
-    }
-
-    fn bind_once(port: u16, mark: u32) -> io::Result<Self> {
-        let v4 = present(Udp::bind((Ipv4Addr::UNSPECIFIED, port).into(), mark))?;
-        let bound = match &v4 {
-            Some(socket) => socket.port()?,
-            None => port,
-        };
-        let v6 = present(Udp::bind((Ipv6Addr::UNSPECIFIED, bound).into(), mark))?;
-        let port = match (&v4, &v6) {
-            (None, Some(socket)) => socket.port()?,
-            (None, None) => return Err(io::Error::from_raw_os_error(libc::EAFNOSUPPORT)),
-            _ => bound,
-        };
-        Ok(Self { v4, v6, port })
-    }
-
-    /// Change the mark of sent packets.
-    pub fn set_mark(&self, mark: u32) -> io::Result<()> {
-        self.both().try_for_each(|socket| socket.set_mark(mark))
-    }
-
-    /// The socket for the family of an address.
-    #[must_use]
-    pub fn toward(&self, remote: &SocketAddr) -> Option<&Udp> {
-        match remote {
-            SocketAddr::V4(_) => self.v4.as_ref(),
-            SocketAddr::V6(_) => self.v6.as_ref(),
-        }
-    }
-
-    /// The sockets that exist.
-    pub fn both(&self) -> impl Iterator<Item = &Udp> {
-        self.v4.iter().chain(&self.v6)
-    }
-}
-
 impl Udp {
-    fn bind(address: SocketAddr, mark: u32) -> io::Result<Self> {
+    /// Bind one, and fail if another socket has the port.
+    pub(crate) fn bind(address: SocketAddr, mark: u32) -> io::Result<Self> {
+        let udp = Self::open(&address, mark, DATA_BUFFER)?;
+        udp.bind_to(&address)?;
+        Ok(udp)
+    }
+
+    /// Bind another one to the same port, and let a classic BPF program choose which of the two gets a
+    /// datagram (socket(7), SO_ATTACH_REUSEPORT_CBPF). It returns 0 for this one and 1 for the other.
+    ///
+    /// This one was bound alone, so the port is nobody else's. Programs of other users cannot join it.
+    pub(crate) fn share(&self, mark: u32, program: &[libc::sock_filter]) -> io::Result<Self> {
+        let address = self.address()?;
+        let other = Self::open(&address, mark, HANDSHAKE_BUFFER)?;
+        let reuse = |socket: &Self, on| socket.set(libc::SOL_SOCKET, libc::SO_REUSEPORT, on);
+        reuse(self, 1)?;
+        let joined = reuse(&other, 1)
+            .and_then(|()| other.bind_to(&address))
+            .and_then(|()| other.steer(program));
+        if joined.is_err() {
+            reuse(self, 0)?;
+        }
+        joined.map(|()| other)
+    }
+
+    fn steer(&self, program: &[libc::sock_filter]) -> io::Result<()> {
+        let program = libc::sock_fprog {
+            len: program.len() as u16,
+            filter: program.as_ptr().cast_mut(),
+        };
+        let (fd, option) = (self.fd.as_raw_fd(), libc::SO_ATTACH_REUSEPORT_CBPF);
+        let (at, size) = (
+            (&raw const program).cast(),
+            size_of_val(&program) as socklen_t,
+        );
+        // SAFETY: `program` is a sock_fprog of `size` bytes; the kernel copies the filter that it points to.
+        check(unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, option, at, size) })?;
+        Ok(())
+    }
+
+    fn open(address: &SocketAddr, mark: u32, buffer: c_int) -> io::Result<Self> {
         let v4 = address.is_ipv4();
         let family = if v4 { libc::AF_INET } else { libc::AF_INET6 };
         let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
@@ -124,14 +105,19 @@ impl Udp {
             v4,
             segments: AtomicBool::new(true),
         };
-        udp.configure(mark)?;
-        let (name, length) = encode(&address);
-        // SAFETY: `name` holds a socket address of `length` bytes.
-        check(unsafe { libc::bind(fd, (&raw const name).cast(), length) })?;
+        udp.configure(mark, buffer)?;
         Ok(udp)
     }
 
-    fn configure(&self, mark: u32) -> io::Result<()> {
+    fn bind_to(&self, address: &SocketAddr) -> io::Result<()> {
+        let (name, length) = encode(address);
+        let fd = self.fd.as_raw_fd();
+        // SAFETY: `name` holds a socket address of `length` bytes.
+        check(unsafe { libc::bind(fd, (&raw const name).cast(), length) })?;
+        Ok(())
+    }
+
+    fn configure(&self, mark: u32, buffer: c_int) -> io::Result<()> {
         if self.v4 {
             self.set(libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
             self.set(libc::IPPROTO_IP, libc::IP_RECVTOS, 1)?;
@@ -151,8 +137,8 @@ impl Udp {
             (libc::SO_RCVBUFFORCE, libc::SO_RCVBUF),
             (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF),
         ] {
-            let forced = self.set(libc::SOL_SOCKET, forced, SOCKET_BUFFER);
-            forced.or_else(|_| self.set(libc::SOL_SOCKET, asked, SOCKET_BUFFER))?;
+            let forced = self.set(libc::SOL_SOCKET, forced, buffer);
+            forced.or_else(|_| self.set(libc::SOL_SOCKET, asked, buffer))?;
         }
         if mark != 0 {
             self.set_mark(mark)?;
@@ -160,7 +146,8 @@ impl Udp {
         Ok(())
     }
 
-    fn set_mark(&self, mark: u32) -> io::Result<()> {
+    /// Change the mark of sent packets.
+    pub(crate) fn set_mark(&self, mark: u32) -> io::Result<()> {
         self.set(libc::SOL_SOCKET, libc::SO_MARK, mark.cast_signed())
     }
 
@@ -172,16 +159,15 @@ impl Udp {
         Ok(())
     }
 
-    fn port(&self) -> io::Result<u16> {
+    /// The local address and port.
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
         // SAFETY: zeros are a valid sockaddr_storage.
         let mut name: libc::sockaddr_storage = unsafe { zeroed() };
         let mut length = size_of_val(&name) as socklen_t;
         let (fd, at) = (self.fd.as_raw_fd(), (&raw mut name).cast());
         // SAFETY: `name` has room for `length` bytes.
         check(unsafe { libc::getsockname(fd, at, &raw mut length) })?;
-        decode(&name)
-            .map(|address| address.port())
-            .ok_or_else(io::Error::last_os_error)
+        decode(&name).ok_or_else(|| io::Error::from_raw_os_error(libc::EAFNOSUPPORT))
     }
 
     /// Whether one send may have several datagrams.
@@ -320,21 +306,6 @@ fn decode(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
         }
         _ => None,
     }
-}
-
-/// Turn the error of an address family that the system lacks or has disabled into None.
-fn present(result: io::Result<Udp>) -> io::Result<Option<Udp>> {
-    match result {
-        Ok(socket) => Ok(Some(socket)),
-        Err(error) => match error.raw_os_error() {
-            Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL) => Ok(None),
-            _ => Err(error),
-        },
-    }
-}
-
-fn in_use(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(libc::EADDRINUSE)
 }
 
 fn check(result: c_int) -> io::Result<c_int> {

@@ -2,6 +2,7 @@
 
 from holloway._native import (
     Confirmed,
+    CookieReceived,
     DebtBegan,
     Died,
     Event,
@@ -13,6 +14,7 @@ from holloway._native import (
 
 __all__ = [
     "Confirmed",
+    "CookieReceived",
     "DebtBegan",
     "Died",
     "Event",

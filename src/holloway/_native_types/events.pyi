@@ -6,6 +6,7 @@ from holloway._native_types.tun import Endpoint
 
 __all__ = [
     "Confirmed",
+    "CookieReceived",
     "DebtBegan",
     "Died",
     "Event",
@@ -50,6 +51,13 @@ class Confirmed:
     def peer(self) -> int: ...
 
 @final
+class CookieReceived:
+    """The peer is under load and sent a cookie for our initiation, which had none."""
+
+    @property
+    def peer(self) -> int: ...
+
+@final
 class SendFailing:
     """Sending UDP began to fail with `errno`, or works again (0). There is one event per change.
 
@@ -79,4 +87,13 @@ class Died:
     @property
     def errno(self) -> int: ...
 
-Event = Handshake | SessionNeeded | DebtBegan | Confirmed | SendFailing | Unreachable | Died
+Event = (
+    Handshake
+    | SessionNeeded
+    | DebtBegan
+    | Confirmed
+    | CookieReceived
+    | SendFailing
+    | Unreachable
+    | Died
+)

@@ -118,6 +118,11 @@ class Device(Generic[EndpointType]):
         if (found := self._serving(peer)) is not None:
             found.handle_confirmed(now)
 
+    def handle_cookie_received(self, now: Nanoseconds, peer: int) -> None:
+        """Handle `CookieReceived`: this peer wants our initiation again, with its cookie."""
+        if (found := self._serving(peer)) is not None:
+            found.handle_cookie_received(now)
+
     def handle_timeout(self, now: Nanoseconds) -> None:
         """Handle all expired timers."""
         for peer, timer in self._context.timers.expired(now):

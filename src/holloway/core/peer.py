@@ -2,8 +2,8 @@
 
 A peer decides when to start a handshake, answer one, send a keepalive or erase keys, and acts
 through its `PeerPlane`. The plane has the packets and their debts: the peer collects the debts with
-`due`, and the plane reports `SessionNeeded`, `DebtBegan` and `Confirmed`. `device` creates peers
-and calls them.
+`due`, and the plane reports `SessionNeeded`, `DebtBegan`, `Confirmed` and `CookieReceived`.
+`device` creates peers and calls them.
 """
 
 from __future__ import annotations
@@ -172,6 +172,15 @@ class Peer(Generic[EndpointType]):
         self._complete()
         self.plane.arm_session_needed()
         self._look(now)
+
+    def handle_cookie_received(self, now: Nanoseconds) -> None:
+        """Handle `CookieReceived`: send a new initiation at once, which has the cookie.
+
+        Where this differs from the paper (6.6), and why: docs/decisions/0024-answer-a-cookie.md.
+        """
+        match self._handshake:
+            case Initiated():
+                self._initiate(now)
 
     def handle_timer(self, now: Nanoseconds, timer: Timer) -> None:
         """Handle an expired timer."""

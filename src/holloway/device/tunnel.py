@@ -197,6 +197,8 @@ class Tunnel:
                 self._device.handle_debt_began(now(), event.peer)
             case _native.Confirmed():
                 self._device.handle_confirmed(now(), event.peer)
+            case _native.CookieReceived():
+                self._device.handle_cookie_received(now(), event.peer)
             case _native.SendFailing(errno=0):
                 log.error("Sending works again")
             case _native.SendFailing():

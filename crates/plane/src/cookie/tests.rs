@@ -1,8 +1,11 @@
 //! Macs, cookies and rate limits, in both directions.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::*;
+use crate::cookie_checker::{CookieChecker, Random, Verdict};
+use crate::cookie_generator::CookieGenerator;
+use crate::discard::Discard;
 
 const MINUTE: Nanos = 60 * SECOND;
 const START: Nanos = 1000 * SECOND;
@@ -70,7 +73,7 @@ fn with_cookie(checker: &mut CookieChecker, now: Nanos, from: &SocketAddr) -> Co
     let Verdict::Reply(reply) = checker.check(now, &message, from, true) else {
         panic!("under load a message without mac2 is answered");
     };
-    assert_eq!(generator.consume_reply(now, &reply), Ok(()));
+    assert_eq!(generator.consume_reply(now, &reply), Ok(true));
     generator
 }
 
@@ -101,7 +104,7 @@ fn mac2_covers_address_and_port_to_the_byte() {
         let Verdict::Reply(reply) = checker.check(START, &first, &from, true) else {
             panic!("no reply");
         };
-        assert_eq!(generator.consume_reply(START, &reply), Ok(()));
+        assert_eq!(generator.consume_reply(START, &reply), Ok(true));
         let second = with_macs(&mut generator, START, &response());
         assert_eq!(hex(&second[76..]), mac2);
         assert_eq!(checker.check(START, &second, &from, true), Verdict::Pass);
@@ -242,7 +245,7 @@ fn a_message_is_answered_by_one_cookie_reply() {
         other => panic!("{other:?}"),
     };
     let (first, second) = (reply(), reply());
-    assert_eq!(generator.consume_reply(START, &first), Ok(()));
+    assert_eq!(generator.consume_reply(START, &first), Ok(true));
     assert_eq!(
         generator.consume_reply(START, &first),
         Err(Discard::BadCookieReply)
@@ -279,7 +282,7 @@ fn a_cookie_reply_to_an_older_message_or_a_forged_one_is_refused() {
     );
     assert_eq!(
         generator.consume_reply(START, &reply),
-        Ok(()),
+        Ok(true),
         "forgeries cost nothing"
     );
 }
@@ -323,11 +326,32 @@ fn addresses_of_one_ipv6_network_share_a_limit_and_others_do_not() {
 fn a_limit_holds_while_thousands_of_other_addresses_come() {
     let mut checker = checker();
     assert_eq!(passed(&mut checker, home(), 10, 0), 5);
-    for number in 0..1000u32 {
-        let address = Ipv4Addr::from_bits(0x0a00_0000 + number);
+    for number in 0..900u32 {
+        let address = Ipv4Addr::from_bits(0x0a00_0000 + 256 * number);
         assert_eq!(passed(&mut checker, (address, 1).into(), 1, 0), 1);
     }
     assert_eq!(passed(&mut checker, home(), 10, 0), 0);
+}
+
+#[test]
+fn the_addresses_of_a_network_share_a_limit() {
+    let mut checker = checker();
+    let network = |number: u32| SocketAddr::from((Ipv4Addr::from_bits(0x0a00_0000 + number), 1));
+    let total: usize = (0..256)
+        .map(|number| passed(&mut checker, network(number), 1, 0))
+        .sum();
+    assert_eq!(total, 50);
+    assert_eq!(
+        passed(&mut checker, network(256), 1, 0),
+        1,
+        "the next network"
+    );
+    let v6 = |high: u128, low: u128| SocketAddr::from((Ipv6Addr::from_bits(high << 64 | low), 1));
+    let total: usize = (0..256)
+        .map(|number| passed(&mut checker, v6(0x2001_0db8_0000_0000 + number, 1), 1, 0))
+        .sum();
+    assert_eq!(total, 50);
+    assert_eq!(passed(&mut checker, v6(0x2001_0db8_0001_0000, 1), 1, 0), 1);
 }
 
 #[test]

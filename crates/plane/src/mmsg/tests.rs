@@ -4,18 +4,19 @@ use std::net::Ipv4Addr;
 
 use super::*;
 use crate::interface;
-use crate::udp::{MAX_PAYLOAD, Sockets};
+use crate::udp::MAX_PAYLOAD;
 
 struct Pair {
-    here: Sockets,
-    there: Sockets,
+    here: Udp,
+    there: Udp,
     slots: Slots,
     buffer: Vec<u8>,
 }
 
 impl Pair {
     fn new() -> Self {
-        let bound = || Sockets::bind(0, 0).expect("a port");
+        let any = (Ipv4Addr::UNSPECIFIED, 0).into();
+        let bound = || Udp::bind(any, 0).expect("a port");
         Self {
             here: bound(),
             there: bound(),
@@ -25,22 +26,24 @@ impl Pair {
     }
 
     fn from(&self) -> &Udp {
-        self.here.v4.as_ref().expect("IPv4")
+        &self.here
     }
 
     fn to(&self) -> Endpoint {
-        Endpoint::new((Ipv4Addr::LOCALHOST, self.there.port).into())
+        let port = self.there.address().expect("an address").port();
+        Endpoint::new((Ipv4Addr::LOCALHOST, port).into())
     }
 
     /// The trains of one receive of at most `most`.
     fn receive(&mut self, most: usize) -> io::Result<Vec<(Train, Vec<u8>)>> {
-        let socket = self.there.v4.as_ref().expect("IPv4");
         let mut found = vec![];
-        let count =
-            self.slots
-                .receive(socket, &mut self.buffer[..most * STRIDE], |at, train| {
-                    found.push((at, train.expect("a sender")));
-                })?;
+        let count = self.slots.receive(
+            &self.there,
+            &mut self.buffer[..most * STRIDE],
+            |at, train| {
+                found.push((at, train.expect("a sender")));
+            },
+        )?;
         assert_eq!(count, found.len());
         let data = |(at, train): (usize, Train)| {
             let bytes = self.buffer[at..at + train.length].to_vec();
@@ -76,7 +79,10 @@ fn trains_of_different_peers_and_lengths_leave_and_arrive_in_order() {
             (train.segment, train.class, train.truncated),
             (data.len(), 1, false)
         );
-        assert_eq!(train.from.remote.port(), pair.here.port);
+        assert_eq!(
+            train.from.remote.port(),
+            pair.here.address().expect("an address").port()
+        );
         let local = train.from.local.expect("a local address");
         assert_eq!(local.address, Ipv4Addr::LOCALHOST);
         assert_eq!(Some(local.interface), interface::index_of("lo"));
