@@ -12,6 +12,7 @@
 #   make picture    the README's picture, from what the demo prints (as root)
 #   make bench-configuration   wg with 10,000 peers beside the original on wireguard-go (as root)
 #   make bench-quick   wg-quick up and down beside the original on wireguard-go (as root)
+#   make floods    floods of handshakes and other messages, side by side (as root; BENCH=--quick)
 #   make profile   where a device's time goes, by perf, while traffic runs (as root)
 #   make transfer    GB gigabytes both ways at once: equal hashes, nothing out of order (as root)
 #   make transfers   10,000 random transfers through a network over a lossy link, unchanged (as root)
@@ -43,7 +44,7 @@ RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name 
 
 .PHONY: demo quick test thorough others test-rust test-rust-beside test-python \
 	check check-style check-types check-imports check-rust guest bench bench-embedded report pictures picture profile \
-	bench-configuration bench-quick transfer transfers soak format fuzz miri loom build release clean
+	bench-configuration bench-quick floods transfer transfers soak format fuzz miri loom build release clean
 .DELETE_ON_ERROR:
 
 demo: build
@@ -164,6 +165,12 @@ bench-quick: release
 	@scripts/debian-packages wireguard-tools
 	@scripts/peers
 	$(BIN)/python bench/quick.py $(BENCH)
+
+floods: release
+	@scripts/debian-packages wireguard-tools iperf3 procps ethtool
+	@scripts/peers
+	@cargo build --quiet --release -p holloway-flood
+	$(BIN)/python bench/floods.py $(BENCH)
 
 transfer: release
 	@scripts/debian-packages wireguard-tools
