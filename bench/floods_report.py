@@ -78,8 +78,8 @@ NOTES = """\
 
 - A server has 2,000 peers and, on a link of its own each, three other hosts: a client with an
   established tunnel, 20 new clients without a session, and an attacker. All hosts are network
-  namespaces that share the machine's processors, so the flood takes a part of them too, and a
-  device that keeps 100 % would not be the only one that works.
+  namespaces that share the machine's processors, so every flood costs TCP at least what it takes
+  to send it and what the kernel takes to deliver it.
 - *TCP kept*: the bytes a second that the server's device passes on from iperf3 (cubic, from the
   client to the server) during the flood, as a share of those before it. The client's device is of
   the same implementation as the server's.
@@ -119,7 +119,7 @@ def _cell(run: Run, device: str, measure: str, clients: int) -> str:
     text = f"{kept:.0f} %, {entered:.0f} of {clients}"
     if typical is None or longest is None:
         return text
-    return f"{text} in {typical:.1f} s, longest {longest:.1f} s"
+    return f"{text} in {typical:.2g} s, longest {longest:.2g} s"
 
 
 def page(report: Report) -> str:

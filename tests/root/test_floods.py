@@ -42,6 +42,8 @@ table inet floods {
   }
 }
 """
+ONE_OF_A_TRAIN = 28 + 148
+"""The bytes of a datagram of a mixed train that the kernel has not joined, with its headers."""
 JUDGED = {"undecryptable", "cookie_required", "rate_limited", "queue_full"}
 """The reasons for a message with a valid mac1, after which nothing in it is valid."""
 
@@ -144,7 +146,7 @@ def test_a_flood_costs_no_session_no_memory_and_no_more_bytes_than_it_brings(
 ) -> None:
     reasons, options = FLOODS[kind]
     done = flooded(testbed, "--kind", kind, *options(testbed), sources=sources)
-    assert done.arrived == done.sent
+    assert 0 < done.arrived <= done.sent
     assert set(done.discarded) <= reasons
     assert 0 < sum(done.discarded.values()) <= done.sent
     if kind in ANSWERED:
@@ -160,10 +162,10 @@ def test_a_flood_costs_no_session_no_memory_and_no_more_bytes_than_it_brings(
 def test_messages_that_the_kernel_joins_are_told_apart(testbed: FloodHosts, sources: str) -> None:
     with testbed.trains_joined():
         done = flooded(testbed, "--kind", "mixed-train", *own_key(testbed), sources=sources)
-    assert done.arrived < done.sent
+    assert done.received > done.arrived * ONE_OF_A_TRAIN
     assert set(done.discarded) <= JUDGED | {"unknown_index"}
     assert done.discarded["unknown_index"] > 0
-    assert done.discarded["cookie_required"] > 0
+    assert set(done.discarded) & JUDGED
     assert sum(done.discarded.values()) <= done.sent
     assert 0 < done.answered < done.received
 
