@@ -33,12 +33,13 @@ GB ?= 10
 # Many tests wait more than they work, so there are more workers than processors.
 WORKERS ?= $(shell echo $$(($$(nproc) + 2)))
 PYTEST := $(BIN)/pytest -n $(WORKERS) --durations 20
-PURE_CRATES := -p holloway-aead -p holloway-codec -p holloway-packet -p holloway-poll -p holloway-plane
+PURE_CRATES := -p holloway-aead -p holloway-codec -p holloway-flood -p holloway-packet -p holloway-poll -p holloway-plane
 # As maturin sets them: with other values, cargo builds PyO3 and the extension anew, each time.
 PYO3_CONFIG = $(firstword $(wildcard $(CURDIR)/target/maturin/pyo3-config-*.txt))
 AS_MATURIN = $(if $(PYO3_CONFIG),PYO3_BUILD_EXTENSION_MODULE=1 PYO3_CONFIG_FILE=$(PYO3_CONFIG))
 # The tests start Python thousands of times: let it keep what it has compiled.
 export PYTHONDONTWRITEBYTECODE :=
+FLOOD := target/debug/holloway-flood
 LAUNCHER := src/holloway/net/holloway-namespace
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
@@ -72,10 +73,15 @@ $(VENV)/.built $(VENV)/.released: $(VENV)/.installed $(RUST_SOURCES) pyproject.t
 	@$(BIN)/python -c 'import holloway._native'
 	@touch $@
 
+# What floods devices in tests; built before other builds hold cargo's lock.
+$(FLOOD): $(RUST_SOURCES)
+	@cargo build --quiet -p holloway-flood
+	@touch $@
+
 # The checks run beside the preparation of what the tests need, and the Rust tests beside those of
 # Python, many of which wait. The Rust tests have a lower priority, but not the lowest: they have
 # limits of their own. `-j` has no number, because cargo would take it as its own limit.
-test: build
+test: build $(FLOOD)
 	@$(MAKE) --no-print-directory -j --output-sync=target check others
 	@$(MAKE) --no-print-directory -j test-rust-beside test-python
 

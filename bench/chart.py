@@ -47,10 +47,12 @@ class Panel:
     figure: str
     unit: str
     scale: float = 1.0
+    more_is_better: bool = False
+    """For figures that are not rates."""
 
     @property
     def longer_is_better(self) -> bool:
-        return self.figure.endswith("/s")
+        return self.more_is_better or self.figure.endswith("/s")
 
 
 PANELS = [
@@ -78,10 +80,23 @@ PANELS = [
 ]
 
 
-def draw(report: Report) -> str:
+@dataclass(frozen=True)
+class Chart:
+    """The panels of a chart, who shares the machine's processors, and a note on the figures."""
+
+    panels: list[Panel]
+    shared: str
+    note: str
+
+
+DEVICES = Chart(PANELS, "shared by both tunnel ends and the load", "CPU is that of both ends.")
+
+
+def draw(report: Report, chart: Chart = DEVICES) -> str:
     """Return the chart as SVG."""
     run = report.run
-    shown = [panel for panel in PANELS if (panel.measure, panel.figure) in run.figures()]
+    measured = {measure for measure, _ in run.figures()}
+    shown = [panel for panel in chart.panels if panel.measure in measured]
     panel_height = HEAD + len(run.implementations) * (BAR + GAP) + 14
     width = 2 * MARGIN + COLUMNS * PANEL_WIDTH
     height = TOP + -(-len(shown) // COLUMNS) * panel_height + MARGIN
@@ -90,7 +105,7 @@ def draw(report: Report) -> str:
         f' width="{width}" height="{height}" role="img" aria-label="{escape(_title(report))}">',
         f"<style>{style()}</style>",
         f'<rect class="ground" width="{width}" height="{height}" rx="8"/>',
-        *_head(report),
+        *_head(report, chart),
     ]
     for number, panel in enumerate(shown):
         row, column = divmod(number, COLUMNS)
@@ -122,13 +137,13 @@ def _title(report: Report) -> str:
     return ", ".join(report.run.implementations)
 
 
-def _head(report: Report) -> Iterator[str]:
+def _head(report: Report, chart: Chart) -> Iterator[str]:
     rounds = report.run.number()
     of_one = f"Medians of {rounds} interleaved rounds" if rounds > 1 else "One round"
     lines = (
-        f"{report.machine()}, shared by both tunnel ends and the load. {report.about['date']}.",
-        f"{of_one}; the thin line is the spread. CPU is that of both ends."
-        f" Bold: how many times better {report.run.implementations[0]} is (under 1: worse).",
+        f"{report.machine()}, {chart.shared}. {report.about['date']}.",
+        f"{of_one}; the thin line is the spread. {chart.note}".rstrip()
+        + f" Bold: how many times better {report.run.implementations[0]} is (under 1: worse).",
     )
     yield f'<text class="title" x="{MARGIN}" y="34">{escape(_title(report))}</text>'
     for number, line in enumerate(lines):

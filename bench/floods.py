@@ -16,75 +16,34 @@ import statistics
 import sys
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compare import versions
 from floods_clients import COUNT
-from floods_testbed import Testbed, finish_json
+from floods_report import ENTERED, KEPT, LONGEST, ROWS, TYPICAL, table
+from floods_testbed import FloodHosts, finish_json
 from progress import Progress
 from results import Report, Run, machine
 
 if TYPE_CHECKING:
     import subprocess
 
+    from floods_report import Row
+
 Figures = dict[str, float]
 WARM, BEFORE, LEAD = 1.5, 4.0, 0.5
 """Seconds that TCP runs unmeasured, measured without a flood, and with one before new clients."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """A kind of flood; its rate in packets a second is 0 for as many as one processor sends."""
-
-    kind: str
-    rate: int
-    sources: str = ""
-
-    @property
-    def name(self) -> str:
-        """The row's name on the command line and in the table."""
-        return " ".join(filter(None, (self.kind, self.sources, str(self.rate or "max"))))
-
-    def options(self, testbed: Testbed, seconds: float) -> list[str]:
-        """Return the generator's options."""
-        options = ["--kind", self.kind, "--rate", str(self.rate), "--seconds", str(seconds)]
-        if self.sources:
-            options += ["--sources", self.sources]
-        if self.kind in {"initiation", "mixed-train"}:
-            options += ["--public-key", testbed.keys.public]
-        if self.kind == "replay":
-            options += ["--message", testbed.answered_initiation()]
-        if self.kind == "transport":
-            options += ["--receivers", testbed.receiver_index()]
-        return options
-
-
-ROWS = {
-    row.name: row
-    for row in (
-        Row("initiation", 20_000),
-        Row("initiation", 50_000),
-        Row("initiation", 100_000),
-        Row("initiation", 0),
-        Row("wrong-mac1", 100_000),
-        Row("random", 100_000),
-        Row("replay", 20_000),
-        Row("replay", 100_000),
-        Row("replay", 100_000, "own"),
-        Row("transport", 100_000),
-        Row("mixed-train", 100_000),
-    )
-}
-
-
 def measure(device: str, row: Row, seconds: float) -> Figures:
     """Measure a device under one kind of flood."""
     with ExitStack() as stack:
-        testbed = Testbed(device, stack)
-        options = row.options(testbed, seconds)
+        testbed = FloodHosts(device, stack)
+        if row.kind == "mixed-train":
+            stack.enter_context(testbed.trains_joined())
+        options = generator_options(row, testbed, seconds)
         # Who comes last has its whole time within the flood too.
         spread, limit = 0.4 * (seconds - LEAD), 0.55 * (seconds - LEAD)
         clients = testbed.program(
@@ -104,15 +63,29 @@ def measure(device: str, row: Row, seconds: float) -> Figures:
         return {
             "sent/s": sent["sent"] / sent["seconds"],
             "TCP before, Mbit/s": before,
-            "TCP kept %": during / before * 100,
+            KEPT: during / before * 100,
             **entered(times),
             "CPU s/s": cpu / took,
             "peak MiB": testbed.peak_memory(),
         }
 
 
+def generator_options(row: Row, testbed: FloodHosts, seconds: float) -> list[str]:
+    """Return the options that make the generator send a row's flood."""
+    options = ["--kind", row.kind, "--rate", str(row.rate), "--seconds", str(seconds)]
+    if row.sources:
+        options += ["--sources", row.sources]
+    if row.kind in {"initiation", "mixed-train"}:
+        options += ["--public-key", testbed.keys.public]
+    if row.kind == "replay":
+        options += ["--message", testbed.answered_initiation()]
+    if row.kind == "transport":
+        options += ["--receivers", testbed.receiver_index()]
+    return options
+
+
 def tcp_rate(
-    testbed: Testbed, seconds: float, start: tuple[subprocess.Popen[str], float] | None = None
+    testbed: FloodHosts, seconds: float, start: tuple[subprocess.Popen[str], float] | None = None
 ) -> float:
     """Return the Mbit/s that the server's device passes on for some time.
 
@@ -132,9 +105,9 @@ def tcp_rate(
 def entered(times: list[float | None]) -> Figures:
     """Summarize the times in which new clients came in; None is for one that did not."""
     found = [each for each in times if each is not None]
-    figures: Figures = {"clients in": len(found)}
+    figures: Figures = {ENTERED: len(found)}
     if found:
-        figures |= {"median s": statistics.median(found), "longest s": max(found)}
+        figures |= {TYPICAL: statistics.median(found), LONGEST: max(found)}
     return figures
 
 
@@ -154,33 +127,6 @@ def all_rounds(devices: list[str], rows: list[Row], rounds: int, seconds: float)
             progress.log(f"round {number + 1} of {rounds}, {row.name}")
         run.rounds.extend({"device": device, "results": found[device]} for device in devices)
     return run
-
-
-def table(run: Run) -> str:
-    """Return the medians that matter most: TCP kept, new clients in, and their times."""
-    lines = [f"| flood | {' | '.join(run.implementations)} |",
-             "|---" * (1 + len(run.implementations)) + "|"]  # fmt: skip
-    for row in dict.fromkeys(measure for measure, _ in run.figures()):
-        cells = [cell(run, device, row) for device in run.implementations]
-        lines.append(f"| {row} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def cell(run: Run, device: str, row: str) -> str:
-    """Return one device's medians of a row."""
-
-    def median(figure: str) -> float | None:
-        summary = run.summary(device, row, figure)
-        return None if summary is None else summary.median
-
-    kept, clients = median("TCP kept %"), median("clients in")
-    if kept is None or clients is None:
-        return "-"
-    text = f"{kept:.0f} %, {clients:.0f} of {COUNT}"
-    typical, longest = median("median s"), median("longest s")
-    if typical is not None and longest is not None:
-        text += f" in {typical:.1f} s, longest {longest:.1f} s"
-    return text
 
 
 def arguments() -> argparse.Namespace:
@@ -214,10 +160,11 @@ def main() -> int:
         "command": shlex.join(["python", "bench/floods.py", *sys.argv[1:]]),
         "versions": versions(devices),
         "seconds": options.seconds,
+        "clients": COUNT,
     }
     rows = [ROWS[name] for name in options.rows]
     run = all_rounds(devices, rows, options.rounds, options.seconds)
-    print(table(run), run.table(), sep="\n\n")
+    print(table(run, COUNT), run.table(), sep="\n\n")
     if options.out is not None:
         Report(run, about).write(options.out)
     return 0

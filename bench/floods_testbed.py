@@ -37,7 +37,7 @@ TARGET = "10.99.2.2"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-class Testbed:
+class FloodHosts:
     """All four hosts; the client has a session."""
 
     def __init__(self, device: str, stack: ExitStack, generator: Path = GENERATOR) -> None:
@@ -118,6 +118,31 @@ class Testbed:
                    str(self.generator), "--namespace", str(self.server.pid), "--target", target,
                    *options]  # fmt: skip
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    @contextmanager
+    def trains_joined(self) -> Iterator[None]:
+        """Let the server's receive offload (GRO) join the attacker's datagrams.
+
+        A network card's driver does that by itself. A veth pair does it only for a sender without
+        segmentation offload (veth.c, veth_skb_is_eligible_for_gro), within the timeout.
+        """
+        self._offload("off", "on", 200_000)
+        try:
+            yield
+        finally:
+            self._offload("on", "off", 0)
+
+    def _offload(self, tso: str, gro: str, timeout: int) -> None:
+        words = ("tso", tso, "tx-sctp-segmentation", tso)
+        self.attacker.run("ethtool", "-K", "eth0", *words)
+        self.server.run("ethtool", "-K", "eth2", "gro", gro)
+        # The /sys of a host is the machine's, which does not show the host's interfaces.
+        path = "/run/sys/class/net/eth2/gro_flush_timeout"
+        script = (
+            f"mkdir -p /run/sys && mount -t sysfs sysfs /run/sys && echo {timeout} >{path};"
+            " umount /run/sys"
+        )
+        self.server.run("sh", "-c", script)
 
     @contextmanager
     def tcp(self, seconds: int) -> Iterator[None]:

@@ -69,7 +69,7 @@ fn message(kind: &Kind, number: usize, random: &mut Random) -> Vec<u8> {
         }
         Kind::Replay(message) => message.clone(),
         Kind::Transport(receivers) => transport(receivers, random),
-        Kind::MixedTrain(_) if number % 2 == 0 => transport(&[], random),
+        Kind::MixedTrain(_) if number.is_multiple_of(2) => transport(&[], random),
         Kind::MixedTrain(key) => with_mac1(typed(INITIATION, INITIATION_SIZE, random), key),
     }
 }

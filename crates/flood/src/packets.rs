@@ -183,3 +183,83 @@ fn octets(address: IpAddr) -> [u8; 16] {
         IpAddr::V6(address) => address.octets(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    const TARGET: &str = "10.0.0.2:51820";
+
+    /// The sources of batches, as address and port, in the order of the packets.
+    fn sources(sources: Sources, target: &str, train: usize) -> Vec<([u8; 16], u16)> {
+        let messages = Messages {
+            all: vec![vec![7; 9]; 100],
+            train,
+        };
+        let to: SocketAddr = target.parse().expect("an address");
+        let mut packets = Packets::new(&messages, sources, to, Random::seeded());
+        let family = packets.family;
+        let mut found = Vec::new();
+        while found.len() < 1000 {
+            let (bytes, ranges) = packets.batch(64);
+            for range in ranges {
+                let packet = &bytes[range];
+                let mut address = [0; 16];
+                address[..family.address]
+                    .copy_from_slice(&packet[family.source..family.source + family.address]);
+                let port = &packet[family.header..];
+                found.push((address, u16::from_be_bytes([port[0], port[1]])));
+            }
+        }
+        found
+    }
+
+    fn spoofed(address: &str, length: u8) -> Sources {
+        let address = address.parse().expect("an address");
+        Sources::Spoofed(Prefix { address, length })
+    }
+
+    #[test]
+    fn spoofed_sources_fill_their_prefix_and_leave_it_never() {
+        for (prefix, target, bits) in [
+            (spoofed("10.1.2.0", 28), TARGET, 4),
+            (spoofed("10.1.2.3", 32), TARGET, 0),
+            (spoofed("fd00::", 124), "[fd01::1]:9", 4),
+        ] {
+            let Sources::Spoofed(Prefix { address, .. }) = prefix else {
+                unreachable!()
+            };
+            let found = sources(prefix, target, 1);
+            let hosts: HashSet<_> = found.iter().map(|(address, _)| *address).collect();
+            assert_eq!(hosts.len(), 1 << bits);
+            let last = if address.is_ipv4() { 3 } else { 15 };
+            for host in hosts {
+                assert_eq!(host[..last], octets(address)[..last]);
+            }
+            assert!(found.iter().all(|(_, port)| *port >= 1024));
+        }
+    }
+
+    #[test]
+    fn the_packets_of_a_train_share_a_source_and_trains_do_not() {
+        let found = sources(spoofed("32.0.0.0", 3), TARGET, 2);
+        for pair in found.chunks(2) {
+            assert_eq!(pair[0], pair[1]);
+        }
+        let all: HashSet<_> = found.iter().collect();
+        assert_eq!(all.len(), found.len() / 2);
+    }
+
+    #[test]
+    fn our_own_source_is_one() {
+        let own: SocketAddr = "10.0.0.1:4000".parse().expect("an address");
+        let found = sources(Sources::One(own), TARGET, 1);
+        assert!(
+            found
+                .iter()
+                .all(|source| *source == (octets(own.ip()), 4000))
+        );
+    }
+}
