@@ -1,8 +1,9 @@
 """The hosts of a flood: a server with 2,000 peers, and on a link of their own each a client with a
 session, new clients, and an attacker.
 
-The server's default route leads to the attacker, so that replies to spoofed sources leave: the
-attacker's host drops them. The server and the client have the device under test.
+The server's default route leads to the attacker, so that replies to spoofed sources leave. The
+attacker's host drops them where they come in: on a real network they would cost this machine no
+more. The server and the client have the device under test.
 """
 
 from __future__ import annotations
@@ -49,6 +50,9 @@ class FloodHosts:
             join(self.server, other, first_name=f"eth{number}")
             for host, name, last in ((self.server, f"eth{number}", 2), (other, "eth0", 1)):
                 host.run("ip", "address", "add", f"10.99.{number}.{last}/24", "dev", name)
+        self.attacker.run("nft", "add table netdev flood; add chain netdev flood replies"
+                          " { type filter hook ingress device eth0 priority 0; };"
+                          " add rule netdev flood replies udp sport 51820 drop")  # fmt: skip
         self.server.run("sh", "-c", "for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 >$f;"
                         " done; ip route add default via 10.99.2.1")  # fmt: skip
         self.keys = key_pair(self.server)

@@ -20,7 +20,7 @@ use crate::load::Load;
 use crate::mac::{MAC, mac};
 
 /// What a cookie reply costs, and how many may come at once: a device sends at most 100,000 a second.
-const REPLY_COST: Nanos = SECOND / 100_000;
+const REPLY_COST: Nanos = SECOND / 300_000;
 const REPLY_BURST: Nanos = 1000 * REPLY_COST;
 
 /// Fills a buffer with random bytes.

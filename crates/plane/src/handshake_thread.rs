@@ -11,23 +11,17 @@ use std::sync::atomic::Ordering;
 
 use crate::clock;
 use crate::inbound::{Arrivals, Inbound};
+use crate::priority::prefer_this_thread;
 use crate::shared::Shared;
-use crate::sockets::Pair;
 use crate::tun::Tun;
 use crate::turn::Turn;
 use holloway_poll::{NOTHING_READY, Ready};
 
-/// What epoll reports.
-#[derive(Clone, Copy, Debug)]
-#[repr(u64)]
-pub enum Token {
-    /// The IPv4 socket has datagrams.
-    V4,
-    /// The IPv6 socket has datagrams.
-    V6,
-    /// The thread is to end.
-    Wake,
-}
+/// A flood that takes all processors leaves established tunnels less, and new clients are still let in.
+const PREFERENCE: i32 = 4;
+
+/// What epoll reports when the thread is to end. Sockets are reported by their number.
+const WAKE: u64 = u64::MAX;
 
 /// What the thread owns.
 #[derive(Debug)]
@@ -41,7 +35,7 @@ impl HandshakeThread {
     /// Create the thread's state. Sockets are watched once bound.
     pub fn new(shared: Arc<Shared>, tun: Arc<Tun>) -> io::Result<Self> {
         let ends = shared.handshake_wake.as_raw_fd();
-        shared.handshake_epoll.add(ends, Token::Wake as u64)?;
+        shared.handshake_epoll.add(ends, WAKE)?;
         Ok(Self {
             inbound: Inbound::new(tun.offloads()),
             shared,
@@ -51,6 +45,7 @@ impl HandshakeThread {
 
     /// Run until `stop` is set, or until the interface is gone: the shard finds that out, too.
     pub fn run(&mut self) {
+        prefer_this_thread(PREFERENCE);
         let mut ready = NOTHING_READY;
         while self.turn(&mut ready).is_ok() {
             if self.shared.stop.load(Ordering::Acquire) {
@@ -74,23 +69,13 @@ impl HandshakeThread {
             mtu: shared.mtu.load(Ordering::Relaxed) as usize,
         };
         for token in tokens {
-            let pair = match token {
-                token if token == Token::V4 as u64 => &sockets.v4,
-                token if token == Token::V6 as u64 => &sockets.v6,
-                _ => continue,
-            };
-            self.receive(&turn, pair.as_ref())?;
+            let number = usize::try_from(token).unwrap_or(usize::MAX);
+            if let Some(socket) = sockets.handshakes().nth(number) {
+                self.inbound.turn(&turn, socket, Arrivals::Handshakes)?;
+            }
         }
-        Ok(())
-    }
-
-    fn receive(&mut self, turn: &Turn<'_>, pair: Option<&Pair>) -> io::Result<()> {
-        let Some(socket) = pair.and_then(|pair| pair.handshakes.as_ref()) else {
-            return Ok(());
-        };
-        self.inbound.turn(turn, socket, Arrivals::Handshakes)?;
         for peer in self.inbound.take_confirmed() {
-            turn.shared.request_flush(&peer);
+            shared.request_flush(&peer);
         }
         Ok(())
     }

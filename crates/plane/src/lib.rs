@@ -34,6 +34,7 @@ mod mmsg;
 mod outbound;
 mod peer;
 mod plane;
+mod priority;
 mod replay;
 mod session;
 mod shard;

@@ -14,7 +14,7 @@ use crate::discard::REASONS;
 use crate::endpoint::Endpoint;
 use crate::events::Event;
 use crate::handle::Handle;
-use crate::handshake_thread::{self, HandshakeThread};
+use crate::handshake_thread::HandshakeThread;
 use crate::icmp_sockets::IcmpSockets;
 use crate::peer::{Peer, PeerId};
 use crate::shard::{Shard, Token};
@@ -189,18 +189,14 @@ impl Plane {
 
 /// Watch the sockets of both families, each in the thread that serves it.
 fn watch(shared: &Shared, sockets: &Sockets) -> io::Result<()> {
-    use handshake_thread::Token as Handshakes;
-    let families = [
-        (&sockets.v4, Token::V4, Handshakes::V4),
-        (&sockets.v6, Token::V6, Handshakes::V6),
-    ];
-    for (pair, data, handshakes) in families {
-        let Some(pair) = pair else { continue };
-        shared.epoll.add(pair.data.as_raw_fd(), data as u64)?;
-        if let Some(socket) = &pair.handshakes {
-            let epoll = &shared.handshake_epoll;
-            epoll.add(socket.as_raw_fd(), handshakes as u64)?;
+    for (pair, token) in [(&sockets.v4, Token::V4), (&sockets.v6, Token::V6)] {
+        if let Some(pair) = pair {
+            shared.epoll.add(pair.data.as_raw_fd(), token as u64)?;
         }
+    }
+    let epoll = &shared.handshake_epoll;
+    for (number, socket) in sockets.handshakes().enumerate() {
+        epoll.add(socket.as_raw_fd(), number as u64)?;
     }
     Ok(())
 }

@@ -114,9 +114,9 @@ impl Shard {
                 false => sockets.v6.as_ref(),
             });
         if let Some(pair) = pair {
-            let arrivals = match pair.handshakes {
-                Some(_) => Arrivals::Data,
-                None => Arrivals::Both,
+            let arrivals = match pair.handshakes.is_empty() {
+                false => Arrivals::Data,
+                true => Arrivals::Both,
             };
             self.inbound.turn(turn, &pair.data, arrivals)?;
         }

@@ -1,9 +1,11 @@
-//! The UDP sockets of a device: IPv4 and IPv6 on one port, and of each family one for data and one for
-//! everything else, so that a flood of handshake messages fills no queue that data needs.
+//! The UDP sockets of a device: IPv4 and IPv6 on one port, and of each family one for data and two for
+//! everything else, so that a flood of handshake messages fills no queue that others need.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::cookie::{COOKIE_REPLY, INITIATION, INITIATION_SIZE, RESPONSE};
+use crate::mac::MAC;
 use crate::session::TRANSPORT;
 use crate::udp::Udp;
 
@@ -29,8 +31,9 @@ pub struct Sockets {
 pub struct Pair {
     /// Receives trains that begin with a transport message. All that the brain and the shard send leaves here.
     pub data: Udp,
-    /// Receives all others. None where the kernel cannot sort them: `data` receives all then.
-    pub handshakes: Option<Udp>,
+    /// Receive all others: one what anybody can send, the other what only those send who had a message
+    /// from us. Empty where the kernel cannot sort them: `data` receives all then.
+    pub handshakes: Vec<Udp>,
 }
 
 impl Sockets {
@@ -84,35 +87,63 @@ impl Sockets {
     /// The sockets that exist.
     pub fn all(&self) -> impl Iterator<Item = &Udp> {
         let pairs = self.v4.iter().chain(&self.v6);
-        pairs.flat_map(|pair| [&pair.data].into_iter().chain(&pair.handshakes))
+        pairs.map(|pair| &pair.data).chain(self.handshakes())
+    }
+
+    /// Those for everything but data.
+    pub fn handshakes(&self) -> impl Iterator<Item = &Udp> {
+        let pairs = self.v4.iter().chain(&self.v6);
+        pairs.flat_map(|pair| &pair.handshakes)
     }
 }
 
 impl Pair {
     fn new(data: Udp, mark: u32) -> Self {
-        let handshakes = data.share(mark, &program()).ok();
+        let handshakes = data.share(mark, 2, &program()).unwrap_or_default();
         Self { data, handshakes }
     }
 }
 
-/// Return 0 if the first byte of the payload is that of a transport message, else 1.
-fn program() -> [libc::sock_filter; 4] {
-    let statement = |code: u32, k: u32| libc::sock_filter {
-        code: code as u16,
-        jt: 0,
-        jf: 0,
-        k,
-    };
-    let branch = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+/// The index of a socket in the group of its family.
+const DATA: u32 = 0;
+/// Initiations without a cookie, and what is no message of WireGuard.
+const STRANGERS: u32 = 1;
+/// Responses, cookie replies, and initiations with a cookie, which may be none.
+const ANSWERS: u32 = 2;
+
+/// Where mac2 of an initiation begins. It is zero without a cookie (paper, 5.4.4).
+const MAC2: usize = INITIATION_SIZE - MAC;
+
+/// The classic BPF program that sorts datagrams. It sees the payload, and a jump is relative to the next
+/// statement.
+fn program() -> [libc::sock_filter; 12] {
+    let statement = |code: u32, k: u32| branch(code, k, 0, 0);
+    let equals =
+        |k: u8, then, or_else| branch(libc::BPF_JMP | libc::BPF_JEQ, k.into(), then, or_else);
+    let load = libc::BPF_LD | libc::BPF_ABS;
     [
-        statement(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, 0),
-        libc::sock_filter {
-            jf: 1,
-            ..statement(branch, TRANSPORT.into())
-        },
-        statement(libc::BPF_RET | libc::BPF_K, 0),
-        statement(libc::BPF_RET | libc::BPF_K, 1),
+        statement(load | libc::BPF_B, 0),
+        equals(TRANSPORT, 7, 0),
+        equals(RESPONSE, 8, 0),
+        equals(COOKIE_REPLY, 7, 0),
+        equals(INITIATION, 0, 5),
+        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_LEN, 0),
+        branch(libc::BPF_JMP | libc::BPF_JGE, INITIATION_SIZE as u32, 0, 3),
+        statement(load | libc::BPF_W, MAC2 as u32),
+        equals(0, 1, 2),
+        statement(libc::BPF_RET, DATA),
+        statement(libc::BPF_RET, STRANGERS),
+        statement(libc::BPF_RET, ANSWERS),
     ]
+}
+
+const fn branch(code: u32, k: u32, then: u8, or_else: u8) -> libc::sock_filter {
+    libc::sock_filter {
+        code: code as u16,
+        jt: then,
+        jf: or_else,
+        k,
+    }
 }
 
 /// Turn the error of an address family that the system lacks or has disabled into None.
@@ -129,3 +160,6 @@ fn present(result: io::Result<Udp>) -> io::Result<Option<Udp>> {
 fn in_use(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EADDRINUSE)
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,22 +60,33 @@ impl Udp {
         Ok(udp)
     }
 
-    /// Bind another one to the same port, and let a classic BPF program choose which of the two gets a
-    /// datagram (socket(7), SO_ATTACH_REUSEPORT_CBPF). It returns 0 for this one and 1 for the other.
+    /// Bind others to the same port, and let a classic BPF program choose who gets a datagram (socket(7),
+    /// SO_ATTACH_REUSEPORT_CBPF). It returns 0 for this one, and 1 and so on for the others.
     ///
     /// This one was bound alone, so the port is nobody else's. Programs of other users cannot join it.
-    pub(crate) fn share(&self, mark: u32, program: &[libc::sock_filter]) -> io::Result<Self> {
+    pub(crate) fn share(
+        &self,
+        mark: u32,
+        others: usize,
+        program: &[libc::sock_filter],
+    ) -> io::Result<Vec<Self>> {
         let address = self.address()?;
-        let other = Self::open(&address, mark, HANDSHAKE_BUFFER)?;
-        let reuse = |socket: &Self, on| socket.set(libc::SOL_SOCKET, libc::SO_REUSEPORT, on);
-        reuse(self, 1)?;
-        let joined = reuse(&other, 1)
-            .and_then(|()| other.bind_to(&address))
-            .and_then(|()| other.steer(program));
-        if joined.is_err() {
-            reuse(self, 0)?;
+        self.set(libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
+        let joined = (0..others).map(|_| Self::join(&address, mark));
+        let joined: io::Result<Vec<Self>> = joined.collect();
+        let sorted = joined.and_then(|others| self.steer(program).map(|()| others));
+        if sorted.is_err() {
+            self.set(libc::SOL_SOCKET, libc::SO_REUSEPORT, 0)?;
         }
-        joined.map(|()| other)
+        sorted
+    }
+
+    fn join(address: &SocketAddr, mark: u32) -> io::Result<Self> {
+        let other = Self::open(address, mark, HANDSHAKE_BUFFER)?;
+        other.never_fragment()?;
+        other.set(libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
+        other.bind_to(address)?;
+        Ok(other)
     }
 
     fn steer(&self, program: &[libc::sock_filter]) -> io::Result<()> {
@@ -142,6 +153,16 @@ impl Udp {
         }
         if mark != 0 {
             self.set_mark(mark)?;
+        }
+        Ok(())
+    }
+
+    /// Send short datagrams only: the kernel then chooses no identification for their fragments, which
+    /// costs more than the rest of its IPv4 header.
+    fn never_fragment(&self) -> io::Result<()> {
+        if self.v4 {
+            let probe = libc::IP_PMTUDISC_PROBE;
+            self.set(libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, probe)?;
         }
         Ok(())
     }
