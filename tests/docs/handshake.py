@@ -21,7 +21,7 @@ from holloway.core.constants import (
 from holloway.key import Key
 from holloway.model import DeviceUpdate
 from sim.pair import Pair, Side
-from sim.values import Datagram, HandshakeDatagram, SimEndpoint, TransportDatagram
+from sim.values import CookieEvent, Datagram, HandshakeDatagram, SimEndpoint, TransportDatagram
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,6 +149,14 @@ def first_data(world: World) -> bool:
     )
 
 
+def cookie(world: World) -> bool:
+    if world.handshake != "Initiated":
+        return False
+    world.a.plane.push(CookieEvent(world.a.peer.id))
+    world.a.settle()
+    return True
+
+
 def no_response(world: World) -> bool:
     before = world.did("initiation")
     return world.handshake == "Initiated" and world.pass_time(
@@ -189,6 +197,7 @@ STIMULI: dict[str, Callable[[World], bool]] = {
     f"data unanswered for {NEW_HANDSHAKE_TIME // SECOND} s": no_answer,
     f"no response for {REKEY_TIMEOUT // SECOND} s": no_response,
     "no response for 90 s": never_a_response,
+    "the first cookie in two minutes": cookie,
     "response": response,
     "initiation": initiation,
     "first packet of a responder's session": first_data,

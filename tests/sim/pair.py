@@ -19,6 +19,7 @@ from sim.plane import SimPeer, SimPlane
 from sim.values import (
     ActiveEvent,
     ConfirmedEvent,
+    CookieEvent,
     Datagram,
     HandshakeDatagram,
     HandshakeEvent,
@@ -48,6 +49,8 @@ def dispatch(now: Nanoseconds, plane: SimPlane, device: SimDevice) -> int:
                     device.handle_debt_began(now, peer)
                 case ConfirmedEvent(peer):
                     device.handle_confirmed(now, peer)
+                case CookieEvent(peer):
+                    device.handle_cookie_received(now, peer)
     return taken
 
 

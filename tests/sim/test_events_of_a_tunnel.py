@@ -8,7 +8,7 @@ from holloway.core.constants import SECOND
 from holloway.key import Key
 from holloway.model import DeviceUpdate, Endpoint, PeerUpdate
 from sim.pair import Pair, seconds
-from sim.values import Datagram, SimEndpoint
+from sim.values import CookieEvent, Datagram, SimEndpoint
 
 
 @pytest.mark.parametrize("seed", range(1, 9))
@@ -231,3 +231,25 @@ def test_the_brain_sleeps_while_packets_flow() -> None:
     pair.run(60)
     assert len(pair.b.received) > 5990
     assert pair.a.wakings + pair.b.wakings - before < 20
+
+
+def test_an_initiation_is_sent_again_once_its_cookie_has_come() -> None:
+    pair = Pair()
+    pair.link.cut()
+    pair.a.configure(pair.b)
+    pair.b.configure(pair.a)
+    sent = pair.a.send_data()
+    pair.link.mend()
+    pair.a.plane.push(CookieEvent(pair.a.peer.id))
+    pair.a.settle()
+    assert pair.a.handshakes_started == 2
+    pair.run(1)
+    assert pair.b.received == [sent]
+
+
+def test_a_cookie_without_an_initiation_changes_nothing() -> None:
+    pair = Pair.established()
+    before = pair.a.handshakes_started
+    pair.a.plane.push(CookieEvent(pair.a.peer.id))
+    pair.a.settle()
+    assert pair.a.handshakes_started == before
