@@ -85,8 +85,8 @@ def dns(page: Page) -> None:
         laptop.write(WG0, _with_keys(page.take("[Interface]"), keys[0].private, "") + peer)
         shell = laptop.shell("root")
         shell.type("wg-quick up wg0")
-        told = shell.type("cat /etc/resolv.conf")
-        assert told.splitlines()[-3:] == [
+        printed = shell.type("cat /etc/resolv.conf")
+        assert printed.splitlines()[-3:] == [
             "nameserver 10.90.90.2", "nameserver fd00:9::2", "search home"
         ]  # fmt: skip
         tap = laptop.serve(page.take("tcpdump"), until="listening on", user="root")

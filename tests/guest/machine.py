@@ -111,9 +111,9 @@ class Machine:
             self.release = str(self._line(BOOT_SECONDS)["ready"])
         except (TimeoutError, EOFError) as error:
             self._qemu.kill()
-            told = console.read_text(errors="replace") if console.exists() else ""
+            printed = console.read_text(errors="replace") if console.exists() else ""
             _, errors = self._qemu.communicate()
-            raise OSError(f"the guest did not start: {errors!r} {told[-2000:]}") from error
+            raise OSError(f"the guest did not start: {errors!r} {printed[-2000:]}") from error
 
     def _line(self, seconds: float) -> dict[str, object]:
         """Read the next line from the guest."""

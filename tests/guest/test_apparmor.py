@@ -184,9 +184,9 @@ def test_what_the_refused_are_told_to_do_helps_them_and_nobody_else(
 def test_a_network_says_why_it_goes_on_with_a_stack_of_its_own(
     guest: Machine, session: str
 ) -> None:
-    told = as_user(guest, session, "python", "-c", NETWORKS)
+    printed = as_user(guest, session, "python", "-c", NETWORKS)
     why = EXPLANATIONS[session]
-    assert told == Done(0, f"{why}\nuserspace\n{why}\n", told.errors)
+    assert printed == Done(0, f"{why}\nuserspace\n{why}\n", printed.errors)
 
 
 def test_the_profile_s_one_rule_is_what_permits(guest: Machine) -> None:

@@ -78,9 +78,9 @@ def test_a_brain_that_asked_is_told_where_to_and_which_peer(near: End) -> None:
     near.plane.report_unreachable(True)
     for address, peer in (("10.77.0.9", None), ("fd77::2", near.peer.id)):
         ping(near, address)
-        told = near.expect(Unreachable)[-1]
-        assert isinstance(told, Unreachable)
-        assert (told.destination, told.peer) == (address, peer)
+        event = near.expect(Unreachable)[-1]
+        assert isinstance(event, Unreachable)
+        assert (event.destination, event.peer) == (address, peer)
     near.plane.report_unreachable(False)
     ping(near, "10.77.0.2")
     assert until(lambda: near.plane.discards()["no_endpoint"] == 2)

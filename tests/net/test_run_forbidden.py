@@ -1,4 +1,4 @@
-"""Systems that forbid private namespaces: the reason is told, and what an administrator does.
+"""Systems that forbid private namespaces: the reason, and what an administrator can do about it.
 
 The limit and the filter of system calls are the kernel's own. Nothing here needs root;
 `test_run_unprivileged` runs these again as a user without any rights.

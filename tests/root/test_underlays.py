@@ -218,8 +218,8 @@ print(bool(select.select([watching], [], [], 5)[0]), flush=True)
 )
 def test_whatever_may_move_a_route_is_told(forked: Host, version: str, change: str) -> None:
     net, far = ("10.99.0.", "192.0.2.1") if version == "-4" else ("fd00:99::", "2001:db8::1")
-    with forked.popen(sys.executable, "-c", TOLD) as told:
-        assert told.stdout is not None
-        assert told.stdout.readline() == "ready\n"
+    with forked.popen(sys.executable, "-c", TOLD) as printed:
+        assert printed.stdout is not None
+        assert printed.stdout.readline() == "ready\n"
         forked.run("ip", version, *change.format(net=net, far=far).split())
-        assert told.stdout.readline() == "True\n"
+        assert printed.stdout.readline() == "True\n"

@@ -105,11 +105,11 @@ def refused(host: QuickHost, command: str, case: str) -> None:
 
 @pytest.mark.parametrize("case", ACCEPTED)
 def test_what_may_be_empty_repeated_or_long_is_taken_and_leaves_nothing(host: QuickHost, case: str):
-    interface, told = ACCEPTED[case]
+    interface, printed = ACCEPTED[case]
     host.configure(interface, peer())
     before = host.state()
     up, again, down = (host.wg_quick(command, "wg0") for command in ("up", "reload", "down"))
     assert (up.returncode, again.returncode, down.returncode) == (0, 0, 0), up.stderr[-1000:]
-    assert told in up.stderr
+    assert printed in up.stderr
     assert again.stderr == ""
     assert host.state() == before

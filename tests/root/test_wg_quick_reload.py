@@ -81,13 +81,13 @@ def test_every_change_is_told(host: QuickHost):
         f"{ADDRESS}, fd00::1/64\nDNS = 10.1.0.53",
         peer("10.2.0.0/16") + peer("10.9.0.0/16", number=1),
     )
-    told = reload(
+    printed = reload(
         host,
         "Address = 10.1.0.2/24, fd00::1/64\nDNS = 10.1.0.54\nMTU = 1300",
         peer("10.2.0.0/16, 10.3.0.0/16", "PersistentKeepalive = 5")
         + peer("10.4.0.0/16", f"PresharedKey = {PEER_KEYS[3]}", "Endpoint = 192.0.2.2:7", number=2),
     )
-    assert told == [
+    assert printed == [
         "[#] ip -4 address delete 10.1.0.1/24 dev wg0",
         "[#] ip -4 address add 10.1.0.2/24 dev wg0",
         "[#] ip link set mtu 1300 dev wg0",
@@ -140,8 +140,8 @@ def test_a_key_that_a_hook_set_stays(host: QuickHost):
     host.host.write(CONFIG, text + peer())
     assert host.wg_quick("up", "wg0").returncode == 0
     host.host.write(CONFIG, text + peer() + peer("10.5.0.0/16", number=1))
-    told = reload_as_is(host)
-    assert [line for line in told if "private-key" in line] == []
+    printed = reload_as_is(host)
+    assert [line for line in printed if "private-key" in line] == []
     assert wg(host, "show", "wg0", "private-key") == PRIVATE_KEY
     assert len(wg(host, "show", "wg0", "peers").split()) == 2
 
@@ -181,9 +181,9 @@ def test_the_mark_of_a_default_route_stays_as_long_as_that_does(host: QuickHost)
     reload(host, ADDRESS, peer("0.0.0.0/0") + peer("10.5.0.0/16", number=1))
     assert wg(host, "show", "wg0", "fwmark") == "0xca6c"
     assert host.state()["ip rule; ip -6 rule"] == before["ip rule; ip -6 rule"]
-    told = reload(host, ADDRESS, peer("10.5.0.0/16"))
+    printed = reload(host, ADDRESS, peer("10.5.0.0/16"))
     assert wg(host, "show", "wg0", "fwmark") == "off"
-    assert "[#] wg set wg0 fwmark off" in told
+    assert "[#] wg set wg0 fwmark off" in printed
     assert "suppress" not in host.state()["ip rule; ip -6 rule"]
     assert host.state()["nft list ruleset"] == ""
 
@@ -191,12 +191,12 @@ def test_the_mark_of_a_default_route_stays_as_long_as_that_does(host: QuickHost)
 def test_what_hooks_and_users_added_stays(host: QuickHost):
     hook = "PostUp = ip route add 10.66.0.0/16 dev %i; ip address add 10.77.0.1/24 dev %i"
     up(host, f"{ADDRESS}\n{hook}", peer("10.2.0.0/16"))
-    told = reload(host, f"Address = 10.1.0.9/24\n{hook}", peer("10.3.0.0/16"))
+    printed = reload(host, f"Address = 10.1.0.9/24\n{hook}", peer("10.3.0.0/16"))
     routes = "\n".join(host.ip("route", "show", "dev", "wg0"))
     assert "10.66.0.0/16 scope link" in routes
     assert "10.77.0.0/24 proto kernel" in routes
     assert "10.2.0.0/16" not in routes
-    assert [line for line in told if line.startswith("[!]")] == []
+    assert [line for line in printed if line.startswith("[!]")] == []
 
 
 def test_routes_move_to_another_table_without_a_restart(host: QuickHost):
@@ -221,8 +221,8 @@ def test_an_interface_of_the_originals_is_reloaded_with_care(host: QuickHost):
     host.configure(f"{ADDRESS}, fd00::1/64", peer("0.0.0.0/0, 10.2.0.0/16"))
     original = QuickHost(host.host, "original", host.device)
     assert original.wg_quick("up", "wg0").returncode == 0
-    told = reload(host, f"{ADDRESS}, fd00::1/64", peer("0.0.0.0/0, 10.3.0.0/16"))
-    assert told == [
+    printed = reload(host, f"{ADDRESS}, fd00::1/64", peer("0.0.0.0/0, 10.3.0.0/16"))
+    assert printed == [
         "[#] ip -4 route add 10.3.0.0/16 dev wg0",
         "[#] ip -4 route delete 10.2.0.0/16 dev wg0",
         f"[#] wg set wg0 peer {PEER_KEYS[0]} allowed-ips 0.0.0.0/0,10.3.0.0/16",

@@ -63,12 +63,12 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ScriptedKernel]:
 
 
 def device(*networks: AllowedIP) -> bytes:
-    told = [
+    printed = [
         nest(0, [attribute(1, (2).to_bytes(2, "little")), attribute(2, network.address),
                  attribute(3, bytes([network.cidr]))])
         for network in networks
     ]  # fmt: skip
-    peer = nest(0, [attribute(1, PA.raw), nest(9, told)])
+    peer = nest(0, [attribute(1, PA.raw), nest(9, printed)])
     return generic(0, 1) + attribute(2, b"wg0\0") + nest(8, [peer])
 
 

@@ -67,29 +67,32 @@ def test_a_change_split_into_messages_loses_nothing(update: DeviceUpdate, limit:
     assert bool(first.get_attr("WGDEVICE_A_FLAGS")) == update.replace_peers
     assert all(message.get_attr("WGDEVICE_A_IFNAME") == "wg0" for message in messages)
     assert not any(message.get_attr("WGDEVICE_A_FLAGS") for message in others)
-    told: dict[bytes, list[str]] = {}
+    printed: dict[bytes, list[str]] = {}
     for peer in [peer for message in messages for peer in peers_of(message)]:
         key, flags = peer.get_attr("WGPEER_A_PUBLIC_KEY"), peer.get_attr("WGPEER_A_FLAGS") or 0
-        if key in told:
+        if key in printed:
             assert flags == UPDATE_ONLY
         else:
             check_peer(next(p for p in update.peers if p.public_key.base64 == key.decode()), peer)
-        told.setdefault(key, []).extend(networks_of(peer))
-    assert [key.decode() for key in told] == [peer.public_key.base64 for peer in update.peers]
-    assert list(told.values()) == [
+        printed.setdefault(key, []).extend(networks_of(peer))
+    assert [key.decode() for key in printed] == [peer.public_key.base64 for peer in update.peers]
+    assert list(printed.values()) == [
         [] if peer.remove else list(map(str, peer.allowed_ips)) for peer in update.peers
     ]
 
 
-def check_peer(wanted: PeerUpdate, told: Any) -> None:
-    flags = told.get_attr("WGPEER_A_FLAGS") or 0
+def check_peer(wanted: PeerUpdate, printed: Any) -> None:
+    flags = printed.get_attr("WGPEER_A_FLAGS") or 0
     assert bool(flags & REMOVE) == wanted.remove
     assert bool(flags & UPDATE_ONLY) == wanted.update_only
     if wanted.remove:
         return
     assert bool(flags & REPLACE_NETWORKS) == wanted.replace_allowed_ips
-    assert told.get_attr("WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL") == wanted.persistent_keepalive
-    psk, endpoint = told.get_attr("WGPEER_A_PRESHARED_KEY"), told.get_attr("WGPEER_A_ENDPOINT")
+    assert printed.get_attr("WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL") == wanted.persistent_keepalive
+    psk, endpoint = (
+        printed.get_attr("WGPEER_A_PRESHARED_KEY"),
+        printed.get_attr("WGPEER_A_ENDPOINT"),
+    )
     assert (psk and psk.decode()) == (wanted.preshared_key and wanted.preshared_key.base64)
     assert (endpoint and Endpoint(endpoint["addr"], endpoint["port"])) == wanted.endpoint
 
@@ -118,12 +121,12 @@ def answer(*peers: bytes) -> bytes:
 
 
 def told_peer(key: Key, *texts: str) -> bytes:
-    told = [
+    printed = [
         nest(0, [attribute(1, (2).to_bytes(2, "little")), attribute(2, network.address),
                  attribute(3, bytes([network.cidr]))])
         for network in map(AllowedIP.parse, texts)
     ]  # fmt: skip
-    return nest(0, [attribute(1, key.raw), nest(9, told)])
+    return nest(0, [attribute(1, key.raw), nest(9, printed)])
 
 
 def test_a_peer_split_across_messages_is_one_peer() -> None:
@@ -162,8 +165,8 @@ def test_a_device_is_read_as_pyroute2_writes_it() -> None:
 
 def test_a_link_local_endpoint_has_the_name_of_its_zone() -> None:
     sockaddr = bytes([10, 0, 2, 1]) + bytes(4) + bytes.fromhex("fe80") + bytes(13) + b"\1"
-    told = nest(0, [attribute(1, PA.raw), attribute(4, sockaddr + (1).to_bytes(4, "little"))])
-    (peer,) = parse_device([answer(told)]).peers
+    printed = nest(0, [attribute(1, PA.raw), attribute(4, sockaddr + (1).to_bytes(4, "little"))])
+    (peer,) = parse_device([answer(printed)]).peers
     assert peer == replace(Peer(PA), endpoint=Endpoint("fe80::1%lo", 513))
 
 
