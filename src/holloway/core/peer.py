@@ -189,6 +189,14 @@ class Peer(Generic[EndpointType]):
                 )
                 self._erase()
 
+    def retry(self, now: Nanoseconds, timer: Timer) -> None:
+        """Try again after an exception: set the timer, and arm the event that comes only once."""
+        later = Nanoseconds(now + REKEY_TIMEOUT)
+        if self._context.timers.deadline(self, timer) is None:
+            self._context.timers.set(self, timer, later)
+        self._arm_at = later
+        self._look_again(self._context.timers.deadline(self, Timer.LOOK))
+
     def handle_initiation(
         self, now: Nanoseconds, unproven: noise.UnprovenInitiation, size: int, remote: EndpointType
     ) -> Discard | None:
