@@ -39,7 +39,8 @@ class Device(Generic[EndpointType]):
         self, plane: Plane[EndpointType], *, random: Callable[[int], bytes], wall: Callable[[], int]
     ) -> None:
         self._plane = plane
-        self._context = DeviceContext[EndpointType](random, wall, Indices(random))
+        indices = Indices[Peer[EndpointType]](random, plane.uses_index)
+        self._context = DeviceContext[EndpointType](random, wall, indices)
         self._private_key: Key | None = None
         self._listen_port = 0
         self._fwmark = 0

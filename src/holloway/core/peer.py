@@ -251,7 +251,7 @@ class Peer(Generic[EndpointType]):
         written = noise.initiate(
             static_static,
             ephemeral=self._context.random(noise.EPHEMERAL_LENGTH),
-            index=self._context.indices.allocate(now),
+            index=self._context.indices.allocate(),
             timestamp=tai64n.encode(self._last_timestamp),
         )
         if isinstance(written, Discard):
@@ -269,7 +269,7 @@ class Peer(Generic[EndpointType]):
         self.plane.arm_session_needed()
 
     def _respond(self, now: Nanoseconds, proven: noise.ResponderState) -> Discard | None:
-        index = self._context.indices.allocate(now)
+        index = self._context.indices.allocate()
         ephemeral = self._context.random(noise.EPHEMERAL_LENGTH)
         written = noise.respond(proven, self.preshared_key, ephemeral=ephemeral, index=index)
         if isinstance(written, Discard):
@@ -287,7 +287,6 @@ class Peer(Generic[EndpointType]):
 
     def _install(self, now: Nanoseconds, keys: noise.SessionKeys, *, initiator: bool) -> None:
         self._wanted = False
-        reject = Nanoseconds(now + REJECT_AFTER_TIME)
         # Only the initiator renews by age, or both sides would at the same time (paper, 6.2).
         self.plane.install(
             keys.local_index,
@@ -297,9 +296,8 @@ class Peer(Generic[EndpointType]):
             confirmed=initiator,
             renew_on_send=now + REKEY_AFTER_TIME if initiator else NEVER,
             renew_on_receive=now + RENEW_ON_RECEIVE_TIME if initiator else NEVER,
-            reject=reject,
+            reject=now + REJECT_AFTER_TIME,
         )
-        self._context.indices.hold(keys.local_index, reject)
         self._context.timers.set(self, Timer.ERASE, Nanoseconds(now + ERASE_AFTER_TIME))
         log.debug("Keypair %d created for peer %d", keys.local_index, self.plane.id)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
 
 from holloway import _native
-from holloway.core.constants import Nanoseconds
+from holloway.core.constants import NEVER, Nanoseconds
 from holloway.core.peer import Peer
 from holloway.device.tunnel import Tunnel
 from holloway.key import Key
@@ -88,3 +89,42 @@ def test_an_exception_in_a_timer_costs_no_other_timer(
     asyncio.run(run())
     (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert "an expired timer" in record.getMessage()
+
+
+def test_a_peer_that_completes_handshakes_as_fast_as_it_may_keeps_four_indices(
+    stack: _native.Stack,
+) -> None:
+    """A hostile peer: 50 handshakes a second for 200 seconds, confirmed or not."""
+    plane = _native.Plane(stack.tun)
+    try:
+        peer = plane.peer(KEYS[0].raw)
+        for index in range(10_000):
+            peer.install(
+                index, index, bytes(32), bytes(32), confirmed=index % 3 == 0,
+                renew_on_send=NEVER, renew_on_receive=NEVER, reject=NEVER,
+            )  # fmt: skip
+            used = [old for old in range(max(0, index - 20), index + 1) if plane.uses_index(old)]
+            assert index in used
+            assert len(used) <= 3
+        assert sum(map(plane.uses_index, range(10_000))) <= 3
+        peer.erase()
+        assert not any(map(plane.uses_index, range(10_000)))
+    finally:
+        plane.close()
+
+
+def test_an_index_that_awaits_a_response_is_used(stack: _native.Stack) -> None:
+    plane = _native.Plane(stack.tun)
+    try:
+        plane.bind(0, 0)
+        peer = plane.peer(KEYS[0].raw)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as there:
+            there.bind(("127.0.0.1", 0))
+            peer.set_endpoint(_native.Endpoint(*there.getsockname()))
+            for index in (7, 8):
+                message = b"\1\0\0\0" + index.to_bytes(4, "little") + bytes(108)
+                peer.send_handshake(message, 1)
+        assert not plane.uses_index(7), "a newer initiation has replaced this one"
+        assert plane.uses_index(8)
+    finally:
+        plane.close()
