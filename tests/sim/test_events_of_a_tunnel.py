@@ -231,3 +231,12 @@ def test_the_brain_sleeps_while_packets_flow() -> None:
     pair.run(60)
     assert len(pair.b.received) > 5990
     assert pair.a.wakings + pair.b.wakings - before < 20
+
+
+def test_two_that_always_speak_at_the_same_time_get_a_session() -> None:
+    """Both initiate, both answer, and neither may forget that it has initiated."""
+    pair = Pair()
+    for side in (pair.a, pair.b):
+        pair.every(0.005, side.send_data, until=60)
+    pair.run(61)
+    assert len(pair.b.received) == len(pair.a.received) == 12_000

@@ -276,8 +276,7 @@ class Peer(Generic[EndpointType]):
             return written
         message, keys = written
         log.debug("Sending handshake response to peer %s", self)
-        # There is one handshake, as in the kernel: the peer's replaces ours, if any.
-        self._forget_handshake()
+        # Ours, if there is one, stays: where both sides initiate at once, each gets its response.
         self._allowed_at = Nanoseconds(now + REKEY_TIMEOUT)
         # Install before sending: the peer's first packet may arrive before the send returns.
         self._install(now, keys, initiator=False)
