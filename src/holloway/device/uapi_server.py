@@ -146,7 +146,7 @@ class UapiConnection(asyncio.Protocol):
     def _next_request(self) -> bytes | None:
         """Remove a whole request from the buffer and return it, or None if none is complete."""
         received = self._received
-        if b"\n" in received[:16] and not received.startswith(BEGINNINGS):
+        if not received.startswith(BEGINNINGS) and b"\n" in received:
             self._reject("invalid operation")
             return None
         end = received.find(b"\n\n", self._searched)
