@@ -87,7 +87,9 @@ def test_an_invalid_level_is_refused_and_changes_nothing(
     assert not client.closed
 
 
-@pytest.mark.parametrize("request_", [b"abcdeflisten_port=5\n\n", b"x" * 17 + b"\n", b"get=2\n\n"])
+@pytest.mark.parametrize(
+    "request_", [b"abcdeflisten_port=5\n\n", b"x" * 17, b"log=" + b"x" * 16 + b"\n\n", b"get=2\n\n"]
+)
 def test_an_unknown_operation_closes_the_connection(device_log: DeviceLog, request_: bytes) -> None:
     connection, client = connect(device_log)
     connection.data_received(request_)
