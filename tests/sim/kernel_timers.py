@@ -108,7 +108,7 @@ class KernelPeer:
         if self.now < self._last_initiation_consumed + INITIATION_INTERVAL:
             return None
         self._last_initiation_consumed = self.now
-        self._waiting = False
+        # Here the kernel would forget its own initiation (decision 3).
         self._any_received()
         self._last_sent_handshake = self.now
         self._act("response")

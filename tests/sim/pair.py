@@ -142,10 +142,14 @@ class Side:
     def send_data(self, payload: bytes | None = None) -> bytes:
         """Send a packet into the tunnel; without a payload, one unlike all others."""
         if payload is None:
-            payload = b"%s packet %d" % (self.address.host.encode(), next(self._numbers))
+            payload = self.new_payload()
         self.peer.send(payload)
         self.settle()
         return payload
+
+    def new_payload(self) -> bytes:
+        """Return a payload unlike all others, with the address of this side."""
+        return b"%s packet %d" % (self.address.host.encode(), next(self._numbers))
 
     def deliver(self, datagram: Datagram, remote: SimEndpoint) -> None:
         if isinstance(datagram, HandshakeDatagram):

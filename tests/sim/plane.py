@@ -38,6 +38,7 @@ class Session:
     renew_on_send: int
     renew_on_receive: int
     reject: int
+    born: int
     counter: int = 0
     seen: set[int] = field(default_factory=set)
 
@@ -145,7 +146,9 @@ class SimPeer:
             renew_on_send,
             renew_on_receive,
             reject,
+            self._plane.now(),
         )
+        self._plane.installed.append(send_key)
         if not confirmed:
             self.next, self.previous = session, None
             return
@@ -209,6 +212,9 @@ class SimPeer:
 
     def sessions(self) -> list[Session]:
         return [each for each in (self.previous, self.current, self.next) if each is not None]
+
+    def indices(self) -> set[int | None]:
+        return {self._awaiting, *(session.local_index for session in self.sessions())}
 
     def awaits(self, message: bytes) -> bool:
         return self._awaiting == int.from_bytes(message[8:12], "little")
@@ -299,6 +305,7 @@ class SimPlane:
         self.actions: list[Action] = []
         self.peers: dict[int, SimPeer] = {}
         self.received: list[bytes] = []
+        self.installed: list[bytes] = []  # the keys of all sessions so far
         self.identity: bytes | None = None
         self.bound: tuple[int, int] | None = None
         self.refuse_bind: OSError | None = None
@@ -321,6 +328,9 @@ class SimPlane:
         self._made += 1
         self.peers[self._made] = SimPeer(self, self._made, public_key)
         return self.peers[self._made]
+
+    def uses_index(self, index: int, /) -> bool:
+        return any(index in peer.indices() for peer in self.peers.values())
 
     def push(self, event: Event) -> None:
         self._events.append(event)

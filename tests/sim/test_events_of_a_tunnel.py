@@ -253,3 +253,12 @@ def test_a_cookie_without_an_initiation_changes_nothing() -> None:
     pair.a.plane.push(CookieEvent(pair.a.peer.id))
     pair.a.settle()
     assert pair.a.handshakes_started == before
+
+
+def test_two_that_always_speak_at_the_same_time_get_a_session() -> None:
+    """Both initiate, both answer, and neither may forget that it has initiated."""
+    pair = Pair()
+    for side in (pair.a, pair.b):
+        pair.every(0.005, side.send_data, until=60)
+    pair.run(61)
+    assert len(pair.b.received) == len(pair.a.received) == 12_000

@@ -77,6 +77,11 @@ impl Plane {
         Ok(Peer(self.0.peer(key(public_key)?)))
     }
 
+    #[pyo3(signature = (index, /))]
+    fn uses_index(&self, index: u32) -> bool {
+        self.0.uses_index(index)
+    }
+
     #[pyo3(signature = (address, /))]
     fn lookup_allowed_ip(&self, address: &[u8]) -> PyResult<Option<PeerId>> {
         let address = ip_address(address).ok_or_else(|| PyValueError::new_err("not an address"))?;

@@ -143,6 +143,12 @@ impl Plane {
         Some(Handle::new(self.shared.clone(), peer))
     }
 
+    /// Whether a session, or an initiation that awaits its response, has this local index.
+    #[must_use]
+    pub fn uses_index(&self, index: u32) -> bool {
+        self.shared.index.read().get(index).is_some()
+    }
+
     /// The peer whose allowed IPs contain an inner address: the longest prefix decides.
     #[must_use]
     pub fn lookup_allowed_ip(&self, address: IpAddr) -> Option<PeerId> {
@@ -212,3 +218,6 @@ impl AsRawFd for Plane {
         self.shared.events.as_raw_fd()
     }
 }
+
+#[cfg(test)]
+mod tests;

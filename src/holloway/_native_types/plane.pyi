@@ -65,6 +65,9 @@ class Plane:
     def peer(self, public_key: bytes, /) -> Peer:
         """Add a peer."""
 
+    def uses_index(self, index: int, /) -> bool:
+        """Return whether a session, or an initiation that awaits its response, has this index."""
+
     def lookup_allowed_ip(self, address: bytes, /) -> int | None:
         """Return the id of the peer whose allowed IPs contain an inner address, or None.
 

@@ -3,6 +3,9 @@
 The shell (`tunnel`) passes the plane's events to the `handle_` methods, calls `handle_timeout` at
 the time that `next_timeout` returns, and changes the device with `apply`. There is no clock and no
 I/O here: every call gets `now`, and the constructor gets functions for wall time and random bytes.
+
+An exception in a `handle_` method is a defect. The shell logs it and goes on; here its peer is made
+to try again, because the plane reports some events only once.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from holloway.core.indices import Indices
 from holloway.core.peer import DeviceContext, Peer
 from holloway.core.plane import Endpoint, EndpointType, Plane
 from holloway.core.snapshot import DeviceSnapshot, PeerSnapshot
+from holloway.core.timers import Timer
 from holloway.core.wire import Initiation, parse_handshake_untrusted
 from holloway.errors import BadMessage, ConfigError
 from holloway.key import Key
@@ -35,7 +39,8 @@ class Device(Generic[EndpointType]):
         self, plane: Plane[EndpointType], *, random: Callable[[int], bytes], wall: Callable[[], int]
     ) -> None:
         self._plane = plane
-        self._context = DeviceContext[EndpointType](random, wall, Indices(random))
+        indices = Indices[Peer[EndpointType]](random, plane.uses_index)
+        self._context = DeviceContext[EndpointType](random, wall, indices)
         self._private_key: Key | None = None
         self._listen_port = 0
         self._fwmark = 0
@@ -78,6 +83,15 @@ class Device(Generic[EndpointType]):
         if not self.running:
             return
         try:
+            self._handle_handshake(now, message, size, remote)
+        except Exception:
+            self._discards[Discard.INTERNAL_ERROR] += 1
+            raise
+
+    def _handle_handshake(
+        self, now: Nanoseconds, message: bytes, size: int, remote: EndpointType
+    ) -> None:
+        try:
             parsed = parse_handshake_untrusted(message)
         except BadMessage:
             self._discards[Discard.BAD_MESSAGE] += 1
@@ -105,18 +119,15 @@ class Device(Generic[EndpointType]):
 
     def handle_session_needed(self, now: Nanoseconds, peer: int) -> None:
         """Handle `SessionNeeded`: the plane needs a session for this peer."""
-        if (found := self._serving(peer)) is not None:
-            found.handle_session_needed(now)
+        self._handle(now, peer, Peer.handle_session_needed, retry=Timer.RETRANSMIT)
 
     def handle_debt_began(self, now: Nanoseconds, peer: int) -> None:
         """Handle `DebtBegan`: data to or from this peer is unanswered."""
-        if (found := self._serving(peer)) is not None:
-            found.handle_debt_began(now)
+        self._handle(now, peer, Peer.handle_debt_began, retry=Timer.LOOK)
 
     def handle_confirmed(self, now: Nanoseconds, peer: int) -> None:
         """Handle `Confirmed`: this peer uses the session that our response created."""
-        if (found := self._serving(peer)) is not None:
-            found.handle_confirmed(now)
+        self._handle(now, peer, Peer.handle_confirmed, retry=Timer.LOOK)
 
     def handle_cookie_received(self, now: Nanoseconds, peer: int) -> None:
         """Handle `CookieReceived`: this peer wants our initiation again, with its cookie."""
@@ -124,9 +135,13 @@ class Device(Generic[EndpointType]):
             found.handle_cookie_received(now)
 
     def handle_timeout(self, now: Nanoseconds) -> None:
-        """Handle all expired timers."""
+        """Handle all expired timers; if one raises, those after it are left to the next call."""
         for peer, timer in self._context.timers.expired(now):
-            peer.handle_timer(now, timer)
+            try:
+                peer.handle_timer(now, timer)
+            except Exception:
+                peer.retry(now, timer)
+                raise
 
     def next_timeout(self) -> Nanoseconds | None:
         """Return when to call `handle_timeout`, or None if no timer is set."""
@@ -177,9 +192,23 @@ class Device(Generic[EndpointType]):
         found = self._by_id.get(peer)
         return found is not None and found.plane.endpoint is not None
 
-    def _serving(self, peer: int) -> Peer[EndpointType] | None:
-        """Return the peer of an event; None if it has been removed or the device is down."""
-        return self._by_id.get(peer) if self.running else None
+    def _handle(
+        self,
+        now: Nanoseconds,
+        number: int,
+        handle: Callable[[Peer[EndpointType], Nanoseconds], None],
+        *,
+        retry: Timer,
+    ) -> None:
+        """Pass an event to its peer, unless that has been removed or the device is down."""
+        peer = self._by_id.get(number)
+        if peer is None or not self.running:
+            return
+        try:
+            handle(peer, now)
+        except Exception:
+            peer.retry(now, retry)
+            raise
 
     def _decrypt_static(self, message: Initiation) -> noise.UnprovenInitiation | Discard:
         identity = self._context.identity

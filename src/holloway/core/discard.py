@@ -13,6 +13,8 @@ class Discard(StrEnum):
     """The message is neither an initiation nor a response."""
     INITIATION_FLOOD = "initiation_flood"
     """It is a peer's second initiation within a fiftieth of a second."""
+    INTERNAL_ERROR = "internal_error"
+    """Handling the message raised an exception, which the shell logs."""
     LATE_RESPONSE = "late_response"
     """The response passed the cookie checker, but nothing waits for it any more."""
     LOW_ORDER = "low_order"

@@ -198,6 +198,14 @@ class Peer(Generic[EndpointType]):
                 )
                 self._erase()
 
+    def retry(self, now: Nanoseconds, timer: Timer) -> None:
+        """Try again after an exception: set the timer, and arm the event that comes only once."""
+        later = Nanoseconds(now + REKEY_TIMEOUT)
+        if self._context.timers.deadline(self, timer) is None:
+            self._context.timers.set(self, timer, later)
+        self._arm_at = later
+        self._look_again(self._context.timers.deadline(self, Timer.LOOK))
+
     def handle_initiation(
         self, now: Nanoseconds, unproven: noise.UnprovenInitiation, size: int, remote: EndpointType
     ) -> Discard | None:
@@ -252,7 +260,7 @@ class Peer(Generic[EndpointType]):
         written = noise.initiate(
             static_static,
             ephemeral=self._context.random(noise.EPHEMERAL_LENGTH),
-            index=self._context.indices.allocate(now),
+            index=self._context.indices.allocate(),
             timestamp=tai64n.encode(self._last_timestamp),
         )
         if isinstance(written, Discard):
@@ -270,15 +278,14 @@ class Peer(Generic[EndpointType]):
         self.plane.arm_session_needed()
 
     def _respond(self, now: Nanoseconds, proven: noise.ResponderState) -> Discard | None:
-        index = self._context.indices.allocate(now)
+        index = self._context.indices.allocate()
         ephemeral = self._context.random(noise.EPHEMERAL_LENGTH)
         written = noise.respond(proven, self.preshared_key, ephemeral=ephemeral, index=index)
         if isinstance(written, Discard):
             return written
         message, keys = written
         log.debug("Sending handshake response to peer %s", self)
-        # There is one handshake, as in the kernel: the peer's replaces ours, if any.
-        self._forget_handshake()
+        # Ours, if there is one, stays: where both sides initiate at once, each gets its response.
         self._allowed_at = Nanoseconds(now + REKEY_TIMEOUT)
         # Install before sending: the peer's first packet may arrive before the send returns.
         self._install(now, keys, initiator=False)
@@ -288,7 +295,6 @@ class Peer(Generic[EndpointType]):
 
     def _install(self, now: Nanoseconds, keys: noise.SessionKeys, *, initiator: bool) -> None:
         self._wanted = False
-        reject = Nanoseconds(now + REJECT_AFTER_TIME)
         # Only the initiator renews by age, or both sides would at the same time (paper, 6.2).
         self.plane.install(
             keys.local_index,
@@ -298,9 +304,8 @@ class Peer(Generic[EndpointType]):
             confirmed=initiator,
             renew_on_send=now + REKEY_AFTER_TIME if initiator else NEVER,
             renew_on_receive=now + RENEW_ON_RECEIVE_TIME if initiator else NEVER,
-            reject=reject,
+            reject=now + REJECT_AFTER_TIME,
         )
-        self._context.indices.hold(keys.local_index, reject)
         self._context.timers.set(self, Timer.ERASE, Nanoseconds(now + ERASE_AFTER_TIME))
         log.debug("Keypair %d created for peer %d", keys.local_index, self.plane.id)
 

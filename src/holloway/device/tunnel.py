@@ -20,6 +20,7 @@ from holloway.core.constants import SECOND, Nanoseconds
 from holloway.core.device import Device
 from holloway.device import routes
 from holloway.device.discard_log import DiscardLog
+from holloway.device.error_log import ErrorLog
 from holloway.key import Key
 from holloway.netlink.listen_port import port_in_use, require_free
 from holloway.text.discards import Discards, dump_answer
@@ -55,6 +56,7 @@ class Tunnel:
         self._timer: asyncio.TimerHandle | None = None
         # Without the brain's counts: it logs each message that it discards, with its sender.
         self._discard_log = DiscardLog(self._plane.discards, self._plane_discards)
+        self._error_log = ErrorLog(time.monotonic)
         self._is_up = False
         self._listen_error = 0  # why the port is not bound although the interface is up
         self.died: asyncio.Future[int] = self._loop.create_future()
@@ -184,7 +186,10 @@ class Tunnel:
 
     def _handle_events(self) -> None:
         for event in self._plane.events(EVENTS_PER_TURN):
-            self._handle_event(event)
+            try:
+                self._handle_event(event)
+            except Exception:  # a defect must not cost the events behind this one
+                self._error_log.log_exception(f"the event {type(event).__name__}")
         self._set_timer()
 
     def _handle_event(self, event: _native.Event) -> None:
@@ -272,7 +277,12 @@ class Tunnel:
 
     def _handle_timeout(self) -> None:
         self._timer = None
-        self._device.handle_timeout(now())
+        try:
+            self._device.handle_timeout(now())
+        except (
+            Exception
+        ):  # the timers behind this one are still expired: the next turn handles them
+            self._error_log.log_exception("an expired timer")
         self._set_timer()
 
 

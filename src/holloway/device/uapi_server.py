@@ -30,6 +30,9 @@ SOCKET_DIRECTORY: Final = Path("/var/run/wireguard")
 MAX_REQUEST: Final = 256 << 20
 """The most bytes of one request: room for a million peers."""
 
+MAX_OPERATION: Final = 16
+"""The most bytes of its first line, which names the operation."""
+
 OPERATIONS: Final = (b"get=1\n", b"set=1\n")
 DISCARDS_OPERATION: Final = b"discards=1\n"
 LOG_OPERATION: Final = b"log="
@@ -146,13 +149,17 @@ class UapiConnection(asyncio.Protocol):
     def _next_request(self) -> bytes | None:
         """Remove a whole request from the buffer and return it, or None if none is complete."""
         received = self._received
-        if b"\n" in received[:16] and not received.startswith(BEGINNINGS):
+        has_operation = b"\n" in received[: MAX_OPERATION + 1]
+        if has_operation and not received.startswith(BEGINNINGS):
             self._reject("invalid operation")
+            return None
+        if not has_operation and len(received) > MAX_OPERATION:
+            self._reject("request too long")
             return None
         end = received.find(b"\n\n", self._searched)
         if end < 0:
             self._searched = max(0, len(received) - 1)
-            if len(received) > MAX_REQUEST or (len(received) > 16 and b"\n" not in received):
+            if len(received) > MAX_REQUEST:
                 self._reject("request too long")
             return None
         with memoryview(received) as view:

@@ -89,9 +89,12 @@ def _record(message: bytes, offset: int) -> tuple[_Record, int]:
 def _name(message: bytes, offset: int) -> tuple[bytes, int]:
     """Return the name at an offset, in lower case, and the offset after it."""
     labels: list[bytes] = []
-    after = 0
+    after = pointers = 0
     while length := message[offset]:
         if length >= POINTER:
+            pointers += 1
+            if pointers > MAX_LABELS:
+                raise BadMessage("a name of more pointers than labels")
             target = ((length & ~POINTER) << 8) | message[offset + 1]
             after = after or offset + 2
             # Pointers go backwards only, so that following them ends.

@@ -126,4 +126,5 @@ EXPLANATIONS: Final[Mapping[str, str]] = {
     "low_order": "a handshake with a public key that gives everyone the same secret",
     "replayed_initiation": "a handshake initiation not newer than the latest",
     "initiation_flood": "a second handshake initiation within 20 ms",
+    "internal_error": "a handshake that met a defect of this program; the log says which",
 }

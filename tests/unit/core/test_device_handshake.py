@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -18,13 +19,21 @@ from holloway.model import DeviceUpdate, Endpoint, PeerUpdate
 from sim.device import SimDevice
 from sim.pair import Pair, dispatch, seconds
 from sim.plane import SimPlane
-from sim.values import SimEndpoint
+from sim.values import SimEndpoint, TransportDatagram
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "primitives.json"
 LOW_ORDER = json.loads(VECTORS.read_text())["x25519"]["low_order"]
 US, THEM, STRANGER = (Key(bytes([n] * 32)).clamped() for n in (1, 2, 3))
 THERE = SimEndpoint("192.0.2.7", 7)
 NOW = seconds(100)
+
+
+@cache
+def static_static(sender: Key, to: Key) -> noise.StaticStatic:
+    identity = noise.Identity.of(sender.raw)
+    secret = identity.static_static(noise.Remote.of(to.public().raw))
+    assert secret is not None
+    return secret
 
 
 class Bench:
@@ -41,11 +50,8 @@ class Bench:
         self.device.configure(self.now, DeviceUpdate(private_key, peers=changes))
 
     def initiation(self, sender: Key = THEM, stamp: int = 1, to: Key = US) -> bytes:
-        identity = noise.Identity.of(sender.raw)
-        static_static = identity.static_static(noise.Remote.of(to.public().raw))
-        assert static_static is not None
         written = noise.initiate(
-            static_static,
+            static_static(sender, to),
             ephemeral=self._random(32),
             index=1,
             timestamp=tai64n.encode(stamp * tai64n.STEP),
@@ -114,6 +120,23 @@ def test_at_most_fifty_initiations_a_second_are_answered() -> None:
         bench.hear(bench.initiation(stamp=step + 1))
     assert len(bench.plane.happened("response")) == 50
     assert bench.counted() == {"initiation_flood": 50}
+
+
+def test_a_peer_that_shakes_hands_as_often_as_it_may_leaves_nothing_behind() -> None:
+    bench = Bench()
+    for step in range(40 * SECOND // INITIATION_INTERVAL):
+        bench.now = Nanoseconds(NOW + step * INITIATION_INTERVAL)
+        bench.hear(bench.initiation(stamp=step + 1))
+        session = bench.plane.only().next
+        assert session is not None
+        confirming = TransportDatagram(session.local_index, session.receive_key, 0, b"")
+        bench.plane.deliver(confirming, THERE)
+        bench.settle()
+    assert len(bench.plane.happened("response")) == 2_000
+    assert len(bench.plane.only().sessions()) <= 3
+    context = vars(bench.device)["_context"]
+    assert len(vars(context.timers)["_heap"]) < 100
+    assert vars(context.indices)["_awaiting"] == {}
 
 
 def test_an_initiation_discarded_as_flood_is_accepted_later() -> None:

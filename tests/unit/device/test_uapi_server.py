@@ -87,6 +87,16 @@ def test_an_invalid_level_is_refused_and_changes_nothing(
     assert not client.closed
 
 
+@pytest.mark.parametrize(
+    "request_", [b"abcdeflisten_port=5\n\n", b"x" * 17, b"log=" + b"x" * 16 + b"\n\n", b"get=2\n\n"]
+)
+def test_an_unknown_operation_closes_the_connection(device_log: DeviceLog, request_: bytes) -> None:
+    connection, client = connect(device_log)
+    connection.data_received(request_)
+    assert client.closed
+    assert client.taken == ""
+
+
 def test_a_follower_gets_its_answer_before_the_backlog(device_log: DeviceLog) -> None:
     logging.getLogger("holloway").error("long ago")
     connection, client = connect(device_log)

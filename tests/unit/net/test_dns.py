@@ -46,6 +46,22 @@ def test_addresses_of_a_compressed_name_are_read() -> None:
     assert parse_answer_untrusted(message, ASKED) == Answer(("10.0.0.1", "0.0.0.0"), 0, False)
 
 
+def test_a_chain_of_pointers_that_no_name_needs_is_refused() -> None:
+    """Else each of 4,000 records of an answer could cost 8,000 steps."""
+    start = len(answer()) + 12  # after the header of the first record, whose owner is a pointer
+    pointers = [0x0C, *range(start, start + 400, 2)]
+    chain = b"".join((0xC000 | at).to_bytes(2, "big") for at in pointers)
+    long = record(b"\xc0\x0c", 16, chain)
+    for jumps, fits in ((100, True), (200, False)):
+        owner = (0xC000 | pointers[jumps]).to_bytes(2, "big")
+        message = answer(long, record(owner, A, bytes(4)))
+        if fits:
+            assert parse_answer_untrusted(message, ASKED).addresses == ("0.0.0.0",)
+        else:
+            with pytest.raises(BadMessage):
+                parse_answer_untrusted(message, ASKED)
+
+
 def test_the_case_of_letters_does_not_matter() -> None:
     message = answer(record(NAME.upper().replace(b"\4", b"\4"), A, bytes(4)))
     assert parse_answer_untrusted(message, ASKED).addresses == ("0.0.0.0",)
