@@ -21,7 +21,7 @@ use smoltcp::time::Instant;
 
 use crate::addresses::Addresses;
 use crate::counts::{Counts, Reason};
-use crate::packet::{MSS, SACK, SYN, option};
+use crate::packet::{FIN, MSS, SACK, SYN, option};
 
 /// How many looped packets may wait.
 const LOOPED: usize = 1024;
@@ -228,8 +228,9 @@ impl Out<'_> {
         let at = transport + TCP_CHECKSUM;
         packet[at..at + 2].copy_from_slice(&checksum::fold(sum).to_be_bytes());
         let sequence = packet[transport + 4..].first_chunk().copied();
-        let payload = (packet.len() - headers) as u32;
-        *self.sent = sequence.map(|bytes| u32::from_be_bytes(bytes).wrapping_add(payload));
+        let flags = packet[transport + 13] & (SYN | FIN);
+        let numbers = (packet.len() - headers) as u32 + flags.count_ones();
+        *self.sent = sequence.map(|bytes| u32::from_be_bytes(bytes).wrapping_add(numbers));
         let size = self.segment.min(self.mtu - headers);
         let is_long = packet.len() - headers > size;
         VnetHeader {

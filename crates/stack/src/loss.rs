@@ -9,40 +9,28 @@ pub const DUPLICATES: u32 = 3;
 /// The state of loss detection of one stream.
 #[derive(Debug, Default)]
 pub struct LossDetector {
-    /// The end of the last byte sent.
-    sent: Option<u32>,
     /// The acknowledgement number of the last loss.
     lost: Option<u32>,
 }
 
 impl LossDetector {
     /// Whether `acknowledgement` indicates, for the first time, that the segment after the acknowledged ones
-    /// is lost. `size` is the largest segment that the other side accepts.
-    pub fn shows(&mut self, acknowledgement: Segment, size: usize) -> bool {
+    /// is lost. `size` is the largest segment that the other side accepts, `sent` the number after the last
+    /// one sent.
+    pub fn shows(&mut self, acknowledgement: &Segment, size: usize, sent: u32) -> bool {
         let Segment {
             ack,
             beyond,
             payload,
             ..
-        } = acknowledgement;
+        } = *acknowledgement;
         let end = ack.wrapping_add(beyond);
         // Or the other side has the last segment, so there will be no further acknowledgement (RFC 5827).
-        let is_beyond = beyond >= DUPLICATES * size as u32 || beyond > 0 && self.sent == Some(end);
+        let is_beyond = beyond >= DUPLICATES * size as u32 || beyond > 0 && sent == end;
         let is_loss = payload == 0 && is_beyond && self.lost != Some(ack);
         if is_loss {
             self.lost = Some(ack);
         }
         is_loss
-    }
-
-    /// Record that bytes up to `sent` were sent, perhaps again.
-    pub fn record_sent(&mut self, sent: Option<u32>) {
-        if let Some(sent) = sent
-            && self
-                .sent
-                .is_none_or(|before| sent.wrapping_sub(before) < 1 << 31)
-        {
-            self.sent = Some(sent);
-        }
     }
 }

@@ -12,6 +12,7 @@ use crate::addresses::Addresses;
 use crate::counts::Counts;
 use crate::events::{Event, Events, Id};
 use crate::link::Link;
+use crate::numbers::{InitialNumbers, seed_for};
 use crate::ports::random;
 use crate::shared::Shared;
 use crate::timers::Micros;
@@ -31,6 +32,8 @@ pub struct Settings {
 pub struct Net {
     /// smoltcp's interface.
     pub interface: Interface,
+    /// Our initial sequence numbers.
+    pub numbers: InitialNumbers,
     /// The link to the plane.
     pub link: Link,
     /// The owner's queues.
@@ -68,14 +71,10 @@ impl Net {
             settings.addresses.clone(),
             settings.mtu,
         );
-        let mut config = Config::new(HardwareAddress::Ip);
-        config.random_seed = random();
-        let now = smoltcp::time::Instant::from_micros(0_i64);
-        let mut interface = Interface::new(config, &mut link, now);
-        // Which addresses are ours is checked before smoltcp sees a packet.
-        interface.set_any_ip(true);
+        let interface = interface(&mut link, random());
         Self {
             interface,
+            numbers: InitialNumbers::default(),
             link,
             events: EventsOf(shared.clone()),
             counts: shared.counts.clone(),
@@ -84,6 +83,12 @@ impl Net {
             now: 0,
             shared,
         }
+    }
+
+    /// An interface for the beginning of a connection, which gets this initial sequence number.
+    #[must_use]
+    pub fn beginning(&mut self, number: u32) -> Interface {
+        interface(&mut self.link, seed_for(number))
     }
 
     /// A new number.
@@ -97,4 +102,14 @@ impl Net {
         let errno = error.raw_os_error().unwrap_or(libc::EIO);
         self.events.push(Event::Failed(id, errno));
     }
+}
+
+fn interface(link: &mut Link, seed: u64) -> Interface {
+    let mut config = Config::new(HardwareAddress::Ip);
+    config.random_seed = seed;
+    let now = smoltcp::time::Instant::from_micros(0_i64);
+    let mut interface = Interface::new(config, link, now);
+    // Which addresses are ours is checked before smoltcp sees a packet.
+    interface.set_any_ip(true);
+    interface
 }

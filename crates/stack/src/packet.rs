@@ -9,7 +9,7 @@ use holloway_packet::checksum;
 use holloway_packet::ip::{self, IPV4_HEADER, IPV6_HEADER};
 use holloway_packet::offload::{NEEDS_CSUM, VNET_HEADER, VnetHeader};
 use holloway_packet::transport::{
-    ICMP, ICMPV6, TCP, TCP_HEADER, Transport, UDP, UDP_CHECKSUM, UDP_HEADER,
+    ICMP, ICMPV6, TCP, TCP_CHECKSUM, TCP_HEADER, Transport, UDP, UDP_CHECKSUM, UDP_HEADER,
 };
 
 use crate::counts::Reason;
@@ -51,6 +51,8 @@ pub struct Arrival<'a> {
 pub struct Segment {
     /// Its flags.
     pub flags: u8,
+    /// The sequence number.
+    pub sequence: u32,
     /// The acknowledgement number.
     pub ack: u32,
     /// How far beyond `ack` its sender has received something, according to SACK.
@@ -63,6 +65,8 @@ pub struct Segment {
     pub payload: usize,
 }
 
+/// The TCP flag FIN.
+pub const FIN: u8 = 0x01;
 /// The TCP flag SYN.
 pub const SYN: u8 = 0x02;
 /// The TCP flag RST.
@@ -154,9 +158,11 @@ impl<'a> Arrival<'a> {
         let header = usize::from(*self.body.get(12)? >> 4) * 4;
         let options = self.body.get(TCP_HEADER..header)?;
         let flags = self.body[13];
-        let ack = u32::from_be_bytes(*self.body.get(8..)?.first_chunk()?);
+        let number = |at: usize| Some(u32::from_be_bytes(*self.body.get(at..)?.first_chunk()?));
+        let ack = number(8)?;
         Some(Segment {
             flags,
+            sequence: number(4)?,
             ack,
             beyond: option(options, SACK).map_or(0, |at| beyond(ack, &options[at])),
             permits_sack: option(options, SACK_PERMITTED).is_some(),
@@ -219,6 +225,45 @@ pub fn write_udp(out: &mut Vec<u8>, flow: &Flow, payload: &[u8]) {
         out.extend_from_slice(&field.to_be_bytes());
     }
     out.extend_from_slice(payload);
+}
+
+/// Write an acknowledgement without data behind its vnet_hdr; the plane completes its checksum.
+pub fn write_ack(out: &mut Vec<u8>, flow: &Flow, sequence: u32, ack: u32, window: u16) {
+    let header = VnetHeader {
+        flags: NEEDS_CSUM,
+        csum_start: ip_header(flow.local.is_ipv4()) as u16,
+        csum_offset: TCP_CHECKSUM as u16,
+        ..VnetHeader::default()
+    };
+    out.extend_from_slice(&header.to_bytes());
+    let (source, destination) = (flow.local.ip(), flow.remote.ip());
+    write_ip(out, source, destination, TCP, TCP_HEADER);
+    for port in [flow.local.port(), flow.remote.port()] {
+        out.extend_from_slice(&port.to_be_bytes());
+    }
+    for number in [sequence, ack] {
+        out.extend_from_slice(&number.to_be_bytes());
+    }
+    out.extend_from_slice(&[(TCP_HEADER as u8 / 4) << 4, ACK]);
+    out.extend_from_slice(&window.to_be_bytes());
+    let partial = checksum::fold(pseudo(source, destination, TCP, TCP_HEADER));
+    out.extend_from_slice(&partial.to_be_bytes());
+    out.extend_from_slice(&[0; 2]);
+}
+
+/// Replace the MSS that a SYN announces, behind its vnet_hdr. Its checksum is verified before.
+pub fn replace_mss(packet: &mut [u8], mss: u16) {
+    let inner = packet.get_mut(VNET_HEADER..).unwrap_or_default();
+    let Some(transport) = Transport::find(inner) else {
+        return;
+    };
+    let options = inner
+        .get_mut(transport.at + TCP_HEADER..)
+        .unwrap_or_default();
+    if let Some(value) = option(options, MSS).and_then(|at| options.get_mut(at)?.first_chunk_mut())
+    {
+        *value = mss.to_be_bytes();
+    }
 }
 
 /// Complete the checksum of a packet of `write_udp` that is to be fragmented.

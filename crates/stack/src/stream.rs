@@ -5,16 +5,18 @@
 
 use std::io::{self, ErrorKind::Interrupted, ErrorKind::WouldBlock};
 
-use smoltcp::iface::{Interface, PollResult, SocketHandle, SocketSet};
+use holloway_packet::transport::TCP_HEADER;
+use smoltcp::iface::{PollResult, SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{RecvError, Socket, SocketBuffer, State};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{IpEndpoint, IpListenEndpoint};
 
 use crate::buffers::Buffers;
 use crate::events::Id;
-use crate::link::Link;
 use crate::loss::{DUPLICATES, LossDetector};
-use crate::packet::{Flow, SYN, Segment};
+use crate::net::Net;
+use crate::packet::{Flow, Segment, ip_header, replace_mss, write_ack};
+use crate::sequence::{Sequence, Verdict};
 use crate::socket_pair::StreamEnd;
 use crate::timers::{Micros, SECOND};
 
@@ -32,8 +34,9 @@ const ACK_DELAY: Duration = Duration::from_micros(10_000 * SPEEDUP as u64);
 /// Linux's (TCP_RTO_MIN), and its maximum 12 s.
 const SPEEDUP: Micros = 5;
 
-/// The smallest segments sent, whatever the other side asks for (Linux: TCP_MIN_SND_MSS).
-const MIN_SEGMENT: usize = 48;
+/// The smallest segments sent, whatever the other side asks for (FreeBSD: net.inet.tcp.minmss): smaller ones
+/// cost the processor more than they carry.
+const MIN_SEGMENT: usize = 216;
 
 /// The limits of one call of `process`, so that other streams have their turn.
 const ROUNDS: usize = 4;
@@ -92,6 +95,7 @@ pub struct Stream {
     has_gap: bool,
     /// The other side accepts selective acknowledgements, which report them.
     has_sack: bool,
+    sequence: Sequence,
     loss: LossDetector,
     /// The largest segment that the other side accepts.
     segment: usize,
@@ -106,25 +110,21 @@ pub struct Stream {
 
 impl Stream {
     /// Create a stream that connects.
-    pub fn connect(
-        interface: &mut Interface,
-        flow: Flow,
-        buffer: usize,
-        deadline: Micros,
-    ) -> io::Result<Self> {
-        let mut stream = Self::new(flow, Phase::Connecting, buffer)?;
+    pub fn connect(net: &mut Net, flow: Flow, buffer: usize, deadline: Micros) -> io::Result<Self> {
+        let mut stream = Self::new(net, flow, Phase::Connecting, buffer)?;
         stream.deadline = Some(deadline);
         let remote = IpEndpoint::from(flow.remote);
         let local = IpListenEndpoint::from(flow.local);
+        let mut interface = net.beginning(stream.sequence.ours);
         let result = stream.socket().connect(interface.context(), remote, local);
         result.map_err(|_| io::Error::from_raw_os_error(libc::EADDRNOTAVAIL))?;
         Ok(stream)
     }
 
     /// Create a stream for the first segment of a connection to `listener`.
-    pub fn incoming(flow: Flow, listener: Id, buffer: usize, now: Micros) -> io::Result<Self> {
-        let mut stream = Self::new(flow, Phase::Incoming(listener), buffer)?;
-        stream.deadline = Some(now + HALF_OPEN);
+    pub fn incoming(net: &Net, flow: Flow, listener: Id, buffer: usize) -> io::Result<Self> {
+        let mut stream = Self::new(net, flow, Phase::Incoming(listener), buffer)?;
+        stream.deadline = Some(net.now + HALF_OPEN);
         let local = IpListenEndpoint::from(flow.local);
         let result = stream.socket().listen(local);
         result.map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
@@ -132,7 +132,8 @@ impl Stream {
     }
 
     #[allow(unsafe_code)]
-    fn new(flow: Flow, phase: Phase, buffer: usize) -> io::Result<Self> {
+    fn new(net: &Net, flow: Flow, phase: Phase, buffer: usize) -> io::Result<Self> {
+        let number = net.numbers.choose(&flow, net.now);
         let buffers = Buffers::new(buffer)?;
         // SAFETY: one slice of each, in a socket that is dropped before them.
         let slices = unsafe { [buffers.receive.as_static(), buffers.send.as_static()] };
@@ -155,6 +156,11 @@ impl Stream {
             is_ended: false,
             has_gap: false,
             has_sack: false,
+            sequence: Sequence {
+                ours: number,
+                sent: number,
+                ..Sequence::default()
+            },
             loss: LossDetector::default(),
             segment: MIN_SEGMENT,
             last_received: 0,
@@ -169,39 +175,77 @@ impl Stream {
     }
 
     /// Receive a packet, with its vnet_hdr.
-    pub fn receive(
-        &mut self,
-        interface: &mut Interface,
-        link: &mut Link,
-        packet: Vec<u8>,
-        segment: Segment,
-        now: Micros,
-    ) {
-        if segment.flags & SYN != 0 {
-            self.has_sack = segment.permits_sack;
-            self.segment = usize::from(segment.mss).max(MIN_SEGMENT);
+    pub fn receive(&mut self, net: &mut Net, packet: Vec<u8>, segment: &Segment) {
+        let socket = self.set.get::<Socket<'static>>(self.handle);
+        let state = socket.state();
+        match self.sequence.judge(socket, segment) {
+            _ if matches!(state, State::Listen | State::SynSent) => {
+                self.begin(net, packet, segment, state);
+            }
+            Verdict::Take => self.take(net, packet, segment),
+            Verdict::Challenge => self.challenge(net, packet),
+            Verdict::Drop => net.link.recycle(packet),
         }
+    }
+
+    /// Receive a packet before the connection is established. Its options count only now.
+    fn begin(&mut self, net: &mut Net, mut packet: Vec<u8>, segment: &Segment, before: State) {
+        let most = net.link.mtu() - ip_header(self.flow.local.is_ipv4()) - TCP_HEADER;
+        let size = usize::from(segment.mss).max(MIN_SEGMENT).min(most);
+        replace_mss(&mut packet, size as u16);
+        net.link.offer(packet);
+        let mut interface = net.beginning(self.sequence.ours);
+        interface.poll_ingress_single(instant(net.now), &mut net.link, &mut self.set);
+        if self.socket().state() != before {
+            self.sequence.theirs = segment.sequence;
+            self.has_sack = segment.permits_sack;
+            self.segment = size;
+        }
+        self.last_received = net.now;
+    }
+
+    /// Receive a packet of the established connection.
+    fn take(&mut self, net: &mut Net, packet: Vec<u8>, segment: &Segment) {
         // Acknowledge several segments in one packet at once: there may be no second packet.
-        let is_long = segment.payload > link.mtu();
+        let is_long = segment.payload > net.link.mtu();
         let delay = if is_long { Duration::ZERO } else { ACK_DELAY };
         self.socket().set_ack_delay(Some(delay));
-        link.reports_gap = None;
-        link.segment = self.segment;
-        if self.loss.shows(segment, self.segment) {
+        net.link.reports_gap = None;
+        net.link.segment = self.segment;
+        if self.loss.shows(segment, self.segment, self.sequence.sent) {
             // smoltcp ignores selective acknowledgements, but reacts to duplicate ones.
             for _ in 0..DUPLICATES {
-                link.offer(packet.clone());
-                interface.poll_ingress_single(instant(now), link, &mut self.set);
+                self.offer(net, packet.clone());
             }
         }
-        link.offer(packet);
-        interface.poll_ingress_single(instant(now), link, &mut self.set);
-        self.has_gap = link.reports_gap.unwrap_or(self.has_gap);
-        self.buffers.touch(now);
-        self.last_received = now;
+        self.offer(net, packet);
+        self.has_gap = net.link.reports_gap.unwrap_or(self.has_gap);
+        self.buffers.touch(net.now);
+        self.last_received = net.now;
         if matches!(self.phase, Phase::Orphan) {
-            self.deadline = Some(now + FIN_TIMEOUT);
+            self.deadline = Some(net.now + FIN_TIMEOUT);
         }
+    }
+
+    /// Make smoltcp acknowledge what we have, as it answers a keep-alive: at most once a second of its clock.
+    fn challenge(&mut self, net: &mut Net, mut packet: Vec<u8>) {
+        let flow = Flow {
+            local: self.flow.remote,
+            remote: self.flow.local,
+        };
+        let socket = self.set.get::<Socket<'static>>(self.handle);
+        let expected = self.sequence.expected(socket);
+        let ack = self.sequence.unacknowledged(socket);
+        packet.clear();
+        write_ack(&mut packet, &flow, expected.wrapping_sub(1), ack, 0);
+        self.offer(net, packet);
+    }
+
+    fn offer(&mut self, net: &mut Net, packet: Vec<u8>) {
+        net.link.offer(packet);
+        let now = instant(net.now);
+        net.interface
+            .poll_ingress_single(now, &mut net.link, &mut self.set);
     }
 
     /// Record that the program's end is readable, writable, shut down or closed.
@@ -220,13 +264,20 @@ impl Stream {
         self.deadline = None;
     }
 
+    /// Whether it connects, and its SYN has this sequence number.
+    #[must_use]
+    pub fn is_connecting_with(&self, sequence: u32) -> bool {
+        matches!(self.phase, Phase::Connecting) && self.sequence.ours == sequence
+    }
+
     /// Abort it: the next `process` sends a reset.
     pub fn abort(&mut self) {
         self.socket().abort();
     }
 
     /// Move bytes in both directions. True if there is more to do.
-    pub fn process(&mut self, interface: &mut Interface, link: &mut Link, now: Micros) -> bool {
+    pub fn process(&mut self, net: &mut Net) -> bool {
+        let now = net.now;
         for _ in 0..ROUNDS {
             if self.socket().send_queue() == 0 {
                 self.last_received = now;
@@ -235,7 +286,7 @@ impl Stream {
             if moved > 0 {
                 self.buffers.moved(moved, now);
             }
-            let sent = self.emit(interface, link, now);
+            let sent = self.emit(net);
             if !sent {
                 self.rest(now);
                 return false;
@@ -262,7 +313,10 @@ impl Stream {
             });
             match result {
                 Ok(Ok(0)) | Err(RecvError::InvalidState) => break,
-                Ok(Ok(count)) => moved += count,
+                Ok(Ok(count)) => {
+                    self.sequence.delivered = self.sequence.delivered.wrapping_add(count as u32);
+                    moved += count;
+                }
                 Ok(Err(error)) if is_later(&error) => self.is_writable = false,
                 Ok(Err(_)) => self.is_abandoned = true,
                 Err(RecvError::Finished) => {
@@ -302,7 +356,10 @@ impl Stream {
                 (count, count)
             });
             match result {
-                Ok(count) if count > 0 => moved += count,
+                Ok(count) if count > 0 => {
+                    self.sequence.collected = self.sequence.collected.wrapping_add(count as u32);
+                    moved += count;
+                }
                 _ => break,
             }
         }
@@ -316,20 +373,26 @@ impl Stream {
         moved
     }
 
-    fn emit(&mut self, interface: &mut Interface, link: &mut Link, now: Micros) -> bool {
+    fn emit(&mut self, net: &mut Net) -> bool {
         if self.is_quiet {
             return false;
         }
         // After its last acknowledgement smoltcp would soon drop what the program has not read.
         self.is_quiet = self.socket().state() == State::TimeWait;
+        let Net {
+            interface, link, ..
+        } = net;
+        let now = instant(net.now);
         link.segment = self.segment;
         for number in 0..SEGMENTS {
             link.sent = None;
-            let result = interface.poll_egress(instant(now), link, &mut self.set);
+            let result = interface.poll_egress(now, link, &mut self.set);
             if result == PollResult::None {
                 return number > 0;
             }
-            self.loss.record_sent(link.sent);
+            if let Some(end) = link.sent {
+                self.sequence.record_sent(end);
+            }
         }
         true
     }
@@ -372,10 +435,11 @@ impl Stream {
     }
 
     /// When it must be processed if nothing happens before.
-    pub fn next(&mut self, interface: &mut Interface, now: Micros) -> Option<Micros> {
+    pub fn next(&mut self, net: &mut Net) -> Option<Micros> {
+        let now = net.now;
         let polled = match self.is_quiet {
             true => None,
-            false => interface.poll_at(instant(now), &self.set),
+            false => net.interface.poll_at(instant(now), &self.set),
         };
         // It has just been processed: a stream that can do nothing must not cause a busy loop.
         let later = |at: Micros| at.max(now + 1000);

@@ -9,11 +9,12 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 
 use crate::counts::Reason;
+use crate::echo::Unreachable;
 use crate::events::{Accepted, Event, Id};
 use crate::listener::Listeners;
 use crate::net::Net;
 use crate::packet::{ACK, Flow, RST, SYN, Segment};
-use crate::ports::Ports;
+use crate::ports;
 use crate::socket_pair::StreamEnd;
 use crate::stream::{Outcome, Phase, Stream};
 use crate::time_wait::TimeWait;
@@ -29,7 +30,6 @@ pub struct Streams {
     refused: Vec<Id>,
     timers: Timers,
     time_wait: TimeWait,
-    ports: Ports,
     no_sockets: smoltcp::iface::SocketSet<'static>,
     buffer: usize,
 }
@@ -46,7 +46,6 @@ impl Streams {
             refused: Vec::new(),
             timers: Timers::default(),
             time_wait: TimeWait::default(),
-            ports: Ports::default(),
             no_sockets: smoltcp::iface::SocketSet::new(Vec::new()),
             buffer,
         }
@@ -74,7 +73,7 @@ impl Streams {
         deadline: Micros,
     ) {
         let begun = self.flow(net, local, remote).and_then(|flow| {
-            let stream = Stream::connect(&mut net.interface, flow, self.buffer, deadline)?;
+            let stream = Stream::connect(net, flow, self.buffer, deadline)?;
             self.add(id, stream);
             Ok(())
         });
@@ -83,12 +82,7 @@ impl Streams {
         }
     }
 
-    fn flow(
-        &mut self,
-        net: &Net,
-        local: Option<SocketAddr>,
-        remote: SocketAddr,
-    ) -> io::Result<Flow> {
+    fn flow(&self, net: &Net, local: Option<SocketAddr>, remote: SocketAddr) -> io::Result<Flow> {
         let refuse = |errno| Err(io::Error::from_raw_os_error(errno));
         if remote.port() == 0 || remote.ip().is_unspecified() || remote.ip().is_multicast() {
             return refuse(libc::EADDRNOTAVAIL);
@@ -114,7 +108,7 @@ impl Streams {
                         && !self.time_wait.contains(&flow)
                         && !self.listeners.has(flow.local)
                 };
-                let port = self.ports.choose(is_free);
+                let port = ports::choose(is_free);
                 port.map_or_else(|| refuse(libc::EADDRNOTAVAIL), |port| Ok(flow(port)))
             }
             port if self.flows.contains_key(&flow(port)) => refuse(libc::EADDRINUSE),
@@ -129,7 +123,7 @@ impl Streams {
             0 => {
                 let at = |port| SocketAddr::new(local.ip(), port);
                 let is_free = |port| !self.listeners.has(at(port));
-                self.ports.choose(is_free).map(at)
+                ports::choose(is_free).map(at)
             }
             _ => (!self.listeners.has(local)).then_some(local),
         };
@@ -185,7 +179,7 @@ impl Streams {
         let now = net.now;
         match id.and_then(|id| Some((id, self.streams.get_mut(&id)?))) {
             Some((id, stream)) => {
-                stream.receive(&mut net.interface, &mut net.link, packet, segment, now);
+                stream.receive(net, packet, &segment);
                 // At once, because the next segment may reset a connection that was established.
                 if stream.outcome(now) == Outcome::Established {
                     self.established(net, id);
@@ -212,7 +206,7 @@ impl Streams {
         if net.events.waiting(listener.id) >= listener.backlog {
             return Err(Reason::Backlog);
         }
-        let stream = Stream::incoming(flow, listener.id, self.buffer, net.now);
+        let stream = Stream::incoming(net, flow, listener.id, self.buffer);
         let stream = stream.map_err(|_| Reason::NoResources)?;
         let id = net.next_id();
         if let Some(oldest) = listener.begin(id) {
@@ -230,14 +224,14 @@ impl Streams {
     }
 
     /// Fail a connection about which an ICMP error came.
-    pub fn unreachable(&mut self, net: &Net, flow: Flow, errno: i32) {
-        let Some(&id) = self.flows.get(&flow) else {
+    pub fn unreachable(&mut self, net: &Net, error: &Unreachable) {
+        let Some(&id) = self.flows.get(&error.flow) else {
             return;
         };
         let stream = self.streams.get(&id);
-        if stream.is_some_and(|stream| matches!(stream.phase, Phase::Connecting)) {
+        if stream.is_some_and(|stream| stream.is_connecting_with(error.sequence)) {
             self.remove(id);
-            net.events.push(Event::Failed(id, errno));
+            net.events.push(Event::Failed(id, error.errno));
         }
     }
 
@@ -305,7 +299,7 @@ impl Streams {
         };
         stream.is_listed = false;
         net.link.is_refused = false;
-        let mut has_more = stream.process(&mut net.interface, &mut net.link, net.now);
+        let mut has_more = stream.process(net);
         let outcome = stream.outcome(net.now);
         if net.link.is_refused {
             self.refused.push(id);
@@ -315,7 +309,7 @@ impl Streams {
             Outcome::Lives => {
                 if has_more {
                     self.list(id);
-                } else if let Some(at) = stream.next(&mut net.interface, net.now) {
+                } else if let Some(at) = stream.next(net) {
                     self.timers.set(id, &mut stream.timer, at);
                 }
             }
@@ -328,7 +322,7 @@ impl Streams {
             Outcome::Broken => {
                 // It may be broken by a timeout alone: reset the other side.
                 stream.abort();
-                stream.process(&mut net.interface, &mut net.link, net.now);
+                stream.process(net);
                 self.remove(id);
             }
         }
@@ -351,7 +345,7 @@ impl Streams {
                     net.failed(id, &error);
                 }
                 stream.abort();
-                stream.process(&mut net.interface, &mut net.link, net.now);
+                stream.process(net);
                 self.remove(id);
                 return;
             }

@@ -1,5 +1,6 @@
 //! The stack against malicious packets and misbehaving hosts.
 
+mod blind;
 mod floods;
 mod fuzz_properties;
 mod harness;
