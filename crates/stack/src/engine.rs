@@ -222,7 +222,7 @@ impl Engine {
             }
             ICMP | ICMPV6 => {
                 if let Some(error) = self.echo.receive(&mut self.net, &arrival) {
-                    self.streams.unreachable(&self.net, &error);
+                    self.streams.unreachable(&mut self.net, &error);
                 }
             }
             _ => return Err(Reason::NoPort),

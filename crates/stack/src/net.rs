@@ -12,6 +12,7 @@ use crate::addresses::Addresses;
 use crate::counts::Counts;
 use crate::events::{Event, Events, Id};
 use crate::link::Link;
+use crate::memory::Memory;
 use crate::numbers::{InitialNumbers, seed_for};
 use crate::ports::random;
 use crate::shared::Shared;
@@ -26,6 +27,8 @@ pub struct Settings {
     pub mtu: usize,
     /// The size of each of a stream's two buffers, which bounds its rate to one buffer per round trip.
     pub buffer: usize,
+    /// How much memory all streams may hold.
+    pub memory: usize,
 }
 
 /// The context of all parts of the engine.
@@ -38,6 +41,8 @@ pub struct Net {
     pub link: Link,
     /// The owner's queues.
     pub events: EventsOf,
+    /// The memory of all streams.
+    pub memory: Memory,
     /// What was dropped.
     pub counts: Arc<Counts>,
     /// The descriptors that are watched.
@@ -77,6 +82,7 @@ impl Net {
             numbers: InitialNumbers::default(),
             link,
             events: EventsOf(shared.clone()),
+            memory: Memory::new(settings.memory),
             counts: shared.counts.clone(),
             epoll,
             pair_buffer: settings.buffer.min(256 * 1024),

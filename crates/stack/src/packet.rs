@@ -57,8 +57,8 @@ pub struct Segment {
     pub ack: u32,
     /// How far beyond `ack` its sender has received something, according to SACK.
     pub beyond: u32,
-    /// In a SYN: whether its sender accepts selective acknowledgements.
-    pub permits_sack: bool,
+    /// In a SYN: whether windows are scaled.
+    pub permits_scale: bool,
     /// In a SYN: the largest segment that its sender accepts.
     pub mss: u16,
     /// The length of its payload.
@@ -77,7 +77,7 @@ pub const ACK: u8 = 0x10;
 pub const SACK: u8 = 5;
 /// The TCP option for the maximum segment size.
 pub const MSS: u8 = 2;
-const SACK_PERMITTED: u8 = 4;
+const WINDOW_SCALE: u8 = 3;
 /// RFC 9293, 3.7.1.
 const DEFAULT_MSS: u16 = 536;
 
@@ -165,7 +165,7 @@ impl<'a> Arrival<'a> {
             sequence: number(4)?,
             ack,
             beyond: option(options, SACK).map_or(0, |at| beyond(ack, &options[at])),
-            permits_sack: option(options, SACK_PERMITTED).is_some(),
+            permits_scale: option(options, WINDOW_SCALE).is_some(),
             mss: option(options, MSS)
                 .and_then(|at| options[at].first_chunk().copied())
                 .map_or(DEFAULT_MSS, u16::from_be_bytes),

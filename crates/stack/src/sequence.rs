@@ -7,6 +7,7 @@
 use smoltcp::socket::tcp::{Socket, State};
 
 use crate::packet::{ACK, RST, SYN, Segment};
+use crate::window::distance;
 
 /// What is to be done with a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,9 +33,38 @@ pub struct Sequence {
     pub collected: u32,
     /// The number after the last one that was sent.
     pub sent: u32,
+    /// The number after the last one that came, perhaps beyond a gap.
+    pub reached: u32,
 }
 
 impl Sequence {
+    /// The other side's initial number has come.
+    pub fn begin(&mut self, theirs: u32) {
+        self.theirs = theirs;
+        self.reached = theirs.wrapping_add(1);
+    }
+
+    /// The number after the last one that the program has read.
+    #[must_use]
+    pub fn read(&self) -> u32 {
+        self.theirs.wrapping_add(1).wrapping_add(self.delivered)
+    }
+
+    /// How many received bytes the buffer holds, with those beyond a gap and the gap.
+    #[must_use]
+    pub fn held(&self, socket: &Socket<'_>) -> usize {
+        let reached = distance(self.read(), self.reached) as usize;
+        socket.recv_queue().max(reached)
+    }
+
+    /// Record that smoltcp has taken a segment.
+    pub fn record_received(&mut self, segment: &Segment) {
+        let end = segment.sequence.wrapping_add(segment.payload as u32);
+        if segment.payload > 0 && distance(self.reached, end) > 0 {
+            self.reached = end;
+        }
+    }
+
     /// The next number that we expect (RCV.NXT).
     #[must_use]
     pub fn expected(&self, socket: &Socket<'_>) -> u32 {
@@ -43,9 +73,7 @@ impl Sequence {
             state,
             State::CloseWait | State::LastAck | State::Closing | State::TimeWait
         );
-        self.theirs
-            .wrapping_add(1)
-            .wrapping_add(self.delivered)
+        self.read()
             .wrapping_add(socket.recv_queue() as u32)
             .wrapping_add(u32::from(has_ended))
     }
@@ -63,14 +91,14 @@ impl Sequence {
 
     /// Record that all before `end` was sent, perhaps again.
     pub fn record_sent(&mut self, end: u32) {
-        if end.wrapping_sub(self.sent) < 1 << 31 {
+        if distance(self.sent, end) > 0 {
             self.sent = end;
         }
     }
 
-    /// What is to be done with a segment.
+    /// What is to be done with a segment, where the other side may send up to `edge`.
     #[must_use]
-    pub fn judge(&self, socket: &Socket<'_>, segment: &Segment) -> Verdict {
+    pub fn judge(&self, socket: &Socket<'_>, segment: &Segment, edge: u32) -> Verdict {
         if matches!(
             socket.state(),
             State::Closed | State::Listen | State::SynSent
@@ -78,20 +106,23 @@ impl Sequence {
             return Verdict::Take;
         }
         let is_synchronized = socket.state() != State::SynReceived;
-        let distance = segment.sequence.wrapping_sub(self.expected(socket));
+        let ahead = segment.sequence.wrapping_sub(self.expected(socket));
         let room = socket.recv_capacity() - socket.recv_queue();
-        let is_ahead = segment.ack.wrapping_sub(self.sent).cast_signed() > 0;
+        let end = segment.sequence.wrapping_add(segment.payload as u32);
+        let is_beyond = segment.payload > 0 && distance(edge, end) > 0;
+        let is_ahead = distance(self.sent, segment.ack) > 0;
         match segment.flags {
             // RFC 5961, 3.2.
-            flags if flags & RST != 0 => match distance {
+            flags if flags & RST != 0 => match ahead {
                 0 => Verdict::Take,
-                _ if (distance as usize) < room => Verdict::Challenge,
+                _ if (ahead as usize) < room => Verdict::Challenge,
                 _ => Verdict::Drop,
             },
             // RFC 5961, 4.2.
             flags if flags & SYN != 0 => Verdict::Challenge,
             // RFC 5961, 5.2. smoltcp has the other half: an acknowledgement that is too old.
             flags if flags & ACK != 0 && is_ahead && is_synchronized => Verdict::Challenge,
+            _ if is_beyond => Verdict::Challenge,
             _ => Verdict::Take,
         }
     }

@@ -5,23 +5,25 @@
 
 use std::io::{self, ErrorKind::Interrupted, ErrorKind::WouldBlock};
 
-use holloway_packet::transport::TCP_HEADER;
-use smoltcp::iface::{PollResult, SocketHandle, SocketSet};
-use smoltcp::socket::tcp::{RecvError, Socket, SocketBuffer, State};
+use smoltcp::iface::{SocketHandle, SocketSet};
+use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{IpEndpoint, IpListenEndpoint};
 
 use crate::buffers::Buffers;
 use crate::events::Id;
-use crate::loss::{DUPLICATES, LossDetector};
+use crate::loss::LossDetector;
 use crate::net::Net;
-use crate::packet::{Flow, Segment, ip_header, replace_mss, write_ack};
-use crate::sequence::{Sequence, Verdict};
+use crate::packet::Flow;
+use crate::sequence::Sequence;
 use crate::socket_pair::StreamEnd;
 use crate::timers::{Micros, SECOND};
+use crate::window::Window;
 
-/// How long a connection that the program closed may take to end (Linux: tcp_fin_timeout). Each segment of
-/// the other side restarts it.
+mod incoming;
+mod outgoing;
+
+/// How long a connection that the program closed may take to end, or to make progress (Linux: tcp_fin_timeout).
 const FIN_TIMEOUT: Micros = 60 * SECOND;
 /// How long the other side may take to complete a handshake.
 const HALF_OPEN: Micros = 30 * SECOND;
@@ -41,6 +43,9 @@ const MIN_SEGMENT: usize = 216;
 /// The limits of one call of `process`, so that other streams have their turn.
 const ROUNDS: usize = 4;
 const SEGMENTS: usize = 8;
+
+/// How much memory that holds nothing a stream may keep while memory is scarce.
+const WASTED: usize = 64 * 1024;
 
 /// A stream's phase as the program sees it.
 #[derive(Debug)]
@@ -91,11 +96,15 @@ pub struct Stream {
     is_abandoned: bool,
     /// The program's end has been shut down for reading.
     is_ended: bool,
-    /// The receive buffer holds bytes beyond a gap.
-    has_gap: bool,
-    /// The other side accepts selective acknowledgements, which report them.
-    has_sack: bool,
+    /// The program has read after its end was full, so more bytes may wait for it.
+    is_read: bool,
+    /// More bytes may wait for the program than in the beginning.
+    is_grown: bool,
     sequence: Sequence,
+    /// The receive window.
+    window: Window,
+    /// What the memory budget was charged.
+    charged: usize,
     loss: LossDetector,
     /// The largest segment that the other side accepts.
     segment: usize,
@@ -154,13 +163,15 @@ impl Stream {
             is_finished: false,
             is_abandoned: false,
             is_ended: false,
-            has_gap: false,
-            has_sack: false,
+            is_read: false,
+            is_grown: false,
             sequence: Sequence {
                 ours: number,
                 sent: number,
                 ..Sequence::default()
             },
+            window: Window::new(net.memory.share()),
+            charged: 0,
             loss: LossDetector::default(),
             segment: MIN_SEGMENT,
             last_received: 0,
@@ -174,84 +185,11 @@ impl Stream {
         self.set.get_mut(self.handle)
     }
 
-    /// Receive a packet, with its vnet_hdr.
-    pub fn receive(&mut self, net: &mut Net, packet: Vec<u8>, segment: &Segment) {
-        let socket = self.set.get::<Socket<'static>>(self.handle);
-        let state = socket.state();
-        match self.sequence.judge(socket, segment) {
-            _ if matches!(state, State::Listen | State::SynSent) => {
-                self.begin(net, packet, segment, state);
-            }
-            Verdict::Take => self.take(net, packet, segment),
-            Verdict::Challenge => self.challenge(net, packet),
-            Verdict::Drop => net.link.recycle(packet),
-        }
-    }
-
-    /// Receive a packet before the connection is established. Its options count only now.
-    fn begin(&mut self, net: &mut Net, mut packet: Vec<u8>, segment: &Segment, before: State) {
-        let most = net.link.mtu() - ip_header(self.flow.local.is_ipv4()) - TCP_HEADER;
-        let size = usize::from(segment.mss).max(MIN_SEGMENT).min(most);
-        replace_mss(&mut packet, size as u16);
-        net.link.offer(packet);
-        let mut interface = net.beginning(self.sequence.ours);
-        interface.poll_ingress_single(instant(net.now), &mut net.link, &mut self.set);
-        if self.socket().state() != before {
-            self.sequence.theirs = segment.sequence;
-            self.has_sack = segment.permits_sack;
-            self.segment = size;
-        }
-        self.last_received = net.now;
-    }
-
-    /// Receive a packet of the established connection.
-    fn take(&mut self, net: &mut Net, packet: Vec<u8>, segment: &Segment) {
-        // Acknowledge several segments in one packet at once: there may be no second packet.
-        let is_long = segment.payload > net.link.mtu();
-        let delay = if is_long { Duration::ZERO } else { ACK_DELAY };
-        self.socket().set_ack_delay(Some(delay));
-        net.link.reports_gap = None;
-        net.link.segment = self.segment;
-        if self.loss.shows(segment, self.segment, self.sequence.sent) {
-            // smoltcp ignores selective acknowledgements, but reacts to duplicate ones.
-            for _ in 0..DUPLICATES {
-                self.offer(net, packet.clone());
-            }
-        }
-        self.offer(net, packet);
-        self.has_gap = net.link.reports_gap.unwrap_or(self.has_gap);
-        self.buffers.touch(net.now);
-        self.last_received = net.now;
-        if matches!(self.phase, Phase::Orphan) {
-            self.deadline = Some(net.now + FIN_TIMEOUT);
-        }
-    }
-
-    /// Make smoltcp acknowledge what we have, as it answers a keep-alive: at most once a second of its clock.
-    fn challenge(&mut self, net: &mut Net, mut packet: Vec<u8>) {
-        let flow = Flow {
-            local: self.flow.remote,
-            remote: self.flow.local,
-        };
-        let socket = self.set.get::<Socket<'static>>(self.handle);
-        let expected = self.sequence.expected(socket);
-        let ack = self.sequence.unacknowledged(socket);
-        packet.clear();
-        write_ack(&mut packet, &flow, expected.wrapping_sub(1), ack, 0);
-        self.offer(net, packet);
-    }
-
-    fn offer(&mut self, net: &mut Net, packet: Vec<u8>) {
-        net.link.offer(packet);
-        let now = instant(net.now);
-        net.interface
-            .poll_ingress_single(now, &mut net.link, &mut self.set);
-    }
-
     /// Record that the program's end is readable, writable, shut down or closed.
     pub fn ready(&mut self, events: u32) {
         let is = |flag: i32| events & flag.cast_unsigned() != 0;
         self.is_readable |= is(libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR);
+        self.is_read |= is(libc::EPOLLOUT) && !self.is_writable;
         self.is_writable |= is(libc::EPOLLOUT);
         self.is_finished |= is(libc::EPOLLRDHUP | libc::EPOLLHUP);
         // Once both directions are shut down, EPOLLHUP does not mean that the program is gone.
@@ -278,134 +216,64 @@ impl Stream {
     /// Move bytes in both directions. True if there is more to do.
     pub fn process(&mut self, net: &mut Net) -> bool {
         let now = net.now;
+        let mut has_more = true;
         for _ in 0..ROUNDS {
             if self.socket().send_queue() == 0 {
                 self.last_received = now;
             }
-            let moved = self.deliver() + self.collect();
+            let moved = self.deliver(net) + self.collect(net);
             if moved > 0 {
                 self.buffers.moved(moved, now);
             }
-            let sent = self.emit(net);
-            if !sent {
-                self.rest(now);
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Write received bytes to the program.
-    fn deliver(&mut self) -> usize {
-        let socket = self.set.get_mut::<Socket<'static>>(self.handle);
-        let Phase::Open(end) = &self.phase else {
-            if matches!(self.phase, Phase::Orphan) && socket.can_recv() {
-                socket.abort();
-            }
-            return 0;
-        };
-        let mut moved = 0;
-        while self.is_writable && !self.is_abandoned {
-            let result = socket.recv(|bytes| match end.write(bytes) {
-                _ if bytes.is_empty() => (0, Ok(0)),
-                Ok(count) => (count, Ok(count)),
-                Err(error) => (0, Err(error)),
-            });
-            match result {
-                Ok(Ok(0)) | Err(RecvError::InvalidState) => break,
-                Ok(Ok(count)) => {
-                    self.sequence.delivered = self.sequence.delivered.wrapping_add(count as u32);
-                    moved += count;
-                }
-                Ok(Err(error)) if is_later(&error) => self.is_writable = false,
-                Ok(Err(_)) => self.is_abandoned = true,
-                Err(RecvError::Finished) => {
-                    if !self.is_ended {
-                        self.is_ended = true;
-                        end.finish();
-                    }
-                    break;
-                }
-            }
-        }
-        if self.is_abandoned && (socket.can_recv() || end.is_reset()) {
-            socket.abort();
-        }
-        moved
-    }
-
-    /// Read what the program wrote, and close once all of it is read and the program has ended.
-    fn collect(&mut self) -> usize {
-        let socket = self.set.get_mut::<Socket<'static>>(self.handle);
-        let Phase::Open(end) = &self.phase else {
-            return 0;
-        };
-        let mut moved = 0;
-        while self.is_readable && socket.can_send() {
-            let waiting = end.waiting();
-            if waiting == 0 {
-                self.is_readable = false;
+            has_more = self.emit(net);
+            if !has_more {
                 break;
             }
-            let result = socket.send(|room| {
-                let length = waiting.min(room.len());
-                let count = match length {
-                    0 => 0,
-                    _ => end.read(&mut room[..length]).unwrap_or(0),
-                };
-                (count, count)
-            });
-            match result {
-                Ok(count) if count > 0 => {
-                    self.sequence.collected = self.sequence.collected.wrapping_add(count as u32);
-                    moved += count;
-                }
-                _ => break,
-            }
         }
-        if self.is_finished && (!self.is_readable || !socket.may_send()) {
-            socket.close();
-            if self.is_abandoned {
-                self.phase = Phase::Orphan;
-                self.deadline = Some(self.buffers.last_used() + FIN_TIMEOUT);
-            }
-        }
-        moved
+        self.reopen(net);
+        self.settle(net);
+        has_more
     }
 
-    fn emit(&mut self, net: &mut Net) -> bool {
-        if self.is_quiet {
-            return false;
+    /// Release memory that holds nothing, where the stream is idle or memory is scarce.
+    fn settle(&mut self, net: &mut Net) {
+        let is_idle = self.buffers.rest_due().is_some_and(|at| net.now >= at);
+        let (received, queued) = self.held();
+        let wasted = self.buffers.touched().saturating_sub(received + queued);
+        if is_idle || net.memory.is_scarce() && wasted > received + queued + WASTED {
+            self.buffers.trim(received, queued);
         }
-        // After its last acknowledgement smoltcp would soon drop what the program has not read.
-        self.is_quiet = self.socket().state() == State::TimeWait;
-        let Net {
-            interface, link, ..
-        } = net;
-        let now = instant(net.now);
-        link.segment = self.segment;
-        for number in 0..SEGMENTS {
-            link.sent = None;
-            let result = interface.poll_egress(now, link, &mut self.set);
-            if result == PollResult::None {
-                return number > 0;
+        if is_idle {
+            self.buffers.rest();
+            if let Phase::Open(end) = &self.phase {
+                end.grow(None);
             }
-            if let Some(end) = link.sent {
-                self.sequence.record_sent(end);
-            }
+            (self.is_read, self.is_grown) = (false, false);
         }
-        true
+        self.charge(net);
     }
 
-    /// Release the memory of an idle stream.
-    fn rest(&mut self, now: Micros) {
-        if self.buffers.rest_due().is_none_or(|at| now < at) {
-            return;
-        }
-        let socket = self.set.get_mut::<Socket<'static>>(self.handle);
-        // Beyond a gap there are bytes in the buffer, and without SACK a gap is not reported.
-        let receive = socket.recv_queue() == 0 && self.has_sack && !self.has_gap;
-        self.buffers.release(receive, socket.send_queue() == 0);
+    /// How many bytes the buffers hold: received, with those beyond a gap, and to send.
+    fn held(&mut self) -> (usize, usize) {
+        let socket = self.set.get::<Socket<'static>>(self.handle);
+        (self.sequence.held(socket), socket.send_queue())
+    }
+
+    /// Charge the memory budget for what the stream holds.
+    fn charge(&mut self, net: &mut Net) {
+        // The kernel counts its own overhead, and allows as much again for it.
+        let waiting = if self.is_grown {
+            2 * net.pair_buffer
+        } else {
+            0
+        };
+        let held = self.buffers.touched() + waiting;
+        net.memory.charge(&mut self.charged, held);
+    }
+
+    /// Return its share of the memory budget, before it is dropped.
+    pub fn discharge(&mut self, net: &mut Net) {
+        net.memory.charge(&mut self.charged, 0);
     }
 
     /// Its state.

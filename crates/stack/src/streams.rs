@@ -12,7 +12,9 @@ use crate::counts::Reason;
 use crate::echo::Unreachable;
 use crate::events::{Accepted, Event, Id};
 use crate::listener::Listeners;
+use crate::memory::FLOOR;
 use crate::net::Net;
+use crate::orphans::Orphans;
 use crate::packet::{ACK, Flow, RST, SYN, Segment};
 use crate::ports;
 use crate::socket_pair::StreamEnd;
@@ -30,6 +32,7 @@ pub struct Streams {
     refused: Vec<Id>,
     timers: Timers,
     time_wait: TimeWait,
+    orphans: Orphans,
     no_sockets: smoltcp::iface::SocketSet<'static>,
     buffer: usize,
 }
@@ -46,6 +49,7 @@ impl Streams {
             refused: Vec::new(),
             timers: Timers::default(),
             time_wait: TimeWait::default(),
+            orphans: Orphans::default(),
             no_sockets: smoltcp::iface::SocketSet::new(Vec::new()),
             buffer,
         }
@@ -73,6 +77,9 @@ impl Streams {
         deadline: Micros,
     ) {
         let begun = self.flow(net, local, remote).and_then(|flow| {
+            if self.streams.len() >= net.memory.max_streams() {
+                return Err(io::Error::from_raw_os_error(libc::ENOBUFS));
+            }
             let stream = Stream::connect(net, flow, self.buffer, deadline)?;
             self.add(id, stream);
             Ok(())
@@ -146,7 +153,7 @@ impl Streams {
         } else if let Some(stream) = self.streams.get(&id)
             && matches!(stream.phase, Phase::Connecting)
         {
-            self.remove(id);
+            self.remove(net, id);
         }
     }
 
@@ -199,10 +206,13 @@ impl Streams {
     }
 
     /// Start an incoming connection. None if there is no listener; an error if it must wait.
-    fn incoming(&mut self, net: &Net, flow: Flow) -> Result<Option<Id>, Reason> {
+    fn incoming(&mut self, net: &mut Net, flow: Flow) -> Result<Option<Id>, Reason> {
         let Some(listener) = self.listeners.find(flow.local) else {
             return Ok(None);
         };
+        if self.streams.len() >= net.memory.max_streams() {
+            return Err(Reason::NoResources);
+        }
         if net.events.waiting(listener.id) >= listener.backlog {
             return Err(Reason::Backlog);
         }
@@ -211,7 +221,7 @@ impl Streams {
         let id = net.next_id();
         if let Some(oldest) = listener.begin(id) {
             net.counts.add(Reason::HalfOpen);
-            self.remove(oldest);
+            self.remove(net, oldest);
         }
         self.add(id, stream);
         Ok(Some(id))
@@ -224,13 +234,13 @@ impl Streams {
     }
 
     /// Fail a connection about which an ICMP error came.
-    pub fn unreachable(&mut self, net: &Net, error: &Unreachable) {
+    pub fn unreachable(&mut self, net: &mut Net, error: &Unreachable) {
         let Some(&id) = self.flows.get(&error.flow) else {
             return;
         };
         let stream = self.streams.get(&id);
         if stream.is_some_and(|stream| stream.is_connecting_with(error.sequence)) {
-            self.remove(id);
+            self.remove(net, id);
             net.events.push(Event::Failed(id, error.errno));
         }
     }
@@ -298,9 +308,11 @@ impl Streams {
             return;
         };
         stream.is_listed = false;
+        let was_orphan = matches!(stream.phase, Phase::Orphan);
         net.link.is_refused = false;
         let mut has_more = stream.process(net);
         let outcome = stream.outcome(net.now);
+        let is_orphan = matches!(stream.phase, Phase::Orphan);
         if net.link.is_refused {
             self.refused.push(id);
             has_more = false;
@@ -315,7 +327,7 @@ impl Streams {
             }
             Outcome::Established => self.established(net, id),
             Outcome::Failed(errno) => {
-                self.remove(id);
+                self.remove(net, id);
                 net.events.push(Event::Failed(id, errno));
             }
             Outcome::Done => self.done(net, id),
@@ -323,7 +335,15 @@ impl Streams {
                 // It may be broken by a timeout alone: reset the other side.
                 stream.abort();
                 stream.process(net);
-                self.remove(id);
+                self.remove(net, id);
+            }
+        }
+        if is_orphan && !was_orphan {
+            let is_scarce = !net.memory.has_room(FLOOR);
+            let lives = |id| self.streams.contains_key(&id);
+            if let Some(oldest) = self.orphans.add(id, is_scarce, lives) {
+                net.counts.add(Reason::Orphan);
+                self.abort(oldest);
             }
         }
     }
@@ -346,7 +366,7 @@ impl Streams {
                 }
                 stream.abort();
                 stream.process(net);
-                self.remove(id);
+                self.remove(net, id);
                 return;
             }
         };
@@ -366,8 +386,8 @@ impl Streams {
         self.list(id);
     }
 
-    fn done(&mut self, net: &Net, id: Id) {
-        let Some(stream) = self.remove(id) else {
+    fn done(&mut self, net: &mut Net, id: Id) {
+        let Some(stream) = self.remove(net, id) else {
             return;
         };
         self.time_wait.add(net.now, stream.flow);
@@ -376,8 +396,9 @@ impl Streams {
         }
     }
 
-    fn remove(&mut self, id: Id) -> Option<Box<Stream>> {
-        let stream = self.streams.remove(&id)?;
+    fn remove(&mut self, net: &mut Net, id: Id) -> Option<Box<Stream>> {
+        let mut stream = self.streams.remove(&id)?;
+        stream.discharge(net);
         self.flows.remove(&stream.flow);
         if let Phase::Incoming(listener) = stream.phase {
             self.listeners.remove_half_open(listener, id);

@@ -23,6 +23,7 @@ pub const US: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 pub const THEM: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 pub const PORT: u16 = 80;
 pub const BUFFER: usize = 64 * 1024;
+pub const MEMORY: usize = 4 * 1024 * 1024;
 
 /// A TCP segment.
 #[derive(Clone, Debug, Default)]
@@ -99,6 +100,11 @@ pub struct Harness {
 
 impl Harness {
     pub fn new() -> Self {
+        Self::with(BUFFER, MEMORY)
+    }
+
+    /// A stack with buffers of this size and this memory budget.
+    pub fn with(buffer: usize, memory: usize) -> Self {
         let (tun, endpoint) = Tun::to_stack("inner").expect("a pair");
         let shared = Arc::new(Shared {
             endpoint: Arc::new(endpoint),
@@ -114,7 +120,8 @@ impl Harness {
         let settings = Settings {
             addresses: Addresses::new(vec![own]),
             mtu: 1420,
-            buffer: BUFFER,
+            buffer,
+            memory,
         };
         let engine = Engine::new(shared.clone(), &settings).expect("an engine");
         Self {
@@ -128,12 +135,16 @@ impl Harness {
     /// A harness with a listener, and the listener's number.
     pub fn listening() -> (Self, Id) {
         let mut harness = Self::new();
-        harness.ask(Request::Listen(1_000_000, (US, PORT).into(), 16));
-        assert!(matches!(
-            harness.event(),
-            Some(Event::Opened(1_000_000, None, _))
-        ));
-        (harness, 1_000_000)
+        let listener = harness.listen();
+        (harness, listener)
+    }
+
+    /// Start a listener, and return its number.
+    pub fn listen(&mut self) -> Id {
+        self.ask(Request::Listen(1_000_000, (US, PORT).into(), 16));
+        let event = self.event();
+        assert!(matches!(event, Some(Event::Opened(1_000_000, None, _))));
+        1_000_000
     }
 
     pub fn ask(&mut self, request: Request) {

@@ -4,5 +4,6 @@ mod blind;
 mod floods;
 mod fuzz_properties;
 mod harness;
+mod memory;
 mod segments;
 mod windows;
