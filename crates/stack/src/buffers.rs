@@ -64,6 +64,12 @@ impl Ring {
         self.touched = (self.touched + count).min(self.size());
     }
 
+    /// How many bytes may be in memory.
+    #[must_use]
+    pub const fn touched(&self) -> usize {
+        self.touched
+    }
+
     /// Record that `at` is `count` bytes after this place.
     pub fn moved_from(&mut self, place: *const u8, count: usize) {
         self.at = (self.mapping.offset(place) + count) % self.size();

@@ -52,6 +52,13 @@ impl Memory {
         self.used + bytes <= self.shared
     }
 
+    /// Whether a stream that was charged `charged` bytes may hold `held`.
+    #[must_use]
+    pub const fn may_hold(&self, charged: usize, held: usize) -> bool {
+        let held = held.saturating_sub(FLOOR);
+        held <= charged || self.has_room(held - charged)
+    }
+
     /// A stream that was charged `charged` bytes holds `held` now.
     pub fn charge(&mut self, charged: &mut usize, held: usize) {
         let held = held.saturating_sub(FLOOR);

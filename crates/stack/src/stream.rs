@@ -239,8 +239,9 @@ impl Stream {
     fn settle(&mut self, net: &mut Net) {
         let is_idle = self.buffers.rest_due().is_some_and(|at| net.now >= at);
         let (received, queued) = self.held();
-        let wasted = self.buffers.touched().saturating_sub(received + queued);
-        if is_idle || net.memory.is_scarce() && wasted > received + queued + WASTED {
+        let needed = received.max(self.promised()) + queued;
+        let wasted = self.buffers.touched().saturating_sub(needed);
+        if is_idle || net.memory.is_scarce() && wasted > needed + WASTED {
             self.buffers.trim(received, queued);
         }
         if is_idle {
@@ -259,16 +260,31 @@ impl Stream {
         (self.sequence.held(socket), socket.send_queue())
     }
 
-    /// Charge the memory budget for what the stream holds.
+    /// How many bytes the other side may send, beyond what every stream is given. Where the stream is idle it
+    /// does not count, or idle streams that were busy once would leave nothing for others.
+    fn promised(&self) -> usize {
+        match self.buffers.rest_due() {
+            Some(_) => self.window.promised(self.sequence.read()),
+            None => 0,
+        }
+    }
+
+    /// Charge the memory budget for what the stream holds or was promised.
     fn charge(&mut self, net: &mut Net) {
+        let cost = self.cost(net, 0);
+        net.memory.charge(&mut self.charged, cost);
+    }
+
+    /// What the stream costs once `coming` bytes more have come.
+    fn cost(&self, net: &Net, coming: usize) -> usize {
+        let received = (self.buffers.receive.touched() + coming).max(self.promised());
         // The kernel counts its own overhead, and allows as much again for it.
         let waiting = if self.is_grown {
             2 * net.pair_buffer
         } else {
             0
         };
-        let held = self.buffers.touched() + waiting;
-        net.memory.charge(&mut self.charged, held);
+        received + self.buffers.send.touched() + waiting
     }
 
     /// Return its share of the memory budget, before it is dropped.

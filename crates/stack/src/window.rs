@@ -63,6 +63,12 @@ impl Window {
         self.end = next.wrapping_add(self.limit.min(share) as u32);
     }
 
+    /// How far beyond the first window the other side may send, where the program has read up to `next`.
+    #[must_use]
+    pub fn promised(&self, next: u32) -> usize {
+        (distance(next, self.edge) as usize).saturating_sub(FIRST)
+    }
+
     /// The field of a segment that acknowledges `ack`, in which smoltcp wrote `field`. An end that was given is
     /// never taken back (RFC 9293, 3.8.6).
     pub fn announce(&mut self, ack: u32, field: u16) -> u16 {

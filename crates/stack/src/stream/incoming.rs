@@ -83,8 +83,9 @@ impl Stream {
     /// Whether the memory budget has room for the data of a segment. What follows next always has a little, so
     /// that each stream goes on.
     fn has_room(&mut self, net: &mut Net, segment: &Segment) -> bool {
-        let is_next = segment.payload <= FLOOR.max(2 * net.link.mtu());
-        if segment.payload == 0 || net.memory.has_room(segment.payload) {
+        let payload = segment.payload;
+        let is_next = payload <= FLOOR.max(2 * net.link.mtu());
+        if payload == 0 || net.memory.may_hold(self.charged, self.cost(net, payload)) {
             return true;
         }
         let (received, queued) = self.held();
@@ -92,7 +93,8 @@ impl Stream {
         self.charge(net);
         let socket = self.set.get::<Socket<'static>>(self.handle);
         let is_next = is_next && segment.sequence == self.sequence.expected(socket);
-        net.memory.has_room(segment.payload) || is_next && socket.recv_queue() < FLOOR
+        let has_queue = socket.recv_queue() >= FLOOR;
+        is_next && !has_queue || net.memory.may_hold(self.charged, self.cost(net, payload))
     }
 
     /// Make smoltcp acknowledge what we have, as it answers a keep-alive: at most once a second of its clock.
