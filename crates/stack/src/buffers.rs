@@ -75,6 +75,24 @@ impl Ring {
         self.at = (self.mapping.offset(place) + count) % self.size();
     }
 
+    /// The `count` bytes that begin `before` bytes before `at`, in two parts.
+    ///
+    /// # Safety
+    /// As for `Mapping::part`.
+    #[allow(unsafe_code)]
+    #[must_use]
+    pub unsafe fn parts(&self, before: usize, count: usize) -> [&[u8]; 2] {
+        let start = (self.at + self.size() - before) % self.size();
+        let first = count.min(self.size() - start);
+        // SAFETY: the caller guarantees it.
+        unsafe {
+            [
+                self.mapping.part(start, first),
+                self.mapping.part(0, count - first),
+            ]
+        }
+    }
+
     fn keep(&mut self, start: usize, count: usize) {
         self.mapping.release_all_but(start, count);
         self.touched = count;

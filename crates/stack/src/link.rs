@@ -41,8 +41,10 @@ pub struct Link {
     pub segment: usize,
     /// The queue to the plane is full; the endpoint's descriptor reports when it has room again.
     pub is_refused: bool,
-    /// The sequence number after the last segment sent.
-    pub sent: Option<u32>,
+    /// The sequence numbers of the last segment sent: its first, and the one after its last.
+    pub sent: Option<(u32, u32)>,
+    /// smoltcp's packets are to have one segment.
+    pub is_narrow: bool,
     /// The receive window of the stream whose segments are sent.
     pub window: Option<Window>,
 }
@@ -66,6 +68,7 @@ impl Link {
             segment: usize::MAX,
             is_refused: false,
             sent: None,
+            is_narrow: false,
             window: None,
         }
     }
@@ -117,6 +120,13 @@ impl Link {
         self.out().hand_over(packet);
     }
 
+    /// How many bytes of a stream fit into one train.
+    #[must_use]
+    pub fn train(&self, ip_header: usize) -> usize {
+        self.full(ip_header)
+            .map_or(0, |length| length.get() - ip_header - TCP_HEADER)
+    }
+
     fn out(&mut self) -> Out<'_> {
         Out {
             endpoint: &self.endpoint,
@@ -162,8 +172,10 @@ impl phy::Device for Link {
         capabilities.medium = Medium::Ip;
         capabilities.max_transmission_unit = MAX_PACKET;
         capabilities.checksum = checksums;
-        capabilities.segmentation.tcpv4 = self.full(IPV4_HEADER);
-        capabilities.segmentation.tcpv6 = self.full(IPV6_HEADER);
+        if !self.is_narrow {
+            capabilities.segmentation.tcpv4 = self.full(IPV4_HEADER);
+            capabilities.segmentation.tcpv6 = self.full(IPV6_HEADER);
+        }
         capabilities
     }
 }
@@ -191,7 +203,7 @@ pub struct Out<'a> {
     addresses: &'a Addresses,
     looped: &'a mut VecDeque<Vec<u8>>,
     window: &'a mut Option<Window>,
-    sent: &'a mut Option<u32>,
+    sent: &'a mut Option<(u32, u32)>,
     mtu: usize,
     segment: usize,
 }
@@ -231,7 +243,10 @@ impl Out<'_> {
         let sequence = packet[transport + 4..].first_chunk().copied();
         let flags = packet[transport + 13] & (SYN | FIN);
         let numbers = (packet.len() - headers) as u32 + flags.count_ones();
-        *self.sent = sequence.map(|bytes| u32::from_be_bytes(bytes).wrapping_add(numbers));
+        *self.sent = sequence.map(|bytes| {
+            let start = u32::from_be_bytes(bytes);
+            (start, start.wrapping_add(numbers))
+        });
         let size = self.segment.min(self.mtu - headers);
         let is_long = packet.len() - headers > size;
         VnetHeader {

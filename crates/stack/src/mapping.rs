@@ -45,6 +45,17 @@ impl Mapping {
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }
     }
 
+    /// A part of the memory.
+    ///
+    /// # Safety
+    /// The slice of `as_static` is not in use meanwhile.
+    #[must_use]
+    pub unsafe fn part(&self, start: usize, count: usize) -> &[u8] {
+        assert!(start <= self.length && count <= self.length - start);
+        // SAFETY: mapped, initialized by the kernel, and not written as the caller guarantees.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(start), count) }
+    }
+
     /// Its length.
     #[must_use]
     pub const fn length(&self) -> usize {

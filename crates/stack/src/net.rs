@@ -35,6 +35,8 @@ pub struct Settings {
 pub struct Net {
     /// smoltcp's interface.
     pub interface: Interface,
+    /// Another one that sends one segment at a time.
+    pub narrow: Interface,
     /// Our initial sequence numbers.
     pub numbers: InitialNumbers,
     /// The link to the plane.
@@ -76,9 +78,13 @@ impl Net {
             settings.addresses.clone(),
             settings.mtu,
         );
-        let interface = interface(&mut link, random());
+        let wide = interface(&mut link, random());
+        link.is_narrow = true;
+        let narrow = interface(&mut link, random());
+        link.is_narrow = false;
         Self {
-            interface,
+            interface: wide,
+            narrow,
             numbers: InitialNumbers::default(),
             link,
             events: EventsOf(shared.clone()),

@@ -12,9 +12,9 @@ use smoltcp::wire::{IpEndpoint, IpListenEndpoint};
 
 use crate::buffers::Buffers;
 use crate::events::Id;
-use crate::loss::LossDetector;
 use crate::net::Net;
 use crate::packet::Flow;
+use crate::recovery::Recovery;
 use crate::sequence::Sequence;
 use crate::socket_pair::StreamEnd;
 use crate::timers::{Micros, SECOND};
@@ -22,6 +22,7 @@ use crate::window::Window;
 
 mod incoming;
 mod outgoing;
+mod recovering;
 
 /// How long a connection that the program closed may take to end, or to make progress (Linux: tcp_fin_timeout).
 const FIN_TIMEOUT: Micros = 60 * SECOND;
@@ -32,6 +33,8 @@ const HALF_OPEN: Micros = 30 * SECOND;
 const SILENCE: Micros = 15 * 60 * SECOND;
 /// How long the acknowledgement of a single segment waits for data to send with it.
 const ACK_DELAY: Duration = Duration::from_micros(10_000 * SPEEDUP as u64);
+/// smoltcp's least retransmission timeout, and a little less.
+const LEAST_TIMEOUT: Micros = 190_000;
 /// How much faster smoltcp's clock runs, so that its minimum retransmission timeout of one second becomes
 /// Linux's (TCP_RTO_MIN), and its maximum 12 s.
 const SPEEDUP: Micros = 5;
@@ -105,7 +108,14 @@ pub struct Stream {
     window: Window,
     /// What the memory budget was charged.
     charged: usize,
-    loss: LossDetector,
+    /// What is on its way; None where the other side has no selective acknowledgements, and smoltcp recovers.
+    recovery: Option<Recovery>,
+    /// The scale of the other side's windows.
+    scale: u8,
+    /// Windows are scaled.
+    has_scale: bool,
+    /// The window that smoltcp may use.
+    given: usize,
     /// The largest segment that the other side accepts.
     segment: usize,
     /// When the other side last sent something, or we began to wait for it.
@@ -172,7 +182,10 @@ impl Stream {
             },
             window: Window::new(net.memory.share()),
             charged: 0,
-            loss: LossDetector::default(),
+            recovery: None,
+            scale: 0,
+            has_scale: false,
+            given: 0,
             segment: MIN_SEGMENT,
             last_received: 0,
             is_quiet: false,

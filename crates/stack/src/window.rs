@@ -79,6 +79,12 @@ impl Window {
         units as u16
     }
 
+    /// The field of a segment that acknowledges `ack` and announces nothing new.
+    #[must_use]
+    pub fn repeat(&self, ack: u32) -> u16 {
+        (distance(ack, self.edge) >> self.shift).min(u32::from(u16::MAX)) as u16
+    }
+
     /// The field of an acknowledgement that is worth sending for its window alone, where `next` is the next
     /// number expected and segments have up to `segment` bytes. smoltcp does not know that the window was small.
     pub fn reopen(&mut self, next: u32, segment: usize) -> Option<u16> {

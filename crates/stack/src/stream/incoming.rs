@@ -5,12 +5,15 @@ use holloway_packet::transport::TCP_HEADER;
 use smoltcp::socket::tcp::{RecvError, Socket, State};
 use smoltcp::time::Duration;
 
+use super::recovering::inner_scale;
 use super::{ACK_DELAY, FIN_TIMEOUT, MIN_SEGMENT, Phase, Stream, instant, is_later};
 use crate::counts::Reason;
-use crate::loss::DUPLICATES;
 use crate::memory::FLOOR;
 use crate::net::Net;
-use crate::packet::{Flow, Segment, ip_header, replace_mss, write_ack};
+use crate::packet::{
+    Flow, Segment, ip_header, replace_mss, replace_scale, replace_window, write_ack,
+};
+use crate::recovery::Recovery;
 use crate::sequence::Verdict;
 use crate::window::Window;
 
@@ -34,21 +37,34 @@ impl Stream {
         let most = net.link.mtu() - ip_header(self.flow.local.is_ipv4()) - TCP_HEADER;
         let size = usize::from(segment.mss).max(MIN_SEGMENT).min(most);
         replace_mss(&mut packet, size as u16);
+        let recovery = segment.permits_sack.then(|| self.recovery(segment, size));
+        if let Some(recovery) = &recovery {
+            replace_window(&mut packet, recovery.allowed() as u16);
+            replace_scale(&mut packet, inner_scale(self.buffers.send.size()));
+        }
         net.link.offer(packet);
         let mut interface = net.beginning(self.sequence.ours);
         interface.poll_ingress_single(instant(net.now), &mut net.link, &mut self.set);
         if self.socket().state() != before {
             self.sequence.begin(segment.sequence);
             let scale = scale(self.buffers.receive.size());
-            let shift = if segment.permits_scale { scale } else { 0 };
+            let shift = if segment.scale.is_some() { scale } else { 0 };
             self.window.begin(segment.sequence.wrapping_add(1), shift);
             self.segment = size;
+            self.scale = segment.scale.unwrap_or(0);
+            self.has_scale = segment.scale.is_some();
+            if recovery.is_some() {
+                let none = smoltcp::socket::tcp::CongestionControl::None;
+                self.socket().set_congestion_control(none);
+            }
+            self.given = recovery.as_ref().map_or(0, Recovery::allowed);
+            self.recovery = recovery;
         }
         self.last_received = net.now;
     }
 
     /// Receive a packet of the established connection.
-    fn take(&mut self, net: &mut Net, packet: Vec<u8>, segment: &Segment) {
+    fn take(&mut self, net: &mut Net, mut packet: Vec<u8>, segment: &Segment) {
         if !self.has_room(net, segment) {
             net.counts.add(Reason::Memory);
             net.link.recycle(packet);
@@ -61,13 +77,14 @@ impl Stream {
         let socket = self.set.get::<Socket<'static>>(self.handle);
         let before = self.sequence.unacknowledged(socket);
         net.link.segment = self.segment;
-        if self.loss.shows(segment, self.segment, self.sequence.sent) {
-            // smoltcp ignores selective acknowledgements, but reacts to duplicate ones.
-            for _ in 0..DUPLICATES {
-                self.offer(net, packet.clone());
+        if self.is_new(segment, net.now) {
+            if self.recovery.is_some() {
+                replace_window(&mut packet, self.field());
             }
+            self.offer(net, packet);
+        } else {
+            net.link.recycle(packet);
         }
-        self.offer(net, packet);
         self.sequence.record_received(segment);
         self.buffers.receive.wrote(segment.payload);
         self.charge(net);
@@ -111,7 +128,7 @@ impl Stream {
         self.offer(net, packet);
     }
 
-    fn offer(&mut self, net: &mut Net, packet: Vec<u8>) {
+    pub(super) fn offer(&mut self, net: &mut Net, packet: Vec<u8>) {
         net.link.offer(packet);
         net.link.window = Some(self.window(net, 0));
         let now = instant(net.now);

@@ -3,7 +3,7 @@
 use smoltcp::iface::PollResult;
 use smoltcp::socket::tcp::{Socket, State};
 
-use super::{FIN_TIMEOUT, Phase, SEGMENTS, Stream, instant};
+use super::{FIN_TIMEOUT, LEAST_TIMEOUT, Phase, SEGMENTS, Stream, instant};
 use crate::net::Net;
 use crate::window::distance;
 
@@ -70,24 +70,34 @@ impl Stream {
         }
         // After its last acknowledgement smoltcp would soon drop what the program has not read.
         self.is_quiet = self.socket().state() == State::TimeWait;
-        net.link.window = Some(self.window(net, 0));
-        let Net {
-            interface, link, ..
-        } = net;
-        let now = instant(net.now);
-        link.segment = self.segment;
+        self.resend(net);
         for number in 0..SEGMENTS {
-            link.sent = None;
-            let result = interface.poll_egress(now, link, &mut self.set);
-            if result == PollResult::None {
-                self.window = link.window.take().unwrap_or(self.window);
+            if !self.emit_one(net) {
                 return number > 0;
             }
-            if let Some(end) = link.sent {
-                self.sequence.record_sent(end);
-            }
         }
-        self.window = link.window.take().unwrap_or(self.window);
         true
+    }
+
+    /// Let smoltcp send a packet. False if it has none.
+    fn emit_one(&mut self, net: &mut Net) -> bool {
+        let may_time_out = self
+            .recovery
+            .as_ref()
+            .is_some_and(|recovery| recovery.may_time_out(net.now, LEAST_TIMEOUT));
+        net.link.segment = self.segment;
+        net.link.sent = None;
+        net.link.window = Some(self.window(net, 0));
+        // The timer makes smoltcp send all again that its window allows.
+        let interface = match may_time_out {
+            true => &mut net.narrow,
+            false => &mut net.interface,
+        };
+        let result = interface.poll_egress(instant(net.now), &mut net.link, &mut self.set);
+        self.window = net.link.window.take().unwrap_or(self.window);
+        if let Some((start, end)) = net.link.sent {
+            self.sent(net, start, end);
+        }
+        result != PollResult::None
     }
 }

@@ -6,4 +6,5 @@ mod fuzz_properties;
 mod harness;
 mod memory;
 mod segments;
+mod uploads;
 mod windows;
