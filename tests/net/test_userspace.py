@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import socket
+from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -64,9 +67,9 @@ def test_hundreds_of_connections_leave_nothing_behind() -> None:
     asyncio.run(run())
 
 
-def test_a_buffer_bounds_what_waits_for_a_peer_that_never_reads() -> None:
-    async def taken(buffer: int, least: int = 0) -> int:
-        """Write until no more fits, and at least `least` bytes; returns how many."""
+def test_little_waits_for_a_peer_that_never_reads() -> None:
+    async def taken(buffer: int) -> int:
+        """Write until no more fits; returns how many bytes."""
         async with pair("userspace", buffer=buffer) as both:
             listener = await both.first.listen(5000)
             sender = await both.second.connect(FIRST[0], 5000)
@@ -74,14 +77,57 @@ def test_a_buffer_bounds_what_waits_for_a_peer_that_never_reads() -> None:
             loop, total = asyncio.get_running_loop(), 0
             with contextlib.suppress(TimeoutError), sender, receiver:
                 while total < 32 << 20:
-                    async with asyncio.timeout(0.5 if total > least else 20):
+                    async with asyncio.timeout(0.5):
                         await loop.sock_sendall(sender, bytes(16384))
                     total += 16384
             return total
 
-    # On the path are two buffers of the stack, and a socket pair at either end.
+    # A window grows as its program reads, so the size of the buffers makes no difference.
     assert asyncio.run(taken(64 << 10)) < 2 << 20
-    assert 4 << 20 < asyncio.run(taken(4 << 20, least=4 << 20)) < 32 << 20
+    assert asyncio.run(taken(4 << 20)) < 2 << 20
+
+
+def test_many_peers_that_stop_reading_share_a_budget() -> None:
+    """Each of 60 connections reads enough that its window grows, and then no more."""
+
+    async def run() -> None:
+        async with pair("userspace") as both:
+            loop, listener = asyncio.get_running_loop(), await both.first.listen(5000)
+            made = [await both.second.connect(FIRST[0], 5000) for _ in range(60)]
+            accepted = [(await listener.accept())[0] for _ in made]
+            before, moved = resident(), 0
+
+            async def write(sock: socket.socket) -> None:
+                nonlocal moved
+                while True:
+                    await loop.sock_sendall(sock, CHUNK)
+                    moved += len(CHUNK)
+
+            async def read(sock: socket.socket) -> None:
+                left = 4 << 20
+                while left > 0:
+                    left -= len(await loop.sock_recv(sock, 1 << 18))
+
+            writers = [asyncio.create_task(write(sock)) for sock in made]
+            await asyncio.gather(*map(read, accepted))
+            while (last := moved) is not None:
+                await asyncio.sleep(1)
+                if moved == last:
+                    break
+            # Half of the budget of 128 MiB is shared, at either end.
+            assert resident() - before < 160 << 20
+            for task in writers:
+                task.cancel()
+            await asyncio.gather(*writers, return_exceptions=True)
+            for sock in made + accepted:
+                sock.close()
+
+    asyncio.run(run())
+
+
+def resident() -> int:
+    """The resident memory of this process in bytes."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def test_a_buffer_that_is_too_small_is_refused() -> None:
@@ -96,3 +142,6 @@ def test_an_unconnected_socket_is_refused_with_a_hint() -> None:
                 both.second.socket()
 
     asyncio.run(run())
+
+
+CHUNK: Final = bytes(1 << 16)

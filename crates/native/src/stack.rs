@@ -5,6 +5,7 @@ use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use holloway_stack::addresses::{Addresses, Own};
+use holloway_stack::memory::BUDGET;
 use holloway_stack::net::Settings;
 use holloway_stack::{events, stack};
 use pyo3::exceptions::{PyOSError, PyValueError};
@@ -53,6 +54,7 @@ impl Stack {
             addresses: Addresses::new(own.collect::<PyResult<_>>()?),
             mtu,
             buffer,
+            memory: BUDGET,
         };
         let (tun, endpoint) = Tun::to_stack(name)?;
         let stack = stack::Stack::new(endpoint, &settings).map_err(os_error)?;

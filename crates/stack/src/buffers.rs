@@ -1,4 +1,6 @@
-//! The two buffers of a stream, and when their memory is released.
+//! The two buffers of a stream, what of them is in memory, and when it is released.
+//!
+//! smoltcp uses them as rings. Where the bytes in a ring lie follows from what its calls took and gave.
 
 use std::io;
 
@@ -9,24 +11,100 @@ use crate::timers::{Micros, SECOND};
 const REST: Micros = SECOND;
 const MIN_RELEASED: usize = 64 * 1024;
 
+/// One buffer.
+#[derive(Debug)]
+pub struct Ring {
+    mapping: Mapping,
+    /// Where the bytes begin, or end; see `Buffers`.
+    at: usize,
+    /// How many bytes may be in memory.
+    touched: usize,
+}
+
 /// Both buffers.
 #[derive(Debug)]
 pub struct Buffers {
-    /// Received bytes.
-    pub receive: Mapping,
-    /// Bytes to send.
-    pub send: Mapping,
+    /// Received bytes; `at` is where they begin.
+    pub receive: Ring,
+    /// Bytes to send; `at` is where they end.
+    pub send: Ring,
     /// How many bytes went through the buffers since the last release.
     used: usize,
     last_used: Micros,
+}
+
+impl Ring {
+    fn new(size: usize) -> io::Result<Self> {
+        Ok(Self {
+            mapping: Mapping::new(size)?,
+            at: 0,
+            touched: 0,
+        })
+    }
+
+    /// The memory.
+    ///
+    /// # Safety
+    /// As for `Mapping`.
+    #[allow(unsafe_code)]
+    #[must_use]
+    pub unsafe fn as_static(&self) -> &'static mut [u8] {
+        // SAFETY: the caller guarantees it.
+        unsafe { self.mapping.as_static() }
+    }
+
+    /// Its size.
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        self.mapping.length()
+    }
+
+    /// Record that bytes were written.
+    pub fn wrote(&mut self, count: usize) {
+        self.touched = (self.touched + count).min(self.size());
+    }
+
+    /// How many bytes may be in memory.
+    #[must_use]
+    pub const fn touched(&self) -> usize {
+        self.touched
+    }
+
+    /// Record that `at` is `count` bytes after this place.
+    pub fn moved_from(&mut self, place: *const u8, count: usize) {
+        self.at = (self.mapping.offset(place) + count) % self.size();
+    }
+
+    /// The `count` bytes that begin `before` bytes before `at`, in two parts.
+    ///
+    /// # Safety
+    /// As for `Mapping::part`.
+    #[allow(unsafe_code)]
+    #[must_use]
+    pub unsafe fn parts(&self, before: usize, count: usize) -> [&[u8]; 2] {
+        let start = (self.at + self.size() - before) % self.size();
+        let first = count.min(self.size() - start);
+        // SAFETY: the caller guarantees it.
+        unsafe {
+            [
+                self.mapping.part(start, first),
+                self.mapping.part(0, count - first),
+            ]
+        }
+    }
+
+    fn keep(&mut self, start: usize, count: usize) {
+        self.mapping.release_all_but(start, count);
+        self.touched = count;
+    }
 }
 
 impl Buffers {
     /// Two buffers of `size` bytes each.
     pub fn new(size: usize) -> io::Result<Self> {
         Ok(Self {
-            receive: Mapping::new(size)?,
-            send: Mapping::new(size)?,
+            receive: Ring::new(size)?,
+            send: Ring::new(size)?,
             used: 0,
             last_used: 0,
         })
@@ -55,14 +133,23 @@ impl Buffers {
         (self.used >= MIN_RELEASED).then(|| self.last_used + REST)
     }
 
-    /// Release the memory of either buffer or both.
-    pub fn release(&mut self, receive: bool, send: bool) {
-        if receive {
-            self.receive.release();
-        }
-        if send {
-            self.send.release();
-        }
+    /// How many bytes may be in memory.
+    #[must_use]
+    pub const fn touched(&self) -> usize {
+        self.receive.touched + self.send.touched
+    }
+
+    /// Release all memory but that of the first `received` bytes and of the last `queued` bytes to send.
+    pub fn trim(&mut self, received: usize, queued: usize) {
+        let received = received.min(self.receive.size());
+        self.receive.keep(self.receive.at, received);
+        let size = self.send.size();
+        self.send
+            .keep((self.send.at + size - queued) % size, queued);
+    }
+
+    /// The stream is idle, and its memory is released.
+    pub fn rest(&mut self) {
         self.used = 0;
     }
 }

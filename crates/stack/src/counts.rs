@@ -26,12 +26,16 @@ pub enum Reason {
     Backlog,
     /// A half-open connection that was dropped because there were too many.
     HalfOpen,
-    /// No descriptor or memory for a connection.
+    /// No descriptor or memory for a connection, or too many connections.
     NoResources,
+    /// A segment that the memory budget has no room for.
+    Memory,
+    /// A connection that the program has closed, dropped before all was sent because there were too many.
+    Orphan,
 }
 
 /// The number of reasons.
-pub const REASONS: usize = 11;
+pub const REASONS: usize = 13;
 
 impl Reason {
     /// All reasons in order, with their names.
@@ -47,6 +51,8 @@ impl Reason {
         (Self::Backlog, "backlog"),
         (Self::HalfOpen, "half_open"),
         (Self::NoResources, "no_resources"),
+        (Self::Memory, "memory"),
+        (Self::Orphan, "orphan"),
     ];
 }
 

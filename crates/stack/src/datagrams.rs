@@ -15,7 +15,7 @@ use crate::events::{Event, Id};
 use crate::fragments::fragment;
 use crate::net::Net;
 use crate::packet::{Flow, complete_udp, ip_header, write_udp};
-use crate::ports::Ports;
+use crate::ports;
 use crate::socket_pair::DatagramEnd;
 
 /// The length of the address before a payload.
@@ -42,7 +42,6 @@ pub struct Datagrams {
     bound: HashMap<SocketAddr, Id>,
     listed: VecDeque<Id>,
     refused: Vec<Id>,
-    ports: Ports,
     message: Box<[u8]>,
 }
 
@@ -54,7 +53,6 @@ impl Default for Datagrams {
             bound: HashMap::new(),
             listed: VecDeque::new(),
             refused: Vec::new(),
-            ports: Ports::default(),
             message: vec![0; NAME + MAX_DATAGRAM].into(),
         }
     }
@@ -97,7 +95,7 @@ impl Datagrams {
     }
 
     fn choose(
-        &mut self,
+        &self,
         net: &Net,
         local: Option<SocketAddr>,
         remote: Option<SocketAddr>,
@@ -122,7 +120,7 @@ impl Datagrams {
         };
         match local.map_or(0, |local| local.port()) {
             0 => {
-                let port = self.ports.choose(is_free).ok_or(libc::EADDRINUSE)?;
+                let port = ports::choose(is_free).ok_or(libc::EADDRINUSE)?;
                 Ok(SocketAddr::new(ip, port))
             }
             port if is_free(port) => Ok(SocketAddr::new(ip, port)),

@@ -38,6 +38,17 @@ struct Awaited {
     sent: std::time::Instant,
 }
 
+/// An error about a segment of ours.
+#[derive(Clone, Copy, Debug)]
+pub struct Unreachable {
+    /// The addresses of its connection.
+    pub flow: Flow,
+    /// Its sequence number, which shows that the sender of the error has seen it (RFC 5927, 4.1).
+    pub sequence: u32,
+    /// The error.
+    pub errno: i32,
+}
+
 impl Default for Echo {
     fn default() -> Self {
         Self {
@@ -76,8 +87,8 @@ impl Echo {
         self.awaited.retain(|_, awaited| awaited.id != id);
     }
 
-    /// Receive an ICMP message. Returns the flow and errno if it is an error about a connection.
-    pub fn receive(&mut self, net: &mut Net, arrival: &Arrival<'_>) -> Option<(Flow, i32)> {
+    /// Receive an ICMP message. Returns an error about a connection.
+    pub fn receive(&mut self, net: &mut Net, arrival: &Arrival<'_>) -> Option<Unreachable> {
         let [kind, code, _, _, rest @ ..] = arrival.body else {
             net.counts.add(Reason::Malformed);
             return None;
@@ -118,7 +129,7 @@ impl Echo {
     }
 
     /// Handle an error. `quoted` is the beginning of our packet.
-    fn unreachable(&mut self, net: &Net, quoted: &[u8], errno: i32) -> Option<(Flow, i32)> {
+    fn unreachable(&mut self, net: &Net, quoted: &[u8], errno: i32) -> Option<Unreachable> {
         let transport = Transport::find(quoted)?;
         let local = ip::source(quoted)?;
         let remote = ip::destination(quoted)?;
@@ -130,7 +141,12 @@ impl Echo {
                     local: SocketAddr::new(local, source),
                     remote: SocketAddr::new(remote, destination),
                 };
-                Some((flow, errno))
+                let sequence = u32::from_be_bytes(*body.get(4..)?.first_chunk()?);
+                Some(Unreachable {
+                    flow,
+                    sequence,
+                    errno,
+                })
             }
             ICMP | ICMPV6 => {
                 let (identifier, sequence) = port_pair(body.get(4..)?)?;

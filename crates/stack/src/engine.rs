@@ -221,8 +221,8 @@ impl Engine {
                 }
             }
             ICMP | ICMPV6 => {
-                if let Some((flow, errno)) = self.echo.receive(&mut self.net, &arrival) {
-                    self.streams.unreachable(&self.net, flow, errno);
+                if let Some(error) = self.echo.receive(&mut self.net, &arrival) {
+                    self.streams.unreachable(&mut self.net, &error);
                 }
             }
             _ => return Err(Reason::NoPort),

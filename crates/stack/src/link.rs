@@ -21,7 +21,8 @@ use smoltcp::time::Instant;
 
 use crate::addresses::Addresses;
 use crate::counts::{Counts, Reason};
-use crate::packet::{MSS, SACK, SYN, option};
+use crate::packet::{FIN, MSS, SYN, option};
+use crate::window::Window;
 
 /// How many looped packets may wait.
 const LOOPED: usize = 1024;
@@ -40,10 +41,12 @@ pub struct Link {
     pub segment: usize,
     /// The queue to the plane is full; the endpoint's descriptor reports when it has room again.
     pub is_refused: bool,
-    /// The sequence number after the last segment sent.
-    pub sent: Option<u32>,
-    /// Whether the last segment sent in response reported a gap (a SACK option).
-    pub reports_gap: Option<bool>,
+    /// The sequence numbers of the last segment sent: its first, and the one after its last.
+    pub sent: Option<(u32, u32)>,
+    /// smoltcp's packets are to have one segment.
+    pub is_narrow: bool,
+    /// The receive window of the stream whose segments are sent.
+    pub window: Option<Window>,
 }
 
 impl Link {
@@ -65,7 +68,8 @@ impl Link {
             segment: usize::MAX,
             is_refused: false,
             sent: None,
-            reports_gap: None,
+            is_narrow: false,
+            window: None,
         }
     }
 
@@ -116,13 +120,20 @@ impl Link {
         self.out().hand_over(packet);
     }
 
+    /// How many bytes of a stream fit into one train.
+    #[must_use]
+    pub fn train(&self, ip_header: usize) -> usize {
+        self.full(ip_header)
+            .map_or(0, |length| length.get() - ip_header - TCP_HEADER)
+    }
+
     fn out(&mut self) -> Out<'_> {
         Out {
             endpoint: &self.endpoint,
             counts: &self.counts,
             addresses: &self.addresses,
             looped: &mut self.looped,
-            reports_gap: &mut self.reports_gap,
+            window: &mut self.window,
             sent: &mut self.sent,
             mtu: self.mtu,
             segment: self.segment,
@@ -161,8 +172,10 @@ impl phy::Device for Link {
         capabilities.medium = Medium::Ip;
         capabilities.max_transmission_unit = MAX_PACKET;
         capabilities.checksum = checksums;
-        capabilities.segmentation.tcpv4 = self.full(IPV4_HEADER);
-        capabilities.segmentation.tcpv6 = self.full(IPV6_HEADER);
+        if !self.is_narrow {
+            capabilities.segmentation.tcpv4 = self.full(IPV4_HEADER);
+            capabilities.segmentation.tcpv6 = self.full(IPV6_HEADER);
+        }
         capabilities
     }
 }
@@ -189,8 +202,8 @@ pub struct Out<'a> {
     counts: &'a Counts,
     addresses: &'a Addresses,
     looped: &'a mut VecDeque<Vec<u8>>,
-    reports_gap: &'a mut Option<bool>,
-    sent: &'a mut Option<u32>,
+    window: &'a mut Option<Window>,
+    sent: &'a mut Option<(u32, u32)>,
     mtu: usize,
     segment: usize,
 }
@@ -228,8 +241,12 @@ impl Out<'_> {
         let at = transport + TCP_CHECKSUM;
         packet[at..at + 2].copy_from_slice(&checksum::fold(sum).to_be_bytes());
         let sequence = packet[transport + 4..].first_chunk().copied();
-        let payload = (packet.len() - headers) as u32;
-        *self.sent = sequence.map(|bytes| u32::from_be_bytes(bytes).wrapping_add(payload));
+        let flags = packet[transport + 13] & (SYN | FIN);
+        let numbers = (packet.len() - headers) as u32 + flags.count_ones();
+        *self.sent = sequence.map(|bytes| {
+            let start = u32::from_be_bytes(bytes);
+            (start, start.wrapping_add(numbers))
+        });
         let size = self.segment.min(self.mtu - headers);
         let is_long = packet.len() - headers > size;
         VnetHeader {
@@ -242,19 +259,25 @@ impl Out<'_> {
         }
     }
 
-    /// Correct a TCP header: the true MSS in a SYN, and a smaller window in other segments. Record whether
-    /// it reports a gap.
+    /// Correct a TCP header: the true MSS in a SYN, and a smaller window.
     ///
     /// The window field counts units and drops the remainder, so the window's end can move back by less
     /// than a unit as data comes (RFC 7323, 2.4). smoltcp then refuses segments sent up to the former end,
     /// acknowledgements too, and both sides could wait forever. Announcing one unit less avoids this.
     fn correct(&mut self, header: &mut [u8], most: usize) {
         let (fixed, options) = header.split_at_mut(TCP_HEADER);
-        *self.reports_gap = Some(option(options, SACK).is_some());
-        if fixed[13] & SYN == 0 {
-            let window = u16::from_be_bytes([fixed[14], fixed[15]]);
-            fixed[14..16].copy_from_slice(&window.saturating_sub(1).to_be_bytes());
-        } else if let Some(value) = option(options, MSS).and_then(|at| options.get_mut(at)) {
+        let field = u16::from_be_bytes([fixed[14], fixed[15]]);
+        let is_syn = fixed[13] & SYN != 0;
+        let window = match self.window {
+            Some(window) if is_syn => window.of_syn(field),
+            Some(window) => {
+                let ack = u32::from_be_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]);
+                window.announce(ack, field.saturating_sub(1))
+            }
+            None => field,
+        };
+        fixed[14..16].copy_from_slice(&window.to_be_bytes());
+        if is_syn && let Some(value) = option(options, MSS).and_then(|at| options.get_mut(at)) {
             value.copy_from_slice(&(most as u16).to_be_bytes()[..value.len()]);
         }
     }

@@ -12,6 +12,8 @@ use crate::addresses::Addresses;
 use crate::counts::Counts;
 use crate::events::{Event, Events, Id};
 use crate::link::Link;
+use crate::memory::Memory;
+use crate::numbers::{InitialNumbers, seed_for};
 use crate::ports::random;
 use crate::shared::Shared;
 use crate::timers::Micros;
@@ -25,16 +27,24 @@ pub struct Settings {
     pub mtu: usize,
     /// The size of each of a stream's two buffers, which bounds its rate to one buffer per round trip.
     pub buffer: usize,
+    /// How much memory all streams may hold.
+    pub memory: usize,
 }
 
 /// The context of all parts of the engine.
 pub struct Net {
     /// smoltcp's interface.
     pub interface: Interface,
+    /// Another one that sends one segment at a time.
+    pub narrow: Interface,
+    /// Our initial sequence numbers.
+    pub numbers: InitialNumbers,
     /// The link to the plane.
     pub link: Link,
     /// The owner's queues.
     pub events: EventsOf,
+    /// The memory of all streams.
+    pub memory: Memory,
     /// What was dropped.
     pub counts: Arc<Counts>,
     /// The descriptors that are watched.
@@ -68,22 +78,29 @@ impl Net {
             settings.addresses.clone(),
             settings.mtu,
         );
-        let mut config = Config::new(HardwareAddress::Ip);
-        config.random_seed = random();
-        let now = smoltcp::time::Instant::from_micros(0_i64);
-        let mut interface = Interface::new(config, &mut link, now);
-        // Which addresses are ours is checked before smoltcp sees a packet.
-        interface.set_any_ip(true);
+        let wide = interface(&mut link, random());
+        link.is_narrow = true;
+        let narrow = interface(&mut link, random());
+        link.is_narrow = false;
         Self {
-            interface,
+            interface: wide,
+            narrow,
+            numbers: InitialNumbers::default(),
             link,
             events: EventsOf(shared.clone()),
+            memory: Memory::new(settings.memory),
             counts: shared.counts.clone(),
             epoll,
             pair_buffer: settings.buffer.min(256 * 1024),
             now: 0,
             shared,
         }
+    }
+
+    /// An interface for the beginning of a connection, which gets this initial sequence number.
+    #[must_use]
+    pub fn beginning(&mut self, number: u32) -> Interface {
+        interface(&mut self.link, seed_for(number))
     }
 
     /// A new number.
@@ -97,4 +114,14 @@ impl Net {
         let errno = error.raw_os_error().unwrap_or(libc::EIO);
         self.events.push(Event::Failed(id, errno));
     }
+}
+
+fn interface(link: &mut Link, seed: u64) -> Interface {
+    let mut config = Config::new(HardwareAddress::Ip);
+    config.random_seed = seed;
+    let now = smoltcp::time::Instant::from_micros(0_i64);
+    let mut interface = Interface::new(config, link, now);
+    // Which addresses are ours is checked before smoltcp sees a packet.
+    interface.set_any_ip(true);
+    interface
 }

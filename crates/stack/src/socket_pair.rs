@@ -20,11 +20,18 @@ pub struct StreamEnd(OwnedFd);
 pub struct DatagramEnd(OwnedFd);
 
 impl StreamEnd {
-    /// Create a pair: our end and the program's. Each direction holds about `buffer` bytes.
+    /// Create a pair: our end and the program's. What the program writes may be about `buffer` bytes; what it is
+    /// to read, `FIRST` until `grow`.
     pub fn pair(buffer: usize) -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = pair(libc::SOCK_STREAM, buffer)?;
+        set_buffer(&ours, buffer.min(FIRST));
         send(theirs.as_raw_fd(), &[0])?;
         Ok((Self(ours), theirs))
+    }
+
+    /// Let about `buffer` bytes wait for the program; without, as few as in the beginning.
+    pub fn grow(&self, buffer: Option<usize>) {
+        set_buffer(&self.0, buffer.unwrap_or(FIRST));
     }
 
     /// How many bytes of the program are not read yet.
@@ -131,6 +138,9 @@ impl AsRawFd for DatagramEnd {
     }
 }
 
+/// How many bytes may wait for a program that may never read them.
+const FIRST: usize = 16 * 1024;
+
 const QUIET: c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 
 fn pair(kind: c_int, buffer: usize) -> io::Result<(OwnedFd, OwnedFd)> {
@@ -140,22 +150,27 @@ fn pair(kind: c_int, buffer: usize) -> io::Result<(OwnedFd, OwnedFd)> {
     check(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, fds.as_mut_ptr()) } as isize)?;
     // SAFETY: both are new and nobody else owns them.
     let [ours, theirs] = fds.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
-    let size = c_int::try_from(buffer).unwrap_or(c_int::MAX);
     for end in [&ours, &theirs] {
-        let place = (&raw const size).cast::<c_void>();
-        let length = size_of::<c_int>() as libc::socklen_t;
-        // SAFETY: SO_SNDBUF reads one int. The kernel bounds it.
-        unsafe {
-            libc::setsockopt(
-                end.as_raw_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_SNDBUF,
-                place,
-                length,
-            )
-        };
+        set_buffer(end, buffer);
     }
     Ok((ours, theirs))
+}
+
+/// Bound what may be written to an end and not read yet. The kernel has bounds too.
+fn set_buffer(end: &OwnedFd, size: usize) {
+    let size = c_int::try_from(size).unwrap_or(c_int::MAX);
+    let place = (&raw const size).cast::<c_void>();
+    let length = size_of::<c_int>() as libc::socklen_t;
+    // SAFETY: SO_SNDBUF reads one int.
+    unsafe {
+        libc::setsockopt(
+            end.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_SNDBUF,
+            place,
+            length,
+        )
+    };
 }
 
 fn send(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {

@@ -5,21 +5,26 @@
 
 use std::io::{self, ErrorKind::Interrupted, ErrorKind::WouldBlock};
 
-use smoltcp::iface::{Interface, PollResult, SocketHandle, SocketSet};
-use smoltcp::socket::tcp::{RecvError, Socket, SocketBuffer, State};
+use smoltcp::iface::{SocketHandle, SocketSet};
+use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{IpEndpoint, IpListenEndpoint};
 
 use crate::buffers::Buffers;
 use crate::events::Id;
-use crate::link::Link;
-use crate::loss::{DUPLICATES, LossDetector};
-use crate::packet::{Flow, SYN, Segment};
+use crate::net::Net;
+use crate::packet::Flow;
+use crate::recovery::Recovery;
+use crate::sequence::Sequence;
 use crate::socket_pair::StreamEnd;
 use crate::timers::{Micros, SECOND};
+use crate::window::Window;
 
-/// How long a connection that the program closed may take to end (Linux: tcp_fin_timeout). Each segment of
-/// the other side restarts it.
+mod incoming;
+mod outgoing;
+mod recovering;
+
+/// How long a connection that the program closed may take to end, or to make progress (Linux: tcp_fin_timeout).
 const FIN_TIMEOUT: Micros = 60 * SECOND;
 /// How long the other side may take to complete a handshake.
 const HALF_OPEN: Micros = 30 * SECOND;
@@ -28,16 +33,22 @@ const HALF_OPEN: Micros = 30 * SECOND;
 const SILENCE: Micros = 15 * 60 * SECOND;
 /// How long the acknowledgement of a single segment waits for data to send with it.
 const ACK_DELAY: Duration = Duration::from_micros(10_000 * SPEEDUP as u64);
+/// smoltcp's least retransmission timeout, and a little less.
+const LEAST_TIMEOUT: Micros = 190_000;
 /// How much faster smoltcp's clock runs, so that its minimum retransmission timeout of one second becomes
 /// Linux's (TCP_RTO_MIN), and its maximum 12 s.
 const SPEEDUP: Micros = 5;
 
-/// The smallest segments sent, whatever the other side asks for (Linux: TCP_MIN_SND_MSS).
-const MIN_SEGMENT: usize = 48;
+/// The smallest segments sent, whatever the other side asks for (FreeBSD: net.inet.tcp.minmss): smaller ones
+/// cost the processor more than they carry.
+const MIN_SEGMENT: usize = 216;
 
 /// The limits of one call of `process`, so that other streams have their turn.
 const ROUNDS: usize = 4;
 const SEGMENTS: usize = 8;
+
+/// How much memory that holds nothing a stream may keep while memory is scarce.
+const WASTED: usize = 64 * 1024;
 
 /// A stream's phase as the program sees it.
 #[derive(Debug)]
@@ -88,11 +99,23 @@ pub struct Stream {
     is_abandoned: bool,
     /// The program's end has been shut down for reading.
     is_ended: bool,
-    /// The receive buffer holds bytes beyond a gap.
-    has_gap: bool,
-    /// The other side accepts selective acknowledgements, which report them.
-    has_sack: bool,
-    loss: LossDetector,
+    /// The program has read after its end was full, so more bytes may wait for it.
+    is_read: bool,
+    /// More bytes may wait for the program than in the beginning.
+    is_grown: bool,
+    sequence: Sequence,
+    /// The receive window.
+    window: Window,
+    /// What the memory budget was charged.
+    charged: usize,
+    /// What is on its way; None where the other side has no selective acknowledgements, and smoltcp recovers.
+    recovery: Option<Recovery>,
+    /// The scale of the other side's windows.
+    scale: u8,
+    /// Windows are scaled.
+    has_scale: bool,
+    /// The window that smoltcp may use.
+    given: usize,
     /// The largest segment that the other side accepts.
     segment: usize,
     /// When the other side last sent something, or we began to wait for it.
@@ -106,25 +129,21 @@ pub struct Stream {
 
 impl Stream {
     /// Create a stream that connects.
-    pub fn connect(
-        interface: &mut Interface,
-        flow: Flow,
-        buffer: usize,
-        deadline: Micros,
-    ) -> io::Result<Self> {
-        let mut stream = Self::new(flow, Phase::Connecting, buffer)?;
+    pub fn connect(net: &mut Net, flow: Flow, buffer: usize, deadline: Micros) -> io::Result<Self> {
+        let mut stream = Self::new(net, flow, Phase::Connecting, buffer)?;
         stream.deadline = Some(deadline);
         let remote = IpEndpoint::from(flow.remote);
         let local = IpListenEndpoint::from(flow.local);
+        let mut interface = net.beginning(stream.sequence.ours);
         let result = stream.socket().connect(interface.context(), remote, local);
         result.map_err(|_| io::Error::from_raw_os_error(libc::EADDRNOTAVAIL))?;
         Ok(stream)
     }
 
     /// Create a stream for the first segment of a connection to `listener`.
-    pub fn incoming(flow: Flow, listener: Id, buffer: usize, now: Micros) -> io::Result<Self> {
-        let mut stream = Self::new(flow, Phase::Incoming(listener), buffer)?;
-        stream.deadline = Some(now + HALF_OPEN);
+    pub fn incoming(net: &Net, flow: Flow, listener: Id, buffer: usize) -> io::Result<Self> {
+        let mut stream = Self::new(net, flow, Phase::Incoming(listener), buffer)?;
+        stream.deadline = Some(net.now + HALF_OPEN);
         let local = IpListenEndpoint::from(flow.local);
         let result = stream.socket().listen(local);
         result.map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
@@ -132,7 +151,8 @@ impl Stream {
     }
 
     #[allow(unsafe_code)]
-    fn new(flow: Flow, phase: Phase, buffer: usize) -> io::Result<Self> {
+    fn new(net: &Net, flow: Flow, phase: Phase, buffer: usize) -> io::Result<Self> {
+        let number = net.numbers.choose(&flow, net.now);
         let buffers = Buffers::new(buffer)?;
         // SAFETY: one slice of each, in a socket that is dropped before them.
         let slices = unsafe { [buffers.receive.as_static(), buffers.send.as_static()] };
@@ -153,9 +173,19 @@ impl Stream {
             is_finished: false,
             is_abandoned: false,
             is_ended: false,
-            has_gap: false,
-            has_sack: false,
-            loss: LossDetector::default(),
+            is_read: false,
+            is_grown: false,
+            sequence: Sequence {
+                ours: number,
+                sent: number,
+                ..Sequence::default()
+            },
+            window: Window::new(net.memory.share()),
+            charged: 0,
+            recovery: None,
+            scale: 0,
+            has_scale: false,
+            given: 0,
             segment: MIN_SEGMENT,
             last_received: 0,
             is_quiet: false,
@@ -168,46 +198,11 @@ impl Stream {
         self.set.get_mut(self.handle)
     }
 
-    /// Receive a packet, with its vnet_hdr.
-    pub fn receive(
-        &mut self,
-        interface: &mut Interface,
-        link: &mut Link,
-        packet: Vec<u8>,
-        segment: Segment,
-        now: Micros,
-    ) {
-        if segment.flags & SYN != 0 {
-            self.has_sack = segment.permits_sack;
-            self.segment = usize::from(segment.mss).max(MIN_SEGMENT);
-        }
-        // Acknowledge several segments in one packet at once: there may be no second packet.
-        let is_long = segment.payload > link.mtu();
-        let delay = if is_long { Duration::ZERO } else { ACK_DELAY };
-        self.socket().set_ack_delay(Some(delay));
-        link.reports_gap = None;
-        link.segment = self.segment;
-        if self.loss.shows(segment, self.segment) {
-            // smoltcp ignores selective acknowledgements, but reacts to duplicate ones.
-            for _ in 0..DUPLICATES {
-                link.offer(packet.clone());
-                interface.poll_ingress_single(instant(now), link, &mut self.set);
-            }
-        }
-        link.offer(packet);
-        interface.poll_ingress_single(instant(now), link, &mut self.set);
-        self.has_gap = link.reports_gap.unwrap_or(self.has_gap);
-        self.buffers.touch(now);
-        self.last_received = now;
-        if matches!(self.phase, Phase::Orphan) {
-            self.deadline = Some(now + FIN_TIMEOUT);
-        }
-    }
-
     /// Record that the program's end is readable, writable, shut down or closed.
     pub fn ready(&mut self, events: u32) {
         let is = |flag: i32| events & flag.cast_unsigned() != 0;
         self.is_readable |= is(libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR);
+        self.is_read |= is(libc::EPOLLOUT) && !self.is_writable;
         self.is_writable |= is(libc::EPOLLOUT);
         self.is_finished |= is(libc::EPOLLRDHUP | libc::EPOLLHUP);
         // Once both directions are shut down, EPOLLHUP does not mean that the program is gone.
@@ -220,129 +215,94 @@ impl Stream {
         self.deadline = None;
     }
 
+    /// Whether it connects, and its SYN has this sequence number.
+    #[must_use]
+    pub fn is_connecting_with(&self, sequence: u32) -> bool {
+        matches!(self.phase, Phase::Connecting) && self.sequence.ours == sequence
+    }
+
     /// Abort it: the next `process` sends a reset.
     pub fn abort(&mut self) {
         self.socket().abort();
     }
 
     /// Move bytes in both directions. True if there is more to do.
-    pub fn process(&mut self, interface: &mut Interface, link: &mut Link, now: Micros) -> bool {
+    pub fn process(&mut self, net: &mut Net) -> bool {
+        let now = net.now;
+        let mut has_more = true;
         for _ in 0..ROUNDS {
             if self.socket().send_queue() == 0 {
                 self.last_received = now;
             }
-            let moved = self.deliver() + self.collect();
+            let moved = self.deliver(net) + self.collect(net);
             if moved > 0 {
                 self.buffers.moved(moved, now);
             }
-            let sent = self.emit(interface, link, now);
-            if !sent {
-                self.rest(now);
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Write received bytes to the program.
-    fn deliver(&mut self) -> usize {
-        let socket = self.set.get_mut::<Socket<'static>>(self.handle);
-        let Phase::Open(end) = &self.phase else {
-            if matches!(self.phase, Phase::Orphan) && socket.can_recv() {
-                socket.abort();
-            }
-            return 0;
-        };
-        let mut moved = 0;
-        while self.is_writable && !self.is_abandoned {
-            let result = socket.recv(|bytes| match end.write(bytes) {
-                _ if bytes.is_empty() => (0, Ok(0)),
-                Ok(count) => (count, Ok(count)),
-                Err(error) => (0, Err(error)),
-            });
-            match result {
-                Ok(Ok(0)) | Err(RecvError::InvalidState) => break,
-                Ok(Ok(count)) => moved += count,
-                Ok(Err(error)) if is_later(&error) => self.is_writable = false,
-                Ok(Err(_)) => self.is_abandoned = true,
-                Err(RecvError::Finished) => {
-                    if !self.is_ended {
-                        self.is_ended = true;
-                        end.finish();
-                    }
-                    break;
-                }
-            }
-        }
-        if self.is_abandoned && (socket.can_recv() || end.is_reset()) {
-            socket.abort();
-        }
-        moved
-    }
-
-    /// Read what the program wrote, and close once all of it is read and the program has ended.
-    fn collect(&mut self) -> usize {
-        let socket = self.set.get_mut::<Socket<'static>>(self.handle);
-        let Phase::Open(end) = &self.phase else {
-            return 0;
-        };
-        let mut moved = 0;
-        while self.is_readable && socket.can_send() {
-            let waiting = end.waiting();
-            if waiting == 0 {
-                self.is_readable = false;
+            has_more = self.emit(net);
+            if !has_more {
                 break;
             }
-            let result = socket.send(|room| {
-                let length = waiting.min(room.len());
-                let count = match length {
-                    0 => 0,
-                    _ => end.read(&mut room[..length]).unwrap_or(0),
-                };
-                (count, count)
-            });
-            match result {
-                Ok(count) if count > 0 => moved += count,
-                _ => break,
-            }
         }
-        if self.is_finished && (!self.is_readable || !socket.may_send()) {
-            socket.close();
-            if self.is_abandoned {
-                self.phase = Phase::Orphan;
-                self.deadline = Some(self.buffers.last_used() + FIN_TIMEOUT);
-            }
-        }
-        moved
+        self.reopen(net);
+        self.settle(net);
+        has_more
     }
 
-    fn emit(&mut self, interface: &mut Interface, link: &mut Link, now: Micros) -> bool {
-        if self.is_quiet {
-            return false;
+    /// Release memory that holds nothing, where the stream is idle or memory is scarce.
+    fn settle(&mut self, net: &mut Net) {
+        let is_idle = self.buffers.rest_due().is_some_and(|at| net.now >= at);
+        let (received, queued) = self.held();
+        let needed = received.max(self.promised()) + queued;
+        let wasted = self.buffers.touched().saturating_sub(needed);
+        if is_idle || net.memory.is_scarce() && wasted > needed + WASTED {
+            self.buffers.trim(received, queued);
         }
-        // After its last acknowledgement smoltcp would soon drop what the program has not read.
-        self.is_quiet = self.socket().state() == State::TimeWait;
-        link.segment = self.segment;
-        for number in 0..SEGMENTS {
-            link.sent = None;
-            let result = interface.poll_egress(instant(now), link, &mut self.set);
-            if result == PollResult::None {
-                return number > 0;
+        if is_idle {
+            self.buffers.rest();
+            if let Phase::Open(end) = &self.phase {
+                end.grow(None);
             }
-            self.loss.record_sent(link.sent);
+            (self.is_read, self.is_grown) = (false, false);
         }
-        true
+        self.charge(net);
     }
 
-    /// Release the memory of an idle stream.
-    fn rest(&mut self, now: Micros) {
-        if self.buffers.rest_due().is_none_or(|at| now < at) {
-            return;
+    /// How many bytes the buffers hold: received, with those beyond a gap, and to send.
+    fn held(&mut self) -> (usize, usize) {
+        let socket = self.set.get::<Socket<'static>>(self.handle);
+        (self.sequence.held(socket), socket.send_queue())
+    }
+
+    /// How many bytes the other side may send, beyond what every stream is given. Where the stream is idle it
+    /// does not count, or idle streams that were busy once would leave nothing for others.
+    fn promised(&self) -> usize {
+        match self.buffers.rest_due() {
+            Some(_) => self.window.promised(self.sequence.read()),
+            None => 0,
         }
-        let socket = self.set.get_mut::<Socket<'static>>(self.handle);
-        // Beyond a gap there are bytes in the buffer, and without SACK a gap is not reported.
-        let receive = socket.recv_queue() == 0 && self.has_sack && !self.has_gap;
-        self.buffers.release(receive, socket.send_queue() == 0);
+    }
+
+    /// Charge the memory budget for what the stream holds or was promised.
+    fn charge(&mut self, net: &mut Net) {
+        let cost = self.cost(net, 0);
+        net.memory.charge(&mut self.charged, cost);
+    }
+
+    /// What the stream costs once `coming` bytes more have come.
+    fn cost(&self, net: &Net, coming: usize) -> usize {
+        let received = (self.buffers.receive.touched() + coming).max(self.promised());
+        // The kernel counts its own overhead, and allows as much again for it.
+        let waiting = if self.is_grown {
+            2 * net.pair_buffer
+        } else {
+            0
+        };
+        received + self.buffers.send.touched() + waiting
+    }
+
+    /// Return its share of the memory budget, before it is dropped.
+    pub fn discharge(&mut self, net: &mut Net) {
+        net.memory.charge(&mut self.charged, 0);
     }
 
     /// Its state.
@@ -372,10 +332,11 @@ impl Stream {
     }
 
     /// When it must be processed if nothing happens before.
-    pub fn next(&mut self, interface: &mut Interface, now: Micros) -> Option<Micros> {
+    pub fn next(&mut self, net: &mut Net) -> Option<Micros> {
+        let now = net.now;
         let polled = match self.is_quiet {
             true => None,
-            false => interface.poll_at(instant(now), &self.set),
+            false => net.interface.poll_at(instant(now), &self.set),
         };
         // It has just been processed: a stream that can do nothing must not cause a busy loop.
         let later = |at: Micros| at.max(now + 1000);

@@ -9,11 +9,14 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 
 use crate::counts::Reason;
+use crate::echo::Unreachable;
 use crate::events::{Accepted, Event, Id};
 use crate::listener::Listeners;
+use crate::memory::FLOOR;
 use crate::net::Net;
+use crate::orphans::Orphans;
 use crate::packet::{ACK, Flow, RST, SYN, Segment};
-use crate::ports::Ports;
+use crate::ports;
 use crate::socket_pair::StreamEnd;
 use crate::stream::{Outcome, Phase, Stream};
 use crate::time_wait::TimeWait;
@@ -29,7 +32,7 @@ pub struct Streams {
     refused: Vec<Id>,
     timers: Timers,
     time_wait: TimeWait,
-    ports: Ports,
+    orphans: Orphans,
     no_sockets: smoltcp::iface::SocketSet<'static>,
     buffer: usize,
 }
@@ -46,7 +49,7 @@ impl Streams {
             refused: Vec::new(),
             timers: Timers::default(),
             time_wait: TimeWait::default(),
-            ports: Ports::default(),
+            orphans: Orphans::default(),
             no_sockets: smoltcp::iface::SocketSet::new(Vec::new()),
             buffer,
         }
@@ -74,7 +77,10 @@ impl Streams {
         deadline: Micros,
     ) {
         let begun = self.flow(net, local, remote).and_then(|flow| {
-            let stream = Stream::connect(&mut net.interface, flow, self.buffer, deadline)?;
+            if self.streams.len() >= net.memory.max_streams() {
+                return Err(io::Error::from_raw_os_error(libc::ENOBUFS));
+            }
+            let stream = Stream::connect(net, flow, self.buffer, deadline)?;
             self.add(id, stream);
             Ok(())
         });
@@ -83,12 +89,7 @@ impl Streams {
         }
     }
 
-    fn flow(
-        &mut self,
-        net: &Net,
-        local: Option<SocketAddr>,
-        remote: SocketAddr,
-    ) -> io::Result<Flow> {
+    fn flow(&self, net: &Net, local: Option<SocketAddr>, remote: SocketAddr) -> io::Result<Flow> {
         let refuse = |errno| Err(io::Error::from_raw_os_error(errno));
         if remote.port() == 0 || remote.ip().is_unspecified() || remote.ip().is_multicast() {
             return refuse(libc::EADDRNOTAVAIL);
@@ -114,7 +115,7 @@ impl Streams {
                         && !self.time_wait.contains(&flow)
                         && !self.listeners.has(flow.local)
                 };
-                let port = self.ports.choose(is_free);
+                let port = ports::choose(is_free);
                 port.map_or_else(|| refuse(libc::EADDRNOTAVAIL), |port| Ok(flow(port)))
             }
             port if self.flows.contains_key(&flow(port)) => refuse(libc::EADDRINUSE),
@@ -129,7 +130,7 @@ impl Streams {
             0 => {
                 let at = |port| SocketAddr::new(local.ip(), port);
                 let is_free = |port| !self.listeners.has(at(port));
-                self.ports.choose(is_free).map(at)
+                ports::choose(is_free).map(at)
             }
             _ => (!self.listeners.has(local)).then_some(local),
         };
@@ -152,7 +153,7 @@ impl Streams {
         } else if let Some(stream) = self.streams.get(&id)
             && matches!(stream.phase, Phase::Connecting)
         {
-            self.remove(id);
+            self.remove(net, id);
         }
     }
 
@@ -185,7 +186,7 @@ impl Streams {
         let now = net.now;
         match id.and_then(|id| Some((id, self.streams.get_mut(&id)?))) {
             Some((id, stream)) => {
-                stream.receive(&mut net.interface, &mut net.link, packet, segment, now);
+                stream.receive(net, packet, &segment);
                 // At once, because the next segment may reset a connection that was established.
                 if stream.outcome(now) == Outcome::Established {
                     self.established(net, id);
@@ -205,19 +206,22 @@ impl Streams {
     }
 
     /// Start an incoming connection. None if there is no listener; an error if it must wait.
-    fn incoming(&mut self, net: &Net, flow: Flow) -> Result<Option<Id>, Reason> {
+    fn incoming(&mut self, net: &mut Net, flow: Flow) -> Result<Option<Id>, Reason> {
         let Some(listener) = self.listeners.find(flow.local) else {
             return Ok(None);
         };
+        if self.streams.len() >= net.memory.max_streams() {
+            return Err(Reason::NoResources);
+        }
         if net.events.waiting(listener.id) >= listener.backlog {
             return Err(Reason::Backlog);
         }
-        let stream = Stream::incoming(flow, listener.id, self.buffer, net.now);
+        let stream = Stream::incoming(net, flow, listener.id, self.buffer);
         let stream = stream.map_err(|_| Reason::NoResources)?;
         let id = net.next_id();
         if let Some(oldest) = listener.begin(id) {
             net.counts.add(Reason::HalfOpen);
-            self.remove(oldest);
+            self.remove(net, oldest);
         }
         self.add(id, stream);
         Ok(Some(id))
@@ -230,14 +234,14 @@ impl Streams {
     }
 
     /// Fail a connection about which an ICMP error came.
-    pub fn unreachable(&mut self, net: &Net, flow: Flow, errno: i32) {
-        let Some(&id) = self.flows.get(&flow) else {
+    pub fn unreachable(&mut self, net: &mut Net, error: &Unreachable) {
+        let Some(&id) = self.flows.get(&error.flow) else {
             return;
         };
         let stream = self.streams.get(&id);
-        if stream.is_some_and(|stream| matches!(stream.phase, Phase::Connecting)) {
-            self.remove(id);
-            net.events.push(Event::Failed(id, errno));
+        if stream.is_some_and(|stream| stream.is_connecting_with(error.sequence)) {
+            self.remove(net, id);
+            net.events.push(Event::Failed(id, error.errno));
         }
     }
 
@@ -304,9 +308,11 @@ impl Streams {
             return;
         };
         stream.is_listed = false;
+        let was_orphan = matches!(stream.phase, Phase::Orphan);
         net.link.is_refused = false;
-        let mut has_more = stream.process(&mut net.interface, &mut net.link, net.now);
+        let mut has_more = stream.process(net);
         let outcome = stream.outcome(net.now);
+        let is_orphan = matches!(stream.phase, Phase::Orphan);
         if net.link.is_refused {
             self.refused.push(id);
             has_more = false;
@@ -315,21 +321,29 @@ impl Streams {
             Outcome::Lives => {
                 if has_more {
                     self.list(id);
-                } else if let Some(at) = stream.next(&mut net.interface, net.now) {
+                } else if let Some(at) = stream.next(net) {
                     self.timers.set(id, &mut stream.timer, at);
                 }
             }
             Outcome::Established => self.established(net, id),
             Outcome::Failed(errno) => {
-                self.remove(id);
+                self.remove(net, id);
                 net.events.push(Event::Failed(id, errno));
             }
             Outcome::Done => self.done(net, id),
             Outcome::Broken => {
                 // It may be broken by a timeout alone: reset the other side.
                 stream.abort();
-                stream.process(&mut net.interface, &mut net.link, net.now);
-                self.remove(id);
+                stream.process(net);
+                self.remove(net, id);
+            }
+        }
+        if is_orphan && !was_orphan {
+            let is_scarce = !net.memory.has_room(FLOOR);
+            let lives = |id| self.streams.contains_key(&id);
+            if let Some(oldest) = self.orphans.add(id, is_scarce, lives) {
+                net.counts.add(Reason::Orphan);
+                self.abort(oldest);
             }
         }
     }
@@ -351,8 +365,8 @@ impl Streams {
                     net.failed(id, &error);
                 }
                 stream.abort();
-                stream.process(&mut net.interface, &mut net.link, net.now);
-                self.remove(id);
+                stream.process(net);
+                self.remove(net, id);
                 return;
             }
         };
@@ -372,8 +386,8 @@ impl Streams {
         self.list(id);
     }
 
-    fn done(&mut self, net: &Net, id: Id) {
-        let Some(stream) = self.remove(id) else {
+    fn done(&mut self, net: &mut Net, id: Id) {
+        let Some(stream) = self.remove(net, id) else {
             return;
         };
         self.time_wait.add(net.now, stream.flow);
@@ -382,8 +396,9 @@ impl Streams {
         }
     }
 
-    fn remove(&mut self, id: Id) -> Option<Box<Stream>> {
-        let stream = self.streams.remove(&id)?;
+    fn remove(&mut self, net: &mut Net, id: Id) -> Option<Box<Stream>> {
+        let mut stream = self.streams.remove(&id)?;
+        stream.discharge(net);
         self.flows.remove(&stream.flow);
         if let Phase::Incoming(listener) = stream.phase {
             self.listeners.remove_half_open(listener, id);

@@ -23,6 +23,7 @@ pub const US: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 pub const THEM: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 pub const PORT: u16 = 80;
 pub const BUFFER: usize = 64 * 1024;
+pub const MEMORY: usize = 4 * 1024 * 1024;
 
 /// A TCP segment.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +36,8 @@ pub struct Segment {
     pub window: u16,
     pub options: Vec<u8>,
     pub payload: Vec<u8>,
+    /// In what we send: the size of the segments that the plane cuts it into; 0 if it is one.
+    pub size: u16,
 }
 
 impl Segment {
@@ -68,7 +71,7 @@ impl Segment {
         out
     }
 
-    fn parse(packet: &[u8]) -> Option<Self> {
+    pub fn parse(packet: &[u8]) -> Option<Self> {
         let body = packet.get(30..).filter(|_| packet[19] == 6)?;
         let number =
             |at: usize| u32::from_be_bytes([body[at], body[at + 1], body[at + 2], body[at + 3]]);
@@ -82,6 +85,7 @@ impl Segment {
             window: u16::from_be_bytes([body[14], body[15]]),
             options: body[20..header].to_vec(),
             payload: body[header..].to_vec(),
+            size: u16::from_ne_bytes([packet[4], packet[5]]),
         })
     }
 }
@@ -96,6 +100,11 @@ pub struct Harness {
 
 impl Harness {
     pub fn new() -> Self {
+        Self::with(BUFFER, MEMORY)
+    }
+
+    /// A stack with buffers of this size and this memory budget.
+    pub fn with(buffer: usize, memory: usize) -> Self {
         let (tun, endpoint) = Tun::to_stack("inner").expect("a pair");
         let shared = Arc::new(Shared {
             endpoint: Arc::new(endpoint),
@@ -111,7 +120,8 @@ impl Harness {
         let settings = Settings {
             addresses: Addresses::new(vec![own]),
             mtu: 1420,
-            buffer: BUFFER,
+            buffer,
+            memory,
         };
         let engine = Engine::new(shared.clone(), &settings).expect("an engine");
         Self {
@@ -125,12 +135,16 @@ impl Harness {
     /// A harness with a listener, and the listener's number.
     pub fn listening() -> (Self, Id) {
         let mut harness = Self::new();
-        harness.ask(Request::Listen(1_000_000, (US, PORT).into(), 16));
-        assert!(matches!(
-            harness.event(),
-            Some(Event::Opened(1_000_000, None, _))
-        ));
-        (harness, 1_000_000)
+        let listener = harness.listen();
+        (harness, listener)
+    }
+
+    /// Start a listener, and return its number.
+    pub fn listen(&mut self) -> Id {
+        self.ask(Request::Listen(1_000_000, (US, PORT).into(), 16));
+        let event = self.event();
+        assert!(matches!(event, Some(Event::Opened(1_000_000, None, _))));
+        1_000_000
     }
 
     pub fn ask(&mut self, request: Request) {
@@ -167,23 +181,42 @@ impl Harness {
 
     /// The TCP segments that the stack has sent since the last call.
     pub fn sent(&mut self) -> Vec<Segment> {
+        let packets = self.packets();
+        packets
+            .iter()
+            .filter_map(|packet| Segment::parse(packet))
+            .collect()
+    }
+
+    /// The packets that the stack has sent since the last call, each with its vnet_hdr.
+    pub fn packets(&mut self) -> Vec<Vec<u8>> {
         let mut buffer = vec![0; READ_SIZE];
         let mut sent = Vec::new();
         while let Ok(length) = self.tun.read(&mut buffer) {
-            sent.extend(Segment::parse(&buffer[..length]));
+            sent.push(buffer[..length].to_vec());
         }
         sent
     }
 
     /// Connect to the listener from `source`. Returns the program's end and the other side's next segment.
     pub fn connected(&mut self, listener: Id, source: u16) -> (UnixStream, Segment) {
+        self.connected_with(listener, source, vec![2, 4, 5, 0x64, 4, 2])
+    }
+
+    /// The same with these options in the SYN.
+    pub fn connected_with(
+        &mut self,
+        listener: Id,
+        source: u16,
+        options: Vec<u8>,
+    ) -> (UnixStream, Segment) {
         let mut next = Segment {
             source,
             destination: PORT,
             sequence: 1000,
             flags: SYN,
             window: 65_000,
-            options: vec![2, 4, 5, 0x64, 4, 2],
+            options,
             ..Segment::default()
         };
         let answers = self.send(&next);
