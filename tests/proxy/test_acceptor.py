@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
 import socket
 import struct
@@ -21,6 +20,7 @@ from proxy.proxy_harness import (
     read_all,
     run_proxy,
     serving,
+    sockets,
     socks5_connect,
 )
 from waiting import wait_until
@@ -28,15 +28,6 @@ from waiting import wait_until
 OPEN = Socks5Port(LOOPBACK)
 LOGIN = Login("me", "pw")
 CLOSED = Socks5Port(LOOPBACK, LOGIN)
-
-
-def sockets() -> set[str]:
-    """Return the open sockets of this process."""
-    found = set()
-    for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(FileNotFoundError):
-            found.add(os.readlink(f"/proc/self/fd/{name}"))
-    return {each for each in found if each.startswith("socket:")}
 
 
 def test_fifty_clients_at_once_are_all_served() -> None:
@@ -253,7 +244,8 @@ def test_a_udp_forward_without_a_host_serves_both_families() -> None:
         echo_transport, _ = await loop.create_datagram_endpoint(EchoDatagrams, local_addr=LOOPBACK)
         target = echo_transport.get_extra_info("sockname")
         async with run_proxy() as harness:
-            [line] = await harness.proxy.open([ForwardPort(("", 0), target, is_udp=True)])
+            line, warning = await harness.proxy.open([ForwardPort(("", 0), target, is_udp=True)])
+            assert warning.startswith("Warning: whoever reaches this host can use UDP [::]:")
             port = int(line.partition(" leads")[0].rpartition(":")[2])
             for host in ("127.0.0.1", "::1"):
                 transport, inbox = await loop.create_datagram_endpoint(

@@ -21,11 +21,11 @@ from holloway.net.running import Running
 from holloway.net.server import Server
 from holloway.net.settings import Settings, from_arguments, from_config
 from holloway.net.stack import BUFFER, MIN_BUFFER, family_of
-from holloway.text.address import numeric
+from holloway.text.address import numeric, site
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Hashable, Sequence
     from ipaddress import IPv4Address, IPv6Address
     from socket import socket as Socket  # noqa: N812  # there is a method of that name
     from ssl import SSLContext
@@ -173,6 +173,13 @@ class Network:
     def has_peer_for(self, address: IPv4Address | IPv6Address) -> bool:
         """Whether a peer has this address in its allowed IPs."""
         return self._opened().tunnel.peer_of(address) is not None
+
+    def source_of(self, host: str) -> Hashable:
+        """Return whose an address is: of IPv6, all that one peer has of a /64 is one source."""
+        number = numeric(host)
+        if number is None or number.version == 4 or self._running is None or self._closing:
+            return host
+        return self._running.tunnel.peer_of(number), site(number)
 
     def socket(
         self,

@@ -6,6 +6,7 @@ Logs how each connection ended. What a service says to its clients is the servic
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from holloway.errors import BadMessage
@@ -16,12 +17,13 @@ from holloway.proxy.client import Client, ClientLeft, Refused
 from holloway.proxy.connection_log import log
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Hashable
     from socket import socket
 
     from holloway.net.stack import Listener
+    from holloway.proxy.address import Address
     from holloway.proxy.connection_log import Connection, ConnectionLog
-    from holloway.proxy.limits import ConnectionLimits
+    from holloway.proxy.limits import Places
     from holloway.proxy.relay import Outcome, Relay
 
 
@@ -44,13 +46,13 @@ class Acceptor:
         self,
         listener: Listener,
         service: Service,
-        limits: ConnectionLimits,
+        places: Places,
         relay: Relay,
         connection_log: ConnectionLog,
     ) -> None:
         self.listener = listener
         self.service = service
-        self._limits = limits
+        self._places = places
         self._relay = relay
         self._connection_log = connection_log
         self._tasks: set[asyncio.Task[None]] = set()
@@ -72,36 +74,48 @@ class Acceptor:
 
     async def _accept(self) -> None:
         while True:
-            await self._limits.slots.acquire()
+            await self._places.acquire()
             try:
                 sock, address = await sockets.accept(self.listener)
             except BaseException as error:
-                self._limits.slots.release()
+                self._places.release()
                 if isinstance(error, OSError):
                     where = format_address(self.listener.address)
                     log.error("%s is served no more: %s", where, error.strerror)
                 raise
-            connection = self._connection_log.begin(self.service.name, address)
-            task = asyncio.create_task(self._serve(sock, connection))
-            self._tasks.add(task)
-            self._limits.add_pending(task)
-            task.add_done_callback(self._finished)
+            self._begin(sock, address)
             await asyncio.sleep(0)  # in a burst of new clients, the others have their turn too
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
+    def _begin(self, sock: socket, address: Address) -> None:
+        """Serve a client, unless its source has too many connections."""
+        connection = self._connection_log.begin(self.service.name, address)
+        source = self._places.source_of(address[0])
+        if not self._places.hold(source):
+            sock.close()
+            self._places.release()
+            self._connection_log.fail(connection, "refused", "it has too many connections")
+            return
+        task = asyncio.create_task(self._serve(sock, connection, source))
+        self._tasks.add(task)
+        self._places.add_pending(source, task)
+        task.add_done_callback(partial(self._finished, source))
+
+    def _finished(self, source: Hashable, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._limits.remove_pending(task)
-        self._limits.slots.release()
+        self._places.pending.discard(source, task)
+        self._places.let_go(source)
+        self._places.release()
         if not task.cancelled() and (error := task.exception()) is not None:
             context = {"message": "A service failed", "exception": error, "task": task}
             task.get_loop().call_exception_handler(context)
 
-    async def _serve(self, sock: socket, connection: Connection) -> None:
+    async def _serve(self, sock: socket, connection: Connection, source: Hashable) -> None:
         connection_log = self._connection_log
         try:
             with sock:
-                async with asyncio.timeout(self._limits.request_timeout) as timeout:
-                    client = Client(sock, connection, self._relay, lambda: self._accepted(timeout))
+                async with asyncio.timeout(self._places.request_timeout) as timeout:
+                    accepted = partial(self._accepted, source, timeout)
+                    client = Client(sock, connection, source, self._relay, accepted)
                     outcome = await self.service.serve(client)
             if outcome is not None:
                 connection_log.end(connection, outcome)
@@ -122,9 +136,9 @@ class Acceptor:
         finally:
             connection_log.open.pop(connection, None)
 
-    def _accepted(self, timeout: asyncio.Timeout) -> None:
+    def _accepted(self, source: Hashable, timeout: asyncio.Timeout) -> None:
         """The client of the current task has made its request."""
         timeout.reschedule(None)
         task = asyncio.current_task()
         assert task is not None
-        self._limits.remove_pending(task)
+        self._places.pending.discard(source, task)

@@ -16,7 +16,7 @@ from holloway.errors import BadMessage
 from holloway.proxy.reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
     from socket import socket
 
     from holloway.proxy.connection_log import Connection
@@ -45,10 +45,13 @@ class Client:
         self,
         sock: socket,
         connection: Connection,
+        source: Hashable,
         relay: Relay,
         on_accepted: Callable[[], None],
     ) -> None:
         self.socket = sock
+        self.source = source
+        """Whose connection it is, for the limits."""
         self.reader = Reader(sock)
         self.connection = connection
         self._relay = relay

@@ -9,6 +9,7 @@ from holloway.proxy import socks5
 from holloway.proxy.address import format_address
 from holloway.proxy.associate import Association
 from holloway.proxy.client import Refused
+from holloway.proxy.settings import UDP_IDLE_TIMEOUT
 from holloway.proxy.socks5 import Command, Method, Reply
 
 if TYPE_CHECKING:
@@ -16,9 +17,13 @@ if TYPE_CHECKING:
 
     from holloway.proxy.client import Client
     from holloway.proxy.connection_log import ConnectionLog
+    from holloway.proxy.flows import FlowLimits
     from holloway.proxy.networks import ProxyNetwork
     from holloway.proxy.relay import Outcome
     from holloway.proxy.settings import Login
+
+MAX_TARGETS: Final = 256
+"""Targets of an association at the same time."""
 
 
 class Socks5:
@@ -27,11 +32,16 @@ class Socks5:
     name = "socks5"
 
     def __init__(
-        self, network: ProxyNetwork, login: Login | None, connection_log: ConnectionLog
+        self,
+        network: ProxyNetwork,
+        login: Login | None,
+        connection_log: ConnectionLog,
+        flow_limits: FlowLimits,
     ) -> None:
         self._network = network
         self._login = login
         self._connection_log = connection_log
+        self._flows = flow_limits.add_service(idle=UDP_IDLE_TIMEOUT, max_flows=MAX_TARGETS)
 
     async def serve(self, client: Client) -> Outcome | None:
         await self._greet(client)
@@ -43,7 +53,9 @@ class Socks5:
                 return await self._connect(client, *target)
             case Command.ASSOCIATE:
                 client.accepted("UDP")
-                association = Association(self._network, client, request, self._connection_log)
+                association = Association(
+                    self._network, client, request, self._connection_log, self._flows
+                )
                 return await association.run()
         await client.send_and_close(socks5.write_reply(Reply.COMMAND_UNKNOWN))
         raise Refused(f"command {request.command} is not served")
