@@ -50,7 +50,7 @@ def test_fifty_clients_at_once_are_all_served() -> None:
 def test_a_silent_client_is_dropped() -> None:
     async def run() -> None:
         async with run_proxy(OPEN) as harness:
-            harness.proxy.limits.request_timeout = 0.05
+            harness.proxy.limits.request_timeouts.seconds = 0.05
             assert await read_all(await harness.open()) == b""
             assert await harness.wait_ended(1) == {("socks5", "gone"): 1}
 
@@ -77,7 +77,7 @@ def test_a_client_that_sends_a_long_request_byte_by_byte_is_dropped() -> None:
 def test_an_accepted_client_has_no_timeout() -> None:
     async def run() -> None:
         async with serving() as port, run_proxy(OPEN) as harness:
-            harness.proxy.limits.request_timeout = 1.0
+            harness.proxy.limits.request_timeouts.seconds = 1.0
             streams = await harness.open()
             assert await socks5_connect(streams, "127.0.0.1", port) == 0
             assert await read_all(await harness.open()) == b""  # a later client that sends nothing

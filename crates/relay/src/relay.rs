@@ -1,16 +1,18 @@
 //! The thread that serves all pairs, and the handles that other threads have to it.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use holloway_poll::{Epoll, Wake};
 
-use crate::pair::{End, Failure, MAX_PEEK, Moved, Pair, Turn};
+use crate::pair::{End, Failure, MAX_PEEK, Moved, Options, Pair, Turn};
 use crate::socket::Socket;
 
 /// A running relay. Dropping it resets every pair.
@@ -55,7 +57,7 @@ struct Shared {
 
 #[derive(Debug)]
 enum Command {
-    Join(u64, Arc<Moved>, Box<Pair>),
+    Join(u64, Arc<Moved>, Box<Pair>, Option<Instant>),
     Abort(u64),
     Close,
 }
@@ -80,23 +82,27 @@ impl Relay {
         })
     }
 
-    /// Copy between two stream sockets from now on; the relay owns both. `limit` is how many bytes go from
-    /// the first to the second; no end follows them.
+    /// Copy between two stream sockets from now on, or once the second one is connected; the relay owns
+    /// both. No end follows the bytes of a limit.
     pub fn join(
         &self,
         first: OwnedFd,
         second: OwnedFd,
-        limit: Option<u64>,
+        options: Options,
     ) -> io::Result<PairHandle> {
-        let sides = [Socket::new(first)?, Socket::new(second)?];
+        let sides = [Socket::new(first), Socket::new(second)];
         let id = self.shared.next.fetch_add(1, Ordering::Relaxed);
         let moved = Arc::new(Moved::default());
-        let pair = Box::new(Pair::new(sides, limit));
+        let deadline = options.connect_timeout.map(|limit| Instant::now() + limit);
+        let pair = Box::new(Pair::new(sides, options));
         let handle = PairHandle {
             id,
             moved: Arc::clone(&moved),
         };
-        if self.shared.command(Command::Join(id, moved, pair)) {
+        if self
+            .shared
+            .command(Command::Join(id, moved, pair, deadline))
+        {
             Ok(handle)
         } else {
             Err(io::Error::from_raw_os_error(libc::ESHUTDOWN))
@@ -159,13 +165,17 @@ impl Shared {
     /// Pass a command to the thread. False if the thread has ended.
     fn command(&self, command: Command) -> bool {
         let mut commands = lock(&self.commands);
-        let is_running = commands
-            .as_mut()
-            .map(|commands| commands.push(command))
-            .is_some();
+        let Some(waiting) = commands.as_mut() else {
+            return false;
+        };
+        // The thread clears the wake before it takes the commands, so one wake is enough for all of them.
+        let is_first = waiting.is_empty();
+        waiting.push(command);
         drop(commands);
-        self.wake.set();
-        is_running
+        if is_first {
+            self.wake.set();
+        }
+        true
     }
 }
 
@@ -181,6 +191,9 @@ struct Slot {
 struct Worker {
     shared: Arc<Shared>,
     slots: Vec<Option<Slot>>,
+    indices: HashMap<u64, usize>,
+    /// Until when pairs may connect, the earliest first; some of them are connected meanwhile.
+    deadlines: BinaryHeap<Reverse<(Instant, u64)>>,
     vacant: Vec<usize>,
     /// Slots of ended pairs, which this batch of events may still refer to.
     left: Vec<usize>,
@@ -193,6 +206,8 @@ impl Worker {
         Self {
             shared,
             slots: Vec::new(),
+            indices: HashMap::new(),
+            deadlines: BinaryHeap::new(),
             vacant: Vec::new(),
             left: Vec::new(),
             queue: VecDeque::new(),
@@ -203,7 +218,11 @@ impl Worker {
     fn run(&mut self) -> io::Result<()> {
         let mut ready = [libc::epoll_event { events: 0, u64: 0 }; 256];
         loop {
-            let timeout = if self.queue.is_empty() { -1 } else { 0 };
+            let timeout = if self.queue.is_empty() {
+                self.expire()
+            } else {
+                0
+            };
             let shared = Arc::clone(&self.shared);
             for event in shared.epoll.wait_for(&mut ready, timeout)? {
                 let (token, events) = (event.u64, event.events);
@@ -228,7 +247,11 @@ impl Worker {
         let commands = lock(&self.shared.commands).replace(Vec::new());
         for command in commands.into_iter().flatten() {
             match command {
-                Command::Join(id, moved, pair) => self.join(id, moved, pair),
+                Command::Join(id, moved, pair, deadline) => {
+                    self.deadlines
+                        .extend(deadline.map(|until| Reverse((until, id))));
+                    self.join(id, moved, pair);
+                }
                 Command::Abort(id) => self.abort(id),
                 Command::Close => {
                     self.end_all(libc::ECONNABORTED);
@@ -245,6 +268,7 @@ impl Worker {
             self.slots.len() - 1
         });
         for (side, socket) in pair.sides().iter().enumerate() {
+            socket.set_options();
             let token = (index * 2 + side) as u64;
             if let Err(error) = self.shared.epoll.add_stream(socket.as_raw_fd(), token) {
                 self.left.push(index);
@@ -257,6 +281,7 @@ impl Worker {
             }
         }
         let is_queued = true;
+        self.indices.insert(id, index);
         self.slots[index] = Some(Slot {
             id,
             moved,
@@ -267,10 +292,31 @@ impl Worker {
     }
 
     fn abort(&mut self, id: u64) {
-        let is_it = |slot: &Option<Slot>| slot.as_ref().is_some_and(|slot| slot.id == id);
-        if let Some(index) = self.slots.iter().position(is_it) {
+        if let Some(&index) = self.indices.get(&id) {
             self.finish(index, Some(ABORTED));
         }
+    }
+
+    /// End pairs that did not connect in time; returns the milliseconds until the next deadline, or -1.
+    fn expire(&mut self) -> i32 {
+        while let Some(&Reverse((deadline, id))) = self.deadlines.peek() {
+            if let Some(index) = self.connecting(id) {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if !left.is_zero() {
+                    return i32::try_from(left.as_millis() + 1).unwrap_or(i32::MAX);
+                }
+                self.finish(index, Some(TIMED_OUT));
+            }
+            self.deadlines.pop();
+        }
+        -1
+    }
+
+    /// The slot of a pair, if that is still connecting.
+    fn connecting(&self, id: u64) -> Option<usize> {
+        let index = *self.indices.get(&id)?;
+        let slot = self.slots[index].as_ref()?;
+        slot.pair.is_connecting().then_some(index)
     }
 
     fn handle_event(&mut self, token: u64, events: u32) {
@@ -281,6 +327,9 @@ impl Worker {
         let has = |flags: libc::c_int| events & flags.cast_unsigned() != 0;
         let is_broken = has(libc::EPOLLERR | libc::EPOLLHUP);
         let readable = is_broken || has(libc::EPOLLIN | libc::EPOLLRDHUP);
+        if side == 0 && is_broken {
+            slot.pair.first_left();
+        }
         slot.pair
             .ready(side, readable, is_broken || has(libc::EPOLLOUT));
         if has(libc::EPOLLERR)
@@ -310,19 +359,35 @@ impl Worker {
 
     fn finish(&mut self, index: usize, failure: Option<Failure>) {
         if let Some(slot) = self.slots[index].take() {
+            self.indices.remove(&slot.id);
             self.left.push(index);
             self.end(slot.id, *slot.pair, failure);
         }
     }
 
     fn end(&self, id: u64, pair: Pair, failure: Option<Failure>) {
-        if failure.is_some() {
+        let mut unconnected = None;
+        if pair.is_connecting() {
+            let first = pair.into_first();
+            self.shared.epoll.remove(first.as_raw_fd());
+            unconnected = Some(first);
+        } else if failure.is_some() {
             pair.reset();
         } else {
             drop(pair);
         }
-        lock(&self.shared.ends).push(End { id, failure });
-        self.shared.ended.set();
+        let mut ends = lock(&self.shared.ends);
+        // `ends` clears the wake before it takes them, so one wake is enough for all of them.
+        let is_first = ends.is_empty();
+        ends.push(End {
+            id,
+            failure,
+            unconnected,
+        });
+        drop(ends);
+        if is_first {
+            self.shared.ended.set();
+        }
     }
 
     fn end_all(&mut self, errno: i32) {
@@ -332,7 +397,7 @@ impl Worker {
         }
         let commands = lock(&self.shared.commands).take();
         for command in commands.into_iter().flatten() {
-            if let Command::Join(id, _, pair) = command {
+            if let Command::Join(id, _, pair, _) = command {
                 self.end(id, *pair, failure);
             }
         }
@@ -348,4 +413,8 @@ const WAKE: u64 = u64::MAX;
 const ABORTED: Failure = Failure {
     side: None,
     errno: libc::ECONNABORTED,
+};
+const TIMED_OUT: Failure = Failure {
+    side: Some(1),
+    errno: libc::ETIMEDOUT,
 };

@@ -215,6 +215,17 @@ class Network:
             assert first is not None
             raise first
 
+    def start_connecting(self, host: str, port: int) -> Socket | None:
+        """Return a TCP socket that is connecting; None if that takes time, as with a name.
+
+        SO_ERROR says how that ended, once the socket is writable. Raises OSError.
+        """
+        if numeric(host) is None or "%" in host:
+            return None
+        running = self._opened()
+        running.check(host)
+        return running.stack.start_connecting((host, port))
+
     async def open_connection(
         self,
         host: str,

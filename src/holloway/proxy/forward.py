@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from holloway.proxy.address import format_address
 from holloway.proxy.flows import FlowLimits, Flows, UdpPort
+from holloway.proxy.relay import Options
 
 if TYPE_CHECKING:
     from holloway.proxy.address import Address
@@ -27,8 +28,7 @@ class Forward:
 
     async def serve(self, client: Client) -> Outcome:
         client.accepted(format_address(self._target))
-        target = await client.connect(self._network, *self._target)
-        return await client.relay(target)
+        return await client.run(self._network, self._target, Options())
 
 
 class DatagramForward(UdpPort):

@@ -14,9 +14,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from holloway.proxy.by_source import BySource
+from holloway.proxy.timeouts import Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from holloway.proxy.client import Client
 
 REQUEST_TIMEOUT: Final = 10.0
 """Seconds in which a client has to make its request."""
@@ -42,7 +45,9 @@ class ConnectionLimits:
         max_pending: int = MAX_PENDING,
     ) -> None:
         self.capacity = max_connections or connection_capacity()
-        self.request_timeout = request_timeout
+        self.request_timeouts: Timeouts[Client] = Timeouts(
+            request_timeout, lambda client: client.time_out()
+        )
         self._max_pending = min(max_pending, self.capacity - self.capacity // 4)
         self._listeners: list[Places] = []
         self._waiting: list[asyncio.Future[None]] = []
@@ -73,12 +78,12 @@ class ConnectionLimits:
                 each.set_result(None)
 
     def make_pending_room(self) -> None:
-        """Cancel the oldest task of whoever has most pending ones, if there are too many."""
+        """Drop the oldest client of whoever has most pending ones, if there are too many."""
         if sum(len(each.pending) for each in self._listeners) >= self._max_pending:
             pending = max((each.pending for each in self._listeners), key=len)
-            source, task = pending.oldest()
-            pending.discard(source, task)
-            task.cancel()
+            _, client = pending.oldest()
+            pending.discard(client.source, client)
+            client.drop()
 
 
 class Places:
@@ -86,16 +91,11 @@ class Places:
 
     def __init__(self, limits: ConnectionLimits, source_of: Callable[[str], Hashable]) -> None:
         self.used = 0
-        self.pending: BySource[asyncio.Task[None]] = BySource()
-        """The tasks of clients that have made no request yet."""
+        self.pending: BySource[Client] = BySource()
+        """The clients that have made no request yet."""
         self.source_of = source_of
         self._limits = limits
         self._held: dict[Hashable, int] = {}
-
-    @property
-    def request_timeout(self) -> float:
-        """Seconds in which a client has to make its request."""
-        return self._limits.request_timeout
 
     async def acquire(self) -> None:
         """Take a place, as soon as there is one."""
@@ -132,10 +132,16 @@ class Places:
         if not self._held[source]:
             del self._held[source]
 
-    def add_pending(self, source: Hashable, task: asyncio.Task[None]) -> None:
-        """Add the task of a client that has made no request yet; may cancel another one."""
+    def add_pending(self, client: Client) -> None:
+        """Add a client that has made no request yet; may drop another one."""
         self._limits.make_pending_room()
-        self.pending.add(source, task)
+        self.pending.add(client.source, client)
+        self._limits.request_timeouts.add(client)
+
+    def remove_pending(self, client: Client) -> None:
+        """Remove a client that has made its request, or has left."""
+        if self.pending.discard(client.source, client):
+            self._limits.request_timeouts.remove(client)
 
 
 def connection_capacity(descriptors_each: int = 3) -> int:

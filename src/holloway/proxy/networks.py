@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from holloway.net import sockets
 from holloway.net.resolve import not_a_name
+from holloway.net.stack import family_of
 from holloway.text.address import numeric, site
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class ProxyNetwork(Protocol):
     """
 
     def source_of(self, host: str) -> Hashable: ...
+
+    def start_connecting(self, host: str, port: int) -> socket.socket | None: ...
 
     async def connect(self, host: str, port: int) -> socket.socket: ...
 
@@ -52,6 +55,12 @@ class HostNetwork:
         """Return whose an address is, as far as it says; None for this host itself."""
         number = numeric(host)
         return None if number is None or number.is_loopback else site(number)
+
+    def start_connecting(self, host: str, port: int) -> socket.socket | None:
+        """Return a TCP socket that is connecting; None for a name. Raises OSError."""
+        if numeric(host) is None or "%" in host:
+            return None
+        return sockets.start_connecting(socket.socket(family_of(host)), (host, port))
 
     async def connect(self, host: str, port: int) -> socket.socket:
         failure: OSError | None = None
