@@ -99,7 +99,7 @@ class Acceptor:
             self._connection_log.fail(connection, "refused", "it has too many connections")
             return
         client = Client(sock, connection, source, self._places, self._relay)
-        client.task = self._loop.create_task(self._serve(client))
+        client.task = asyncio.Task(self._serve(client), loop=self._loop)
         self._clients[client.task] = client
         self._places.add_pending(client)
         client.task.add_done_callback(self._finished)

@@ -103,12 +103,13 @@ class Client:
         target. So the end of that direction means that the client left only if it comes during the
         attempt, and only if the attempt fails.
         """
-        had_ended = self._has_ended()
+        had_ended, _ = self._state()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 return await network.connect(host, port)
         except OSError:
-            if self._is_reset() or (self._has_ended() and not had_ended):
+            has_ended, is_reset = self._state()
+            if is_reset or (has_ended and not had_ended):
                 raise ClientLeft from None
             raise
 
@@ -143,15 +144,15 @@ class Client:
                 rest = rest[: options.limit]
                 options.limit -= len(rest)
             options.to_target += rest
-        had_ended = self._has_ended()
-        if self._is_reset():
+        had_ended, is_reset = self._state()
+        if is_reset:
             target.close()
             raise ClientLeft
         try:
             outcome = await self._relay.run(self.socket, target, options, self.connection.follow)
         except NotConnected as failure:
             self.socket = self.reader.socket = failure.client
-            if failure.has_client_left or (self._has_ended() and not had_ended):
+            if failure.has_client_left or (self._state()[0] and not had_ended):
                 raise ClientLeft from None
             raise failure.error from None
         if self.connection.sent_directly:
@@ -174,15 +175,9 @@ class Client:
         self._places.remove_pending(self)
         self.task.cancel()
 
-    def _has_ended(self) -> bool:
-        """Whether the client sends no more, or has closed its connection."""
-        return bool(self._poll(select.POLLRDHUP))
-
-    def _is_reset(self) -> bool:
-        """Whether the connection is closed in both directions."""
-        return bool(self._poll(0))
-
-    def _poll(self, events: int) -> list[tuple[int, int]]:
+    def _state(self) -> tuple[bool, bool]:
+        """Return whether the client sends no more, and whether both directions are closed."""
         poll = select.poll()
-        poll.register(self.socket, events)  # poll(2) adds POLLHUP and POLLERR
-        return poll.poll(0)
+        poll.register(self.socket, select.POLLRDHUP)
+        events = sum(found for _, found in poll.poll(0))
+        return events != 0, bool(events & (select.POLLHUP | select.POLLERR))
