@@ -51,15 +51,34 @@ struct Shared {
     next: AtomicU64,
     total: Moved,
     /// None once the thread has ended.
-    commands: Mutex<Option<Vec<Command>>>,
+    commands: Mutex<Option<Commands>>,
     ends: Mutex<Vec<End>>,
+}
+
+/// What other threads ask of the relay's thread.
+#[derive(Debug, Default)]
+struct Commands {
+    list: Vec<Command>,
+    is_woken: bool,
+    /// When the thread wakes up by itself.
+    alarm: Option<Instant>,
 }
 
 #[derive(Debug)]
 enum Command {
-    Join(u64, Arc<Moved>, Box<Pair>, Option<Instant>),
+    Join(Box<Join>),
     Abort(u64),
     Close,
+}
+
+#[derive(Debug)]
+struct Join {
+    id: u64,
+    moved: Arc<Moved>,
+    pair: Box<Pair>,
+    /// Until when the second socket may connect.
+    deadline: Option<Instant>,
+    is_watched: bool,
 }
 
 impl Relay {
@@ -99,19 +118,32 @@ impl Relay {
             id,
             moved: Arc::clone(&moved),
         };
-        if self
-            .shared
-            .command(Command::Join(id, moved, pair, deadline))
-        {
-            Ok(handle)
-        } else {
-            Err(io::Error::from_raw_os_error(libc::ESHUTDOWN))
+        // Under the lock, so that the thread finds the pair once it gets an event of its sockets.
+        let mut commands = lock(&self.shared.commands);
+        let Some(commands) = commands.as_mut() else {
+            return Err(io::Error::from_raw_os_error(libc::ESHUTDOWN));
+        };
+        // The thread has nothing to do for a pair that is connecting, before its first event.
+        let is_watched = deadline.is_some() && self.shared.watch_connecting(id, pair.sides());
+        let needs_alarm = commands
+            .alarm
+            .is_none_or(|alarm| deadline.is_some_and(|deadline| deadline < alarm));
+        commands.list.push(Command::Join(Box::new(Join {
+            id,
+            moved,
+            pair,
+            deadline,
+            is_watched,
+        })));
+        if needs_alarm || !is_watched {
+            self.shared.wake(commands);
         }
+        Ok(handle)
     }
 
     /// Reset a pair; its `End` has ECONNABORTED.
     pub fn abort(&self, id: u64) {
-        let _ = self.shared.command(Command::Abort(id));
+        self.shared.command(Command::Abort(id));
     }
 
     /// The pairs that have ended since the last call.
@@ -130,7 +162,7 @@ impl Relay {
     pub fn close(&self) {
         let thread = lock(&self.thread).take();
         if let Some(thread) = thread {
-            let _ = self.shared.command(Command::Close);
+            self.shared.command(Command::Close);
             let _ = thread.join();
         }
     }
@@ -157,31 +189,46 @@ impl Shared {
             ended: Wake::new()?,
             next: AtomicU64::new(0),
             total: Moved::default(),
-            commands: Mutex::new(Some(Vec::new())),
+            commands: Mutex::new(Some(Commands::default())),
             ends: Mutex::default(),
         })
     }
 
-    /// Pass a command to the thread. False if the thread has ended.
-    fn command(&self, command: Command) -> bool {
-        let mut commands = lock(&self.commands);
-        let Some(waiting) = commands.as_mut() else {
-            return false;
-        };
-        // The thread clears the wake before it takes the commands, so one wake is enough for all of them.
-        let is_first = waiting.is_empty();
-        waiting.push(command);
-        drop(commands);
-        if is_first {
+    /// Pass a command to the thread, if it has not ended.
+    fn command(&self, command: Command) {
+        if let Some(commands) = lock(&self.commands).as_mut() {
+            commands.list.push(command);
+            self.wake(commands);
+        }
+    }
+
+    /// Wake the thread, unless it is woken already.
+    fn wake(&self, commands: &mut Commands) {
+        if !std::mem::replace(&mut commands.is_woken, true) {
             self.wake.set();
         }
-        true
     }
+
+    /// Watch for the connection of the second socket, and the end of the first. False if that failed.
+    fn watch_connecting(&self, id: u64, sides: &[Socket; 2]) -> bool {
+        let [first, second] = sides.each_ref().map(AsRawFd::as_raw_fd);
+        if self.epoll.add_closing(first, token(id, 0)).is_err() {
+            return false;
+        }
+        let is_watched = self.epoll.add_stream(second, token(id, 1)).is_ok();
+        if !is_watched {
+            self.epoll.remove(first);
+        }
+        is_watched
+    }
+}
+
+const fn token(id: u64, side: usize) -> u64 {
+    id * 2 + side as u64
 }
 
 #[derive(Debug)]
 struct Slot {
-    id: u64,
     moved: Arc<Moved>,
     pair: Box<Pair>,
     is_queued: bool,
@@ -190,14 +237,12 @@ struct Slot {
 /// The state of the thread.
 struct Worker {
     shared: Arc<Shared>,
-    slots: Vec<Option<Slot>>,
-    indices: HashMap<u64, usize>,
+    slots: HashMap<u64, Slot>,
     /// Until when pairs may connect, the earliest first; some of them are connected meanwhile.
     deadlines: BinaryHeap<Reverse<(Instant, u64)>>,
-    vacant: Vec<usize>,
-    /// Slots of ended pairs, which this batch of events may still refer to.
-    left: Vec<usize>,
-    queue: VecDeque<usize>,
+    /// When to look at the deadlines again: at the earliest one or before.
+    alarm: Option<Instant>,
+    queue: VecDeque<u64>,
     buffer: Vec<u8>,
 }
 
@@ -205,11 +250,9 @@ impl Worker {
     fn new(shared: Arc<Shared>) -> Self {
         Self {
             shared,
-            slots: Vec::new(),
-            indices: HashMap::new(),
+            slots: HashMap::new(),
             deadlines: BinaryHeap::new(),
-            vacant: Vec::new(),
-            left: Vec::new(),
+            alarm: None,
             queue: VecDeque::new(),
             buffer: vec![0; MAX_PEEK],
         }
@@ -219,40 +262,48 @@ impl Worker {
         let mut ready = [libc::epoll_event { events: 0, u64: 0 }; 256];
         loop {
             let timeout = if self.queue.is_empty() {
-                self.expire()
+                self.alarm.map_or(-1, milliseconds_until)
             } else {
                 0
             };
             let shared = Arc::clone(&self.shared);
-            for event in shared.epoll.wait_for(&mut ready, timeout)? {
-                let (token, events) = (event.u64, event.events);
-                if token != WAKE {
-                    self.handle_event(token, events);
-                } else if !self.run_commands() {
-                    return Ok(());
+            let events = shared.epoll.wait_for(&mut ready, timeout)?;
+            if events.iter().any(|event| event.u64 == WAKE) {
+                self.shared.wake.clear();
+            }
+            // First, because the events may be those of new pairs.
+            if !self.run_commands() {
+                return Ok(());
+            }
+            for event in events {
+                if event.u64 != WAKE {
+                    self.handle_event(event.u64, event.events);
                 }
+            }
+            if self.alarm.is_some_and(|alarm| alarm <= Instant::now()) && !self.expire() {
+                return Ok(());
             }
             for _ in 0..self.queue.len() {
-                if let Some(index) = self.queue.pop_front() {
-                    self.turn(index);
+                if let Some(id) = self.queue.pop_front() {
+                    self.turn(id);
                 }
             }
-            self.vacant.append(&mut self.left);
         }
     }
 
     /// Execute the commands of other threads. False if one of them is to end.
     fn run_commands(&mut self) -> bool {
-        self.shared.wake.clear();
-        let commands = lock(&self.shared.commands).replace(Vec::new());
-        for command in commands.into_iter().flatten() {
+        let mut commands = lock(&self.shared.commands);
+        let Some(waiting) = commands.as_mut() else {
+            return false;
+        };
+        waiting.is_woken = false;
+        let list = std::mem::take(&mut waiting.list);
+        drop(commands);
+        for command in list {
             match command {
-                Command::Join(id, moved, pair, deadline) => {
-                    self.deadlines
-                        .extend(deadline.map(|until| Reverse((until, id))));
-                    self.join(id, moved, pair);
-                }
-                Command::Abort(id) => self.abort(id),
+                Command::Join(join) => self.join(*join),
+                Command::Abort(id) => self.finish(id, Some(ABORTED)),
                 Command::Close => {
                     self.end_all(libc::ECONNABORTED);
                     return false;
@@ -262,16 +313,15 @@ impl Worker {
         true
     }
 
-    fn join(&mut self, id: u64, moved: Arc<Moved>, pair: Box<Pair>) {
-        let index = self.vacant.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            self.slots.len() - 1
-        });
+    fn join(&mut self, join: Join) {
+        let Join { id, pair, .. } = join;
         for (side, socket) in pair.sides().iter().enumerate() {
             socket.set_options();
-            let token = (index * 2 + side) as u64;
+            if join.is_watched {
+                continue;
+            }
+            let token = token(id, side);
             if let Err(error) = self.shared.epoll.add_stream(socket.as_raw_fd(), token) {
-                self.left.push(index);
                 let errno = error.raw_os_error().unwrap_or(libc::EIO);
                 let failure = Failure {
                     side: Some(side),
@@ -280,48 +330,59 @@ impl Worker {
                 return self.end(id, *pair, Some(failure));
             }
         }
-        let is_queued = true;
-        self.indices.insert(id, index);
-        self.slots[index] = Some(Slot {
-            id,
-            moved,
+        let slot = Slot {
+            moved: join.moved,
             pair,
-            is_queued,
-        });
-        self.queue.push_back(index);
-    }
-
-    fn abort(&mut self, id: u64) {
-        if let Some(&index) = self.indices.get(&id) {
-            self.finish(index, Some(ABORTED));
+            is_queued: !join.is_watched,
+        };
+        self.slots.insert(id, slot);
+        if !join.is_watched {
+            self.queue.push_back(id);
+        }
+        if let Some(deadline) = join.deadline {
+            self.deadlines.push(Reverse((deadline, id)));
+            if self.alarm.is_none_or(|alarm| deadline < alarm) {
+                self.set_alarm(Some(deadline));
+            }
         }
     }
 
-    /// End pairs that did not connect in time; returns the milliseconds until the next deadline, or -1.
-    fn expire(&mut self) -> i32 {
+    /// End pairs that did not connect in time. False if the thread is to end.
+    fn expire(&mut self) -> bool {
+        // From here on new pairs wake the thread; those before are among the commands.
+        self.set_alarm(None);
+        if !self.run_commands() {
+            return false;
+        }
+        let now = Instant::now();
         while let Some(&Reverse((deadline, id))) = self.deadlines.peek() {
-            if let Some(index) = self.connecting(id) {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if !left.is_zero() {
-                    return i32::try_from(left.as_millis() + 1).unwrap_or(i32::MAX);
+            if self.is_connecting(id) {
+                if deadline > now {
+                    self.set_alarm(Some(deadline));
+                    break;
                 }
-                self.finish(index, Some(TIMED_OUT));
+                self.finish(id, Some(TIMED_OUT));
             }
             self.deadlines.pop();
         }
-        -1
+        true
     }
 
-    /// The slot of a pair, if that is still connecting.
-    fn connecting(&self, id: u64) -> Option<usize> {
-        let index = *self.indices.get(&id)?;
-        let slot = self.slots[index].as_ref()?;
-        slot.pair.is_connecting().then_some(index)
+    fn set_alarm(&mut self, alarm: Option<Instant>) {
+        self.alarm = alarm;
+        if let Some(commands) = lock(&self.shared.commands).as_mut() {
+            commands.alarm = alarm;
+        }
+    }
+
+    fn is_connecting(&self, id: u64) -> bool {
+        let slot = self.slots.get(&id);
+        slot.is_some_and(|slot| slot.pair.is_connecting())
     }
 
     fn handle_event(&mut self, token: u64, events: u32) {
-        let (index, side) = ((token / 2) as usize, (token % 2) as usize);
-        let Some(slot) = self.slots.get_mut(index).and_then(Option::as_mut) else {
+        let (id, side) = (token / 2, (token % 2) as usize);
+        let Some(slot) = self.slots.get_mut(&id) else {
             return;
         };
         let has = |flags: libc::c_int| events & flags.cast_unsigned() != 0;
@@ -336,32 +397,36 @@ impl Worker {
             && slot.pair.is_finished(side)
             && let Some(failure) = slot.pair.failure(side)
         {
-            return self.finish(index, Some(failure));
+            return self.finish(id, Some(failure));
         }
         if !std::mem::replace(&mut slot.is_queued, true) {
-            self.queue.push_back(index);
+            self.queue.push_back(id);
         }
     }
 
-    fn turn(&mut self, index: usize) {
-        let Some(slot) = &mut self.slots[index] else {
+    fn turn(&mut self, id: u64) {
+        let Some(slot) = self.slots.get_mut(&id) else {
             return;
         };
-        match slot
+        let was_connecting = slot.pair.is_connecting();
+        let turn = slot
             .pair
-            .turn(&mut self.buffer, &[&slot.moved, &self.shared.total])
-        {
+            .turn(&mut self.buffer, &[&slot.moved, &self.shared.total]);
+        if was_connecting && !slot.pair.is_connecting() {
+            let first = slot.pair.sides()[0].as_raw_fd();
+            // It can fail only where the socket is not watched, and `join` has made sure that it is.
+            let _ = self.shared.epoll.watch_stream(first, token(id, 0));
+        }
+        match turn {
             Turn::Idle => slot.is_queued = false,
-            Turn::Continue => self.queue.push_back(index),
-            Turn::Done(failure) => self.finish(index, failure),
+            Turn::Continue => self.queue.push_back(id),
+            Turn::Done(failure) => self.finish(id, failure),
         }
     }
 
-    fn finish(&mut self, index: usize, failure: Option<Failure>) {
-        if let Some(slot) = self.slots[index].take() {
-            self.indices.remove(&slot.id);
-            self.left.push(index);
-            self.end(slot.id, *slot.pair, failure);
+    fn finish(&mut self, id: u64, failure: Option<Failure>) {
+        if let Some(slot) = self.slots.remove(&id) {
+            self.end(id, *slot.pair, failure);
         }
     }
 
@@ -392,16 +457,21 @@ impl Worker {
 
     fn end_all(&mut self, errno: i32) {
         let failure = Some(Failure { side: None, errno });
-        for index in 0..self.slots.len() {
-            self.finish(index, failure);
+        for (id, slot) in std::mem::take(&mut self.slots) {
+            self.end(id, *slot.pair, failure);
         }
         let commands = lock(&self.shared.commands).take();
-        for command in commands.into_iter().flatten() {
-            if let Command::Join(id, _, pair, _) = command {
-                self.end(id, *pair, failure);
+        for command in commands.into_iter().flat_map(|commands| commands.list) {
+            if let Command::Join(join) = command {
+                self.end(join.id, *join.pair, failure);
             }
         }
     }
+}
+
+fn milliseconds_until(time: Instant) -> i32 {
+    let left = time.saturating_duration_since(Instant::now());
+    i32::try_from(left.as_millis() + 1).unwrap_or(i32::MAX)
 }
 
 /// Lock, ignoring poison: the locks are held only for a push or a take, which cannot panic.

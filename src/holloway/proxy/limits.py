@@ -48,6 +48,8 @@ class ConnectionLimits:
         self.request_timeouts: Timeouts[Client] = Timeouts(
             request_timeout, lambda client: client.time_out()
         )
+        self.pending = 0
+        """How many clients have made no request yet."""
         self._max_pending = min(max_pending, self.capacity - self.capacity // 4)
         self._listeners: list[Places] = []
         self._waiting: list[asyncio.Future[None]] = []
@@ -61,8 +63,11 @@ class ConnectionLimits:
     def free(self, places: Places) -> int:
         """Return how many more places a listener may take; each other one keeps its reserve."""
         reserve = self.capacity // (RESERVED_FRACTION * len(self._listeners))
-        others = sum(max(each.used, reserve) for each in self._listeners if each is not places)
-        return self.capacity - others - places.used
+        taken = places.used
+        for each in self._listeners:  # a loop, because this is called for each connection
+            if each is not places:
+                taken += each.used if each.used > reserve else reserve
+        return self.capacity - taken
 
     async def place_released(self) -> None:
         """Wait until a connection has ended."""
@@ -79,10 +84,10 @@ class ConnectionLimits:
 
     def make_pending_room(self) -> None:
         """Drop the oldest client of whoever has most pending ones, if there are too many."""
-        if sum(len(each.pending) for each in self._listeners) >= self._max_pending:
-            pending = max((each.pending for each in self._listeners), key=len)
-            _, client = pending.oldest()
-            pending.discard(client.source, client)
+        if self.pending >= self._max_pending:
+            places = max(self._listeners, key=lambda each: len(each.pending))
+            _, client = places.pending.oldest()
+            places.remove_pending(client)
             client.drop()
 
 
@@ -135,12 +140,14 @@ class Places:
     def add_pending(self, client: Client) -> None:
         """Add a client that has made no request yet; may drop another one."""
         self._limits.make_pending_room()
+        self._limits.pending += 1
         self.pending.add(client.source, client)
         self._limits.request_timeouts.add(client)
 
     def remove_pending(self, client: Client) -> None:
         """Remove a client that has made its request, or has left."""
         if self.pending.discard(client.source, client):
+            self._limits.pending -= 1
             self._limits.request_timeouts.remove(client)
 
 

@@ -10,6 +10,7 @@ import asyncio
 import errno
 import os
 import socket
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from holloway.net import sockets
@@ -53,8 +54,7 @@ class HostNetwork:
 
     def source_of(self, host: str) -> Hashable:
         """Return whose an address is, as far as it says; None for this host itself."""
-        number = numeric(host)
-        return None if number is None or number.is_loopback else site(number)
+        return _source_of(host)
 
     def start_connecting(self, host: str, port: int) -> socket.socket | None:
         """Return a TCP socket that is connecting; None for a name. Raises OSError."""
@@ -104,6 +104,12 @@ class HostNetwork:
             )
         except UnicodeError:  # a label that is empty or too long
             raise not_a_name(str((remote_addr or local_addr or ("",))[0])) from None
+
+
+@lru_cache(maxsize=256)
+def _source_of(host: str) -> Hashable:
+    number = numeric(host)
+    return None if number is None or number.is_loopback else site(number)
 
 
 def _dual_stack_socket(port: int) -> socket.socket:
