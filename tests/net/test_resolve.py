@@ -126,3 +126,19 @@ def test_without_name_servers_the_system_is_asked(stack: str) -> None:
             assert "127.0.0.1" in await both.second.resolve("localhost")
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("dns", [[], [FIRST[0]]], ids=["of the system", "of the tunnel"])
+@pytest.mark.parametrize("name", ["a..b", ".", "..", f"{'a' * 64}.home", f"{'ä' * 60}.home"])
+def test_a_name_that_no_host_can_have_is_unknown(dns: list[str], name: str) -> None:
+    """Python's codec for names raises UnicodeError for most of them."""
+
+    async def run() -> None:
+        async with pair(dns=dns) as both:
+            transport = await serve(both)
+            with pytest.raises(socket.gaierror) as unknown:
+                await both.second.resolve(name)
+            assert unknown.value.errno == socket.EAI_NONAME
+            transport.close()
+
+    asyncio.run(run())

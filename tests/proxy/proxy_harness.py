@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from holloway.proxy import socks5
 from holloway.proxy.networks import HostNetwork
 from holloway.proxy.proxy import Proxy
+from holloway.proxy.socks5 import Datagram
 from net.pair import echo
 from waiting import wait_until
 
@@ -72,6 +75,15 @@ async def serving(
         yield server.sockets[0].getsockname()[1]
 
 
+def sockets() -> set[str]:
+    """Return the open sockets of this process."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            found.add(os.readlink(f"/proc/self/fd/{name}"))
+    return {each for each in found if each.startswith("socket:")}
+
+
 class EchoDatagrams(asyncio.DatagramProtocol):
     """Sends datagrams back, with a prefix."""
 
@@ -121,3 +133,26 @@ async def socks5_connect(streams: Streams, host: str, port: int) -> int:
     reply = await exchange(streams, connect_request(host, port), 4)
     await streams[0].readexactly(6 if reply[3] == 1 else 18)
     return reply[1]
+
+
+class Associated:
+    """A client of UDP ASSOCIATE."""
+
+    def __init__(self, transport: asyncio.DatagramTransport, inbox: Inbox) -> None:
+        self.transport = transport
+        self.inbox = inbox
+
+    async def ask(self, host: str, port: int, payload: bytes) -> Datagram:
+        self.transport.sendto(socks5.write_datagram(Datagram(host, port, payload)))
+        return socks5.read_datagram_untrusted(await asyncio.wait_for(self.inbox.received.get(), 10))
+
+
+async def associate(streams: Streams, port: int = 0) -> Associated:
+    """Ask for an association, for a client's UDP port if it is not 0."""
+    answer = await exchange(streams, b"\x05\x01\x00" + connect_request("0.0.0.0", port, 3), 12)
+    assert answer[2:6] == b"\x05\x00\x00\x01"
+    address = (socket.inet_ntoa(answer[6:10]), int.from_bytes(answer[10:12], "big"))
+    transport, inbox = await asyncio.get_running_loop().create_datagram_endpoint(
+        Inbox, remote_addr=address
+    )
+    return Associated(transport, inbox)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
 import socket
 import struct
@@ -21,6 +20,7 @@ from proxy.proxy_harness import (
     read_all,
     run_proxy,
     serving,
+    sockets,
     socks5_connect,
 )
 from waiting import wait_until
@@ -28,15 +28,6 @@ from waiting import wait_until
 OPEN = Socks5Port(LOOPBACK)
 LOGIN = Login("me", "pw")
 CLOSED = Socks5Port(LOOPBACK, LOGIN)
-
-
-def sockets() -> set[str]:
-    """Return the open sockets of this process."""
-    found = set()
-    for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(FileNotFoundError):
-            found.add(os.readlink(f"/proc/self/fd/{name}"))
-    return {each for each in found if each.startswith("socket:")}
 
 
 def test_fifty_clients_at_once_are_all_served() -> None:
@@ -59,7 +50,7 @@ def test_fifty_clients_at_once_are_all_served() -> None:
 def test_a_silent_client_is_dropped() -> None:
     async def run() -> None:
         async with run_proxy(OPEN) as harness:
-            harness.proxy.limits.request_timeout = 0.05
+            harness.proxy.limits.request_timeouts.seconds = 0.05
             assert await read_all(await harness.open()) == b""
             assert await harness.wait_ended(1) == {("socks5", "gone"): 1}
 
@@ -86,7 +77,7 @@ def test_a_client_that_sends_a_long_request_byte_by_byte_is_dropped() -> None:
 def test_an_accepted_client_has_no_timeout() -> None:
     async def run() -> None:
         async with serving() as port, run_proxy(OPEN) as harness:
-            harness.proxy.limits.request_timeout = 1.0
+            harness.proxy.limits.request_timeouts.seconds = 1.0
             streams = await harness.open()
             assert await socks5_connect(streams, "127.0.0.1", port) == 0
             assert await read_all(await harness.open()) == b""  # a later client that sends nothing
@@ -253,7 +244,8 @@ def test_a_udp_forward_without_a_host_serves_both_families() -> None:
         echo_transport, _ = await loop.create_datagram_endpoint(EchoDatagrams, local_addr=LOOPBACK)
         target = echo_transport.get_extra_info("sockname")
         async with run_proxy() as harness:
-            [line] = await harness.proxy.open([ForwardPort(("", 0), target, is_udp=True)])
+            line, warning = await harness.proxy.open([ForwardPort(("", 0), target, is_udp=True)])
+            assert warning.startswith("Warning: whoever reaches this host can use UDP [::]:")
             port = int(line.partition(" leads")[0].rpartition(":")[2])
             for host in ("127.0.0.1", "::1"):
                 transport, inbox = await loop.create_datagram_endpoint(

@@ -193,9 +193,9 @@ def test_the_health_page_tells_how_it_is(tmp_path: Path) -> None:
             port = proxy.port("Health on http://")
 
             async def page(
-                path: str, accept: str = "*/*", method: str = "GET"
+                path: str, accept: str = "*/*", method: str = "GET", host: str = "127.0.0.1"
             ) -> tuple[bytes, bytes]:
-                lines = f"{method} {path} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\n\r\n"
+                lines = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nAccept: {accept}\r\n\r\n"
                 request = lines.encode()
                 answer = await read_all(await asyncio.open_connection("127.0.0.1", port), request)
                 head, _, body = answer.partition(b"\r\n\r\n")
@@ -207,6 +207,11 @@ def test_the_health_page_tells_how_it_is(tmp_path: Path) -> None:
             assert body == b"ok\n"
             assert await page("/healthz", method="HEAD") == (head, b"")
             assert (await page("/nowhere"))[0].startswith(b"HTTP/1.1 404 Not Found\r\n")
+            for host in (f"localhost:{port}", "[::1]", "192.0.2.1", socket.gethostname()):
+                assert (await page("/healthz", host=host))[1] == b"ok\n"
+            head, body = await page("/status", host=f"rebound.example:{port}")
+            assert head.startswith(b"HTTP/1.1 421 Misdirected Request\r\n")
+            assert b"public_key" not in body
             found = await page("/readyz")
             async with asyncio.timeout(10):
                 while not found[0].startswith(b"HTTP/1.1 200 OK\r\n"):
@@ -349,6 +354,8 @@ def test_check_reads_the_configuration_and_serves_nothing(tmp_path: Path) -> Non
             status, output, errors = await remote.command(
                 *HOLLOWAY, "proxy", str(remote.config), "--check", "--socks5", "1080",
                 "--http", "0.0.0.0:8080", "-R", "8000:localhost:80", "--health", "9080",
+                "-L", "5432:db.home:5432", "-L", ":5433:db.home:5432",
+                "-L", "[::]:53:db.home:53/udp",
             )  # fmt: skip
         assert (status, errors) == (0, "")
         assert output.decode().splitlines() == [
@@ -356,6 +363,11 @@ def test_check_reads_the_configuration_and_serves_nothing(tmp_path: Path) -> Non
             "SOCKS5 on 127.0.0.1:1080",
             "HTTP proxy on 0.0.0.0:8080",
             "Warning: whoever reaches 0.0.0.0:8080 can use the tunnel: set a password",
+            "TCP 127.0.0.1:5432 leads to db.home:5432 in the tunnel",
+            "TCP :5433 leads to db.home:5432 in the tunnel",
+            "Warning: whoever reaches this host can use TCP :5433: name 127.0.0.1",
+            "UDP [::]:53 leads to db.home:53 in the tunnel",
+            "Warning: whoever reaches this host can use UDP [::]:53: name 127.0.0.1",
             "TCP the tunnel's :8000 leads to localhost:80",
             "Health on http://127.0.0.1:9080/healthz",
             "PostUp is not run: a program's network has no hooks",

@@ -128,4 +128,29 @@ def test_all_accepted_types_are_parsed_and_nothing_else() -> None:
     )
     rest = b"\r\nAccept: not/this\r\n"
     found = read_request_untrusted(head + rest)
-    assert found == (Request("GET", "/metrics", " text/plain, */*"), len(head) + 2)
+    assert found == (Request("GET", "/metrics", " text/plain, */*", "x"), len(head) + 2)
+
+
+@pytest.mark.parametrize(
+    ("fields", "host"),
+    [
+        (b"", ""),
+        (b"Host:\r\n", ""),
+        (b"host: \t nas.home.:9080 \r\n", "nas.home"),
+        (b"Host: 127.0.0.1:9080\r\n", "127.0.0.1"),
+        (b"Accept: a\r\nHost: [fd00::1]:80\r\nAccept: b\r\n", "fd00::1"),
+        (b"X-Host: x\r\nHost: y\r\n", "y"),
+    ],
+)
+def test_the_host_is_read_without_its_port(fields: bytes, host: str) -> None:
+    found = read_request_untrusted(b"GET / HTTP/1.1\r\n" + fields + b"\r\nHost: no\r\n\r\n")
+    assert found is not None
+    assert found[0].host == host
+
+
+@pytest.mark.parametrize(
+    "fields", [b"Host: a\r\nHost: a\r\n", b"Host: a b\r\n", b"Host: a:b\r\n", b"Host: a/\r\n"]
+)
+def test_two_hosts_and_what_is_no_host_are_refused(fields: bytes) -> None:
+    with pytest.raises(BadMessage):
+        read_request_untrusted(b"GET / HTTP/1.1\r\n" + fields + b"\r\n")

@@ -14,7 +14,7 @@ from holloway.proxy.socks5 import Datagram, Reply
 from proxy.proxy_harness import (
     LOOPBACK,
     EchoDatagrams,
-    Inbox,
+    associate,
     connect_request,
     exchange,
     read_all,
@@ -95,6 +95,8 @@ def test_without_the_password_a_client_is_refused(sent: bytes, answer: bytes) ->
     [
         (connect_request("127.0.0.1", 1), Reply.REFUSED),
         (connect_request("nobody.invalid", 80), Reply.FAILURE),
+        (connect_request("a..b", 80), Reply.FAILURE),
+        (connect_request(f"{'a' * 64}.home", 80), Reply.FAILURE),
         (connect_request("127.0.0.1", 80, command=2), Reply.COMMAND_UNKNOWN),
         (b"\x05\x01\x00\x09", Reply.ADDRESS_UNKNOWN),
     ],
@@ -125,30 +127,6 @@ def test_other_protocols_and_incomplete_requests_get_no_answer(sent: bytes) -> N
     asyncio.run(run())
 
 
-class Associated:
-    """A client of UDP ASSOCIATE."""
-
-    def __init__(self, transport: asyncio.DatagramTransport, inbox: Inbox) -> None:
-        self.transport = transport
-        self.inbox = inbox
-
-    async def ask(self, host: str, port: int, payload: bytes) -> Datagram:
-        self.transport.sendto(socks5.write_datagram(Datagram(host, port, payload)))
-        return socks5.read_datagram_untrusted(await asyncio.wait_for(self.inbox.received.get(), 10))
-
-
-async def associate(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Associated:
-    answer = await exchange(
-        (reader, writer), b"\x05\x01\x00" + connect_request("0.0.0.0", 0, 3), 12
-    )
-    assert answer[2:6] == b"\x05\x00\x00\x01"
-    address = (socket.inet_ntoa(answer[6:10]), int.from_bytes(answer[10:12], "big"))
-    transport, inbox = await asyncio.get_running_loop().create_datagram_endpoint(
-        Inbox, remote_addr=address
-    )
-    return Associated(transport, inbox)
-
-
 async def datagram_server() -> tuple[asyncio.DatagramTransport, EchoDatagrams, int]:
     transport, server = await asyncio.get_running_loop().create_datagram_endpoint(
         EchoDatagrams, local_addr=LOOPBACK
@@ -160,7 +138,7 @@ def test_datagrams_go_to_many_targets_and_back() -> None:
     async def run() -> None:
         async with run_proxy(OPEN) as harness:
             reader, writer = await harness.open()
-            client = await associate(reader, writer)
+            client = await associate((reader, writer))
             for host in ("127.0.0.1", "localhost"):
                 transport, server, port = await datagram_server()
                 for _ in range(2):
@@ -180,7 +158,7 @@ def test_datagrams_of_other_clients_and_nonsense_are_dropped() -> None:
     async def run() -> None:
         async with run_proxy(OPEN) as harness:
             reader, writer = await harness.open()
-            client = await associate(reader, writer)
+            client = await associate((reader, writer))
             transport, server, port = await datagram_server()
             client.transport.sendto(b"nonsense")
             await client.ask("127.0.0.1", port, b"mine")
@@ -201,7 +179,7 @@ def test_an_association_ends_with_its_connection() -> None:
     async def run() -> None:
         async with run_proxy(OPEN) as harness:
             reader, writer = await harness.open()
-            client = await associate(reader, writer)
+            client = await associate((reader, writer))
             port = client.transport.get_extra_info("peername")[1]
             writer.close()
             await harness.wait_ended(1)

@@ -98,6 +98,29 @@ def test_an_address_that_no_peer_has_is_reported_with_the_text_of_the_system(sta
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("name", ["a..b", ".", f"{'a' * 64}.home", "1.2.3.4.5", "fe80::1%nowhere"])
+def test_a_name_that_no_host_can_have_is_answered(stack: str, name: str) -> None:
+    async def run() -> None:
+        failures: list[dict[str, object]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, about: failures.append(about))
+        async with between(stack, Socks5Port(LOOPBACK), HttpPort(LOOPBACK)) as (harness, _):
+            streams = await harness.open()
+            length = len(name).to_bytes()
+            request = b"\x05\x01\x00\x05\x01\x00\x03" + length + name.encode() + b"\0\x50"
+            answer = await read_all(streams, request)
+            assert answer[:2] == b"\x05\x00"
+            assert answer[3] in (Reply.FAILURE, Reply.NETWORK_UNREACHABLE)
+            host = f"[{name}]" if ":" in name else name
+            answer = await read_all(
+                await harness.open(acceptor=1), f"GET http://{host}/ HTTP/1.1\r\n\r\n".encode()
+            )
+            assert answer.startswith((b"HTTP/1.1 502 ", b"HTTP/1.1 400 "))
+            await harness.wait_ended(2)
+        assert failures == []
+
+    asyncio.run(run())
+
+
 def test_a_refused_connection_is_refused(stack: str) -> None:
     async def run() -> None:
         async with between(stack, Socks5Port(LOOPBACK)) as (harness, _):
@@ -125,6 +148,41 @@ def test_forwards_lead_in_and_out(stack: str) -> None:
                 assert await exchange(streams, b"out", 3) == b"out"
                 streams[1].close()
             assert await harness.wait_ended(3) == {("forward", "done"): 1, ("reverse", "done"): 2}
+
+    asyncio.run(run())
+
+
+def test_a_peer_takes_at_most_half_of_the_places(stack: str) -> None:
+    async def run() -> None:
+        async with pair(stack) as both, serving() as port:
+            await both.second.ping(FIRST[0])
+            harness = ProxyHarness(Proxy(HostNetwork(), both.second, max_connections=16))
+            reverse = ForwardPort((SECOND[0], 6000), ("127.0.0.1", port), is_reverse=True)
+            await harness.proxy.open([reverse])
+            clients = [await both.first.open_connection(SECOND[0], 6000) for _ in range(12)]
+            assert await harness.wait_ended(4) == {("reverse", "refused"): 4}
+            assert await exchange(clients[0], b"hello", 5) == b"hello"
+            for _, writer in clients:
+                writer.close()
+            await harness.wait_ended(12)
+            streams = await both.first.open_connection(SECOND[0], 6000)
+            assert await exchange(streams, b"again", 5) == b"again"
+            streams[1].close()
+            await harness.close()
+
+    asyncio.run(run())
+
+
+def test_a_source_in_the_tunnel_is_what_a_peer_has_of_a_prefix(stack: str) -> None:
+    async def run() -> None:
+        async with pair(stack) as both:
+            network = both.second
+            assert network.source_of(FIRST[0]) != network.source_of("10.8.0.1")
+            peer_and_prefix = network.source_of(FIRST[1])
+            assert peer_and_prefix != network.source_of("fd07::9")  # no peer, the same prefix
+            assert peer_and_prefix != network.source_of("fd08::1")
+            await network.close()
+            assert network.source_of(FIRST[1]) is not None
 
     asyncio.run(run())
 

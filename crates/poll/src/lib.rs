@@ -58,26 +58,32 @@ impl Epoll {
 
     /// Watch `fd` for reading; `wait` reports it as `token`. Any thread may call this.
     pub fn add(&self, fd: RawFd, token: u64) -> io::Result<()> {
-        let mut event = libc::epoll_event {
-            events: libc::EPOLLIN.cast_unsigned(),
-            u64: token,
-        };
-        let epoll = self.0.as_raw_fd();
-        // SAFETY: `event` is valid for the call, which copies it.
-        check(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &raw mut event) })?;
-        Ok(())
+        self.control(libc::EPOLL_CTL_ADD, fd, token, libc::EPOLLIN)
     }
 
-    /// Watch a stream socket, edge-triggered, for reading, writing and the end of the other side.
+    /// Watch a stream socket, edge-triggered, for reading, writing and the end of the other side. Any
+    /// thread may call this.
     pub fn add_stream(&self, fd: RawFd, token: u64) -> io::Result<()> {
-        let changes = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
+        self.control(libc::EPOLL_CTL_ADD, fd, token, STREAM)
+    }
+
+    /// Watch a stream socket only for the end of both directions. Any thread may call this.
+    pub fn add_closing(&self, fd: RawFd, token: u64) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, fd, token, libc::EPOLLET)
+    }
+
+    /// Watch a socket of `add_closing` as `add_stream` does.
+    pub fn watch_stream(&self, fd: RawFd, token: u64) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_MOD, fd, token, STREAM)
+    }
+
+    fn control(&self, call: i32, fd: RawFd, token: u64, events: i32) -> io::Result<()> {
         let mut event = libc::epoll_event {
-            events: changes.cast_unsigned(),
+            events: events.cast_unsigned(),
             u64: token,
         };
-        let epoll = self.0.as_raw_fd();
         // SAFETY: `event` is valid for the call, which copies it.
-        check(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &raw mut event) })?;
+        check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), call, fd, &raw mut event) })?;
         Ok(())
     }
 
@@ -114,6 +120,8 @@ impl Epoll {
         Ok(&ready[..count])
     }
 }
+
+const STREAM: i32 = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
 
 /// Wait at most `milliseconds` until `fd` is writable, and return whether it is.
 #[must_use]

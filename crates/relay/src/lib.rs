@@ -7,5 +7,5 @@ mod pair;
 mod relay;
 mod socket;
 
-pub use pair::{End, Failure};
+pub use pair::{End, Failure, Options};
 pub use relay::{PairHandle, Relay};

@@ -4,7 +4,9 @@
 //! a pair with a slow reader takes no memory beyond that of its two sockets.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::socket::{Socket, is_idle};
 
@@ -29,12 +31,25 @@ pub struct Failure {
 }
 
 /// How a pair ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct End {
     /// The pair's `PairHandle::id`.
     pub id: u64,
     /// None if both directions ended in order.
     pub failure: Option<Failure>,
+    /// The first socket, as it was, if the second one did not connect.
+    pub unconnected: Option<OwnedFd>,
+}
+
+/// What a pair does besides copying.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// How many bytes go from the first socket to the second; further ones are discarded.
+    pub limit: Option<u64>,
+    /// What each socket gets before the bytes of the other one, and once the second is connected.
+    pub greetings: [Vec<u8>; 2],
+    /// How long the second socket may take to connect; None if it is connected.
+    pub connect_timeout: Option<Duration>,
 }
 
 /// Counts bytes from the first socket to the second, and back.
@@ -106,18 +121,34 @@ pub struct Pair {
     directions: [Direction; 2],
     readable: [bool; 2],
     writable: [bool; 2],
+    greetings: [Vec<u8>; 2],
+    is_connecting: bool,
+    has_first_left: bool,
 }
 
 impl Pair {
-    /// Create a pair. `limit` is how many bytes go from the first socket to the second; further ones are
-    /// discarded.
-    pub const fn new(sides: [Socket; 2], limit: Option<u64>) -> Self {
+    /// Create a pair.
+    pub fn new(sides: [Socket; 2], options: Options) -> Self {
+        let is_connecting = options.connect_timeout.is_some();
         Self {
             sides,
-            directions: [Direction::new(limit), Direction::new(None)],
-            readable: [true; 2],
-            writable: [true; 2],
+            directions: [Direction::new(options.limit), Direction::new(None)],
+            readable: [true, !is_connecting],
+            writable: [true, !is_connecting],
+            greetings: options.greetings,
+            is_connecting,
+            has_first_left: false,
         }
+    }
+
+    /// Record that the first side is closed in both directions.
+    pub const fn first_left(&mut self) {
+        self.has_first_left = true;
+    }
+
+    /// Whether the second socket is not connected yet.
+    pub const fn is_connecting(&self) -> bool {
+        self.is_connecting
     }
 
     pub const fn sides(&self) -> &[Socket; 2] {
@@ -132,6 +163,25 @@ impl Pair {
 
     /// Copy in both directions, for a limited number of rounds.
     pub fn turn(&mut self, buffer: &mut [u8], moved: &[&Moved]) -> Turn {
+        if self.is_connecting {
+            if self.has_first_left {
+                return Turn::Done(Some(FIRST_LEFT));
+            }
+            if !self.writable[1] {
+                return Turn::Idle;
+            }
+            if let Some(failure) = self.failure(1) {
+                return Turn::Done(Some(failure));
+            }
+            self.is_connecting = false;
+            self.readable[1] = true;
+        }
+        // The first socket gets its greeting even if the second one breaks at once.
+        for direction in [1, 0] {
+            if let Err(failure) = self.greet(direction, moved) {
+                return self.drain_broken(failure, buffer, moved);
+            }
+        }
         for direction in 0..2 {
             for _ in 0..ROUNDS {
                 match self.step(direction, buffer, moved) {
@@ -180,6 +230,12 @@ impl Pair {
         })
     }
 
+    /// Close the second side, and return the first.
+    pub fn into_first(self) -> OwnedFd {
+        let [first, _] = self.sides;
+        first.into_fd()
+    }
+
     /// Reset both sides.
     pub fn reset(self) {
         for socket in self.sides {
@@ -192,8 +248,35 @@ impl Pair {
     }
 
     fn can_move(&self, direction: usize) -> bool {
+        if !self.greetings[1 - direction].is_empty() {
+            return self.writable[1 - direction];
+        }
         let is_open = !self.directions[direction].is_done && self.writable[1 - direction];
         self.readable[direction] && (is_open || self.is_discarding(direction))
+    }
+
+    /// Send the sink its greeting, or what is left of it.
+    fn greet(&mut self, direction: usize, moved: &[&Moved]) -> Result<(), Failure> {
+        let sink = 1 - direction;
+        if self.greetings[sink].is_empty() || !self.writable[sink] {
+            return Ok(());
+        }
+        let sent = match self.sides[sink].send(&self.greetings[sink]) {
+            Ok(sent) => sent,
+            Err(error) if is_idle(&error) => {
+                self.writable[sink] = false;
+                return Ok(());
+            }
+            Err(error) => return Err(failed(sink, &error)),
+        };
+        self.greetings[sink].drain(..sent);
+        // What the first socket gets is the caller's, not what the second one has sent.
+        if direction == 0 {
+            for each in moved {
+                each.add(direction, sent);
+            }
+        }
+        Ok(())
     }
 
     /// Copy once from the source to the sink. Returns whether another step may help.
@@ -203,6 +286,9 @@ impl Pair {
         buffer: &mut [u8],
         moved: &[&Moved],
     ) -> Result<bool, Failure> {
+        if !self.greetings[1 - direction].is_empty() {
+            return Ok(false);
+        }
         if self.is_discarding(direction) {
             return self.discard(direction, buffer);
         }
@@ -290,6 +376,11 @@ impl Pair {
         Ok(false)
     }
 }
+
+const FIRST_LEFT: Failure = Failure {
+    side: Some(0),
+    errno: libc::EPIPE,
+};
 
 fn failed(side: usize, error: &io::Error) -> Failure {
     Failure {

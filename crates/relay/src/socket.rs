@@ -12,25 +12,28 @@ const KEEPALIVE: [(libc::c_int, libc::c_int); 3] = [
     (libc::TCP_KEEPCNT, 4),
 ];
 
-/// A stream socket, of any family.
+/// A stream socket, of any family. No call blocks, whether it is a non-blocking one or not.
 #[derive(Debug)]
 pub struct Socket(OwnedFd);
 
 impl Socket {
-    /// Take over a socket: make it non-blocking, and set TCP options for a relay.
-    pub fn new(fd: OwnedFd) -> io::Result<Self> {
-        let raw = fd.as_raw_fd();
-        // SAFETY: no pointers.
-        let flags = check(unsafe { libc::fcntl(raw, libc::F_GETFL) })?;
-        // SAFETY: no pointers.
-        check(unsafe { libc::fcntl(raw, libc::F_SETFL, flags | libc::O_NONBLOCK) })?;
-        // Sockets of other families refuse these options, and do not need them.
+    pub const fn new(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+
+    /// Give the socket away again.
+    pub fn into_fd(self) -> OwnedFd {
+        self.0
+    }
+
+    /// Set TCP options for a relay. Sockets of other families refuse them, and do not need them.
+    pub fn set_options(&self) {
+        let raw = self.as_raw_fd();
         let _ = set(raw, libc::IPPROTO_TCP, libc::TCP_NODELAY, &1_i32);
         let _ = set(raw, libc::SOL_SOCKET, libc::SO_KEEPALIVE, &1_i32);
         for (option, value) in KEEPALIVE {
             let _ = set(raw, libc::IPPROTO_TCP, option, &value);
         }
-        Ok(Self(fd))
     }
 
     /// Copy what has come, up to the buffer's size, without consuming it. 0 means the end.

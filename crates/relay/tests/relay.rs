@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use holloway_relay::{End, Failure, PairHandle, Relay};
+use holloway_relay::{End, Failure, Options, PairHandle, Relay};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -30,8 +30,12 @@ fn unix() -> (UnixStream, UnixStream) {
 fn joined(relay: &Relay, limit: Option<u64>) -> (TcpStream, TcpStream, PairHandle) {
     let (client, first) = tcp();
     let (server, second) = tcp();
+    let options = Options {
+        limit,
+        ..Options::default()
+    };
     let link = relay
-        .join(OwnedFd::from(first), OwnedFd::from(second), limit)
+        .join(OwnedFd::from(first), OwnedFd::from(second), options)
         .unwrap();
     (client, server, link)
 }
@@ -67,13 +71,8 @@ fn bytes_go_both_ways_and_each_way_ends_by_itself() {
     server.write_all(b"answer").unwrap();
     drop(server);
     assert_eq!(read_all(&client), b"answer");
-    assert_eq!(
-        end(&relay),
-        End {
-            id: link.id(),
-            failure: None
-        }
-    );
+    let end = end(&relay);
+    assert_eq!((end.id, end.failure), (link.id(), None));
     assert_eq!(link.moved(), [8, 6]);
     assert_eq!(relay.moved(), [8, 6]);
 }
@@ -104,7 +103,11 @@ fn sockets_of_another_family_are_served_alike() {
     let (client, first) = tcp();
     let (server, second) = unix();
     relay
-        .join(OwnedFd::from(first), OwnedFd::from(second), None)
+        .join(
+            OwnedFd::from(first),
+            OwnedFd::from(second),
+            Options::default(),
+        )
         .unwrap();
     let sent = pattern(5_000_000);
     thread::scope(|scope| {
@@ -207,13 +210,9 @@ fn an_aborted_pair_is_reset_on_both_sides() {
         side: None,
         errno: libc::ECONNABORTED,
     });
-    assert_eq!(
-        end(&relay),
-        End {
-            id: link.id(),
-            failure
-        }
-    );
+    let end = end(&relay);
+    assert_eq!((end.id, end.failure), (link.id(), failure));
+    assert!(end.unconnected.is_none());
     for stream in [&mut client, &mut server] {
         assert_eq!(
             stream.read(&mut [0; 1]).unwrap_err().kind(),
@@ -236,7 +235,11 @@ fn closing_ends_every_pair_and_refuses_new_ones() {
     }
     let (_, first) = tcp();
     let (_, second) = tcp();
-    let refused = relay.join(OwnedFd::from(first), OwnedFd::from(second), None);
+    let refused = relay.join(
+        OwnedFd::from(first),
+        OwnedFd::from(second),
+        Options::default(),
+    );
     assert_eq!(refused.unwrap_err().raw_os_error(), Some(libc::ESHUTDOWN));
 }
 
@@ -246,7 +249,11 @@ fn what_is_no_socket_ends_at_once_with_its_error() {
     let (_client, first) = tcp();
     let file = std::fs::File::open("/dev/null").unwrap();
     relay
-        .join(OwnedFd::from(first), OwnedFd::from(file), None)
+        .join(
+            OwnedFd::from(first),
+            OwnedFd::from(file),
+            Options::default(),
+        )
         .unwrap();
     let failure = end(&relay).failure.unwrap();
     assert_eq!((failure.side, failure.errno), (Some(1), libc::EPERM));

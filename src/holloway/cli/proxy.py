@@ -234,8 +234,9 @@ async def _open(
 
         alive = AliveCheck(network, settings.check_alive, settings.check_interval)
         stack.callback(alive.close)
-        service = Health(network, proxy.connection_log, alive)
-        for address in await proxy.serve(host, _here(options.health), service):
+        bind = _here(options.health)
+        service = Health(network, proxy.connection_log, alive, names=bind[:1])
+        for address in await proxy.serve(host, bind, service, proxy.health_limits):
             log.info("%s", _describe_health(address))
     if _is_live(options):
         from holloway.cli.proxy_counters import Counters

@@ -250,7 +250,8 @@ async def _publish(
     # Few enough that the limit of open files, which the program inherits, need not be raised.
     proxy = Proxy(HostNetwork(), network, max_connections=PUBLISHED_CONNECTIONS)
     stack.push_async_callback(proxy.close)
-    return await proxy.open(ports)
+    # Without an address it is 127.0.0.1, so all addresses are what the user asked for.
+    return [line for line in await proxy.open(ports) if not line.startswith("Warning")]
 
 
 def _print_advice(error: NoNamespace) -> None:

@@ -83,6 +83,10 @@ class KernelStack:
         sock = self.socket(family_of(address[0]), type, 0)
         return await sockets.connect(sock, address, source=source)
 
+    def start_connecting(self, address: Address) -> Socket:
+        sock = self.socket(family_of(address[0]), socket.SOCK_STREAM, 0)
+        return sockets.start_connecting(sock, address)
+
     async def listen(self, address: Address, *, backlog: int) -> sockets.SocketListener:
         sock = self.socket(family_of(address[0]), socket.SOCK_STREAM, 0)
         return sockets.listen(sock, address, backlog, self._sockets.add)

@@ -21,11 +21,11 @@ from holloway.net.running import Running
 from holloway.net.server import Server
 from holloway.net.settings import Settings, from_arguments, from_config
 from holloway.net.stack import BUFFER, MIN_BUFFER, family_of
-from holloway.text.address import numeric
+from holloway.text.address import numeric, site
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Hashable, Sequence
     from ipaddress import IPv4Address, IPv6Address
     from socket import socket as Socket  # noqa: N812  # there is a method of that name
     from ssl import SSLContext
@@ -174,6 +174,13 @@ class Network:
         """Whether a peer has this address in its allowed IPs."""
         return self._opened().tunnel.peer_of(address) is not None
 
+    def source_of(self, host: str) -> Hashable:
+        """Return whose an address is: of IPv6, all that one peer has of a /64 is one source."""
+        number = numeric(host)
+        if number is None or number.version == 4 or self._running is None or self._closing:
+            return host
+        return self._running.tunnel.peer_of(number), site(number)
+
     def socket(
         self,
         family: int = AF_INET,
@@ -207,6 +214,17 @@ class Network:
                     first = first or error
             assert first is not None
             raise first
+
+    def start_connecting(self, host: str, port: int) -> Socket | None:
+        """Return a TCP socket that is connecting; None if that takes time, as with a name.
+
+        SO_ERROR says how that ended, once the socket is writable. Raises OSError.
+        """
+        if numeric(host) is None or "%" in host:
+            return None
+        running = self._opened()
+        running.check(host)
+        return running.stack.start_connecting((host, port))
 
     async def open_connection(
         self,

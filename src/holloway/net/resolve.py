@@ -71,7 +71,7 @@ class StubResolver:
         try:
             query = encode_query(int.from_bytes(os.urandom(2), "big"), name, kind)
         except ValueError:
-            raise socket.gaierror(socket.EAI_NONAME, f"not a name: {name}") from None
+            raise not_a_name(name) from None
         failure: OSError | None = None
         for server in tuple(self._servers) * ROUNDS:
             try:
@@ -98,6 +98,11 @@ class StubResolver:
         async with asyncio.timeout(ANSWER_SECONDS):
             with await self._connect(server, PORT, type=socket.SOCK_STREAM) as sock:
                 return await _over_tcp(sock, query)
+
+
+def not_a_name(text: str) -> socket.gaierror:
+    """The text is nothing that a host could be named."""
+    return socket.gaierror(socket.EAI_NONAME, f"not a name: {text}")
 
 
 def _temporary(name: str, reason: str) -> socket.gaierror:
@@ -138,6 +143,8 @@ async def _ask_system(host: str, family: int) -> list[str]:
     except socket.gaierror as error:
         hint = "without DNS in the configuration the system is asked"
         raise socket.gaierror(error.errno, f"{error.strerror}: {host} ({hint})") from None
+    except UnicodeError:  # a label that is empty or too long
+        raise not_a_name(host) from None
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 

@@ -44,6 +44,19 @@ async def connect(
     return sock
 
 
+def start_connecting(sock: Socket, address: tuple[Any, ...]) -> Socket:
+    """Begin to connect a new socket to a numeric address, without waiting; raises OSError."""
+    try:
+        sock.setblocking(False)
+        number = sock.connect_ex(address)
+        if number not in (0, errno.EINPROGRESS):
+            raise OSError(number, os.strerror(number))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
 def listen(
     sock: Socket,
     address: tuple[Any, ...],
@@ -102,17 +115,18 @@ class SocketListener:
     def address(self) -> Address:
         return self._address
 
+    def accept_now(self) -> tuple[Socket, Address] | None:
+        try:
+            return self._accept()
+        except OSError:
+            return None
+
     async def accept(self) -> tuple[Socket, Address]:
         while True:
             try:
-                connection, address = self._socket.accept()
+                return self._accept()
             except BlockingIOError:
                 await self._readable()
-                continue
-            connection.setblocking(False)
-            if self._on_accept is not None:
-                self._on_accept(connection)
-            return connection, address[:2]
 
     def close(self) -> None:
         if self._waiting:
@@ -127,6 +141,13 @@ class SocketListener:
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RD)
         self._socket.close()
+
+    def _accept(self) -> tuple[Socket, Address]:
+        connection, address = self._socket.accept()
+        connection.setblocking(False)
+        if self._on_accept is not None:
+            self._on_accept(connection)
+        return connection, address[:2]
 
     async def _readable(self) -> None:
         waiting = self._loop.create_future()

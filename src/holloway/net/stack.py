@@ -42,6 +42,9 @@ class Listener(Protocol):
     def address(self) -> Address:
         """The address that it listens on; the system chooses the port if 0 was asked for."""
 
+    def accept_now(self) -> tuple[Socket, Address] | None:
+        """Accept a connection if one waits. What fails fails again in `accept`."""
+
     async def accept(self) -> tuple[Socket, Address]:
         """Wait for a connection; returns a non-blocking socket and the client's address.
 
@@ -90,6 +93,12 @@ class Stack(Protocol):
         """Connect a TCP (SOCK_STREAM) or UDP (SOCK_DGRAM) socket; it is non-blocking.
 
         Raises the ordinary OSErrors, and TimeoutError when the stack gives up.
+        """
+
+    def start_connecting(self, address: Address) -> Socket | None:
+        """Return a TCP socket that is connecting; None where only `connect` can do that.
+
+        SO_ERROR says how that ended, once the socket is writable. Raises OSError.
         """
 
     async def listen(self, address: Address, *, backlog: int) -> Listener:

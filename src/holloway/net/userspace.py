@@ -75,6 +75,9 @@ class UserspaceStack:
         assert opened.fd is not None
         return InnerSocket.of(opened.fd, opened.address, address)
 
+    def start_connecting(self, address: Address) -> None:
+        """Only `connect` can do that here."""
+
     async def listen(self, address: Address, *, backlog: int) -> UserspaceListener:
         stack = self._opened()
         opened = await self._open(stack.listen(address, backlog))
@@ -223,6 +226,11 @@ class UserspaceListener:
     @property
     def address(self) -> Address:
         return self._address
+
+    def accept_now(self) -> tuple[Socket, Address] | None:
+        with contextlib.suppress(OSError):
+            return None if self._reason is not None else self._stack.accept(self._number)
+        return None
 
     async def accept(self) -> tuple[Socket, Address]:
         while True:

@@ -1,7 +1,8 @@
-"""Ends every TCP and UDP socket of a namespace with an error, whoever holds it (sock_diag(7)).
+"""The TCP and UDP sockets of a namespace, whoever holds them: sock_diag(7).
 
 Closing an interface leaves its sockets waiting for minutes; SOCK_DESTROY resets them at once, as
-`ss --kill` does. `net.kernel` uses it.
+`ss --kill` does: `destroy_sockets`, which `net.kernel` uses. `owner` says whose a socket is, for
+`proxy`.
 """
 
 from __future__ import annotations
@@ -9,10 +10,14 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from typing import Final
+import sys
+from typing import TYPE_CHECKING, Final
 
 from holloway.netlink.attributes import protocol_error
 from holloway.netlink.socket import NETLINK_SOCK_DIAG, NetlinkSocket
+
+if TYPE_CHECKING:
+    Address = tuple[str, int]
 
 
 def destroy_sockets(sock: socket.socket) -> bool:
@@ -32,6 +37,33 @@ def destroy_sockets(sock: socket.socket) -> bool:
                 results.update(kernel.batch(SOCK_DESTROY, requests))
     # A socket that is gone meanwhile is as good as destroyed.
     return results <= {0, errno.ENOENT, errno.ENOTCONN}
+
+
+def owner(protocol: int, local: Address, remote: Address) -> int | None:
+    """Return the user ID of a socket of this host, None if there is none; raises OSError.
+
+    The socket is connected to `remote`; one of UDP may also be unconnected. A kernel without UDP's
+    part of sock_diag has no sockets.
+    """
+    family = socket.AF_INET6 if ":" in local[0] else socket.AF_INET
+    # For UDP the kernel looks for the receiver of a datagram, and takes its sender first.
+    ends = (remote, local) if protocol == socket.IPPROTO_UDP else (local, remote)
+    ports = (port for _, port in ends)
+    addresses = (socket.inet_pton(family, host) for host, _ in ends)
+    sockid = SOCKID.pack(*ports, *addresses, 0, NO_COOKIE)
+    with NetlinkSocket(NETLINK_SOCK_DIAG) as kernel:
+        try:
+            answer, *_ = kernel.request(
+                SOCK_DIAG_BY_FAMILY, _request(family, protocol, ALL_STATES, sockid)
+            )
+        except FileNotFoundError:
+            return None
+    if len(answer) < UID_OFFSET + 4:
+        raise protocol_error()
+    # Where no connection has these addresses, the kernel returns a listener that has the local one.
+    return (
+        None if answer[1] == TCP_LISTEN else int.from_bytes(answer[UID_OFFSET:][:4], sys.byteorder)
+    )
 
 
 def _sockids(kernel: NetlinkSocket, family: int, protocol: int) -> list[bytes]:
@@ -58,10 +90,14 @@ def _request(family: int, protocol: int, states: int, sockid: bytes) -> bytes:
 # linux/inet_diag.h
 INET_DIAG_REQ_V2: Final = struct.Struct("=BBBxI48s")  # struct inet_diag_req_v2
 SOCKID_OFFSET: Final = 4  # struct inet_diag_msg
+UID_OFFSET: Final = 64  # idiag_uid
 SOCKID_SIZE: Final = 48  # struct inet_diag_sockid
+SOCKID: Final = struct.Struct(">HH16s16sIQ")
+NO_COOKIE: Final = (1 << 64) - 1  # INET_DIAG_NOCOOKIE, twice
 # linux/sock_diag.h
 SOCK_DIAG_BY_FAMILY: Final = 20
 SOCK_DESTROY: Final = 21
 # net/tcp_states.h
 ALL_STATES: Final = 0xFFF
 TCP_TIME_WAIT: Final = 6
+TCP_LISTEN: Final = 10

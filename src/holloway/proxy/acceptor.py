@@ -6,7 +6,7 @@ Logs how each connection ended. What a service says to its clients is the servic
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from holloway.errors import BadMessage
 from holloway.net import sockets
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from socket import socket
 
     from holloway.net.stack import Listener
-    from holloway.proxy.connection_log import Connection, ConnectionLog
-    from holloway.proxy.limits import ConnectionLimits
+    from holloway.proxy.address import Address
+    from holloway.proxy.connection_log import ConnectionLog
+    from holloway.proxy.limits import Places
     from holloway.proxy.relay import Outcome, Relay
 
 
@@ -44,16 +45,17 @@ class Acceptor:
         self,
         listener: Listener,
         service: Service,
-        limits: ConnectionLimits,
+        places: Places,
         relay: Relay,
         connection_log: ConnectionLog,
     ) -> None:
         self.listener = listener
         self.service = service
-        self._limits = limits
+        self._places = places
         self._relay = relay
         self._connection_log = connection_log
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._clients: dict[asyncio.Task[None], Client] = {}
         self._accepting = asyncio.create_task(self._accept())
 
     @property
@@ -64,67 +66,84 @@ class Acceptor:
     async def close(self) -> None:
         """Accept no more, and end the connections."""
         self._accepting.cancel()
-        tasks = list(self._tasks)
+        tasks = list(self._clients)
         for task in tasks:
             task.cancel()
         await asyncio.gather(self._accepting, *tasks, return_exceptions=True)
         self.listener.close()
 
     async def _accept(self) -> None:
+        number = 0
         while True:
-            await self._limits.slots.acquire()
+            await self._places.acquire()
             try:
-                sock, address = await sockets.accept(self.listener)
+                accepted = self.listener.accept_now() or await sockets.accept(self.listener)
             except BaseException as error:
-                self._limits.slots.release()
+                self._places.release()
                 if isinstance(error, OSError):
                     where = format_address(self.listener.address)
                     log.error("%s is served no more: %s", where, error.strerror)
                 raise
-            connection = self._connection_log.begin(self.service.name, address)
-            task = asyncio.create_task(self._serve(sock, connection))
-            self._tasks.add(task)
-            self._limits.add_pending(task)
-            task.add_done_callback(self._finished)
-            await asyncio.sleep(0)  # in a burst of new clients, the others have their turn too
+            self._begin(*accepted)
+            number += 1
+            if number % BURST == 0:
+                await asyncio.sleep(0)
+
+    def _begin(self, sock: socket, address: Address) -> None:
+        """Serve a client, unless its source has too many connections."""
+        connection = self._connection_log.begin(self.service.name, address)
+        source = self._places.source_of(address[0])
+        if not self._places.hold(source):
+            sock.close()
+            self._places.release()
+            self._connection_log.fail(connection, "refused", "it has too many connections")
+            return
+        client = Client(sock, connection, source, self._places, self._relay)
+        client.task = asyncio.Task(self._serve(client), loop=self._loop)
+        self._clients[client.task] = client
+        self._places.add_pending(client)
+        client.task.add_done_callback(self._finished)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self._limits.remove_pending(task)
-        self._limits.slots.release()
+        client = self._clients.pop(task)
+        client.socket.close()  # if the task was cancelled before it began
+        self._connection_log.open.pop(client.connection, None)
+        self._places.remove_pending(client)
+        self._places.let_go(client.source)
+        self._places.release()
         if not task.cancelled() and (error := task.exception()) is not None:
             context = {"message": "A service failed", "exception": error, "task": task}
-            task.get_loop().call_exception_handler(context)
+            self._loop.call_exception_handler(context)
 
-    async def _serve(self, sock: socket, connection: Connection) -> None:
-        connection_log = self._connection_log
+    async def _serve(self, client: Client) -> None:
+        fail = self._connection_log.fail
+        connection = client.connection
         try:
-            with sock:
-                async with asyncio.timeout(self._limits.request_timeout) as timeout:
-                    client = Client(sock, connection, self._relay, lambda: self._accepted(timeout))
-                    outcome = await self.service.serve(client)
+            try:
+                outcome = await self.service.serve(client)
+            finally:
+                client.socket.close()
             if outcome is not None:
-                connection_log.end(connection, outcome)
+                self._connection_log.end(connection, outcome)
         except Refused as error:
-            connection_log.fail(connection, "refused", error)
+            fail(connection, "refused", error)
         except BadMessage as error:
-            connection_log.fail(connection, "misunderstood", error)
+            fail(connection, "misunderstood", error)
         except (OSError, ClientLeft) as error:
             if not connection.target:
-                connection_log.fail(connection, "gone", "it did not say where to")
+                fail(connection, "gone", NO_REQUEST)
             elif isinstance(error, ClientLeft):
-                connection_log.fail(connection, "gone", "it left before the target was reached")
+                fail(connection, "gone", "it left before the target was reached")
             else:
-                connection_log.fail(connection, "unreachable", explain(error))
+                fail(connection, "unreachable", explain(error))
         except asyncio.CancelledError:
-            connection_log.fail(connection, "dropped", "the proxy closed it")
+            if client.is_late:
+                fail(connection, "gone", NO_REQUEST)
+            else:
+                fail(connection, "dropped", "the proxy closed it")
             raise
-        finally:
-            connection_log.open.pop(connection, None)
 
-    def _accepted(self, timeout: asyncio.Timeout) -> None:
-        """The client of the current task has made its request."""
-        timeout.reschedule(None)
-        task = asyncio.current_task()
-        assert task is not None
-        self._limits.remove_pending(task)
+
+BURST: Final = 16
+"""Clients that are accepted before others have their turn."""
+NO_REQUEST: Final = "it did not say where to"

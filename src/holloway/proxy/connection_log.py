@@ -73,6 +73,8 @@ class ConnectionLog:
     def end(self, connection: Connection, outcome: Outcome) -> None:
         """Log and count how a connection ended whose client had reached its target."""
         self._count(connection, "failed" if outcome.errno else "done")
+        if not log.isEnabledFor(logging.INFO):
+            return
         seconds = time.monotonic() - connection.started
         log.info(
             "%s: %s, %s up, %s down, %.1f s", connection, outcome,

@@ -1,27 +1,34 @@
 """UDP flows: each key has a port of its own towards its target, until the flow is idle.
 
-So answers find their way back, and datagrams that nobody asked for do not come in. The number of
-flows is bounded, and so is the queue of a flow whose port is not open yet. Used by SOCKS5
-associations and by UDP forwards.
+So answers find their way back, and datagrams that nobody asked for do not come in. Each flow takes
+a place of the proxy, and all flows together take at most half of the places; then a flow of whoever
+has most of them ends for each new one. The queue of a flow whose port is not open yet is bounded
+too. Used by SOCKS5 associations and by UDP forwards.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+from collections import Counter
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from holloway.proxy.by_source import BySource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from holloway.proxy.address import Address
+    from holloway.proxy.limits import ConnectionLimits, Places
     from holloway.proxy.networks import ProxyNetwork
 
-Key = TypeVar("Key")
+Key = TypeVar("Key", bound=Hashable)
 
 MAX_FLOWS: Final = 1024
 OPEN_TIMEOUT: Final = 30.0
 """Seconds in which a port has to open; the name of the target may have to be looked up first."""
+ASSOCIATION_TIMEOUT: Final = 300.0
+"""Idle seconds after which an association ends (RFC 4787, REQ-5)."""
 MAX_QUEUED: Final = 16
 """Datagrams that wait while a port opens; the rest is dropped."""
 
@@ -50,7 +57,15 @@ class UdpPort(asyncio.DatagramProtocol):
 class Flow(UdpPort):
     """One flow."""
 
-    def __init__(self, receive: Callable[[bytes, Address | None], None]) -> None:
+    def __init__(
+        self,
+        source: Hashable,
+        receive: Callable[[bytes, Address | None], None],
+        drop: Callable[[], None],
+    ) -> None:
+        self.source = source
+        self.drop = drop
+        """Ends it, and forgets it."""
         self.queue: list[bytes] = []
         self.opening: asyncio.Task[None] | None = None
         self.last = 0.0
@@ -69,24 +84,87 @@ class Flow(UdpPort):
         if self.opening is not None:
             self.opening.cancel()
         if self.transport is not None:
-            self.transport.close()
+            self.transport.abort()
+
+
+class FlowLimits:
+    """Shared by all UDP ports of a proxy."""
+
+    def __init__(self, limits: ConnectionLimits) -> None:
+        self.association_timeout = ASSOCIATION_TIMEOUT
+        self._limits = limits
+        self._max = max(1, limits.capacity // 2)
+        self._places: Places | None = None
+        self._services: list[ServiceFlows] = []
+
+    def add_service(self, *, idle: float, max_flows: int = MAX_FLOWS) -> ServiceFlows:
+        """Return the flows of another forward, or of all associations of a SOCKS5 port.
+
+        A port has at most `max_flows`, which end after `idle` seconds without a datagram, 0 for
+        never.
+        """
+        if self._places is None:
+            self._places = self._limits.add_listener(lambda _: None)
+        service = ServiceFlows(self, idle, max_flows)
+        self._services.append(service)
+        return service
+
+    def acquire(self) -> bool:
+        """Take a place for a flow; may end another one. False if connections have all places."""
+        assert self._places is not None
+        while self._places.used >= self._max or not self._places.try_acquire():
+            largest = max(self._services, key=len)
+            if not largest:
+                return False
+            _, flow = largest.oldest()
+            flow.drop()
+        return True
+
+    def release(self) -> None:
+        """Give a place back."""
+        assert self._places is not None
+        self._places.release()
+
+
+class ServiceFlows(BySource[Flow]):
+    """The flows of all ports of a service."""
+
+    def __init__(self, limits: FlowLimits, idle: float, max_flows: int) -> None:
+        super().__init__()
+        self.limits = limits
+        self.idle = idle
+        self.max_flows = max_flows
+
+    def begin(self, flow: Flow) -> bool:
+        """Take a place for a flow; returns whether there is one."""
+        if not self.limits.acquire():
+            return False
+        self.add(flow.source, flow)
+        return True
+
+    def end(self, flow: Flow) -> None:
+        """Give the place of a flow back."""
+        if self.discard(flow.source, flow):
+            self.limits.release()
 
 
 class Flows(Generic[Key]):
-    """The flows of one port; `answer` is called with each datagram that comes back."""
+    """The flows of one port; `answer` is called with each datagram that comes back.
+
+    `source_of` says whose the flow of a key is.
+    """
 
     def __init__(
         self,
         network: ProxyNetwork,
         answer: Callable[[Key, bytes, Address | None], None],
-        *,
-        idle: float = 0.0,
-        max_flows: int = MAX_FLOWS,
+        source_of: Callable[[Key], Hashable],
+        service: ServiceFlows,
     ) -> None:
         self._network = network
         self._answer = answer
-        self._idle = idle
-        self._max_flows = max_flows
+        self._source_of = source_of
+        self._service = service
         self._flows: dict[Key, Flow] = {}
         self._loop = asyncio.get_running_loop()
         self._idle_timer: asyncio.TimerHandle | None = None
@@ -97,6 +175,8 @@ class Flows(Generic[Key]):
     def send(self, key: Key, target: Address, data: bytes) -> None:
         """Send a datagram; opens a port if there is none for this key yet."""
         flow = self._flows.get(key) or self._open(key, target)
+        if flow is None:
+            return
         self._touch(key)
         if flow.transport is not None:
             flow.send(data)
@@ -107,22 +187,24 @@ class Flows(Generic[Key]):
         """End every flow."""
         if self._idle_timer is not None:
             self._idle_timer.cancel()
-        for flow in self._flows.values():
-            flow.close()
-        self._flows.clear()
+        for key in list(self._flows):
+            self._drop(key)
 
-    def _open(self, key: Key, target: Address) -> Flow:
-        if len(self._flows) >= self._max_flows:
-            self._drop(next(iter(self._flows)))
+    def _open(self, key: Key, target: Address) -> Flow | None:
+        if len(self._flows) >= self._service.max_flows:
+            self._drop_one()
 
         def receive(data: bytes, peer: Address | None) -> None:
             self._touch(key)
             self._answer(key, data, peer)
 
-        flow = self._flows[key] = Flow(receive)
+        flow = Flow(self._source_of(key), receive, lambda: self._drop(key))
+        if not self._service.begin(flow):
+            return None
+        self._flows[key] = flow
         flow.opening = asyncio.create_task(self._connect(key, flow, target))
-        if self._idle and self._idle_timer is None:
-            self._idle_timer = self._loop.call_later(self._idle, self._drop_idle)
+        if self._service.idle and self._idle_timer is None:
+            self._idle_timer = self._loop.call_later(self._service.idle, self._drop_idle)
         return flow
 
     async def _connect(self, key: Key, flow: Flow, target: Address) -> None:
@@ -134,7 +216,7 @@ class Flows(Generic[Key]):
         except OSError:
             # The queued datagrams are lost; the next one tries again.
             if self._flows.get(key) is flow:
-                del self._flows[key]
+                self._drop(key)
             return
         flow.opening = None
         for data in flow.queue:
@@ -143,19 +225,31 @@ class Flows(Generic[Key]):
 
     def _touch(self, key: Key) -> None:
         """Note that the flow is in use, and put it last in the order of removal."""
-        with contextlib.suppress(KeyError):
-            flow = self._flows[key] = self._flows.pop(key)
+        flow = self._flows.pop(key, None)
+        if flow is not None:
+            self._flows[key] = flow
+            self._service.add(flow.source, flow)
             flow.last = self._loop.time()
 
     def _drop(self, key: Key) -> None:
-        self._flows.pop(key).close()
+        flow = self._flows.pop(key)
+        self._service.end(flow)
+        flow.close()
+
+    def _drop_one(self) -> None:
+        """End the oldest flow of the source that has most of them."""
+        counts = Counter(flow.source for flow in self._flows.values())
+        source = max(counts, key=counts.__getitem__)
+        self._drop(next(key for key, flow in self._flows.items() if flow.source == source))
 
     def _drop_idle(self) -> None:
         self._idle_timer = None
         now = self._loop.time()
         while self._flows:
             key, flow = next(iter(self._flows.items()))
-            if flow.last + self._idle > now:
-                self._idle_timer = self._loop.call_at(flow.last + self._idle, self._drop_idle)
+            if flow.last + self._service.idle > now:
+                self._idle_timer = self._loop.call_at(
+                    flow.last + self._service.idle, self._drop_idle
+                )
                 return
             self._drop(key)

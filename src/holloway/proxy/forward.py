@@ -6,7 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from holloway.proxy.address import format_address
-from holloway.proxy.flows import Flows, UdpPort
+from holloway.proxy.flows import FlowLimits, Flows, UdpPort
+from holloway.proxy.relay import Options
 
 if TYPE_CHECKING:
     from holloway.proxy.address import Address
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from holloway.proxy.connection_log import ConnectionLog
     from holloway.proxy.networks import ProxyNetwork
     from holloway.proxy.relay import Outcome
+    from holloway.proxy.settings import ForwardPort
 
 
 class Forward:
@@ -26,19 +28,28 @@ class Forward:
 
     async def serve(self, client: Client) -> Outcome:
         client.accepted(format_address(self._target))
-        target = await client.connect(self._network, *self._target)
-        return await client.relay(target)
+        return await client.run(self._network, self._target, Options())
 
 
 class DatagramForward(UdpPort):
     """A UDP port, with a flow to the target for each client."""
 
     def __init__(
-        self, network: ProxyNetwork, target: Address, connection_log: ConnectionLog, idle: float
+        self,
+        networks: tuple[ProxyNetwork, ProxyNetwork],
+        port: ForwardPort,
+        connection_log: ConnectionLog,
+        limits: FlowLimits,
     ) -> None:
-        self._target = target
+        ingress, egress = networks
+        self._target = port.target
         self._connection_log = connection_log
-        self._flows: Flows[Address] = Flows(network, self._answer, idle=idle)
+        self._flows: Flows[Address] = Flows(
+            egress,
+            self._answer,
+            lambda client: ingress.source_of(client[0]),
+            limits.add_service(idle=port.idle),
+        )
 
     @property
     def address(self) -> Address:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
@@ -17,9 +18,10 @@ from holloway.model import SECOND
 from holloway.proxy import http
 from holloway.proxy.connection_log import HEALTH
 from holloway.proxy.metrics import HasDevice, Metrics
+from holloway.text.address import numeric
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from holloway.proxy.client import Client
     from holloway.proxy.connection_log import ConnectionLog
@@ -76,8 +78,15 @@ class Health:
 
     name = HEALTH
 
-    def __init__(self, tunnel: Tunnel, connection_log: ConnectionLog, alive: AliveCheck) -> None:
+    def __init__(
+        self,
+        tunnel: Tunnel,
+        connection_log: ConnectionLog,
+        alive: AliveCheck,
+        names: Iterable[str] = (),
+    ) -> None:
         self._tunnel = tunnel
+        self._names = {name.lower() for name in (*LOCAL_NAMES, socket.gethostname(), *names)}
         self._connection_log = connection_log
         self._alive = alive
         self._metrics = Metrics(tunnel, connection_log)
@@ -91,6 +100,9 @@ class Health:
         await client.send_and_close(answer)
 
     def _answer(self, request: Request) -> bytes:
+        if not self._is_ours(request.host):
+            text = f"use this host's address, or start with --health {request.host}:PORT\n"
+            return http.write_answer(421, text)
         if request.method not in ("GET", "HEAD"):
             return http.write_answer(405, "GET it\n", (("Allow", "GET, HEAD"),))
         match request.path.partition("?")[0]:
@@ -106,6 +118,15 @@ class Health:
                 text, kind = self._metrics.write(request.accept)
                 return http.write_answer(200, text, kind=kind)
         return http.write_answer(404, "there are /healthz, /readyz, /status and /metrics\n")
+
+    def _is_ours(self, host: str) -> bool:
+        """Whether a browser that asks for this host can be one of ours.
+
+        A page of the internet can have its own name resolve to our address, and then read what we
+        answer to that name (DNS rebinding). It can do so neither with an address nor with a name
+        that is not its own.
+        """
+        return not host or numeric(host) is not None or host.lower() in self._names
 
     def status(self) -> str:
         """Return the page `/status`, as JSON."""
@@ -137,15 +158,20 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request for a page; `accept` has the media types that the client understands."""
+    """A request for a page.
+
+    `accept` has the media types that the client understands. `host` is the host that it asked for,
+    by name or number; empty if it does not say.
+    """
 
     method: str
     path: str
     accept: str = ""
+    host: str = ""
 
 
 def read_request_untrusted(data: bytes) -> tuple[Request, int] | None:
-    """Parse a request for a page; all fields but `Accept` are ignored."""
+    """Parse a request for a page; all fields but `Accept` and `Host` are ignored."""
     end = data.find(b"\r\n\r\n", 0, _MAX_REQUEST)
     if end < 0:
         if len(data) >= _MAX_REQUEST:
@@ -155,10 +181,24 @@ def read_request_untrusted(data: bytes) -> tuple[Request, int] | None:
     if found is None:
         raise http.BadRequest(400, "this is no request for a page")
     accept = b",".join(_ACCEPT.findall(data, 0, end))
-    return Request(found[1].decode(), found[2].decode(), accept.decode()), end + 4
+    host = _host_untrusted(_HOST.findall(data, 0, end + 2))
+    return Request(found[1].decode(), found[2].decode(), accept.decode(), host), end + 4
+
+
+def _host_untrusted(values: list[bytes]) -> str:
+    """Return the host of the field `Host` without its port (RFC 9110, 7.2)."""
+    if not values:
+        return ""
+    found = _AUTHORITY.fullmatch(values[0])
+    if found is None or len(values) > 1:
+        raise http.BadRequest(400, "the request does not name one host")
+    return (found[1] or found[2]).decode()
 
 
 _MAX_REQUEST: Final = 16 * 1024
 _REQUEST: Final = re.compile(rb"([A-Z]{1,16}) (/[\x21-\x7e]*) HTTP/1\.[01]\r\n")
 _ACCEPT: Final = re.compile(rb"\r\nAccept:([\x20-\x7e]*)", re.IGNORECASE)
+_HOST: Final = re.compile(rb"\r\nHost:[ \t]*([^\r]*?)[ \t]*(?=\r)", re.IGNORECASE)
+_AUTHORITY: Final = re.compile(rb"(?:\[([0-9A-Fa-f:.%\w]+)\]|([\w.-]*?)\.?)(?::[0-9]{0,5})?")
+LOCAL_NAMES: Final = ("localhost", "ip6-localhost", "ip6-loopback")
 _JSON: Final = "application/json; charset=utf-8"

@@ -225,6 +225,7 @@ REASONS: Final = {
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
+    421: "Misdirected Request",
     407: "Proxy Authentication Required",
     431: "Request Header Fields Too Large",
     501: "Not Implemented",

@@ -15,6 +15,7 @@ from holloway.net.errors import explain
 from holloway.proxy import http
 from holloway.proxy.address import format_address
 from holloway.proxy.client import Refused
+from holloway.proxy.relay import Options
 
 if TYPE_CHECKING:
     from socket import socket
@@ -39,22 +40,22 @@ class Http:
 
     async def serve(self, client: Client) -> Outcome:
         head = await self._request(client)
-        target = format_address((head.host, head.port))
-        client.accepted(target)
+        target = head.host, head.port
+        client.accepted(format_address(target))
         try:
-            sock = await client.connect(self._network, head.host, head.port)
+            if head.path is None:
+                return await client.run(self._network, target, Options(), lambda _: ESTABLISHED)
+            if head.is_upgrade or head.length is not None:
+                limit = None if head.is_upgrade else head.length
+                options = Options(limit, to_target=http.rewrite(head))
+                return await client.run(self._network, target, options)
+            sock = await client.connect(self._network, *target)
         except OSError as error:
             status = 504 if isinstance(error, TimeoutError) else 502
-            text = f"holloway proxy: {target}: {explain(error)}\n"
+            text = f"holloway proxy: {format_address(target)}: {explain(error)}\n"
             await client.send_and_close(http.write_answer(status, text))
             raise
-        if head.path is None:
-            return await self._tunnel(client, sock)
-        if head.is_upgrade:
-            return await client.relay(sock, head=http.rewrite(head))
-        if head.length is None:
-            return await self._relay_chunked(client, sock, head)
-        return await client.relay(sock, head.length, http.rewrite(head))
+        return await self._relay_chunked(client, sock, head)
 
     async def _request(self, client: Client) -> http.Head:
         try:
@@ -73,14 +74,6 @@ class Http:
             raise Refused("wrong user or password" if credentials else "no user and password")
         return head
 
-    async def _tunnel(self, client: Client, sock: socket) -> Outcome:
-        try:
-            await client.send(ESTABLISHED)
-        except BaseException:
-            sock.close()
-            raise
-        return await client.relay(sock)
-
     async def _relay_chunked(self, client: Client, sock: socket, head: http.Head) -> Outcome:
         """Send a body up to its last chunk, then copy the answer.
 
@@ -96,7 +89,7 @@ class Http:
         except BaseException:
             sock.close()
             raise
-        return await client.relay(sock, 0)
+        return await client.relay(sock, Options(limit=0))
 
     async def _send_chunked(self, client: Client, sock: socket, head: bytes) -> None:
         chunks = http.Chunks()

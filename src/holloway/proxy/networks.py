@@ -10,13 +10,16 @@ import asyncio
 import errno
 import os
 import socket
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from holloway.net import sockets
-from holloway.text.address import numeric
+from holloway.net.resolve import not_a_name
+from holloway.net.stack import family_of
+from holloway.text.address import numeric, site
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     from holloway.net.stack import AnyProtocol, Listener
     from holloway.proxy.address import Address
@@ -27,6 +30,10 @@ class ProxyNetwork(Protocol):
 
     An empty host is all addresses of the network.
     """
+
+    def source_of(self, host: str) -> Hashable: ...
+
+    def start_connecting(self, host: str, port: int) -> socket.socket | None: ...
 
     async def connect(self, host: str, port: int) -> socket.socket: ...
 
@@ -44,6 +51,16 @@ class ProxyNetwork(Protocol):
 
 class HostNetwork:
     """The network of the host."""
+
+    def source_of(self, host: str) -> Hashable:
+        """Return whose an address is, as far as it says; None for this host itself."""
+        return _source_of(host)
+
+    def start_connecting(self, host: str, port: int) -> socket.socket | None:
+        """Return a TCP socket that is connecting; None for a name. Raises OSError."""
+        if numeric(host) is None or "%" in host:
+            return None
+        return sockets.start_connecting(socket.socket(family_of(host)), (host, port))
 
     async def connect(self, host: str, port: int) -> socket.socket:
         failure: OSError | None = None
@@ -81,9 +98,18 @@ class HostNetwork:
             return await loop.create_datagram_endpoint(
                 factory, sock=_dual_stack_socket(local_addr[1])
             )
-        return await loop.create_datagram_endpoint(
-            factory, local_addr=local_addr, remote_addr=remote_addr
-        )
+        try:
+            return await loop.create_datagram_endpoint(
+                factory, local_addr=local_addr, remote_addr=remote_addr
+            )
+        except UnicodeError:  # a label that is empty or too long
+            raise not_a_name(str((remote_addr or local_addr or ("",))[0])) from None
+
+
+@lru_cache(maxsize=256)
+def _source_of(host: str) -> Hashable:
+    number = numeric(host)
+    return None if number is None or number.is_loopback else site(number)
 
 
 def _dual_stack_socket(port: int) -> socket.socket:
@@ -108,5 +134,8 @@ async def _addresses(host: str, port: int) -> list[tuple[int, tuple[Any, ...]]]:
         found = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_NUMERICHOST)
     else:
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host or None, port, type=kind, flags=socket.AI_PASSIVE)
+        try:
+            found = await loop.getaddrinfo(host or None, port, type=kind, flags=socket.AI_PASSIVE)
+        except UnicodeError:  # a label that is empty or too long
+            raise not_a_name(host) from None
     return [(family, address) for family, _, _, _, address in found]

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 from holloway.proxy.acceptor import Acceptor
 from holloway.proxy.address import format_address
 from holloway.proxy.connection_log import ConnectionLog
+from holloway.proxy.flows import FlowLimits
 from holloway.proxy.forward import DatagramForward, Forward
 from holloway.proxy.http_service import Http
-from holloway.proxy.limits import ConnectionLimits
+from holloway.proxy.limits import HEALTH_CONNECTIONS, ConnectionLimits
 from holloway.proxy.relay import Relay
 from holloway.proxy.settings import ForwardPort, HttpPort, Socks5Port
 from holloway.proxy.socks5_service import Socks5
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from holloway.proxy.settings import Port
 
 LOCAL: Final = ("localhost", "::1")
+EVERYWHERE: Final = ("", "0.0.0.0", "::")  # noqa: S104  # compared with, not listened on
 BACKLOG: Final = 1024
 
 
@@ -41,6 +43,8 @@ class Proxy:
         self._relay = Relay()
         self.connection_log = ConnectionLog(self._relay.moved)
         self.limits = ConnectionLimits(max_connections=max_connections)
+        self.health_limits = ConnectionLimits(max_connections=HEALTH_CONNECTIONS)
+        self.flow_limits = FlowLimits(self.limits)
         self.acceptors: list[Acceptor] = []
         self._forwards: list[DatagramForward] = []
 
@@ -60,13 +64,26 @@ class Proxy:
             forward.close()
         self._relay.close()
 
-    async def serve(self, network: ProxyNetwork, bind: Address, service: Service) -> list[Address]:
-        """Serve on an address; returns where it listens."""
+    async def serve(
+        self,
+        network: ProxyNetwork,
+        bind: Address,
+        service: Service,
+        limits: ConnectionLimits | None = None,
+    ) -> list[Address]:
+        """Serve on an address; returns where it listens. `limits` are not those of all others."""
         host, port = bind
+        limits = limits or self.limits
         with _naming(bind):
             listeners = await network.listen_on([host] if host else [], port, backlog=BACKLOG)
         self.acceptors += [
-            Acceptor(listener, service, self.limits, self._relay, self.connection_log)
+            Acceptor(
+                listener,
+                service,
+                limits.add_listener(network.source_of),
+                self._relay,
+                self.connection_log,
+            )
             for listener in listeners
         ]
         return [listener.address for listener in listeners]
@@ -74,7 +91,7 @@ class Proxy:
     async def _open(self, port: Port) -> list[str]:
         match port:
             case Socks5Port(bind, login):
-                service = Socks5(self._tunnel, login, self.connection_log)
+                service = Socks5(self._tunnel, login, self.connection_log, self.flow_limits)
                 return describe(port, await self.serve(self._host, bind, service))
             case HttpPort(bind, login):
                 http = Http(self._tunnel, login)
@@ -87,11 +104,11 @@ class Proxy:
                 return describe(port, await self.serve(ingress, bind, forward))
 
     async def _open_datagrams(self, port: ForwardPort) -> list[str]:
-        ingress, egress = self._networks(port)
-        forward = DatagramForward(egress, port.target, self.connection_log, port.idle)
+        networks = self._networks(port)
+        forward = DatagramForward(networks, port, self.connection_log, self.flow_limits)
         self._forwards.append(forward)
         with _naming(port.bind):
-            await ingress.create_datagram_endpoint(lambda: forward, local_addr=port.bind)
+            await networks[0].create_datagram_endpoint(lambda: forward, local_addr=port.bind)
         return describe(port, [forward.address])
 
     def _networks(self, port: ForwardPort) -> tuple[ProxyNetwork, ProxyNetwork]:
@@ -116,7 +133,7 @@ def describe(port: Port, found: list[Address]) -> list[str]:
         case HttpPort(login=login):
             return _describe_proxy("HTTP proxy", found, login)
         case ForwardPort():
-            return [_describe_forward(port, each) for each in found]
+            return [line for each in found for line in _describe_forward(port, each)]
 
 
 def _describe_proxy(what: str, found: list[Address], login: object) -> list[str]:
@@ -130,8 +147,11 @@ def _describe_proxy(what: str, found: list[Address], login: object) -> list[str]
     return lines
 
 
-def _describe_forward(port: ForwardPort, found: Address) -> str:
+def _describe_forward(port: ForwardPort, found: Address) -> list[str]:
     kind = "UDP" if port.is_udp else "TCP"
-    here, there = ("the tunnel's ", "") if port.is_reverse else ("", "in the tunnel")
+    here, there = ("the tunnel's ", "") if port.is_reverse else ("", " in the tunnel")
     bind, target = format_address(found), format_address(port.target)
-    return f"{kind} {here}{bind} leads to {target} {there}".rstrip()
+    lines = [f"{kind} {here}{bind} leads to {target}{there}"]
+    if not port.is_reverse and found[0] in EVERYWHERE:
+        lines.append(f"Warning: whoever reaches this host can use {kind} {bind}: name 127.0.0.1")
+    return lines

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
 from holloway.errors import BadMessage
@@ -10,6 +9,8 @@ from holloway.errors import BadMessage
 if TYPE_CHECKING:
     from collections.abc import Callable
     from socket import socket
+
+    from holloway.proxy.readiness import Readiness
 
 T = TypeVar("T")
 
@@ -22,9 +23,9 @@ MAX_READS = 1000
 class Reader:
     """Buffers the bytes of a client that no parser has taken yet."""
 
-    def __init__(self, sock: socket) -> None:
-        self._socket = sock
-        self._loop = asyncio.get_running_loop()
+    def __init__(self, sock: socket, readiness: Readiness) -> None:
+        self.socket = sock
+        self._readiness = readiness
         self._buffer = b""
 
     async def read(self, parse: Callable[[bytes], tuple[T, int] | None]) -> T:
@@ -39,7 +40,7 @@ class Reader:
             reads += 1
             if reads > MAX_READS:
                 raise BadMessage("the client sends its request in too many small pieces")
-            chunk = await self._loop.sock_recv(self._socket, CHUNK)
+            chunk = await self._receive()
             if not chunk:
                 raise BadMessage("the client ended within its request")
             self._buffer += chunk
@@ -49,9 +50,16 @@ class Reader:
 
     async def more(self) -> bytes:
         """Return what is in the buffer, or else the next bytes; empty at the end."""
-        return self.rest() or await self._loop.sock_recv(self._socket, CHUNK)
+        return self.rest() or await self._receive()
 
     def rest(self) -> bytes:
         """Empty the buffer and return its bytes."""
         rest, self._buffer = self._buffer, b""
         return rest
+
+    async def _receive(self) -> bytes:
+        while True:
+            try:
+                return self.socket.recv(CHUNK)
+            except BlockingIOError:
+                await self._readiness.readable(self.socket.fileno())

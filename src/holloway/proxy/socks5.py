@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from ipaddress import ip_address
-from socket import AF_INET, AF_INET6, inet_ntop
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Final
 
 from holloway.errors import BadMessage
@@ -142,13 +141,13 @@ def write_datagram(datagram: Datagram) -> bytes:
 
 def write_address(host: str, port: int) -> bytes:
     """Write an address in the format of SOCKS5: IPv4, IPv6 or a name."""
+    family = AF_INET6 if ":" in host else AF_INET
     try:
-        number = ip_address(host)
-    except ValueError:
+        packed = inet_pton(family, host.partition("%")[0])
+    except OSError:
         name = host.encode("ascii")
         return bytes((_NAME, len(name))) + name + port.to_bytes(2, "big")
-    kind = _IPV4 if number.version == 4 else _IPV6
-    return bytes((kind,)) + number.packed + port.to_bytes(2, "big")
+    return bytes((_IPV6 if family == AF_INET6 else _IPV4,)) + packed + port.to_bytes(2, "big")
 
 
 def _read_address_untrusted(data: bytes, start: int) -> tuple[str, int, int] | None:

@@ -9,16 +9,23 @@ from holloway.proxy import socks5
 from holloway.proxy.address import format_address
 from holloway.proxy.associate import Association
 from holloway.proxy.client import Refused
+from holloway.proxy.relay import Options
+from holloway.proxy.settings import UDP_IDLE_TIMEOUT
 from holloway.proxy.socks5 import Command, Method, Reply
 
 if TYPE_CHECKING:
     from socket import socket
 
+    from holloway.proxy.address import Address
     from holloway.proxy.client import Client
     from holloway.proxy.connection_log import ConnectionLog
+    from holloway.proxy.flows import FlowLimits
     from holloway.proxy.networks import ProxyNetwork
     from holloway.proxy.relay import Outcome
     from holloway.proxy.settings import Login
+
+MAX_TARGETS: Final = 256
+"""Targets of an association at the same time."""
 
 
 class Socks5:
@@ -27,11 +34,16 @@ class Socks5:
     name = "socks5"
 
     def __init__(
-        self, network: ProxyNetwork, login: Login | None, connection_log: ConnectionLog
+        self,
+        network: ProxyNetwork,
+        login: Login | None,
+        connection_log: ConnectionLog,
+        flow_limits: FlowLimits,
     ) -> None:
         self._network = network
         self._login = login
         self._connection_log = connection_log
+        self._flows = flow_limits.add_service(idle=UDP_IDLE_TIMEOUT, max_flows=MAX_TARGETS)
 
     async def serve(self, client: Client) -> Outcome | None:
         await self._greet(client)
@@ -40,10 +52,12 @@ class Socks5:
         match request.command:
             case Command.CONNECT:
                 client.accepted(format_address(target))
-                return await self._connect(client, *target)
+                return await self._connect(client, target)
             case Command.ASSOCIATE:
                 client.accepted("UDP")
-                association = Association(self._network, client, request, self._connection_log)
+                association = Association(
+                    self._network, client, request, self._connection_log, self._flows
+                )
                 return await association.run()
         await client.send_and_close(socks5.write_reply(Reply.COMMAND_UNKNOWN))
         raise Refused(f"command {request.command} is not served")
@@ -71,18 +85,17 @@ class Socks5:
             await client.send_and_close(socks5.write_reply(Reply.ADDRESS_UNKNOWN))
             raise
 
-    async def _connect(self, client: Client, host: str, port: int) -> Outcome:
+    async def _connect(self, client: Client, target: Address) -> Outcome:
         try:
-            target = await client.connect(self._network, host, port)
+            return await client.run(self._network, target, Options(), write_success)
         except OSError as error:
             await client.send_and_close(socks5.write_reply(reply_to(error)))
             raise
-        try:
-            await client.send(socks5.write_reply(Reply.SUCCEEDED, *bound(target)))
-        except BaseException:
-            target.close()
-            raise
-        return await client.relay(target)
+
+
+def write_success(target: socket) -> bytes:
+    """Write the answer to a client whose target is reached."""
+    return socks5.write_reply(Reply.SUCCEEDED, *bound(target))
 
 
 def bound(sock: socket) -> tuple[str, int]:

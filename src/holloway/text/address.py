@@ -13,3 +13,8 @@ def numeric(host: str) -> IPv4Address | IPv6Address | None:
         return ip_address(host)
     except ValueError:
         return None
+
+
+def site(address: IPv4Address | IPv6Address) -> IPv4Address | int:
+    """Return an IPv4 address itself, or the /64 of an IPv6 address: one host may have all of it."""
+    return address if isinstance(address, IPv4Address) else int(address) >> 64
