@@ -15,6 +15,7 @@
 #   make picture    the README's picture, from what the demo prints (as root)
 #   make bench-configuration   wg with 10,000 peers beside the original on wireguard-go (as root)
 #   make bench-quick   wg-quick up and down beside the original on wireguard-go (as root)
+#   make mishaps   the times of recovery from mishaps beside wireguard-go (as root; an hour)
 #   make profile   where a device's time goes, by perf, while traffic runs (as root)
 #   make transfer    GB gigabytes both ways at once: equal hashes, nothing out of order (as root)
 #   make transfers   10,000 random transfers through a network over a lossy link, unchanged (as root)
@@ -46,7 +47,7 @@ LAUNCHER := src/holloway/net/holloway-namespace
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
 .PHONY: demo quick test thorough others test-rust test-rust-beside test-python \
-	check check-style check-types check-imports check-rust check-dependencies audit sbom requirements guest bench bench-embedded report pictures picture profile \
+	check check-style check-types check-imports check-rust check-dependencies audit sbom requirements mishaps guest bench bench-embedded report pictures picture profile \
 	bench-configuration bench-quick transfer transfers soak format fuzz miri loom build release clean
 .DELETE_ON_ERROR:
 
@@ -188,6 +189,13 @@ bench-quick: release
 	@scripts/debian-packages wireguard-tools
 	@scripts/peers
 	$(BIN)/python bench/quick.py $(BENCH)
+
+mishaps: release
+	@scripts/debian-packages wireguard-tools nftables qemu-system-x86
+	@scripts/guest-kernel
+	@scripts/peers
+	$(BIN)/python bench/mishaps.py
+	$(BIN)/python bench/clocks.py
 
 transfer: release
 	@scripts/debian-packages wireguard-tools
