@@ -3,7 +3,10 @@
 #   make quick   the checks, the tests of the pure Rust crates and of pure Python: minutes
 #   make test    all checks and tests (as root; otherwise it names the tests that it skips)
 #   make thorough   the same tests with many more examples each: hours (as root)
-#   make check   formatting, lints, types, import rules
+#   make check   formatting, lints, types, import rules, licences
+#   make audit   known vulnerabilities of what we depend on, where their databases are reachable
+#   make sbom    target/sbom/holloway.cdx.json: what is in a wheel, and what it needs
+#   make requirements   pin the newest packages that the *.in files allow, with hashes (UPGRADE=-U)
 #   make guest   our tools beside the kernel's own WireGuard, in a virtual machine (as root)
 #   make bench   side by side with other implementations (as root; BENCH=--quick for a glance)
 #   make bench-embedded   peers without root side by side (as root; a part of make bench)
@@ -13,6 +16,7 @@
 #   make bench-configuration   wg with 10,000 peers beside the original on wireguard-go (as root)
 #   make bench-quick   wg-quick up and down beside the original on wireguard-go (as root)
 #   make floods    floods of handshakes and other messages, side by side (as root; BENCH=--quick)
+#   make mishaps   the times of recovery from mishaps beside wireguard-go (as root; an hour)
 #   make profile   where a device's time goes, by perf, while traffic runs (as root)
 #   make transfer    GB gigabytes both ways at once: equal hashes, nothing out of order (as root)
 #   make transfers   10,000 random transfers through a network over a lossy link, unchanged (as root)
@@ -27,6 +31,7 @@ BIN := $(VENV)/bin
 FUZZ_SECONDS ?= 60
 FUZZ_SLICE ?= slice
 BENCH ?=
+UPGRADE ?=
 SOAK_SECONDS ?= 600
 TRANSFERS ?= 10000
 GB ?= 10
@@ -44,8 +49,9 @@ LAUNCHER := src/holloway/net/holloway-namespace
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
 .PHONY: demo quick test thorough others test-rust test-rust-beside test-python \
-	check check-style check-types check-imports check-rust guest bench bench-embedded report pictures picture profile \
-	bench-configuration bench-quick floods transfer transfers soak format fuzz miri loom build release clean
+	check check-style check-types check-imports check-rust check-dependencies audit sbom requirements guest \
+	bench bench-embedded bench-configuration bench-quick floods mishaps report pictures picture profile \
+	transfer transfers soak format fuzz miri loom build release clean
 .DELETE_ON_ERROR:
 
 demo: build
@@ -60,7 +66,7 @@ $(VENV)/.installed: requirements-dev.txt
 	@$(PYTHON) -m ensurepip --version >/dev/null 2>&1 || scripts/debian-packages python3-venv
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the Python packages"
-	@$(BIN)/pip install -q --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
 # The extension is there once: built for development and tests, or, as in wheels, for speed.
@@ -69,7 +75,7 @@ $(VENV)/.released: PROFILE := release
 $(VENV)/.built $(VENV)/.released: $(VENV)/.installed $(RUST_SOURCES) pyproject.toml
 	@echo "Building the extension (a minute, the first time)"
 	@rm -f $(LAUNCHER) $(VENV)/.built $(VENV)/.released  # a running launcher can only be replaced
-	@. $(BIN)/activate && maturin develop --profile $(PROFILE) --quiet
+	@. $(BIN)/activate && maturin develop --locked --profile $(PROFILE) --quiet
 	@$(BIN)/python -c 'import holloway._native'
 	@touch $@
 
@@ -92,7 +98,7 @@ thorough: export FUZZ_SLICE := $(FUZZ_SECONDS)
 thorough: test
 
 quick: check
-	cargo test --quiet $(PURE_CRATES)
+	cargo test --locked --quiet $(PURE_CRATES)
 	$(PYTEST) tests/unit tests/sim tests/vectors
 
 # What the tests run beside our own: programs, other implementations, a kernel.
@@ -107,15 +113,16 @@ test-rust-beside:
 	@scripts/beside "Rust tests" nice -n 10 $(MAKE) --no-print-directory test-rust
 
 test-rust:
-	cargo test --quiet --workspace --exclude holloway-native
+	cargo test --locked --quiet --workspace --exclude holloway-native
 	@$(MAKE) --no-print-directory loom
 	@scripts/nightly miri slice
 	@scripts/nightly fuzz $(FUZZ_SLICE)
+	@$(MAKE) --no-print-directory audit
 
 test-python: build
 	$(PYTEST)
 
-check: check-style check-types check-imports check-rust
+check: check-style check-types check-imports check-rust check-dependencies
 
 check-style: build
 	$(BIN)/ruff format --check
@@ -130,7 +137,26 @@ check-imports: build
 
 check-rust: build
 	cargo fmt --check
-	$(AS_MATURIN) cargo clippy --quiet --all-targets -- -D warnings
+	$(AS_MATURIN) cargo clippy --locked --quiet --all-targets -- -D warnings
+
+check-dependencies:
+	@scripts/audit rules
+
+audit: $(VENV)/.installed
+	@scripts/audit
+
+# The profile makes no difference to what a wheel is made of; that of `make build` compiles nothing anew.
+sbom: build
+	@rm -rf target/sbom
+	@. $(BIN)/activate && maturin build --locked --profile dev --quiet --out target/sbom
+	$(BIN)/python scripts/sbom.py target/sbom/*.whl target/sbom/holloway.cdx.json
+
+requirements: $(VENV)/.installed
+	for file in requirements-dev bench/requirements; do \
+		$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
+			--no-emit-index-url --no-emit-find-links --annotation-style line $(UPGRADE) \
+			--output-file $$file.txt $$file.in; \
+	done
 
 guest: build
 	@scripts/debian-packages qemu-system-x86 wireguard-tools
@@ -178,6 +204,13 @@ floods: release
 	@cargo build --quiet --release -p holloway-flood
 	$(BIN)/python bench/floods.py $(BENCH)
 
+mishaps: release
+	@scripts/debian-packages wireguard-tools nftables qemu-system-x86
+	@scripts/guest-kernel
+	@scripts/peers
+	$(BIN)/python bench/mishaps.py
+	$(BIN)/python bench/clocks.py
+
 transfer: release
 	@scripts/debian-packages wireguard-tools
 	$(BIN)/python bench/transfer.py --gigabytes $(GB)
@@ -194,7 +227,7 @@ soak: release
 	SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/pytest -s tests/net/test_renewals.py
 
 loom:
-	LOOM_MAX_PREEMPTIONS=3 cargo test --quiet -p holloway-plane --features loom --lib debts
+	LOOM_MAX_PREEMPTIONS=3 cargo test --locked --quiet -p holloway-plane --features loom --lib debts
 
 fuzz:
 	@scripts/nightly fuzz $(FUZZ_SECONDS)

@@ -1,7 +1,7 @@
 // wireproxy as bench/embedded.py measures it; scripts/peers-without-root builds it.
 module wireproxy
 
-go 1.21
+go 1.21.1
 
 require (
 	github.com/pufferffish/wireproxy v1.0.9

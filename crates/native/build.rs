@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let output = PathBuf::from(env::var("OUT_DIR")?);
     let built = output.join("target");
     let status = Command::new(env::var("CARGO")?)
-        .args(["rustc", "--release", "--package", LAUNCHER])
+        .args(["rustc", "--locked", "--release", "--package", LAUNCHER])
         .args(["--target", &system, "--target-dir"])
         .arg(&built)
         // Small and without symbols, because every wheel contains it.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 REPOSITORY = Path(__file__).parent.parent.parent
+WIREGUARD_GO = REPOSITORY / ".peers" / "bin" / "wireguard-go"
 FETCHED = REPOSITORY / ".peers" / "kernel"
 AGENT = Path(__file__).parent / "agent.py"
 PACKAGES = (
@@ -66,7 +67,7 @@ def modules_of(kernel: Path) -> Path:
 
 def build(kernel: Path, target: Path) -> None:
     """Write the root for `kernel`."""
-    files = set(packages()) | set(python())
+    files = set(packages()) | set(python()) | other_implementations()
     archive = Archive()
     for link in ("bin", "sbin", "lib", "lib64"):
         if Path("/", link).is_symlink():
@@ -144,6 +145,13 @@ def python() -> Iterator[str]:
                 yield str(path)
                 linked += [str(path)] if ".so" in path.suffixes else []
     yield from shared_libraries(linked)
+
+
+def other_implementations() -> set[str]:
+    """wireguard-go, if it is built, and its libraries."""
+    if not WIREGUARD_GO.exists():
+        return set()
+    return {str(WIREGUARD_GO), *shared_libraries([str(WIREGUARD_GO)])}
 
 
 def shared_libraries(programs: list[str]) -> set[str]:

@@ -7,9 +7,11 @@ the dependencies stay built.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import subprocess
 import sys
+import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -81,6 +83,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another worker may build here too
         _build(distribution, made)
     (wheel,) = made.glob("*.whl")
+    run(sys.executable, REPOSITORY / "scripts/sbom.py", wheel, installed / "sbom.json")
     run("pip", "install", "--no-deps", "--target", installed, wheel)
     return installed
 
@@ -99,3 +102,17 @@ def test_it_has_the_completions_of_every_shell(package: Path) -> None:
     for file in ("bash-completion/completions/wg", "zsh/site-functions/_wg",
                  "fish/vendor_completions.d/wg.fish"):  # fmt: skip
         assert (package / "share" / file).is_file()
+
+
+@pytest.mark.timeout(900)
+def test_its_sbom_names_what_we_depend_on(package: Path) -> None:
+    """All crates of the workspace that are no tools of tests, and all packages."""
+    sbom = json.loads((package / "sbom.json").read_text())
+    assert sbom["bomFormat"] == "CycloneDX"
+    named = {component["name"] for component in sbom["components"]}
+    wanted = set()
+    for manifest in REPOSITORY.glob("crates/*/Cargo.toml"):
+        wanted |= set(tomllib.loads(manifest.read_text()).get("dependencies", {})) - {"loom"}
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    wanted |= {requirement.partition(">")[0] for requirement in project["dependencies"]}
+    assert {"ring", "cryptography"} < wanted <= named

@@ -1,0 +1,237 @@
+"""What happens to a device's underlay and to its peer, for tests and for a benchmark of recovery.
+
+A `Pair` is two hosts on a cable with a tunnel between them. Each reaches the other only by its
+default route. A `Mishap` strikes the pair and is mended; pings run all the time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from holloway.lab import Host, join
+from hosts import PEERS, WG, eventually, key_pair, start_device
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import ExitStack
+
+PORT = 51820
+RELAY_PORT = 40000
+OUTSIDE = {4: "10.99.0.{}", 6: "fd99::{}"}
+PINGS_A_SECOND = 100
+LIMIT_SECONDS = 120
+GONE_SECONDS = 20.0
+"""Longer than the 15 seconds without an answer after which a new handshake begins."""
+
+
+class Pair:
+    """Hosts 1 and 2 with a device each. Host N is 10.98.0.N in the tunnel."""
+
+    def __init__(self, device: str, stack: ExitStack, *, version: int = 4) -> None:
+        self.version = version
+        self._stack = stack
+        self.hosts = [stack.enter_context(Host(name)) for name in ("left", "right")]
+        self.keys = [key_pair(host) for host in self.hosts]
+        join(*self.hosts)
+        for number, host in enumerate(self.hosts, 1):
+            self.connect(number)
+            start_device(host, device, "wg0")
+            host.write("/run/key", self.keys[number - 1].private)
+            self.wg(number, "set", "wg0", "private-key", "/run/key", "listen-port", str(PORT))
+            self.wg(number, "set", "wg0", "peer", self.keys[2 - number].public,
+                    "allowed-ips", f"10.98.0.{3 - number}/32")  # fmt: skip
+            host.run("ip", "address", "add", f"10.98.0.{number}/24", "dev", "wg0")
+            host.run("ip", "link", "set", "wg0", "mtu", "1280", "up")
+        self.lead(self.endpoint(2))
+
+    def connect(self, number: int) -> None:
+        """Give a host its address on the cable, and its default route."""
+        address, family = OUTSIDE[self.version].format(number), f"-{self.version}"
+        flags = ["nodad"] if self.version == 6 else []
+        length = 128 if self.version == 6 else 32
+        host = self.hosts[number - 1]
+        host.run("ip", "address", "add", f"{address}/{length}", "dev", "eth0", *flags)
+        host.run("ip", family, "route", "replace", "default", "dev", "eth0")
+
+    def disconnect(self, number: int) -> None:
+        """Remove every address of a host's end of the cable, also the link-local ones."""
+        self.hosts[number - 1].run("ip", "address", "flush", "dev", "eth0")
+
+    def route(self, change: str) -> None:
+        """Add or delete the left host's default route."""
+        self.hosts[0].run("ip", f"-{self.version}", "route", change, "default", "dev", "eth0")
+
+    def endpoint(self, number: int, port: int = PORT) -> str:
+        address = OUTSIDE[self.version].format(number)
+        return f"[{address}]:{port}" if self.version == 6 else f"{address}:{port}"
+
+    def lead(self, endpoint: str) -> None:
+        """Set the endpoint to which the left host sends."""
+        self.wg(1, "set", "wg0", "peer", self.keys[1].public, "endpoint", endpoint)
+
+    def wg(self, number: int, *arguments: str) -> str:
+        return self.hosts[number - 1].run(WG["original"], *arguments).stdout
+
+    def peer_endpoint(self, number: int) -> str:
+        """Return the endpoint of a host's peer."""
+        return self.wg(number, "show", "wg0", "endpoints").split()[1]
+
+    def latest_handshake(self) -> int:
+        """Return the time of the left host's last handshake, 0 for none."""
+        return int(self.wg(1, "show", "wg0", "latest-handshakes").split()[1])
+
+    def forget(self) -> None:
+        """Make the left device forget its session."""
+        self.hosts[0].run("ip", "link", "set", "wg0", "down")
+        self.hosts[0].run("ip", "link", "set", "wg0", "up")
+
+    def relay(self) -> None:
+        """Send the left host's datagrams through a link that delays each by up to half a second."""
+        host, endpoint = self.hosts[1], self.endpoint(2, RELAY_PORT)
+        link = host.popen("sh", "-c", 'exec "$@" 2>/dev/null', "relay", str(PEERS / "netem"),
+                          endpoint, self.endpoint(2), "0", "0", "500")  # fmt: skip
+        assert link.stdout is not None
+        assert link.stdout.readline() == "ready\n"
+        self._stack.callback(link.communicate)
+        self._stack.callback(host.run, "pkill", "-x", "netem")
+        self.lead(endpoint)
+
+    @contextlib.contextmanager
+    def pings(self) -> Iterator[Pings]:
+        """Ping the right host all the time."""
+        pings = Pings(self.hosts[0], "10.98.0.2")
+        try:
+            yield pings
+        finally:
+            pings.end()
+
+
+class Pings:
+    """A ping that goes on, and the times of its answers."""
+
+    def __init__(self, host: Host, address: str) -> None:
+        self._host = host
+        self._answers: list[float] = []
+        self._ping = host.popen("sh", "-c", 'exec ping -n -D -i "$1" "$2" 2>/dev/null', "ping",
+                                str(1 / PINGS_A_SECOND), address)  # fmt: skip
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def seconds_to_answer(self, since: float) -> float | None:
+        """Return the seconds from a time until the first answer after it, or None if none comes."""
+        if not eventually(lambda: self.count(since), LIMIT_SECONDS):
+            return None
+        return next(answer for answer in self._answers if answer >= since) - since
+
+    def count(self, since: float) -> int:
+        """Return the number of answers since a time."""
+        return sum(answer >= since for answer in tuple(self._answers))
+
+    def end(self) -> None:
+        self._host.run("pkill", "-x", "ping", check=False)
+        self._reader.join()
+        self._ping.communicate()
+
+    def _read(self) -> None:
+        assert self._ping.stdout is not None
+        for line in self._ping.stdout:
+            if " bytes from " in line:
+                self._answers.append(float(line[1 : line.index("]")]))
+
+
+@dataclass(frozen=True)
+class Mishap:
+    """What strikes, and what mends. The time of recovery begins with the mending."""
+
+    strike: Callable[[Pair], None]
+    mend: Callable[[Pair], None]
+    version: int = 4
+    interrupts: bool = False
+    """Whether no ping is answered between the two."""
+    keeps_session: bool = False
+    """Whether the tunnel recovers without a handshake."""
+    has_struck: Callable[[Pair], bool] = lambda _: True
+    """Whether its trace is there in the end."""
+
+    def recovery(self, pair: Pair, pings: Pings) -> float | None:
+        """Strike and mend; return the seconds until the first answer after the mending began."""
+        self.strike(pair)
+        began = time.time()
+        self.mend(pair)
+        return pings.seconds_to_answer(began)
+
+
+def nothing(_: Pair) -> None: ...
+
+
+def remove_addresses(pair: Pair) -> None:
+    pair.disconnect(1)
+    time.sleep(GONE_SECONDS)
+
+
+def flap_default_route(pair: Pair) -> None:
+    """Away and back ten times within three seconds, and at the end away."""
+    for _ in range(10):
+        pair.route("delete")
+        time.sleep(0.2)
+        pair.route("add")
+        time.sleep(0.1)
+    pair.route("delete")
+    time.sleep(1)
+
+
+def roam(pair: Pair) -> None:
+    pair.wg(1, "set", "wg0", "listen-port", str(PORT + 1))
+
+
+LOSE = """
+table inet loss {
+  counter lost {}
+  chain in {
+    type filter hook input priority 0;
+    iifname eth0 meta l4proto udp numgen random mod 100 < 30 counter name lost drop;
+  }
+}
+"""
+
+
+def lose_packets(pair: Pair) -> None:
+    """Both ways, where they arrive, for a packet lost on its way out is an error to its sender."""
+    for host in pair.hosts:
+        host.run("nft", "-f", "-", stdin=LOSE)
+
+
+def has_lost(pair: Pair) -> bool:
+    shown = [host.run("nft", "list", "counter", "inet", "loss", "lost").stdout
+             for host in pair.hosts]  # fmt: skip
+    return all("packets 0 " not in one for one in shown)
+
+
+def goes_through_relay(pair: Pair) -> bool:
+    return pair.peer_endpoint(2) not in (pair.endpoint(1), "(none)")
+
+
+MISHAPS = {
+    "all addresses are removed and returned": Mishap(
+        remove_addresses, lambda pair: pair.connect(1), interrupts=True
+    ),
+    "all addresses are removed and returned, IPv6 only": Mishap(
+        remove_addresses, lambda pair: pair.connect(1), version=6, interrupts=True
+    ),
+    "the default route flaps": Mishap(
+        flap_default_route, lambda pair: pair.route("add"), interrupts=True, keeps_session=True
+    ),
+    "a peer is on a new port": Mishap(
+        nothing, roam, keeps_session=True,
+        has_struck=lambda pair: pair.peer_endpoint(2) == pair.endpoint(1, PORT + 1),
+    ),
+    "a session begins, IPv6 only": Mishap(nothing, Pair.forget, version=6),
+    "a session begins, 30 % loss": Mishap(lose_packets, Pair.forget, has_struck=has_lost),
+    "a session begins, 500 ms jitter": Mishap(
+        Pair.relay, Pair.forget, has_struck=goes_through_relay
+    ),
+}  # fmt: skip
