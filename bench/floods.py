@@ -11,6 +11,7 @@ during the flood. All processes, the flood too, share the machine's processors.
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import statistics
 import sys
@@ -161,6 +162,7 @@ def main() -> int:
         "versions": versions(devices),
         "seconds": options.seconds,
         "clients": COUNT,
+        "load": os.getloadavg()[0],
     }
     rows = [ROWS[name] for name in options.rows]
     run = all_rounds(devices, rows, options.rounds, options.seconds)

@@ -137,7 +137,8 @@ def page(report: Report) -> str:
         "![Bars of every flood](floods.svg)",
         "",
         f"{report.machine()}, {about['date']}: {run.number()} interleaved rounds, floods of",
-        f"{about['seconds']:.0f} seconds. Medians.",
+        f"{about['seconds']:.0f} seconds. Medians. The load average before the run was"
+        f" {about['load']:.1f}.",
         "",
         f"    {about['command']}",
         "",

@@ -48,8 +48,13 @@ class FloodHosts:
         self.server, self.client, self.honest, self.attacker = hosts
         for number, other in enumerate(hosts[1:]):
             join(self.server, other, first_name=f"eth{number}")
-            for host, name, last in ((self.server, f"eth{number}", 2), (other, "eth0", 1)):
+            ends = ((self.server, f"eth{number}", 2), (other, "eth0", 1))
+            for host, name, last in ends:
                 host.run("ip", "address", "add", f"10.99.{number}.{last}/24", "dev", name)
+            for (host, name, _), (far, far_name, last) in (ends, ends[::-1]):
+                # Fixed, because a flood that loses ARP messages would silence a whole link.
+                host.run("ip", "neighbour", "replace", f"10.99.{number}.{last}", "dev", name,
+                         "lladdr", hardware_address(far, far_name), "nud", "permanent")  # fmt: skip
         self.attacker.run("nft", "add table netdev flood; add chain netdev flood replies"
                           " { type filter hook ingress device eth0 priority 0; };"
                           " add rule netdev flood replies udp sport 51820 drop")  # fmt: skip
@@ -178,6 +183,13 @@ class FloodHosts:
         """Return the peak resident MiB of the server's device."""
         text = Path(f"/proc/{self.pid}/status").read_text()
         return int(text.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def hardware_address(host: Host, interface: str) -> str:
+    """Return the hardware address of an interface."""
+    (link,) = json.loads(host.run("ip", "-j", "link", "show", interface).stdout)
+    address: str = link["address"]
+    return address
 
 
 def finish(started: subprocess.Popen[str]) -> str:

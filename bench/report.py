@@ -1,9 +1,9 @@
-"""Report the committed run: write its page and its chart in `docs/benchmarks`.
+"""Report the committed runs: write their pages and charts in `docs/benchmarks`.
 
     python bench/report.py [--check]
 
-Both are generated from `docs/benchmarks/results.json`, so that they contain only measured figures.
-With `--check`, writes nothing and exits with status 1 if a page differs from the run.
+They are generated from `results.json` and `floods.json`, so that they contain only measured
+figures. With `--check`, writes nothing and exits with status 1 if a page differs from its run.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import floods_report
 from chart import draw
 from results import Report
 
@@ -21,6 +22,7 @@ REPOSITORY = Path(__file__).parent.parent
 RESULTS = REPOSITORY / "docs/benchmarks/results.json"
 PICTURE = REPOSITORY / "docs/benchmarks/results.svg"
 PAGE = REPOSITORY / "docs/benchmarks/README.md"
+FLOODS = REPOSITORY / "docs/benchmarks/floods.json"
 
 QUOTED = [
     ("TCP throughput, one stream", "TCP, 1 stream", "Mbit/s"),
@@ -109,11 +111,13 @@ def summary(report: Report) -> str:
 
 
 def pages() -> dict[Path, str]:
-    """Return the paths of the page and the chart, and their text."""
-    report = Report.read(RESULTS)
+    """Return the paths of the pages and the charts, and their text."""
+    report, floods = Report.read(RESULTS), Report.read(FLOODS)
     return {
         PICTURE: draw(report),
         PAGE: page(report),
+        FLOODS.with_suffix(".svg"): floods_report.picture(floods),
+        FLOODS.with_suffix(".md"): floods_report.page(floods),
     }
 
 
@@ -129,7 +133,7 @@ def main() -> int:
     for path in stale:
         name = path.relative_to(REPOSITORY)
         if check:
-            print(f"{name} differs from the run: make report", file=sys.stderr)
+            print(f"{name} differs from its run: make report", file=sys.stderr)
         else:
             path.write_text(should[path])
             print(f"wrote {name}")

@@ -27,7 +27,7 @@ NOT_RUN: dict[str, dict[str, str]] = {
         " 'bulk;bulk, ours far;connections a second;50 ms;1 % loss;cold start'"
         " --out docs/benchmarks/embedded.json": BENCHMARK,
     },
-    "docs/benchmarks/quick.md": {"python bench/quick.py --rounds 6": BENCHMARK},
+    "docs/benchmarks/quick.md": {"make bench-quick": BENCHMARK},
     "docs/decisions/0017-secrets-are-not-echoed.md": {
         "Line unrecognized: `PrivatKey=(hidden)'": SAMPLE,
     },

@@ -14,6 +14,7 @@ ABOUT = {
     "versions": {"ours": "1", "theirs": "2"},
     "seconds": 20.0,
     "clients": 20,
+    "load": 0.31,
 }
 
 
@@ -46,6 +47,7 @@ def test_the_page_has_the_table_and_all_figures() -> None:
     assert table(run(), 20) in text
     assert run().table() in text
     assert "3 processors of P" in text
+    assert "load average before the run was 0.3." in text
 
 
 def test_a_flood_has_three_panels_in_the_chart_even_if_no_client_got_in() -> None:

@@ -45,6 +45,7 @@ impl RawSocket {
         check(fd)?;
         // SAFETY: it is new and nobody else owns it.
         let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+        make_room(&socket)?;
         let (name, length) = encode(to);
         Ok(Self {
             socket,
@@ -75,6 +76,17 @@ impl RawSocket {
         // all of which outlive the call; sendmmsg only reads them.
         check(unsafe { libc::sendmmsg(fd, at, most as c_uint, 0) })
     }
+}
+
+/// Give a socket a send buffer that holds more than the kernel queues between two namespaces, so that a
+/// receiver without time loses packets, as if they came from a network card, and does not slow the sender.
+fn make_room(socket: &OwnedFd) -> io::Result<()> {
+    let bytes: c_int = 16 << 20;
+    let value = (&raw const bytes).cast();
+    let length = size_of_val(&bytes) as socklen_t;
+    let (fd, level, name) = (socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_SNDBUFFORCE);
+    // SAFETY: the value is an int, and as long as is said.
+    check(unsafe { libc::setsockopt(fd, level, name, value, length) }).map(drop)
 }
 
 /// The address without its port, which for a raw socket would be a protocol.
