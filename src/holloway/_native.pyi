@@ -33,6 +33,7 @@ from holloway._native_types.events import (
 )
 from holloway._native_types.plane import Due, Peer, Plane
 from holloway._native_types.relay import Relay, RelayPair
+from holloway._native_types.seccomp import confine_system_calls
 from holloway._native_types.stack import (
     Acceptable,
     Echoed,
@@ -75,6 +76,7 @@ __all__ = [
     "Unreachable",
     "Update",
     "blank_line",
+    "confine_system_calls",
     "dump_answer",
     "public_key",
     "read_endpoint",

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from holloway._native import Unreachable
-from holloway.device.link import IcmpSockets, LinkWatch
+from holloway.device.link_sockets import open_link_sockets
 from native.ends import End, until
 
 pytestmark = pytest.mark.root
@@ -23,13 +23,10 @@ def ping(end: End, address: str) -> str:
 
 def answer(end: End) -> None:
     """Open the answer sockets where the end's interface is, as the daemon does."""
-
-    def arrived() -> None:
-        sockets = IcmpSockets()
-        end.plane.set_icmp_sockets(*sockets.filenos())
-        sockets.close()
-
-    LinkWatch(end.tun.fileno(), arrived).close()
+    sockets = open_link_sockets(end.tun.fileno())
+    end.plane.set_icmp_sockets(*sockets.icmp_filenos())
+    sockets.close_icmp()
+    sockets.watch.close()
 
 
 def test_without_sockets_packets_are_counted_and_nobody_is_told(near: End) -> None:

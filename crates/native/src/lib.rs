@@ -1,4 +1,4 @@
-//! Python bindings of `holloway-plane` and `holloway-codec`: conversions, no logic. `_native.pyi`
+//! Python bindings of the other crates: conversions, no logic. `_native.pyi`
 //! documents them.
 
 mod change;
@@ -9,6 +9,7 @@ mod peer;
 mod plane;
 mod relay;
 mod resolver;
+mod seccomp;
 mod setting;
 mod snapshot;
 mod stack;
@@ -38,6 +39,8 @@ mod _native {
     use crate::plane::Plane;
     #[pymodule_export]
     use crate::relay::{Relay, RelayPair};
+    #[pymodule_export]
+    use crate::seccomp::confine_system_calls;
     #[pymodule_export]
     use crate::setting::{Changes, read_endpoint, read_fwmark, read_keepalive, read_port};
     #[pymodule_export]

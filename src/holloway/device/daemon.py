@@ -1,7 +1,8 @@
 """The device process: a TUN, a UAPI socket, signals, and a `Tunnel` between them.
 
 It behaves as wireguard-go does, so that the original `wg-quick` can start it: it ends when its
-socket or its interface is removed. `cli.device` reads the environment, forks and calls it.
+socket or its interface is removed. It drops its privileges before it reads a packet or a request;
+a `Monitor` next to it keeps some. `cli.device` reads the environment, forks and calls it.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import logging
 import os
 import signal
 import socket
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from holloway import _native
-from holloway.device import link
-from holloway.device.link import IcmpSockets, LinkWatch
+from holloway.core.noise import Identity
+from holloway.device import confinement, link
+from holloway.device.link import LinkWatch
+from holloway.device.monitor import Monitor
+from holloway.device.privileged import PrivilegedCalls
 from holloway.device.tunnel import Tunnel
 from holloway.device.uapi_server import SocketWatch, UapiConnection
 
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from holloway.device.log import DeviceLog
+    from holloway.device.privileged import Privileged
+    from holloway.netlink.socket import Watch
 
 log = logging.getLogger(__name__)
 
@@ -53,22 +58,61 @@ def serve(
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
     gc.enable()
+    path = listener.getsockname()
+    watch = SocketWatch(path)
+    privileged = drop_privileges(PrivilegedCalls(tun, path), listener, watch)
 
     async def run() -> None:
-        await Daemon(tun, listener, device_log).run(ready)
+        await Daemon(tun, listener, watch, privileged, device_log).run(ready)
 
-    asyncio.run(run())
+    try:
+        asyncio.run(run())
+    finally:
+        privileged.end()
+
+
+def drop_privileges(calls: Privileged, listener: socket.socket, watch: SocketWatch) -> Privileged:
+    """Confine this process, and return the calls, which a monitor makes from now on."""
+    if not confinement.wanted():
+        return calls
+
+    def prepare() -> None:
+        listener.close()  # else clients could connect to a device that is gone
+        watch.close()
+        confinement.confine_monitor()
+
+    _load_cryptography()
+    monitor = Monitor.start(calls, prepare)
+    confinement.confine_device()
+    return monitor
+
+
+def _load_cryptography() -> None:
+    """Load what the library would load when it is first used.
+
+    The device's user may be unable to read Python's files, as in a home directory of root's.
+    """
+    identity = Identity.of(os.urandom(32))
+    identity.static_static(identity.remote)
 
 
 class Daemon:
     """One device from start to end. Create it inside the event loop."""
 
-    def __init__(self, tun: _native.Tun, listener: socket.socket, device_log: DeviceLog) -> None:
+    def __init__(
+        self,
+        tun: _native.Tun,
+        listener: socket.socket,
+        socket_watch: SocketWatch,
+        privileged: Privileged,
+        device_log: DeviceLog,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._tun = tun
         self._listener = listener
+        self._socket_watch = socket_watch
+        self._privileged = privileged
         self._log = device_log
-        self._entered_before = False
         self._ended = asyncio.Event()
         self._last_error: str | None = None
         self._retry: asyncio.TimerHandle | None = None
@@ -84,7 +128,8 @@ class Daemon:
             self._watch_socket(stack)
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._loop.add_signal_handler(number, self._ended.set)
-            server = await self._loop.create_unix_server(
+            # Not `create_unix_server`: that of Python 3.13 wants to remove the socket's file.
+            server = await self._loop.create_server(
                 lambda: UapiConnection(self._tunnel, self._log), sock=self._listener
             )
             stack.callback(server.close)
@@ -98,30 +143,25 @@ class Daemon:
         log.debug("Interface destroyed")
 
     def _start_tunnel(self, stack: contextlib.ExitStack) -> None:
-        self._tunnel = Tunnel(self._tun)
+        self._tunnel = Tunnel(self._tun, self._privileged.port_holder)
         stack.callback(self._tunnel.close)
         self._tunnel.died.add_done_callback(lambda _: self._ended.set())
         self._log.observe(self._tunnel.log_level_changed)
         log.debug("Interface created")
 
     def _watch_link(self, stack: contextlib.ExitStack) -> None:
-        self._link = LinkWatch(self._tun.fileno(), self._namespace_entered)
+        self._link = LinkWatch(self._tun.fileno(), self._open_link_sockets)
         stack.callback(self._link.close)
         self._loop.add_reader(self._link.fileno(), self._update_link_state)
         stack.callback(lambda: self._loop.remove_reader(self._link.fileno()))
         self._update_link_state()
 
-    def _namespace_entered(self) -> None:
-        """Set up what depends on the network namespace of the interface, which this thread is in.
-
-        A move to another namespace loses the settings of `configure_tun`.
-        """
-        sockets = IcmpSockets()
-        self._tunnel.set_icmp_sockets(*sockets.filenos())
-        sockets.close()
-        if self._entered_before:
-            link.configure_tun(self._tun.name)
-        self._entered_before = True
+    def _open_link_sockets(self) -> Watch:
+        """Open what depends on the network namespace of the interface."""
+        sockets = self._privileged.link_sockets()
+        self._tunnel.set_icmp_sockets(*sockets.icmp_filenos())
+        sockets.close_icmp()
+        return sockets.watch
 
     def _update_link_state(self) -> None:
         """Pass the interface's state to the tunnel; try again later if that fails."""
@@ -158,11 +198,9 @@ class Daemon:
         log.info("Packets not passed on: %s", ", ".join(reasons) or "none")
 
     def _watch_socket(self, stack: contextlib.ExitStack) -> None:
-        """End when the socket is removed; remove it when the device ends first."""
-        path = Path(self._listener.getsockname())
-        watch = SocketWatch(path)
+        """End when the socket is removed."""
+        watch = self._socket_watch
         stack.callback(watch.close)
-        stack.callback(path.unlink, missing_ok=True)
 
         def check() -> None:
             if watch.removed():

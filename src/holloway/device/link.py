@@ -2,17 +2,14 @@
 
 `configure_tun` makes a new TUN look like a WireGuard interface. `LinkWatch` reports up, down, MTU
 and name and keeps the segmentation limit, also after the interface was moved into another network
-namespace, where it opens `IcmpSockets`. It knows nothing of peers or packets; `daemon` calls it.
+namespace. It knows nothing of peers or packets; `daemon` and `privileged` call it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import fcntl
-import os
-import socket
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,17 +18,12 @@ from typing import Final
 from holloway.netlink import rtnetlink
 from holloway.netlink.attributes import u32
 from holloway.netlink.route import RouteSocket
-from holloway.netlink.socket import NETLINK_NETFILTER, Watch
+from holloway.netlink.socket import Watch
 
-CLONE_NEWNET: Final = 0x40000000  # linux/sched.h
 SIOCGIFFLAGS: Final = 0x8913
 SIOCGIFMTU: Final = 0x8921
 SIOCGIFINDEX: Final = 0x8933
 TUNGETIFF: Final = 0x800454D2  # linux/if_tun.h
-TUNGETDEVNETNS: Final = 0x54E3
-SOL_RAW: Final = 255
-ICMP_FILTER: Final = 1  # linux/icmp.h
-ICMP6_FILTER: Final = 1  # linux/icmpv6.h; its level is IPPROTO_ICMPV6
 QUEUE_LENGTH: Final = 1000  # kernel, DEFAULT_TX_QUEUE_LEN
 NO_DISCIPLINE: Final = "noqueue"
 
@@ -99,16 +91,16 @@ class LinkWatch:
     """Follows one TUN by its file descriptor; `fileno` is readable when something changed.
 
     The netlink socket is of the interface's namespace and serves the ioctls too, so no message
-    is parsed: any of them means that the interface is read again. `namespace_entered` is called
-    within that namespace, at once and after every move. When the MTU changes, the interface's
-    segmentation limit is set to `gso_max_size`. Raises OSError (EBADFD) once the interface is gone.
+    is parsed: any of them means that the interface is read again. `open_watch` opens it, at once
+    and after every move of the interface. When the MTU changes, the interface's segmentation limit
+    is set to `gso_max_size`. Raises OSError (EBADFD) once the interface is gone.
     """
 
-    def __init__(self, tun: int, namespace_entered: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, tun: int, open_watch: Callable[[], Watch]) -> None:
         self._tun = tun
-        self._namespace_entered = namespace_entered
+        self._open_watch = open_watch
         self._gso_mtu = 0
-        self._netlink = self._open()
+        self._netlink = open_watch()
 
     def fileno(self) -> int:
         return self._netlink.fileno()
@@ -128,7 +120,7 @@ class LinkWatch:
             if error.errno != errno.ENODEV:
                 raise
         self._netlink.close()
-        self._netlink = self._open()
+        self._netlink = self._open_watch()
         self._gso_mtu = 0
         return self._read()
 
@@ -157,63 +149,3 @@ class LinkWatch:
         with contextlib.suppress(OSError):
             self._netlink.send(rtnetlink.RTM_SETLINK, rtnetlink.link(index, 0, 0, limit))
         self._gso_mtu = mtu
-
-    def _open(self) -> Watch:
-        """Open a netlink socket in the namespace where the interface is now."""
-        there = fcntl.ioctl(self._tun, TUNGETDEVNETNS, 0)
-        here = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            _enter(there)
-            try:
-                self._namespace_entered()
-                return Watch(rtnetlink.RTMGRP_LINK)
-            finally:
-                _enter(here)
-        finally:
-            os.close(there)
-            os.close(here)
-
-
-class IcmpSockets:
-    """Raw ICMP sockets and one for connection tracking, in the namespace where this is made.
-
-    They only send. A socket that the system refuses (no CAP_NET_RAW, no IPv6, no netfilter) is
-    None.
-    """
-
-    def __init__(self) -> None:
-        self._v4 = _open(socket.AF_INET, socket.IPPROTO_ICMP)
-        self._v6 = _open(socket.AF_INET6, socket.IPPROTO_ICMPV6)
-        self._conntrack = _open(socket.AF_NETLINK, NETLINK_NETFILTER)
-        # Else they would receive a copy of every ICMP message: block every type.
-        if self._v4 is not None:
-            self._v4.setsockopt(SOL_RAW, ICMP_FILTER, b"\xff" * 4)
-        if self._v6 is not None:
-            self._v6.setsockopt(socket.IPPROTO_ICMPV6, ICMP6_FILTER, b"\xff" * 32)
-
-    def filenos(self) -> tuple[int | None, int | None, int | None]:
-        """IPv4, IPv6, connection tracking: as `Plane.set_icmp_sockets` takes them."""
-        v4, v6, conntrack = (
-            None if opened is None else opened.fileno()
-            for opened in (self._v4, self._v6, self._conntrack)
-        )
-        return v4, v6, conntrack
-
-    def close(self) -> None:
-        for opened in (self._v4, self._v6, self._conntrack):
-            if opened is not None:
-                opened.close()
-
-
-def _open(family: int, protocol: int) -> socket.socket | None:
-    try:
-        return socket.socket(family, socket.SOCK_RAW | socket.SOCK_NONBLOCK, protocol)
-    except OSError:
-        return None
-
-
-def _enter(namespace: int) -> None:
-    """Move this thread into a network namespace (os.setns exists from Python 3.12 on)."""
-    if ctypes.CDLL(None, use_errno=True).setns(namespace, CLONE_NEWNET) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))

@@ -22,12 +22,12 @@ from holloway.device import routes
 from holloway.device.discard_log import DiscardLog
 from holloway.device.error_log import ErrorLog
 from holloway.key import Key
-from holloway.netlink.listen_port import port_in_use, require_free
+from holloway.netlink.listen_port import holder, port_in_use, require_free
 from holloway.text.discards import Discards, dump_answer
 from holloway.text.native import State, Update, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from ipaddress import IPv4Address, IPv6Address
 
     from holloway import model
@@ -48,9 +48,10 @@ PAUSE_FACTOR = 20
 class Tunnel:
     """A running device. Create it inside the event loop that serves it."""
 
-    def __init__(self, tun: _native.Tun) -> None:
+    def __init__(self, tun: _native.Tun, port_holder: Callable[[int], str | None] = holder) -> None:
         self._loop = asyncio.get_running_loop()
         self._tun = tun
+        self._port_holder = port_holder
         self._plane = _native.Plane(tun)
         self._device = Device(self._plane, random=os.urandom, wall=time.time_ns)
         self._timer: asyncio.TimerHandle | None = None
@@ -159,11 +160,11 @@ class Tunnel:
     def _changing(self, listen_port: int | None) -> Iterator[None]:
         """Refuse a port that is taken, also while the interface is down and the port not bound."""
         if listen_port and not self._is_up:
-            require_free(listen_port)
+            require_free(listen_port, self._port_holder)
         try:
             yield
         except OSError as error:
-            raise _naming_port(error, listen_port or 0) from None
+            raise self._naming_port(error, listen_port or 0) from None
         finally:
             self._set_timer()
         if self._listen_error and listen_port is not None:
@@ -180,9 +181,15 @@ class Tunnel:
             self._is_up = up
         except OSError as error:
             self._listen_error = error.errno or errno.EIO
-            raise _naming_port(error, self._device.port_and_mark[0]) from None
+            raise self._naming_port(error, self._device.port_and_mark[0]) from None
         finally:
             self._set_timer()
+
+    def _naming_port(self, error: OSError, listen_port: int) -> OSError:
+        """Return the error; if the port is taken, one that names the port and who has it."""
+        if error.errno == errno.EADDRINUSE and listen_port:
+            return port_in_use(listen_port, self._port_holder)
+        return error
 
     def _handle_events(self) -> None:
         for event in self._plane.events(EVENTS_PER_TURN):
@@ -284,13 +291,6 @@ class Tunnel:
         ):  # the timers behind this one are still expired: the next turn handles them
             self._error_log.log_exception("an expired timer")
         self._set_timer()
-
-
-def _naming_port(error: OSError, listen_port: int) -> OSError:
-    """Return the error; if the port is taken, one that names the port and who has it."""
-    if error.errno == errno.EADDRINUSE and listen_port:
-        return port_in_use(listen_port)
-    return error
 
 
 def now() -> Nanoseconds:

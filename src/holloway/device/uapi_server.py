@@ -80,8 +80,9 @@ def _remove_stale(path: Path) -> None:
 class SocketWatch:
     """Detects that the socket's file is gone; `fileno` is readable when it may be."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: str) -> None:
+        # The device may not look into the directory once it has dropped its privileges.
+        self._file = os.open(path, os.O_PATH | os.O_CLOEXEC)
         library = ctypes.CDLL(None, use_errno=True)
         self._inotify = library.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
         watch = library.inotify_add_watch(
@@ -89,7 +90,7 @@ class SocketWatch:
         )
         if self._inotify < 0 or watch < 0:
             number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), str(path))
+            raise OSError(number, os.strerror(number), path)
 
     def fileno(self) -> int:
         return int(self._inotify)
@@ -97,10 +98,11 @@ class SocketWatch:
     def removed(self) -> bool:
         """Drain the events and return whether the file is gone."""
         os.read(self._inotify, 65536)
-        return not os.path.lexists(self._path)
+        return os.fstat(self._file).st_nlink == 0
 
     def close(self) -> None:
         os.close(self._inotify)
+        os.close(self._file)
 
 
 class UapiHandler(Protocol):

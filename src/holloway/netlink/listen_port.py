@@ -9,35 +9,12 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from holloway.netlink import kernel_devices
-
-
-def require_free(port: int) -> None:
-    """Bind the port on both address families and release it.
-
-    Raises OSError; if the port is taken (EADDRINUSE), it names the port and who has it.
-    """
-    for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):  # noqa: S104
-        try:
-            _bind(family, address, port)
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise port_in_use(port) from None
-            if error.errno not in _NO_SUCH_FAMILY:
-                raise
-
-
-def port_in_use(port: int) -> OSError:
-    """Return the error for a port that is taken: its text names the port and who has it."""
-    taken = os.strerror(errno.EADDRINUSE)
-    text = f"Unable to listen on UDP port {port}: {taken}"
-    owner = holder(port)
-    return OSError(errno.EADDRINUSE, text if owner is None else f"{text} by {owner}")
 
 
 def holder(port: int) -> str | None:
@@ -56,6 +33,29 @@ def holder(port: int) -> str | None:
             if kernel_devices.get(name).listen_port == port:
                 return f"{name} (in the kernel)"
     return None
+
+
+def require_free(port: int, find_holder: Callable[[int], str | None] = holder) -> None:
+    """Bind the port on both address families and release it.
+
+    Raises OSError; if the port is taken (EADDRINUSE), it names the port and who has it.
+    """
+    for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):  # noqa: S104
+        try:
+            _bind(family, address, port)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise port_in_use(port, find_holder) from None
+            if error.errno not in _NO_SUCH_FAMILY:
+                raise
+
+
+def port_in_use(port: int, find_holder: Callable[[int], str | None] = holder) -> OSError:
+    """Return the error for a port that is taken: its text names the port and who has it."""
+    taken = os.strerror(errno.EADDRINUSE)
+    text = f"Unable to listen on UDP port {port}: {taken}"
+    owner = find_holder(port)
+    return OSError(errno.EADDRINUSE, text if owner is None else f"{text} by {owner}")
 
 
 def _bind(family: int, address: str, port: int) -> None:

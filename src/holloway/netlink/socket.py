@@ -149,6 +149,13 @@ class Watch:
         self._socket = _socket.socket(AF_NETLINK, kind, NETLINK_ROUTE)
         self._socket.bind((0, groups))
 
+    @classmethod
+    def from_fd(cls, fd: int) -> Self:
+        """Take over the descriptor of one, which another process opened."""
+        watch = cls.__new__(cls)
+        watch._socket = _socket.socket(fileno=fd)
+        return watch
+
     def fileno(self) -> int:
         return self._socket.fileno()
 

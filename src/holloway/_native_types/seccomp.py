@@ -1,0 +1,5 @@
+"""The filter of system calls."""
+
+from holloway._native import confine_system_calls
+
+__all__ = ["confine_system_calls"]
