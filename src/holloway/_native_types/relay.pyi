@@ -22,8 +22,8 @@ class Relay:
         second: int,
         /,
         limit: int | None = None,
-        to_first: bytes = b"",
-        to_second: bytes = b"",
+        to_first: bytes = ...,
+        to_second: bytes = ...,
         connect_timeout: float | None = None,
     ) -> RelayPair:
         """Copy between the sockets of two descriptors; the caller still closes its two.
@@ -31,7 +31,8 @@ class Relay:
         With `limit`, at most this many bytes go from the first to the second; after them, the
         second gets no end of file, and more bytes from the first are read and dropped. With
         `connect_timeout`, in seconds, the second is still connecting, and nothing is sent before
-        it is connected. `to_first` and `to_second` are what each gets first. Raises OSError.
+        it is connected. `to_first` and `to_second` are what each gets first, by default nothing.
+        Raises OSError.
         """
 
     def abort(self, id: int, /) -> None:  # noqa: A002

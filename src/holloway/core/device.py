@@ -131,8 +131,7 @@ class Device(Generic[EndpointType]):
 
     def handle_cookie_received(self, now: Nanoseconds, peer: int) -> None:
         """Handle `CookieReceived`: this peer wants our initiation again, with its cookie."""
-        if (found := self._serving(peer)) is not None:
-            found.handle_cookie_received(now)
+        self._handle(now, peer, Peer.handle_cookie_received, retry=Timer.RETRANSMIT)
 
     def handle_timeout(self, now: Nanoseconds) -> None:
         """Handle all expired timers; if one raises, those after it are left to the next call."""

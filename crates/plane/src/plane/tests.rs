@@ -436,11 +436,8 @@ impl World {
                 left.pop_front();
             }
             assert!(!(accepted && is_over), "accepted under a key that is over");
-            assert!(!(accepted && !is_new), "accepted twice");
-            assert!(
-                !(accepted && !is_allowed),
-                "from a source that is not allowed"
-            );
+            assert!(!accepted || is_new, "accepted twice");
+            assert!(!accepted || is_allowed, "from a source that is not allowed");
             assert!(accepted || !(is_alive && is_new && is_allowed), "lost");
             if accepted || is_alive {
                 end.opened.insert(nonce);
