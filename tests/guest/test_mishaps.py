@@ -31,11 +31,8 @@ def test_after_a_suspension_longer_than_a_session_lives(devices: Devices) -> Non
     assert devices.suspend(ASLEEP_SECONDS)["holloway"] is not None
 
 
+@pytest.mark.timeout(600)
 def test_when_the_wall_clock_is_set_back_a_year_and_forward_again(devices: Devices) -> None:
+    """The far side has lost its session and waits, so a new one begins by the other clock."""
     for seconds in (-YEAR, YEAR):
-        assert devices.set_wall(seconds)["holloway"] is not None
-
-
-def test_when_the_wall_clock_was_a_year_ahead(devices: Devices) -> None:
-    for seconds in (YEAR, -YEAR):
         assert devices.set_wall(seconds)["holloway"] is not None

@@ -25,6 +25,7 @@ pub mod packet;
 pub mod ports;
 pub mod recovery;
 pub mod scoreboard;
+pub mod segment;
 pub mod sequence;
 pub mod shared;
 pub mod socket_pair;

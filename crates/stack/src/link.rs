@@ -21,7 +21,7 @@ use smoltcp::time::Instant;
 
 use crate::addresses::Addresses;
 use crate::counts::{Counts, Reason};
-use crate::packet::{FIN, MSS, SYN, option};
+use crate::segment::{FIN, MSS, SYN, option};
 use crate::window::Window;
 
 /// How many looped packets may wait.

@@ -5,8 +5,8 @@
 //! the window field of what it receives, which `stream` rewrites; lost segments are sent past it.
 
 use crate::cubic::Cubic;
-use crate::packet::Segment;
 use crate::scoreboard::Scoreboard;
+use crate::segment::Segment;
 use crate::timers::Micros;
 use crate::window::distance;
 
@@ -233,12 +233,12 @@ impl Recovery {
             return None;
         }
         let (start, end) = self.lost().next()?;
-        let room = self.cubic.window().saturating_sub(self.in_flight());
         let length = distance(start, end) as usize;
-        let room = if room < self.segment.min(length) {
-            0
-        } else {
-            room
+        let room = match self.cubic.window().saturating_sub(self.in_flight()) {
+            // All waits for the first one (RFC 6675, 5, 4.3).
+            room if start == self.acknowledged => room.max(self.segment),
+            room if room < self.segment.min(length) => 0,
+            room => room,
         };
         let length = length.min(room).min(most);
         (length > 0).then_some((start, length))
@@ -315,6 +315,18 @@ mod tests {
         ack(&mut recovery, 4, &[(5, 6), (7, 10)]);
         ack(&mut recovery, 10, &[]);
         assert_eq!((recovery.cubic.window(), recovery.allowed()), (7000, 7000));
+    }
+
+    #[test]
+    fn the_first_hole_is_closed_though_the_window_is_full() {
+        let mut recovery = sending();
+        ack(&mut recovery, 10, &[]);
+        let sent = recovery.cubic.window() as u32;
+        recovery.record_sent(10 * SEGMENT, 10 * SEGMENT + sent, 0);
+        ack(&mut recovery, 10, &[(12, 15)]);
+        assert_eq!(resend_all(&mut recovery), [(10, 1000)]);
+        ack(&mut recovery, 10, &[(12, 20)]);
+        assert_eq!(resend_all(&mut recovery), [(11, 1000)]);
     }
 
     #[test]

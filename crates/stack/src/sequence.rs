@@ -6,7 +6,7 @@
 
 use smoltcp::socket::tcp::{Socket, State};
 
-use crate::packet::{ACK, RST, SYN, Segment};
+use crate::segment::{ACK, RST, SYN, Segment};
 use crate::window::distance;
 
 /// What is to be done with a segment.

@@ -10,10 +10,9 @@ use super::{ACK_DELAY, FIN_TIMEOUT, MIN_SEGMENT, Phase, Stream, instant, is_late
 use crate::counts::Reason;
 use crate::memory::FLOOR;
 use crate::net::Net;
-use crate::packet::{
-    Flow, Segment, ip_header, replace_mss, replace_scale, replace_window, write_ack,
-};
+use crate::packet::{Flow, ip_header};
 use crate::recovery::Recovery;
+use crate::segment::{Segment, replace_mss, replace_scale, replace_window, write_ack};
 use crate::sequence::Verdict;
 use crate::window::Window;
 

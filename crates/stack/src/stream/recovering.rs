@@ -9,8 +9,9 @@ use smoltcp::socket::tcp::{Socket, State};
 
 use super::Stream;
 use crate::net::Net;
-use crate::packet::{ACK, Flow, Segment, ip_header, write_ack, write_tcp};
+use crate::packet::{Flow, ip_header};
 use crate::recovery::Recovery;
+use crate::segment::{ACK, Segment, write_ack, write_tcp};
 use crate::timers::Micros;
 use crate::window::distance;
 
