@@ -99,3 +99,17 @@ def test_a_handshake_message_that_failed_is_counted_and_the_next_one_is_answered
     assert pair.b.device.discards()["internal_error"] == 1
     pair.run(6)
     assert pair.b.received == [b"staged"]
+
+
+def test_an_initiation_whose_retransmission_is_set_already_is_sent_no_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pair = Pair()
+    pair.link.cut()
+    fail_once(pair.a.peer, "arm_session_needed", monkeypatch)
+    with pytest.raises(Defect):
+        pair.a.send_data()
+    before = pair.a.device.next_timeout()
+    assert before is not None
+    pair.run(5.5)
+    assert pair.a.handshakes_started == 2

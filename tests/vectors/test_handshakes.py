@@ -45,7 +45,6 @@ def test_our_response_to_them_has_these_bytes_and_gives_their_keys(vector: Vecto
         ephemeral=bytes.fromhex(vector["our_ephemeral"]),
         index=int(vector["our_index"], 16),
     )
-    assert not isinstance(written, Discard)
     message, keys = written
     assert message.build().hex() == vector["response"]
     assert _opens(vector["transport"], keys)
@@ -82,14 +81,12 @@ def _us(vector: Vector) -> tuple[noise.Identity, noise.StaticStatic]:
 
 def _our_initiation(vector: Vector) -> tuple[Initiation, noise.InitiatorState]:
     _, static_static = _us(vector)
-    written = noise.initiate(
+    return noise.initiate(
         static_static,
         ephemeral=bytes.fromhex(vector["our_ephemeral"]),
         index=int(vector["our_index"], 16),
         timestamp=bytes.fromhex(vector["timestamp"]),
     )
-    assert not isinstance(written, Discard)
-    return written
 
 
 def _initiation(vector: Vector) -> Initiation:

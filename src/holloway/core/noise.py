@@ -114,15 +114,14 @@ class SessionKeys:
 
 def initiate(
     static_static: StaticStatic, *, ephemeral: bytes, index: int, timestamp: bytes
-) -> tuple[Initiation, InitiatorState] | Discard:
+) -> tuple[Initiation, InitiatorState]:
     """Build message 1 (paper, 5.4.2)."""
     private = X25519PrivateKey.from_private_bytes(ephemeral)
     public = private.public_key().public_bytes_raw()
     chaining_key = _kdf1(_INITIAL_CHAINING_KEY, public)
     transcript = _mix_hash(static_static.them.hash, public)
     secret = _exchange(private, static_static.them.public)
-    if secret is None:
-        return Discard.LOW_ORDER
+    assert secret is not None  # whether a public key is of low order depends on no private key
     chaining_key, key = _kdf2(chaining_key, secret)
     static = ChaCha20Poly1305(key).encrypt(_NONCE, static_static.us.remote.raw, transcript)
     transcript = _mix_hash(transcript, static)
@@ -166,7 +165,7 @@ def decrypt_timestamp_untrusted(
 
 def respond(
     state: ResponderState, preshared_key: bytes, *, ephemeral: bytes, index: int
-) -> tuple[Response, SessionKeys] | Discard:
+) -> tuple[Response, SessionKeys]:
     """Build message 2, and derive the session keys (paper, 5.4.3 and 5.4.5)."""
     private = X25519PrivateKey.from_private_bytes(ephemeral)
     public = private.public_key().public_bytes_raw()
@@ -174,8 +173,7 @@ def respond(
     transcript = _mix_hash(state.hash, public)
     for other in (state.ephemeral, state.static_static.them.public):
         secret = _exchange(private, other)
-        if secret is None:
-            return Discard.LOW_ORDER
+        assert secret is not None  # our private key has had a secret with each of them
         chaining_key = _kdf1(chaining_key, secret)
     chaining_key, tau, key = _kdf3(chaining_key, preshared_key)
     transcript = _mix_hash(transcript, tau)

@@ -184,19 +184,18 @@ class Peer(Generic[EndpointType]):
 
     def handle_timer(self, now: Nanoseconds, timer: Timer) -> None:
         """Handle an expired timer."""
-        match timer:
-            case Timer.LOOK:
-                self._look(now)
-            case Timer.RETRANSMIT:
-                self._retransmit(now)
-            case Timer.ERASE:
-                log.debug(
-                    "Zeroing out all keys for peer %s, since we haven't received a new one in"
-                    " %d seconds",
-                    self,
-                    ERASE_AFTER_TIME // SECOND,
-                )
-                self._erase()
+        if timer is Timer.LOOK:
+            self._look(now)
+        elif timer is Timer.RETRANSMIT:
+            self._retransmit(now)
+        else:
+            log.debug(
+                "Zeroing out all keys for peer %s, since we haven't received a new one in"
+                " %d seconds",
+                self,
+                ERASE_AFTER_TIME // SECOND,
+            )
+            self._erase()
 
     def retry(self, now: Nanoseconds, timer: Timer) -> None:
         """Try again after an exception: set the timer, and arm the event that comes only once."""
@@ -225,17 +224,16 @@ class Peer(Generic[EndpointType]):
         self._initiation_received_at = now
         self.plane.handshake_received(remote, size, now)
         log.debug("Receiving handshake initiation from peer %s", self)
-        return self._respond(now, proven)
+        self._respond(now, proven)
+        return None
 
     def handle_response(
         self, now: Nanoseconds, message: Response, size: int, remote: EndpointType
     ) -> Discard | None:
         """Install the session that message 2 completes (noise.c, receive.c)."""
-        match self._handshake:
-            case Initiated(state) if state.index == message.receiver:
-                keys = noise.consume_response_untrusted(state, self.preshared_key, message)
-            case _:
-                return Discard.LATE_RESPONSE
+        assert isinstance(self._handshake, Initiated)  # or no response would be expected
+        state = self._handshake.noise
+        keys = noise.consume_response_untrusted(state, self.preshared_key, message)
         if isinstance(keys, Discard):
             return keys
         self.plane.handshake_received(remote, size, now)
@@ -257,16 +255,12 @@ class Peer(Generic[EndpointType]):
             return
         self._forget_handshake()
         self._last_timestamp = tai64n.advance(self._context.wall(), self._last_timestamp)
-        written = noise.initiate(
+        message, state = noise.initiate(
             static_static,
             ephemeral=self._context.random(noise.EPHEMERAL_LENGTH),
             index=self._context.indices.allocate(),
             timestamp=tai64n.encode(self._last_timestamp),
         )
-        if isinstance(written, Discard):
-            self.discards[written] += 1
-            return
-        message, state = written
         log.debug("Sending handshake initiation to peer %s", self)
         self._handshake = Initiated(state)
         self._context.indices.expect(state.index, self)
@@ -277,13 +271,10 @@ class Peer(Generic[EndpointType]):
         # New traffic, even while we wait, resets the count of attempts.
         self.plane.arm_session_needed()
 
-    def _respond(self, now: Nanoseconds, proven: noise.ResponderState) -> Discard | None:
+    def _respond(self, now: Nanoseconds, proven: noise.ResponderState) -> None:
         index = self._context.indices.allocate()
         ephemeral = self._context.random(noise.EPHEMERAL_LENGTH)
-        written = noise.respond(proven, self.preshared_key, ephemeral=ephemeral, index=index)
-        if isinstance(written, Discard):
-            return written
-        message, keys = written
+        message, keys = noise.respond(proven, self.preshared_key, ephemeral=ephemeral, index=index)
         log.debug("Sending handshake response to peer %s", self)
         # Ours, if there is one, stays: where both sides initiate at once, each gets its response.
         self._allowed_at = Nanoseconds(now + REKEY_TIMEOUT)
@@ -291,7 +282,6 @@ class Peer(Generic[EndpointType]):
         self._install(now, keys, initiator=False)
         self.plane.send_handshake(message.build(), now)
         self.plane.arm_session_needed()
-        return None
 
     def _install(self, now: Nanoseconds, keys: noise.SessionKeys, *, initiator: bool) -> None:
         self._wanted = False

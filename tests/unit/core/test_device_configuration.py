@@ -237,3 +237,21 @@ def test_a_second_up_or_down_does_nothing() -> None:
     device.down(NOW)
     device.down(NOW)
     assert plane.bound is None
+
+
+def test_port_mark_and_endpoints_are_known_to_the_shell() -> None:
+    _, device = made(up=True)
+    there = PeerUpdate(ONE, endpoint=Endpoint("192.0.2.1", 1))
+    device.configure(NOW, DeviceUpdate(listen_port=7, fwmark=9, peers=(there, PeerUpdate(TWO))))
+    assert device.port_and_mark == (7, 9)
+    assert [device.has_endpoint(number) for number in (1, 2, 3)] == [True, False, False]
+
+
+def test_peers_that_only_exist_to_be_updated_need_no_room() -> None:
+    _, device = made()
+    unknown = (
+        PeerUpdate(Key(number.to_bytes(32, "little")), update_only=True)
+        for number in range(MAX_PEERS + 1)
+    )
+    device.configure(NOW, DeviceUpdate(peers=tuple(unknown)))
+    assert peers(device) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -56,7 +57,6 @@ class Bench:
             index=1,
             timestamp=tai64n.encode(stamp * tai64n.STEP),
         )
-        assert not isinstance(written, Discard)
         return written[0].build()
 
     def hear(self, message: bytes) -> None:
@@ -292,3 +292,26 @@ def test_the_debug_log_has_the_kernels_messages_and_no_key(
 def _first_initiation(pair: Pair) -> bytes:
     pair.run(0.011)
     return pair.b.heard[0].message
+
+
+@pytest.mark.parametrize("point", LOW_ORDER)
+def test_an_initiation_by_a_peer_whose_key_is_of_low_order_is_not_answered(point: str) -> None:
+    """Everyone knows the secret shared with such a key, so everyone can write its initiation."""
+    low = bytes.fromhex(point)
+    bench = Bench(peers=(Key(low),))
+    forger = replace(noise.Identity.of(STRANGER.raw), remote=noise.Remote.of(low))
+    forged = noise.StaticStatic(forger, noise.Remote.of(US.public().raw), bytes(32))
+    message, _ = noise.initiate(
+        forged, ephemeral=bytes([5] * 32), index=1, timestamp=tai64n.encode(tai64n.STEP)
+    )
+    bench.hear(message.build())
+    assert bench.counted() == {"low_order": 1}
+    assert bench.plane.actions == []
+
+
+def test_the_peers_without_discards_are_left_out() -> None:
+    bench = Bench(peers=(THEM.public(), STRANGER.public()))
+    for _ in range(2):
+        bench.hear(bench.initiation())
+    ((peer, counts),) = bench.device.peer_discards()
+    assert (peer.public_key, counts) == (THEM.public().raw, {"replayed_initiation": 1})
