@@ -7,6 +7,7 @@ default route. A `Mishap` strikes the pair and is mended; pings run all the time
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ RELAY_PORT = 40000
 OUTSIDE = {4: "10.99.0.{}", 6: "fd99::{}"}
 PINGS_A_SECOND = 100
 LIMIT_SECONDS = 120
+ANSWER = re.compile(r"\[([\d.]+)\] \d+ bytes from .* time=([\d.]+) ms")
 GONE_SECONDS = 20.0
 """Longer than the 15 seconds without an answer after which a new handshake begins."""
 
@@ -42,11 +44,11 @@ class Pair:
             start_device(host, device, "wg0")
             host.write("/run/key", self.keys[number - 1].private)
             self.wg(number, "set", "wg0", "private-key", "/run/key", "listen-port", str(PORT))
-            self.wg(number, "set", "wg0", "peer", self.keys[2 - number].public,
-                    "allowed-ips", f"10.98.0.{3 - number}/32")  # fmt: skip
             host.run("ip", "address", "add", f"10.98.0.{number}/24", "dev", "wg0")
             host.run("ip", "link", "set", "wg0", "mtu", "1280", "up")
-        self.lead(self.endpoint(2))
+        self.peer_endpoint = self.endpoint(2)
+        self.wg(2, "set", "wg0", "peer", self.keys[0].public, "allowed-ips", "10.98.0.1/32")
+        self.begin_session()
 
     def connect(self, number: int) -> None:
         """Give a host its address on the cable, and its default route."""
@@ -69,36 +71,37 @@ class Pair:
         address = OUTSIDE[self.version].format(number)
         return f"[{address}]:{port}" if self.version == 6 else f"{address}:{port}"
 
-    def lead(self, endpoint: str) -> None:
-        """Set the endpoint to which the left host sends."""
-        self.wg(1, "set", "wg0", "peer", self.keys[1].public, "endpoint", endpoint)
-
     def wg(self, number: int, *arguments: str) -> str:
         return self.hosts[number - 1].run(WG["original"], *arguments).stdout
 
-    def peer_endpoint(self, number: int) -> str:
-        """Return the endpoint of a host's peer."""
-        return self.wg(number, "show", "wg0", "endpoints").split()[1]
+    def endpoint_of_left(self) -> str:
+        """Return the endpoint to which the right host sends."""
+        return self.wg(2, "show", "wg0", "endpoints").split()[1]
 
     def latest_handshake(self) -> int:
         """Return the time of the left host's last handshake, 0 for none."""
         return int(self.wg(1, "show", "wg0", "latest-handshakes").split()[1])
 
-    def forget(self) -> None:
-        """Make the left device forget its session."""
-        self.hosts[0].run("ip", "link", "set", "wg0", "down")
-        self.hosts[0].run("ip", "link", "set", "wg0", "up")
+    def forget_session(self) -> None:
+        """Remove the left host's peer: not every device forgets its sessions when it goes down."""
+        self.wg(1, "set", "wg0", "peer", self.keys[1].public, "remove")
+        time.sleep(1)
+
+    def begin_session(self) -> None:
+        """Give the left host its peer."""
+        self.wg(1, "set", "wg0", "peer", self.keys[1].public, "allowed-ips", "10.98.0.2/32",
+                "endpoint", self.peer_endpoint)  # fmt: skip
 
     def relay(self) -> None:
-        """Send the left host's datagrams through a link that delays each by up to half a second."""
-        host, endpoint = self.hosts[1], self.endpoint(2, RELAY_PORT)
+        """Start a link that delays each datagram by up to half a second, for the next session."""
+        host = self.hosts[1]
+        self.peer_endpoint = self.endpoint(2, RELAY_PORT)
         link = host.popen("sh", "-c", 'exec "$@" 2>/dev/null', "relay", str(PEERS / "netem"),
-                          endpoint, self.endpoint(2), "0", "0", "500")  # fmt: skip
+                          self.peer_endpoint, self.endpoint(2), "0", "0", "500")  # fmt: skip
         assert link.stdout is not None
         assert link.stdout.readline() == "ready\n"
         self._stack.callback(link.communicate)
         self._stack.callback(host.run, "pkill", "-x", "netem")
-        self.lead(endpoint)
 
     @contextlib.contextmanager
     def pings(self) -> Iterator[Pings]:
@@ -115,21 +118,21 @@ class Pings:
 
     def __init__(self, host: Host, address: str) -> None:
         self._host = host
-        self._answers: list[float] = []
+        self._answers: list[tuple[float, float]] = []  # when it was sent, when it was answered
         self._ping = host.popen("sh", "-c", 'exec ping -n -D -i "$1" "$2" 2>/dev/null', "ping",
                                 str(1 / PINGS_A_SECOND), address)  # fmt: skip
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
     def seconds_to_answer(self, since: float) -> float | None:
-        """Return the seconds from a time until the first answer after it, or None if none comes."""
+        """Return the seconds from a time until a ping sent after it is answered, or None."""
         if not eventually(lambda: self.count(since), LIMIT_SECONDS):
             return None
-        return next(answer for answer in self._answers if answer >= since) - since
+        return min(answer for sent, answer in tuple(self._answers) if sent >= since) - since
 
     def count(self, since: float) -> int:
-        """Return the number of answers since a time."""
-        return sum(answer >= since for answer in tuple(self._answers))
+        """Return the number of pings that were sent since a time and answered."""
+        return sum(sent >= since for sent, _ in tuple(self._answers))
 
     def end(self) -> None:
         self._host.run("pkill", "-x", "ping", check=False)
@@ -139,8 +142,9 @@ class Pings:
     def _read(self) -> None:
         assert self._ping.stdout is not None
         for line in self._ping.stdout:
-            if " bytes from " in line:
-                self._answers.append(float(line[1 : line.index("]")]))
+            if found := ANSWER.match(line):
+                answered, milliseconds = map(float, found.groups())
+                self._answers.append((answered - milliseconds / 1000, answered))
 
 
 @dataclass(frozen=True)
@@ -201,8 +205,14 @@ table inet loss {
 
 def lose_packets(pair: Pair) -> None:
     """Both ways, where they arrive, for a packet lost on its way out is an error to its sender."""
+    pair.forget_session()
     for host in pair.hosts:
         host.run("nft", "-f", "-", stdin=LOSE)
+
+
+def jitter(pair: Pair) -> None:
+    pair.forget_session()
+    pair.relay()
 
 
 def has_lost(pair: Pair) -> bool:
@@ -212,7 +222,7 @@ def has_lost(pair: Pair) -> bool:
 
 
 def goes_through_relay(pair: Pair) -> bool:
-    return pair.peer_endpoint(2) not in (pair.endpoint(1), "(none)")
+    return pair.endpoint_of_left() not in (pair.endpoint(1), "(none)")
 
 
 MISHAPS = {
@@ -226,12 +236,16 @@ MISHAPS = {
         flap_default_route, lambda pair: pair.route("add"), interrupts=True, keeps_session=True
     ),
     "a peer is on a new port": Mishap(
-        nothing, roam, keeps_session=True,
-        has_struck=lambda pair: pair.peer_endpoint(2) == pair.endpoint(1, PORT + 1),
+        roam, nothing, keeps_session=True,
+        has_struck=lambda pair: pair.endpoint_of_left() == pair.endpoint(1, PORT + 1),
     ),
-    "a session begins, IPv6 only": Mishap(nothing, Pair.forget, version=6),
-    "a session begins, 30 % loss": Mishap(lose_packets, Pair.forget, has_struck=has_lost),
+    "a session begins, IPv6 only": Mishap(
+        Pair.forget_session, Pair.begin_session, version=6, interrupts=True
+    ),
+    "a session begins, 30 % loss": Mishap(
+        lose_packets, Pair.begin_session, interrupts=True, has_struck=has_lost
+    ),
     "a session begins, 500 ms jitter": Mishap(
-        Pair.relay, Pair.forget, has_struck=goes_through_relay
+        jitter, Pair.begin_session, interrupts=True, has_struck=goes_through_relay
     ),
 }  # fmt: skip

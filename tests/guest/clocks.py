@@ -1,7 +1,7 @@
 """Suspends the guest or sets its wall clock, and measures when tunnels answer again.
 
     clocks.py suspend SECONDS ADDRESS...      sleep to memory; the real-time clock wakes the machine
-    clocks.py wall SECONDS NAME=ADDRESS...    move the wall clock, and start the interfaces again
+    clocks.py wall SECONDS ADDRESS...         move the wall clock
 
 Run in the guest by `guest.mishaps`. Prints as JSON, for each address, the seconds until it first
 answers a ping, or null.
@@ -14,7 +14,6 @@ import os
 import select
 import socket
 import struct
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -36,14 +35,10 @@ def suspend(seconds: str, *addresses: str) -> dict[str, float | None]:
     return first_answers(addresses)
 
 
-def wall(seconds: str, *tunnels: str) -> dict[str, float | None]:
-    """Begin new sessions by another wall clock."""
+def wall(seconds: str, *addresses: str) -> dict[str, float | None]:
+    """Move the wall clock."""
     time.clock_settime(time.CLOCK_REALTIME, time.time() + int(seconds))
-    named = dict(tunnel.split("=") for tunnel in tunnels)
-    for name in named:
-        subprocess.run(["ip", "link", "set", name, "down"], check=True)
-        subprocess.run(["ip", "link", "set", name, "up"], check=True)
-    return first_answers(tuple(named.values()))
+    return first_answers(addresses)
 
 
 def first_answers(addresses: tuple[str, ...]) -> dict[str, float | None]:

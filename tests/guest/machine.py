@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-BOOT_SECONDS = 120
+BOOT_SECONDS = 300
 TAP = "tap0"
 ORIGINAL = "/usr/sbin:/usr/bin:/sbin:/bin"
 OURS = f"{BIN}:{ORIGINAL}"
@@ -110,7 +110,7 @@ class Machine:
         try:
             self.release = str(self._line(BOOT_SECONDS)["ready"])
         except (TimeoutError, EOFError) as error:
-            self._qemu.kill()
+            self.host.stop()  # to kill what entered the host would leave QEMU, which has the pipes
             printed = console.read_text(errors="replace") if console.exists() else ""
             _, errors = self._qemu.communicate()
             raise OSError(f"the guest did not start: {errors!r} {printed[-2000:]}") from error
