@@ -7,6 +7,8 @@ Several workers (pytest-xdist) run the tests. The tests of a file share a lab an
 unless the file is marked `spread`: then each of its tests runs in any worker, and each worker
 starts its own lab. `spread("device")` keeps together the tests with the same value of the parameter
 `device`. Slow tests start first, so that no single one runs on at the end.
+
+`leaks` searches all that programs print for secret keys.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ import signal
 
 import pytest
 from hypothesis import settings
+
+pytest_plugins = ["leaks"]
 
 settings.register_profile("default", deadline=None, max_examples=60)
 settings.register_profile("ci", deadline=None, max_examples=60, derandomize=True)

@@ -16,20 +16,48 @@ HIDDEN: Final = "(hidden)"
 def without_keys(text: str) -> str:
     """Replace every part of a text that may be a key in base64 or hexadecimal.
 
-    A key with a few characters missing or added is replaced too: the rest is still a secret.
+    A key that was cut, or typed with a wrong or one more character, is replaced too: what is left
+    of it is still a secret. Pieces of fewer than 16 characters may remain.
     """
     if len(text) < _SHORTEST:
         return text
     import re  # takes 5 ms to load, and most runs raise no error
 
-    def replaced(run: re.Match[str]) -> str:
-        word, end = run["word"], run["end"]
-        is_base64 = end and len(word) >= _BASE64
-        # A path has few capital letters; ten of a million keys have fewer than four.
-        is_cut = sum(map(str.isupper, word)) >= _CAPITALS
-        return HIDDEN if is_base64 or is_cut or re.search(_HEXADECIMAL, word) else run[0]
+    text = re.sub(_SETTING, rf"\g<1>{HIDDEN}", text)
+    text = re.sub(_RUN, lambda run: HIDDEN if _is_secret(run[0]) else run[0], text)
+    # A wrong character may be one that ends a word.
+    return re.sub(_BESIDE, HIDDEN, text)
 
-    return re.sub(_RUN, replaced, text)
+
+def _is_secret(run: str) -> bool:
+    """Whether a part of a run of characters looks like a key, whole or in part."""
+    import re
+
+    for each in re.finditer(_WORD, run):
+        word, end = each["word"], each["end"]
+        capitals = sum(map(str.isupper, word))
+        if end and len(word) >= _BASE64 and re.fullmatch(_ALPHABET, word):
+            return True
+        # A path has few capital letters; ten of a million keys have fewer than four.
+        if capitals >= _CAPITALS and re.search(_LONG, word):
+            return True
+        if re.search(_HEXADECIMAL, word) or (capitals > 1 and _is_random(word)):
+            return True
+    return False
+
+
+def _is_random(word: str) -> bool:
+    """Whether letters of both cases and digits follow one another as in no word of a language.
+
+    In base64, two of three characters are of another class than the one before; in names and
+    paths, one of four is. Of a hundred pieces of 20 characters two are taken for a name.
+    """
+    classes = [
+        "A" if each.isupper() else "a" if each.islower() else "0" if each.isdigit() else ""
+        for each in word
+    ]
+    changes = sum(classes[place] != each for place, each in enumerate(classes[1:]))
+    return "a" in classes and changes >= _CHANGES * (len(word) - 1)
 
 
 class HollowayError(Exception):
@@ -68,8 +96,21 @@ class ConfigError(HollowayError):
         return f"{place}{name}{self.reason}"
 
 
-_SHORTEST: Final = 40
-_RUN: Final = r"(?P<word>[A-Za-z0-9+/]{40,})(?P<end>=*)"
+_SHORTEST: Final = 12
+_STOP: Final = r"""\s`'"=:,;()\[\]{}<>|&$%"""  # where a word of a message ends
+_RUN: Final = rf"[^{_STOP}]{{16,}}=*"
+_WORD: Final = r"(?P<word>[A-Za-z0-9+/_-]{16,})(?P<end>=*)"
+_ALPHABET: Final = r"[A-Za-z0-9+/]+"
+_LONG: Final = r"[A-Za-z0-9+/]{40}"
 _BASE64: Final = 43  # characters before the "="
 _CAPITALS: Final = 4
-_HEXADECIMAL: Final = r"[0-9A-Fa-f]{60}"
+_CHANGES: Final = 0.42
+_HEXADECIMAL: Final = r"[0-9A-Fa-f]{32}"
+_HALF: Final = r"(?=\S*[A-Z]\S*[A-Z])[A-Za-z0-9+/]{8,}=*"
+_BESIDE: Final = rf"{_HALF}[ ,:'\"]\(hidden\)|\(hidden\)[ ,:'\"]{_HALF}"
+_SETTING: Final = (
+    # The value of a key's setting, of whatever form: `PrivateKey=...`, `PrivateKey:...`,
+    # `PrivateKey...` of a line whose "=" is missing, and what wg(8) says of a bad key.
+    r"(?i)(key=\s*|key:|\b(?:priv|pre|pub)[a-z_]{0,9}key(?!=)|length or format: `)"
+    r"\S{7,}?[^\s'](?='?\.?(?:\s|$))"
+)

@@ -19,6 +19,8 @@ EVENT_LOOP = {
     "device/uapi_server.py",
 }
 EXTENSION = {
+    "device/confinement.py",
+    "device/privileged.py",
     "device/tunnel.py",
     "device/daemon.py",
     "cli/device.py",

@@ -8,19 +8,24 @@ from base64 import b64encode
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from holloway.cli import holloway, wg
+from holloway.cli import holloway, wg, wg_quick
 from holloway.control import uapi
 from holloway.device.log import DeviceLog
 from holloway.device.uapi_server import UapiConnection
 from holloway.errors import ConfigError, HollowayError, without_keys
 from holloway.text.native import State
+from models import keys
 from scripted_device import ScriptedDevice
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-RAW = bytes(range(64, 96))
+    from holloway.key import Key
+
+RAW = bytes.fromhex("82b70eee7f1a5039bef07ec2347f06b7b08f5dc75124785e3d11020002b6e545")
 SECRET = b64encode(RAW).decode()
 MISTYPED = [
     f"PrivatKey = {SECRET}",
@@ -35,7 +40,13 @@ MISTYPED = [
     f"FwMark = {SECRET}",
     f"ListenPort = {SECRET}",
     SECRET,
-]
+    # A character that is missing, too many, or wrong.
+    *(f"{setting} {bad}" for setting in ("PrivateKey =", "PrivateKey", "MTU =")
+      for bad in (SECRET[1:], SECRET[:30], f"{SECRET}=", f"x{SECRET}", *(
+          SECRET[:place] + wrong + SECRET[place + 1 :]
+          for place in (10, 25) for wrong in "!:'é"
+      ))),
+]  # fmt: skip
 PIECE = 12
 """A message must not contain this many characters of a key."""
 
@@ -101,6 +112,39 @@ def test_other_commands_hide_the_key_of_a_bad_line(
     assert not pieces(capsys.readouterr().err)
 
 
+@pytest.mark.parametrize("line", MISTYPED)
+def test_wg_quick_hides_the_key_of_a_bad_line(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    line: str,
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    (tmp_path / "wg0.conf").write_text(f"[Interface]\n{line}\n")
+    assert wg_quick.main(["up", "--dry-run", "./wg0.conf"]) == 1
+    shown = capsys.readouterr().err
+    assert "(hidden)" in shown
+    assert not pieces(shown)
+
+
+@given(
+    key=keys,
+    place=st.integers(0, 43),
+    wrong=st.characters(exclude_categories=["Z", "C"], exclude_characters="`'="),
+)
+def test_a_wrong_private_key_is_hidden_whatever_is_wrong_with_it(
+    key: Key, place: int, wrong: str
+) -> None:
+    bad = key.base64[:place] + wrong + key.base64[place + 1 :]
+    for text in (
+        f"PrivateKey={bad}",
+        f"PresharedKey:{bad}",
+        f"Line unrecognized: `PrivateKey{bad}'",
+    ):
+        assert bad[:8] not in without_keys(text)
+        assert bad[-8:] not in without_keys(text)
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -157,7 +201,12 @@ def test_an_error_contains_no_key() -> None:
         "sixtyfourcharacters.of.a.name.that.is.no.key.at.all.example.internal:51820",
         "2001:0db8:0000:0000:0000:0000:0000:0001/128,fd00:0000:0000:0000:0000:0000:0000:0001",
         "Line unrecognized: `PostUpp=iptables-AFORWARD-i%i-jACCEPT'",
-        f"`{SECRET[:30]}'",
+        "iptables -A FORWARD -i %i -j ACCEPT; iptables -t nat -A POSTROUTING -j MASQUERADE",
+        "iptables-tnat-APOSTROUTING-oeth0-jMASQUERADE",
+        "WG_QUICK_USERSPACE_IMPLEMENTATION: holloway-device",
+        "550e8400-e29b-41d4-a716-446655440000",
+        "the PersistentKeepalive of vpn-gateway-01.eu-west-1.example.com",
+        "Key is not the correct length or format: `notakey'",
     ],
 )
 def test_text_without_a_key_is_unchanged(text: str) -> None:
