@@ -60,7 +60,7 @@ def test_every_thread_of_a_device_has_few_rights(host: Host) -> None:
     start_device(host, "holloway", "wg0")
     process, _ = processes(host)
     threads = statuses(host, process)
-    assert len(threads) == 2  # of the brain and of the plane
+    assert len(threads) == 3  # of the brain, and two of the plane
     for status in threads:
         assert status["Uid"].split() == ["65534"] * 4
         assert status["Gid"].split() == ["65534"] * 4
@@ -74,6 +74,18 @@ def test_every_thread_of_a_device_has_few_rights(host: Host) -> None:
     assert re.search(r"Max core file size +0 +0 ", limits)
     # A process of the same user cannot read the memory.
     assert host.run("stat", "-c", "%u", f"/proc/{process}/mem").stdout == "0\n"
+
+
+def test_the_handshake_thread_is_preferred(host: Host) -> None:
+    """As without confinement, though only root may prefer a process."""
+    for interface, environment in (("wg0", {}), ("wg1", OFF)):
+        start_device(host, "holloway", interface, environment=environment)
+        process = processes(host)[-2 if interface == "wg0" else -1]
+        fields = host.run("sh", "-c", f"cat /proc/{process}/task/*/stat").stdout.splitlines()
+        nice = {line.split("(")[1].split(")")[0]: int(line.rsplit(")", 1)[1].split()[16])
+                for line in fields}  # fmt: skip
+        assert nice["holloway-handsh"] == -4
+        assert nice["holloway-shard"] == 0
 
 
 def test_the_monitor_keeps_only_what_its_calls_need(host: Host) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from configparser import ConfigParser
@@ -11,6 +12,11 @@ from pathlib import Path
 import pytest
 
 UNITS = Path(__file__).parents[2] / "units"
+PROGRAMS = {
+    "wg-quick": r"`systemd-analyze security` rates it {level} ",
+    "holloway-device": r"`holloway-device@\.service`, [^.]*, is rated {level}\.",
+}
+"""Those that have a unit, and what SECURITY.md says of it."""
 
 
 def read(name: str) -> ConfigParser:
@@ -39,13 +45,31 @@ def test_systemd_reports_no_error(tmp_path: Path):
         (pytest.fail if os.environ.get("CI") else pytest.skip)("systemd is not installed")
     for unit in UNITS.iterdir():
         shutil.copy(unit, tmp_path)
-    shutil.copy(UNITS / "wg-quick@.service", tmp_path / "wg-quick@wg0.service")
-    # This test must not depend on whether systemd finds a wg-quick.
-    service = tmp_path / "wg-quick@wg0.service"
-    service.write_text(service.read_text().replace("=wg-quick ", "=/bin/true "))
+    services = [instance(name, tmp_path) for name in PROGRAMS]
     done = subprocess.run(
-        ["systemd-analyze", "verify", service, tmp_path / "wg-quick.target"],
+        ["systemd-analyze", "verify", *services, tmp_path / "wg-quick.target"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    ours = [line for line in done.stderr.splitlines() if "wg-quick" in line]
+    ours = [line for line in done.stderr.splitlines() if "wg-quick" in line or "holloway" in line]
     assert (done.returncode, ours) == (0, [])
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_its_exposure_is_the_one_that_the_page_states(program: str, tmp_path: Path):
+    if shutil.which("systemd-analyze") is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("systemd is not installed")
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", instance(program, tmp_path)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    (level,) = re.findall(r"Overall exposure level for .*: ([0-9.]+) ", done.stdout)
+    page = " ".join((UNITS.parent / "SECURITY.md").read_text().split())
+    assert re.search(PROGRAMS[program].format(level=re.escape(level)), page), level
+
+
+def instance(program: str, directory: Path) -> Path:
+    """Write an instance of a template that does not depend on whether systemd finds its program."""
+    service = directory / f"{program}@wg0.service"
+    text = (UNITS / f"{program}@.service").read_text()
+    service.write_text(text.replace(f"={program} ", "=/bin/true "))
+    return service

@@ -37,6 +37,7 @@ Environment:
   WG_PROCESS_FOREGROUND=1     like --foreground
   WG_TUN_FD, WG_UAPI_FD       open file descriptors to use for the TUN and the listening socket
   WG_TUN_NAME_FILE            write the interface's name to this file
+  HOLLOWAY_CONFINEMENT=off    keep all privileges instead of dropping them
 
 Examples:
   holloway-device wg0 && wg setconf wg0 /etc/wireguard/wg0.conf

@@ -57,6 +57,7 @@ def wanted() -> bool:
 def confine_device() -> None:
     """Become a process that has packets and keys, and no other right over the host."""
     _disable_core_dumps()
+    _allow_preference()
     _lock_memory()
     _empty_bounding_set()
     _change_user()
@@ -78,6 +79,13 @@ def confine_monitor() -> None:
 
 def _disable_core_dumps() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _allow_preference() -> None:
+    """Let the plane's handshake thread prefer itself, as far as it wants (setpriority(2))."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NICE)
+    with _logged("The handshake thread has no preference"):
+        resource.setrlimit(resource.RLIMIT_NICE, (NICE_LIMIT, max(hard, NICE_LIMIT)))
 
 
 def _lock_memory() -> None:
@@ -194,6 +202,7 @@ def _logged(sentence: str) -> Iterator[None]:
 
 
 OVERFLOW: Final = _Account(65534, 65534)  # the kernel's own user of those that have none
+NICE_LIMIT: Final = 20 + 4  # getrlimit(2): 20 less the lowest nice value
 MCL_CURRENT: Final = 1  # linux/mman.h
 MCL_FUTURE: Final = 2
 MCL_ONFAULT: Final = 4
