@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.spread]
 
 DEVICE = DEVICES["holloway"][0]
-DEVICE_CAPABILITIES = {10, 12, 14}  # NET_BIND_SERVICE, NET_ADMIN, IPC_LOCK
+DEVICE_CAPABILITIES = {10, 12, 14, 23}  # NET_BIND_SERVICE, NET_ADMIN, IPC_LOCK, SYS_NICE
 MONITOR_CAPABILITIES = {
     1,
     12,

@@ -20,7 +20,7 @@ PROGRAMS = {
 
 
 def read(name: str) -> ConfigParser:
-    parser = ConfigParser(interpolation=None)
+    parser = ConfigParser(interpolation=None, strict=False)  # options can come again
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read(UNITS / name)
     return parser
@@ -59,7 +59,8 @@ def test_its_exposure_is_the_one_that_the_page_states(program: str, tmp_path: Pa
     if shutil.which("systemd-analyze") is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("systemd is not installed")
     done = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", "--no-pager", instance(program, tmp_path)],
+        ["systemd-analyze", "security", "--offline=true", "--no-pager",
+         instance(program, tmp_path)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     (level,) = re.findall(r"Overall exposure level for .*: ([0-9.]+) ", done.stdout)

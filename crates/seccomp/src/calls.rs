@@ -79,9 +79,7 @@ const ANY: &[c_long] = &[
     libc::SYS_exit,
     libc::SYS_exit_group,
     libc::SYS_wait4,
-    libc::SYS_setpriority,
     libc::SYS_sched_getaffinity,
-    libc::SYS_sched_setaffinity,
     libc::SYS_sched_getscheduler,
     libc::SYS_sched_getparam,
     libc::SYS_getcpu,
@@ -225,6 +223,12 @@ pub fn allowed() -> Result<Calls, BackendError> {
     calls.insert(libc::SYS_socketpair, one_of(0, &[libc::AF_UNIX])?);
     let names = [libc::PR_SET_NAME, libc::PR_GET_NAME, PR_SET_VMA];
     calls.insert(libc::SYS_prctl, one_of(0, &names)?);
+    // CAP_SYS_NICE is for threads of this process: a thread may change itself.
+    let itself = |argument| SeccompRule::new(vec![equal(argument, 0)?]);
+    let process = libc::PRIO_PROCESS as c_int;
+    let priority = SeccompRule::new(vec![equal(0, process)?, equal(1, 0)?])?;
+    calls.insert(libc::SYS_setpriority, vec![priority]);
+    calls.insert(libc::SYS_sched_setaffinity, vec![itself(0)?]);
     // Limits may be read and not set.
     let no_limit = SeccompCondition::new(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 0)?;
     calls.insert(libc::SYS_prlimit64, vec![SeccompRule::new(vec![no_limit])?]);
@@ -265,8 +269,18 @@ fn compare(
     operator: SeccompCmpOp,
     value: c_int,
 ) -> Result<SeccompRule, BackendError> {
+    SeccompRule::new(vec![condition(argument, operator, value)?])
+}
+
+fn equal(argument: u8, value: c_int) -> Result<SeccompCondition, BackendError> {
+    condition(argument, SeccompCmpOp::Eq, value)
+}
+
+fn condition(
+    argument: u8,
+    operator: SeccompCmpOp,
+    value: c_int,
+) -> Result<SeccompCondition, BackendError> {
     let (length, value) = (SeccompCmpArgLen::Dword, value.cast_unsigned().into());
-    SeccompRule::new(vec![SeccompCondition::new(
-        argument, length, operator, value,
-    )?])
+    SeccompCondition::new(argument, length, operator, value)
 }

@@ -1,6 +1,6 @@
 """Least privilege: drops what a process no longer needs, when it will never need it again.
 
-The device keeps three capabilities and no other right of root; the monitor keeps what its calls
+The device keeps four capabilities and no other right of root; the monitor keeps what its calls
 need. What a system refuses (a user namespace with one user, a processor without a list of system
 calls) is logged, and the rest is dropped all the same. Called by `daemon`, before any thread runs.
 """
@@ -33,10 +33,12 @@ CAP_NET_RAW: Final = 13
 CAP_IPC_LOCK: Final = 14
 CAP_SYS_PTRACE: Final = 19
 CAP_SYS_ADMIN: Final = 21
+CAP_SYS_NICE: Final = 23
 DEVICE_CAPABILITIES: Final = frozenset({
     CAP_NET_BIND_SERVICE,  # a listen port below 1024
     CAP_NET_ADMIN,  # marks and buffers of the UDP sockets, the interface, connection tracking
     CAP_IPC_LOCK,  # memory that is not swapped
+    CAP_SYS_NICE,  # the handshake thread goes first
 })  # fmt: skip
 MONITOR_CAPABILITIES: Final = frozenset({
     CAP_SYS_ADMIN,  # setns
@@ -57,7 +59,6 @@ def wanted() -> bool:
 def confine_device() -> None:
     """Become a process that has packets and keys, and no other right over the host."""
     _disable_core_dumps()
-    _allow_preference()
     _lock_memory()
     _empty_bounding_set()
     _change_user()
@@ -79,13 +80,6 @@ def confine_monitor() -> None:
 
 def _disable_core_dumps() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _allow_preference() -> None:
-    """Let the plane's handshake thread prefer itself, as far as it wants (setpriority(2))."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NICE)
-    with _logged("The handshake thread has no preference"):
-        resource.setrlimit(resource.RLIMIT_NICE, (NICE_LIMIT, max(hard, NICE_LIMIT)))
 
 
 def _lock_memory() -> None:
@@ -202,7 +196,6 @@ def _logged(sentence: str) -> Iterator[None]:
 
 
 OVERFLOW: Final = _Account(65534, 65534)  # the kernel's own user of those that have none
-NICE_LIMIT: Final = 20 + 4  # getrlimit(2): 20 less the lowest nice value
 MCL_CURRENT: Final = 1  # linux/mman.h
 MCL_FUTURE: Final = 2
 MCL_ONFAULT: Final = 4
