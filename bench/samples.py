@@ -82,14 +82,16 @@ def sampled(tunnel: Tunnel, load: tuple[str, ...], seconds: int) -> list[list[st
 
 
 def device_pids(host: Host) -> Iterator[str]:
-    """Yield the PIDs of the device in the machine's PID namespace."""
+    """Yield the PIDs of the device in the machine's PID namespace, without that of its monitor."""
     namespace = Path(f"/proc/{host.pid}/ns/pid").readlink()
+    parents: dict[str, str] = {}
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             name = (path / "comm").read_text().strip()
             known = any(fnmatch(name, program) for program in PROGRAMS.split("|"))
             if known and (path / "ns/pid").readlink() == namespace:
-                yield path.name
+                parents[path.name] = (path / "stat").read_text().rpartition(")")[2].split()[1]
+    yield from (pid for pid, parent in parents.items() if parent not in parents)
 
 
 def main() -> int:
