@@ -22,7 +22,9 @@
 #   make transfers   10,000 random transfers through a network over a lossy link, unchanged (as root)
 #   make soak    traffic both ways for SOAK_SECONDS, and streams over renewed sessions (as root)
 #   make format  put the code in its form
-#   make fuzz    each fuzz target for FUZZ_SECONDS (nightly Rust)
+#   make coverage   which lines and branches the tests without root reach: all of the core
+#   make fuzz    each fuzz target for FUZZ_SECONDS (nightly Rust; Atheris)
+#   make timing  whether the time of a comparison of tags or macs depends on their bytes
 #   make miri    Miri over all of the Rust tests that it can run: long (nightly Rust)
 
 PYTHON ?= python3
@@ -51,7 +53,7 @@ RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name 
 .PHONY: demo quick test thorough others test-rust test-rust-beside test-python \
 	check check-style check-types check-imports check-rust check-dependencies audit sbom requirements guest \
 	bench bench-embedded bench-configuration bench-quick floods mishaps report pictures picture profile \
-	transfer transfers soak format fuzz miri loom build release clean
+	transfer transfers soak format coverage fuzz timing miri loom build release clean
 .DELETE_ON_ERROR:
 
 demo: build
@@ -99,7 +101,7 @@ thorough: test
 
 quick: check
 	cargo test --locked --quiet $(PURE_CRATES)
-	$(PYTEST) tests/unit tests/sim tests/vectors
+	$(PYTEST) tests/unit tests/sim tests/vectors tests/fuzzing
 
 # What the tests run beside our own: programs, other implementations, a kernel.
 others: $(VENV)/.installed
@@ -229,8 +231,17 @@ soak: release
 loom:
 	LOOM_MAX_PREEMPTIONS=3 cargo test --locked --quiet -p holloway-plane --features loom --lib debts
 
-fuzz:
+coverage: build
+	$(BIN)/coverage run -m pytest -q tests/unit tests/sim tests/vectors tests/fuzzing
+	$(BIN)/coverage report
+	$(BIN)/coverage report --include 'src/holloway/core/*' --show-missing --fail-under 100
+
+fuzz: build
 	@scripts/nightly fuzz $(FUZZ_SECONDS)
+	@scripts/fuzz-python $(FUZZ_SECONDS)
+
+timing:
+	cargo run --locked --quiet --release -p holloway-plane --example timing --features fuzzing
 
 miri:
 	@scripts/nightly miri whole

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from holloway.text.quick import QuickConfig
 
 PRIVATE: Final = 0o600
+INVALID: Final = (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
+"""The errors of reading a record that is none."""
 NO_HOOKS: Final = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # of no text
 PHASES: Final = ("PreUp", "PostUp", "PreDown", "PostDown")
 
@@ -124,10 +126,10 @@ def load(name: str, link: int) -> SavedState | None:
     """Read the record of an interface; None if there is none, or of another interface."""
     import json
 
-    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+    with suppress(*INVALID):
         values = json.loads(_path(name).read_text())
         if values.pop("place") == {"link": link, "namespace": _namespace()}:
-            return _parse(values)
+            return parse(values)
     return None
 
 
@@ -138,14 +140,15 @@ def remove(name: str) -> None:
     runtime.remove_directory(name)
 
 
-def _parse(values: dict[str, object]) -> SavedState:
+def parse(values: dict[str, object]) -> SavedState:
+    """Read a record without its place; raises one of `INVALID`."""
     from ipaddress import ip_network
 
     from holloway.netlink.route import Route
 
     settings, routes = values.pop("settings"), values.pop("routes")
-    assert isinstance(settings, dict)
-    assert isinstance(routes, list)
+    if not isinstance(settings, dict) or not isinstance(routes, list):
+        raise TypeError("not a record")
     peers = {key: SavedPeer(**peer) for key, peer in settings.pop("peers").items()}
     lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
     return SavedState(
