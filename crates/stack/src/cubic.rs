@@ -1,4 +1,5 @@
-//! The congestion window of a stream: CUBIC (RFC 9438), counted in bytes.
+//! The congestion window of a stream: CUBIC (RFC 9438), counted in bytes; it shrinks no further than to what the
+//! path holds without a queue.
 
 use crate::timers::{Micros, SECOND};
 
@@ -92,25 +93,42 @@ impl Cubic {
         self.window = grown.clamp(self.window, self.most.max(self.window));
     }
 
-    /// Something was lost; at most once a window.
-    pub fn on_loss(&mut self, now: Micros) {
+    /// Something was lost; at most once a window. The path holds `holds` bytes without a queue: down to there the
+    /// window shrinks, if that is more than CUBIC leaves of it. False if it does not shrink.
+    pub fn on_loss(&mut self, now: Micros, holds: f64) -> bool {
+        // While the window doubles, what arrives lags behind by a round trip.
+        let lag = if self.window < self.threshold {
+            2.0
+        } else {
+            1.0
+        };
+        if lag * holds >= self.window {
+            return false;
+        }
         self.before = self.window;
         self.plateau = match self.window < self.plateau {
             true => self.window * (1.0 + BETA) / 2.0,
             false => self.window,
         };
-        self.threshold = (self.window * BETA).max(2.0 * self.segment);
+        self.threshold = self.reduced(holds);
         self.window = self.threshold;
         self.reno = self.window;
         self.rise = ((self.plateau - self.window).max(0.0) / (C * self.segment)).cbrt();
         self.since = Some(now);
+        true
+    }
+
+    fn reduced(&self, holds: f64) -> f64 {
+        (self.window * BETA)
+            .max(holds.min(self.window))
+            .max(2.0 * self.segment)
     }
 
     /// The retransmission timer expired; `is_first` unless it did already for the same segment (RFC 5681, 3.1).
-    pub fn on_timeout(&mut self, is_first: bool) {
+    pub fn on_timeout(&mut self, is_first: bool, holds: f64) {
         if is_first {
             self.before = self.window;
-            self.threshold = (self.window * BETA).max(2.0 * self.segment);
+            self.threshold = self.reduced(holds);
         }
         self.window = self.segment;
         self.since = None;
@@ -133,9 +151,9 @@ mod tests {
         let mut cubic = Cubic::new(SEGMENT, 1 << 22);
         full(&mut cubic, 10_000, 0);
         assert_eq!(cubic.window(), 20_000);
-        cubic.on_loss(0);
+        cubic.on_loss(0, 0.0);
         assert_eq!(cubic.window(), 14_000);
-        cubic.on_timeout(true);
+        cubic.on_timeout(true, 0.0);
         assert_eq!(cubic.window(), SEGMENT);
     }
 
@@ -143,7 +161,7 @@ mod tests {
     fn after_a_loss_it_comes_back_to_the_plateau_and_rests_there() {
         let mut cubic = Cubic::new(SEGMENT, 1 << 30);
         cubic.window = 1e6;
-        cubic.on_loss(0);
+        cubic.on_loss(0, 0.0);
         let mut windows = Vec::new();
         for round in 1..2000 {
             let bytes = cubic.window();
@@ -160,11 +178,24 @@ mod tests {
     }
 
     #[test]
+    fn a_loss_without_a_queue_costs_nothing_and_one_with_a_short_queue_costs_the_queue() {
+        let mut cubic = Cubic::new(SEGMENT, 1 << 22);
+        assert!(!cubic.on_loss(0, 5000.0));
+        assert_eq!(cubic.window(), 10_000);
+        cubic.threshold = 10_000.0;
+        assert!(!cubic.on_loss(0, 10_000.0));
+        assert!(cubic.on_loss(0, 9000.0));
+        assert_eq!(cubic.window(), 9000);
+        assert!(cubic.on_loss(0, 1000.0));
+        assert_eq!(cubic.window(), 6300);
+    }
+
+    #[test]
     fn a_window_that_is_not_used_does_not_grow() {
         let mut cubic = Cubic::new(SEGMENT, 1 << 22);
         cubic.on_ack(1000, 1000, 0, 10_000);
         assert_eq!(cubic.window(), 10_000);
-        cubic.on_loss(0);
+        cubic.on_loss(0, 0.0);
         cubic.on_ack(1000, 1000, SECOND, 10_000);
         assert_eq!(cubic.window(), 7000);
     }

@@ -22,6 +22,7 @@ pub mod net;
 pub mod numbers;
 pub mod orphans;
 pub mod packet;
+pub mod path;
 pub mod ports;
 pub mod recovery;
 pub mod scoreboard;

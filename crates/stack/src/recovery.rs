@@ -5,6 +5,7 @@
 //! the window field of what it receives, which `stream` rewrites; lost segments are sent past it.
 
 use crate::cubic::Cubic;
+use crate::path::Path;
 use crate::scoreboard::Scoreboard;
 use crate::segment::Segment;
 use crate::timers::Micros;
@@ -48,7 +49,11 @@ pub struct Recovery {
     since: Micros,
     /// A round trip that is being measured: the number, and when it was sent.
     sample: Option<(u32, Micros)>,
-    round_trip: Micros,
+    path: Path,
+    /// How many bytes were acknowledged in all.
+    total: u64,
+    /// The losses of this recovery made the window shrink.
+    is_reduced: bool,
 }
 
 impl Recovery {
@@ -71,7 +76,9 @@ impl Recovery {
             window: 0,
             since: 0,
             sample: None,
-            round_trip: 0,
+            path: Path::default(),
+            total: 0,
+            is_reduced: false,
         }
     }
 
@@ -99,7 +106,8 @@ impl Recovery {
         }
         self.next = end;
         if is_timeout {
-            self.cubic.on_timeout(!self.has_expired);
+            self.cubic.on_timeout(!self.has_expired, self.path.holds());
+            self.is_reduced = true;
             self.has_expired = true;
             self.is_timed_out = true;
             self.until = Some(self.sent);
@@ -132,14 +140,18 @@ impl Recovery {
                     self.board.add(start, end);
                 }
             }
+            let arrived = self.total + self.board.bytes() as u64;
+            self.path.arrived(arrived, now);
             self.find_losses(now);
         }
-        if count > 0 && (self.until.is_none() || self.is_timed_out) {
-            self.cubic.on_ack(count, in_flight, now, self.round_trip);
+        if count > 0 && (self.until.is_none() || self.is_timed_out || !self.is_reduced) {
+            let round_trip = self.path.round_trip();
+            self.cubic.on_ack(count, in_flight, now, round_trip);
         }
     }
 
     fn advance(&mut self, ack: u32, now: Micros) {
+        self.total += u64::from(distance(self.acknowledged, ack));
         self.acknowledged = ack;
         self.since = now;
         self.has_expired = false;
@@ -155,11 +167,7 @@ impl Recovery {
         if let Some((number, sent)) = self.sample
             && distance(ack, number) == 0
         {
-            let sample = now - sent;
-            self.round_trip = match self.round_trip {
-                0 => sample,
-                before => (7 * before + sample) / 8,
-            };
+            self.path.measured(now - sent);
             self.sample = None;
         }
     }
@@ -178,7 +186,7 @@ impl Recovery {
         if self.until.is_none() && self.board.holes(self.lost_end()).next().is_some() {
             self.until = Some(self.sent);
             self.sample = None;
-            self.cubic.on_loss(now);
+            self.is_reduced = self.cubic.on_loss(now, self.path.holds());
         }
     }
 

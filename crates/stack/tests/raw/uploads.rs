@@ -1,6 +1,6 @@
 //! Uploads over a path that loses segments, to a host that acknowledges selectively.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 
@@ -10,6 +10,7 @@ use crate::harness::{ACK, Harness, Segment};
 
 const SIZE: u32 = 1380;
 const TEXT: usize = 400_000;
+const WINDOW: usize = 60_000;
 
 /// The other side: what it has received, and what it answers.
 struct Receiver {
@@ -22,11 +23,11 @@ struct Receiver {
 }
 
 impl Receiver {
-    fn new(next: Segment) -> Self {
+    fn new(next: Segment, length: usize) -> Self {
         Self {
             first: next.ack,
             next,
-            text: vec![None; TEXT],
+            text: vec![None; length],
             done: 0,
             again: 0,
         }
@@ -68,16 +69,19 @@ impl Receiver {
         if at > self.done {
             blocks.push(at);
         }
-        let starts = (self.done + 1..TEXT)
-            .filter(|&at| self.text[at].is_some() && self.text[at - 1].is_none());
+        let last = self.text.len().min(self.done + WINDOW);
+        let is_start = |at: &usize| self.text[*at].is_some() && self.text[at - 1].is_none();
+        let starts = (self.done + 1..last).filter(is_start);
         blocks.extend(starts.take(2));
         let mut options = vec![1, 1, 5, 2 + 8 * blocks.len() as u8];
         for start in &blocks {
-            let end = (*start..TEXT)
+            let end = (*start..last)
                 .find(|&at| self.text[at].is_none())
-                .unwrap_or(TEXT);
-            let back = (0..*start).rev().find(|&at| self.text[at].is_none());
-            options.extend(number(back.map_or(0, |at| at + 1)).to_be_bytes());
+                .unwrap_or(last);
+            let back = (self.done..*start)
+                .rev()
+                .find(|&at| self.text[at].is_none());
+            options.extend(number(back.map_or(self.done, |at| at + 1)).to_be_bytes());
             options.extend(number(end).to_be_bytes());
         }
         if blocks.is_empty() {
@@ -86,7 +90,7 @@ impl Receiver {
         Segment {
             ack: number(self.done),
             flags: ACK,
-            window: 60_000,
+            window: WINDOW as u16,
             options,
             ..self.next.clone()
         }
@@ -103,7 +107,7 @@ fn upload(mut loses: impl FnMut(usize) -> bool) -> (usize, usize) {
     let (mut harness, listener) = Harness::listening();
     let (mut stream, next) = harness.connected(listener, 4000);
     let (text, mut written) = (text(), 0);
-    let mut receiver = Receiver::new(next);
+    let mut receiver = Receiver::new(next, TEXT);
     for round in 0..3000 {
         written += write(&mut stream, &text[written..]);
         harness.turn();
@@ -119,6 +123,45 @@ fn upload(mut loses: impl FnMut(usize) -> bool) -> (usize, usize) {
         }
     }
     panic!("{} bytes came", receiver.done);
+}
+
+/// Upload for four seconds over a path with a round trip of 20 ms that carries a segment a millisecond, and holds
+/// `queue` segments before. Returns how many segments came and how many it dropped.
+fn through_a_bottleneck(queue: usize) -> (usize, usize) {
+    let (mut harness, listener) = Harness::listening();
+    let (mut stream, next) = harness.connected(listener, 4000);
+    let mut receiver = Receiver::new(next, 4100 * SIZE as usize);
+    let (mut waiting, mut answers) = (VecDeque::new(), VecDeque::new());
+    let (mut dropped, mut written) = (0, 0);
+    let text = vec![7; receiver.text.len()];
+    for millisecond in 0..4000 {
+        harness.now += 1000;
+        written += write(&mut stream, &text[written..]);
+        while answers.front().is_some_and(|(at, _)| *at <= millisecond)
+            && let Some((_, answer)) = answers.pop_front()
+        {
+            harness.give(&[Segment::packet(&answer)]);
+        }
+        harness.turn();
+        for packet in harness.sent() {
+            for (number, part) in packet.payload.chunks(SIZE as usize).enumerate() {
+                let segment = Segment {
+                    sequence: packet.sequence.wrapping_add(number as u32 * SIZE),
+                    payload: part.to_vec(),
+                    ..packet.clone()
+                };
+                if waiting.len() < queue {
+                    waiting.push_back(segment);
+                } else {
+                    dropped += 1;
+                }
+            }
+        }
+        let one = waiting.pop_front().into_iter().collect();
+        let came = receiver.receive(one, |_| false);
+        answers.extend(came.into_iter().map(|answer| (millisecond + 20, answer)));
+    }
+    (receiver.done / SIZE as usize, dropped)
 }
 
 fn write(stream: &mut UnixStream, text: &[u8]) -> usize {
@@ -168,10 +211,19 @@ fn one_lost_segment_in_a_hundred_costs_no_timeout() {
 }
 
 #[test]
+fn a_queue_that_overflows_makes_the_window_shrink() {
+    for queue in [3, 10, 20] {
+        let (came, dropped) = through_a_bottleneck(queue);
+        assert!(came > 3000, "{came} of 4000 with {queue}");
+        assert!(dropped < came / 25, "{dropped} of {came} with {queue}");
+    }
+}
+
+#[test]
 fn after_a_silence_one_segment_is_sent_and_not_a_window() {
     let (mut harness, listener) = Harness::listening();
     let (mut stream, next) = harness.connected(listener, 4000);
-    let mut receiver = Receiver::new(next);
+    let mut receiver = Receiver::new(next, TEXT);
     let mut text = text();
     text.truncate(100_000);
     write(&mut stream, &text);
