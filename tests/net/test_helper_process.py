@@ -216,6 +216,23 @@ def test_no_more_sockets_are_made_in_advance_than_were_asked_for() -> None:
     assert descriptors() == before
 
 
+def test_sockets_that_were_requested_ahead_come_before_those_of_another_request() -> None:
+    before = descriptors()
+    made = asyncio.run(namespace())
+    arguments = (socket.AF_INET, socket.SOCK_STREAM, 0)
+    for _ in range(1 + 2 + 4 + 8 + 4 * helper.MAX_BATCH + helper.MAX_BATCH // 2):
+        made.socket(*arguments).close()
+    assert made.pooled == helper.MAX_BATCH // 2
+    with made.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
+        assert raw.type == socket.SOCK_RAW
+    assert made.pooled == helper.MAX_BATCH * 3 // 2
+    for _ in range(helper.MAX_BATCH * 2):
+        with made.socket(*arguments) as sock:
+            assert sock.type == socket.SOCK_STREAM
+    made.close()  # while more are on their way
+    assert descriptors() == before
+
+
 def test_near_the_limit_there_are_as_many_sockets_as_there_are_descriptors() -> None:
     made = asyncio.run(namespace())
     held = [made.socket(socket.AF_INET6, socket.SOCK_STREAM, 0) for _ in range(31)]

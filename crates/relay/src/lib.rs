@@ -5,7 +5,9 @@
 
 mod pair;
 mod relay;
+mod shared;
 mod socket;
+mod worker;
 
 pub use pair::{End, Failure, Options};
 pub use relay::{PairHandle, Relay};

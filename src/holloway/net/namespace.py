@@ -34,12 +34,17 @@ if TYPE_CHECKING:
 class SocketPool:
     """Sockets of one kind that are made in advance: as many as were asked for so far.
 
-    So a program that opens few sockets has few unused ones, and one that opens many waits for the
-    helper only once in `MAX_BATCH` times.
+    So a program that opens few sockets has few unused ones. One that opens many asks for the next
+    ones while it has some, so that it seldom waits for the helper.
     """
 
     requested: int = 0
     descriptors: list[int] = field(default_factory=list)
+
+    @property
+    def needs_more(self) -> bool:
+        """Whether it is time to ask for the next ones: most will be used."""
+        return self.requested >= MANY and len(self.descriptors) == MAX_BATCH // 2
 
 
 class Namespace:
@@ -51,6 +56,7 @@ class Namespace:
         self._owner = os.getpid()
         self._number = 0
         self._pools: dict[Kind, SocketPool] = {}
+        self._ahead: SocketPool | None = None  # the next response brings its sockets
         try:
             self._process = _launch(theirs)
         except BaseException:
@@ -138,12 +144,27 @@ class Namespace:
 
     def _take(self, kind: Kind) -> int:
         pool = self._pools.setdefault(kind, SocketPool())
+        is_pooled = kind[1:] in POOLED_KINDS
         if not pool.descriptors:
-            number = min(pool.requested + 1, MAX_BATCH) if kind[1:] in POOLED_KINDS else 1
-            self._send_request(f"sockets {kind[0]} {kind[1]} {kind[2]} {number}")
+            if self._ahead is not pool:
+                self._receive_ahead()
+                number = min(pool.requested + 1, MAX_BATCH) if is_pooled else 1
+                self._send_request(f"sockets {kind[0]} {kind[1]} {kind[2]} {number}")
+            self._ahead = None
             pool.descriptors = self._receive_response()
         pool.requested += 1
-        return pool.descriptors.pop()
+        descriptor = pool.descriptors.pop()
+        if self._ahead is None and is_pooled and pool.needs_more:
+            with contextlib.suppress(OSError):  # the next request reports it
+                self._send_request(f"sockets {kind[0]} {kind[1]} {kind[2]} {MAX_BATCH}")
+                self._ahead = pool
+        return descriptor
+
+    def _receive_ahead(self) -> None:
+        """Receive what was requested ahead, before another request."""
+        if self._ahead is not None:
+            pool, self._ahead = self._ahead, None
+            pool.descriptors += self._receive_response()
 
     def _send_request(self, request: str) -> None:
         self._number += 1
@@ -207,4 +228,5 @@ RESPONSE_SECONDS: Final = 10
 RESPONSE_SIZE: Final = 256
 POOLED_KINDS: Final = {(socket.SOCK_STREAM, 0), (socket.SOCK_DGRAM, 0)}
 MAX_BATCH: Final = 16  # as many as the helper makes at once (crates/namespace, request.rs)
+MANY: Final = 4 * MAX_BATCH
 DESCRIPTOR_SPACE: Final = socket.CMSG_LEN(4 * MAX_BATCH)
