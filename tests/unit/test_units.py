@@ -20,7 +20,7 @@ PROGRAMS = {
 
 
 def read(name: str) -> ConfigParser:
-    parser = ConfigParser(interpolation=None)
+    parser = ConfigParser(interpolation=None, strict=False)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read(UNITS / name)
     return parser
