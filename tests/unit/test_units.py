@@ -20,7 +20,7 @@ PROGRAMS = {
 
 
 def read(name: str) -> ConfigParser:
-    parser = ConfigParser(interpolation=None, strict=False)  # options can come again
+    parser = ConfigParser(interpolation=None, strict=False)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read(UNITS / name)
     return parser
@@ -58,11 +58,9 @@ def test_systemd_reports_no_error(tmp_path: Path):
 def test_its_exposure_is_the_one_that_the_page_states(program: str, tmp_path: Path):
     if shutil.which("systemd-analyze") is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("systemd is not installed")
-    done = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", "--no-pager",
-         instance(program, tmp_path)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    analyze = ["systemd-analyze", "security", "--offline=true", "--no-pager"]
+    command = [*analyze, instance(program, tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     (level,) = re.findall(r"Overall exposure level for .*: ([0-9.]+) ", done.stdout)
     page = " ".join((UNITS.parent / "SECURITY.md").read_text().split())
     assert re.search(PROGRAMS[program].format(level=re.escape(level)), page), level

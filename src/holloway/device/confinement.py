@@ -177,11 +177,10 @@ class _CapabilityData(ctypes.Structure):
 
 def _call(function: str, *arguments: object) -> None:
     """Call a function of the C library; raises OSError."""
-    library = ctypes.CDLL(None, use_errno=True)
     # `prctl` has five arguments, and the kernel looks at those that are not used.
     padded = (*arguments, 0, 0, 0)[:5] if function == "prctl" else arguments
     words = [ctypes.c_ulong(each) if isinstance(each, int) else each for each in padded]
-    if library[function](*words) < 0:
+    if _LIBRARY[function](*words) < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
 
@@ -195,6 +194,7 @@ def _logged(sentence: str) -> Iterator[None]:
         log.debug("%s: %s", sentence, error.strerror)
 
 
+_LIBRARY: Final = ctypes.CDLL(None, use_errno=True)
 OVERFLOW: Final = _Account(65534, 65534)  # the kernel's own user of those that have none
 MCL_CURRENT: Final = 1  # linux/mman.h
 MCL_FUTURE: Final = 2

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from holloway.device.privileged import Privileged
 
-REQUEST: Final = struct.Struct("=BH")  # the call, a port
-ANSWER: Final = struct.Struct("=iB")  # an errno, which descriptors come with it
+REQUEST: Final = struct.Struct("=IBH")  # its number, the call, a port
+ANSWER: Final = struct.Struct("=IiB")  # the request's number, an errno, which descriptors come
 MAX_ANSWER: Final = 1024
 LINK_SOCKETS: Final = 1
 PORT_HOLDER: Final = 2
@@ -39,6 +39,7 @@ class Monitor:
     def __init__(self, channel: socket.socket, process: int) -> None:
         self._channel = channel
         self._process = process
+        self._number = 0
 
     @classmethod
     def start(cls, calls: Privileged, prepare: Callable[[], None]) -> Monitor:
@@ -78,13 +79,19 @@ class Monitor:
         os.waitpid(self._process, 0)
 
     def _call(self, call: int, port: int = 0) -> tuple[bytes, int, list[int]]:
-        self._channel.send(REQUEST.pack(call, port))
-        data, descriptors, _, _ = socket.recv_fds(
-            self._channel, MAX_ANSWER, DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
-        )
-        if len(data) < ANSWER.size:
-            raise _protocol_error()
-        number, present = ANSWER.unpack_from(data)
+        self._number += 1
+        self._channel.send(REQUEST.pack(self._number, call, port))
+        while True:
+            data, descriptors, _, _ = socket.recv_fds(
+                self._channel, MAX_ANSWER, DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
+            )
+            if len(data) < ANSWER.size:
+                raise _protocol_error()
+            request, number, present = ANSWER.unpack_from(data)
+            if request == self._number:
+                break
+            for descriptor in descriptors:  # of an answer for which the wait was over
+                os.close(descriptor)
         if number:
             raise OSError(number, os.strerror(number))
         return data[ANSWER.size :], present, descriptors
@@ -96,36 +103,39 @@ def _serve(channel: socket.socket, calls: Privileged) -> NoReturn:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     try:
-        while request := channel.recv(REQUEST.size + 1):
-            _answer(channel, calls, request)
-    finally:
-        calls.end()
-        os._exit(0)
+        while data := channel.recv(REQUEST.size):
+            request, call, port = REQUEST.unpack(data)
+            _answer(channel, calls, request, call, port)
+    except (OSError, struct.error):
+        pass  # the device ended before it read an answer, or is not itself any more
+    calls.end()
+    os._exit(0)
 
 
-def _answer(channel: socket.socket, calls: Privileged, request: bytes) -> None:
+def _answer(channel: socket.socket, calls: Privileged, request: int, call: int, port: int) -> None:
+    opened, text = None, b""
     try:
-        call, port = REQUEST.unpack(request)
         if call == LINK_SOCKETS:
-            _send_sockets(channel, calls.link_sockets())
+            opened = calls.link_sockets()
         elif call == PORT_HOLDER:
-            holder = (calls.port_holder(port) or "").encode(errors="replace")
-            channel.send(ANSWER.pack(0, 0) + holder[: MAX_ANSWER - ANSWER.size])
-        else:
-            raise _protocol_error()
-    except struct.error:
-        channel.send(ANSWER.pack(errno.EPROTO, 0))
-    except OSError as error:
-        channel.send(ANSWER.pack(error.errno or errno.EIO, 0))
+            text = (calls.port_holder(port) or "").encode(errors="replace")
+        number = 0
+    except Exception as error:
+        number = getattr(error, "errno", None) or errno.EIO
+    if opened is None:
+        answer = ANSWER.pack(request, number, 0) + text
+        channel.send(answer[:MAX_ANSWER])
+    else:
+        _send_sockets(channel, request, opened)
 
 
-def _send_sockets(channel: socket.socket, opened: LinkSockets) -> None:
+def _send_sockets(channel: socket.socket, request: int, opened: LinkSockets) -> None:
     descriptors, present = [], 0
     for number, each in enumerate(opened):
         if each is not None:
             descriptors.append(each.fileno())
             present |= 1 << number
-    socket.send_fds(channel, [ANSWER.pack(0, present)], descriptors)
+    socket.send_fds(channel, [ANSWER.pack(request, 0, present)], descriptors)
     opened.watch.close()
     opened.close_icmp()
 
