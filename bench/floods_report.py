@@ -93,8 +93,8 @@ NOTES = """\
   initiation replayed* was made by a peer and accepted once. *Transport messages* have the
   receiver index of the client's session. *Trains*: each transport message and the initiation after
   it have one source, and the kernel joins them.
-- The full table has the rate that was really sent, and the CPU seconds a second and the peak memory
-  of the server's device.
+- The full table has the rate that was really sent, the CPU seconds a second of the server's device,
+  and the peak memory of its largest process.
 
 `make floods` repeats the run (`BENCH="--out docs/benchmarks/floods.json"`), and `make report`
 generates this page and the chart from its results.

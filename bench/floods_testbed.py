@@ -63,7 +63,7 @@ class FloodHosts:
         self.keys = key_pair(self.server)
         self._start(device)
         self.client.run("ping", "-c", "2", "-W", "10", SERVER)
-        (self.pid,) = map(int, device_pids(self.server))
+        self.pids = list(device_pids(self.server))
 
     def _start(self, device: str) -> None:
         client = key_pair(self.client)
@@ -175,14 +175,18 @@ class FloodHosts:
         return int(text.partition("wg0:")[2].split()[0])
 
     def cpu_seconds(self) -> float:
-        """Return the CPU seconds that the server's device has used."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        """Return the CPU seconds that the processes of the server's device have used."""
+        texts = (Path(f"/proc/{pid}/stat").read_text() for pid in self.pids)
+        each = (text.rpartition(")")[2].split() for text in texts)
+        return sum(int(fields[11]) + int(fields[12]) for fields in each) / TICKS
 
     def peak_memory(self) -> float:
-        """Return the peak resident MiB of the server's device."""
-        text = Path(f"/proc/{self.pid}/status").read_text()
-        return int(text.partition("VmHWM:")[2].split()[0]) / 1024
+        """Return the peak resident MiB of the largest process of the server's device.
+
+        Not of all, because processes that forked share pages.
+        """
+        texts = (Path(f"/proc/{pid}/status").read_text() for pid in self.pids)
+        return max(int(text.partition("VmHWM:")[2].split()[0]) for text in texts) / 1024
 
 
 def hardware_address(host: Host, interface: str) -> str:

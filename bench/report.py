@@ -111,14 +111,14 @@ def summary(report: Report) -> str:
 
 
 def pages() -> dict[Path, str]:
-    """Return the paths of the pages and the charts, and their text."""
-    report, floods = Report.read(RESULTS), Report.read(FLOODS)
-    return {
-        PICTURE: draw(report),
-        PAGE: page(report),
-        FLOODS.with_suffix(".svg"): floods_report.picture(floods),
-        FLOODS.with_suffix(".md"): floods_report.page(floods),
-    }
+    """Return the paths of the pages and the charts of the committed runs, and their text."""
+    report = Report.read(RESULTS)
+    found = {PICTURE: draw(report), PAGE: page(report)}
+    if FLOODS.exists():
+        floods = Report.read(FLOODS)
+        found[FLOODS.with_suffix(".svg")] = floods_report.picture(floods)
+        found[FLOODS.with_suffix(".md")] = floods_report.page(floods)
+    return found
 
 
 def main() -> int:
