@@ -8,6 +8,18 @@ pub mod packet;
 #[path = "../crates/codec/tests/codec/fuzz_properties.rs"]
 pub mod codec;
 
+#[allow(dead_code)]
+#[path = "../crates/namespace/src/answer.rs"]
+mod answer;
+#[allow(dead_code)]
+#[path = "../crates/namespace/src/failure.rs"]
+mod failure;
+#[path = "../crates/namespace/src/fuzz_properties.rs"]
+pub mod namespace;
+#[allow(dead_code)]
+#[path = "../crates/namespace/src/request.rs"]
+mod request;
+
 #[path = "../crates/stack/tests/raw/harness.rs"]
 pub mod harness;
 

@@ -8,7 +8,10 @@
 //!
 //! `holloway-namespace run` instead executes a program inside such a namespace.
 
+mod answer;
 mod failure;
+#[cfg(test)]
+mod fuzz_properties;
 mod interface;
 mod namespace;
 mod netlink;

@@ -4,6 +4,7 @@ use std::io;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 
+use crate::answer::{acknowledged, is_local_route};
 use crate::system;
 
 /// An rtnetlink socket of our namespace.
@@ -79,11 +80,7 @@ impl Netlink {
         system::send(&self.0, &message.finished())?;
         let mut buffer = [0; 4096];
         let answer = system::receive(&self.0, &mut buffer)?;
-        // The type of the message, and that of the route: the last byte of rtmsg before its flags.
-        let kind = answer
-            .get(4..6)
-            .map(|bytes| u16::from_ne_bytes([bytes[0], bytes[1]]));
-        Ok(kind == Some(libc::RTM_NEWROUTE) && answer.get(HEADER + 7) == Some(&RTN_LOCAL))
+        Ok(is_local_route(answer))
     }
 
     /// Add a default route of one family to a link.
@@ -109,16 +106,7 @@ impl Netlink {
     fn change(&self, message: Message) -> io::Result<()> {
         system::send(&self.0, &message.finished())?;
         let mut buffer = [0; 4096];
-        let answer = system::receive(&self.0, &mut buffer)?;
-        // struct nlmsgerr after the header: 0 or a negative error number.
-        let number = answer
-            .get(HEADER..HEADER + 4)
-            .and_then(|bytes| bytes.try_into().ok());
-        match number.map(i32::from_ne_bytes) {
-            Some(0) => Ok(()),
-            Some(number) => Err(io::Error::from_raw_os_error(-number)),
-            None => Err(io::Error::from_raw_os_error(libc::EBADMSG)),
-        }
+        acknowledged(system::receive(&self.0, &mut buffer)?)
     }
 }
 
@@ -188,7 +176,6 @@ pub const IFLA_GSO_MAX_SIZE: u16 = 41;
 /// linux/if.h: no multicast.
 pub const IFF_MULTICAST: u32 = 0x1000;
 
-const HEADER: usize = 16;
 const REQUEST: u16 = 0x1;
 const ACKNOWLEDGE: u16 = 0x4;
 const REPLACE: u16 = 0x100;
@@ -204,7 +191,6 @@ const IFA_LOCAL: u16 = 2;
 const IFA_F_NODAD: u8 = 0x2;
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
-const RTN_LOCAL: u8 = 2;
 const RT_SCOPE_LINK: u8 = 253;
 const RT_TABLE_MAIN: u8 = 254;
 const RTPROT_BOOT: u8 = 3;

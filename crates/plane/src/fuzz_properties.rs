@@ -12,10 +12,11 @@ use holloway_packet::{icmp, ip};
 use crate::allowed_ips::{AllowedIps, Owner, Prefix};
 use crate::clock::{Nanos, SECOND};
 use crate::conntrack;
-use crate::cookie::MACS;
+use crate::cookie::{INITIATION_SIZE, MACS};
 use crate::cookie_checker::{CookieChecker, Verdict};
 use crate::cookie_generator::CookieGenerator;
 use crate::discard::Discard;
+use crate::mac::MAC;
 use crate::session::{Deadlines, HEADER, Session};
 
 const KEY: [u8; 32] = [7; 32];
@@ -48,6 +49,59 @@ pub fn cookie(bytes: &[u8]) {
             checker.check(SECOND, &message, &from, true),
             Verdict::Reply(_)
         ));
+    }
+}
+
+/// An initiation at a device under load, for the test of how long the comparison of its macs takes.
+pub struct MacCheck {
+    checker: CookieChecker,
+    message: Vec<u8>,
+}
+
+impl Default for MacCheck {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MacCheck {
+    const FROM: ([u8; 4], u16) = ([192, 0, 2, 1], 51820);
+
+    /// An initiation whose macs are right.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut checker = CookieChecker::new(Box::new(|random| random.fill(9)));
+        checker.set_identity(Some(&KEY));
+        let mut generator = CookieGenerator::new(&KEY);
+        let bare = [&[1, 0, 0, 0][..], &[7; INITIATION_SIZE - MACS - 4]].concat();
+        let mut message = vec![0; INITIATION_SIZE];
+        generator.add_macs(1, &bare, &mut message);
+        let verdict = checker.check(1, &message, &Self::FROM.into(), true);
+        let Verdict::Reply(reply) = verdict else {
+            unreachable!("its mac2 is missing");
+        };
+        assert!(generator.consume_reply(1, &reply).is_ok());
+        generator.add_macs(1, &bare, &mut message);
+        Self { checker, message }
+    }
+
+    /// Its mac1 and its mac2.
+    #[must_use]
+    pub fn macs(&self) -> [[u8; MAC]; 2] {
+        [MACS, MAC].map(|from_end| {
+            let rest = &self.message[self.message.len() - from_end..];
+            *rest.first_chunk().expect("a mac")
+        })
+    }
+
+    /// Check it with another mac1 and mac2.
+    pub fn check(&mut self, macs: &[[u8; MAC]; 2]) -> bool {
+        let at = self.message.len() - MACS;
+        self.message[at..].copy_from_slice(macs.as_flattened());
+        let verdict = self
+            .checker
+            .check(1, &self.message, &Self::FROM.into(), true);
+        verdict == Verdict::Pass
     }
 }
 
@@ -166,6 +220,10 @@ pub fn allowed_ips(bytes: &[u8]) {
 }
 
 #[cfg(test)]
+#[path = "../../../fuzz/seeds.rs"]
+mod seeds;
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
@@ -185,6 +243,14 @@ mod tests {
             let at = index.index(bytes.len().min(80));
             bytes[at] ^= bits;
         }
+    }
+
+    #[test]
+    fn the_stored_inputs_hold() {
+        seeds::replay("cookie", cookie);
+        seeds::replay("open", open);
+        seeds::replay("unreachable", unreachable);
+        seeds::replay("allowed_ips", allowed_ips);
     }
 
     proptest! {

@@ -2,10 +2,11 @@
 //!
 //! Each property must hold for any bytes.
 
-use holloway_codec::address::{Endpoint, Host};
+use holloway_codec::address::{Endpoint, Host, Network};
+use holloway_codec::changes::Changes;
 use holloway_codec::conf;
 use holloway_codec::dump::{dump, dump_answer};
-use holloway_codec::setting::Resolver;
+use holloway_codec::setting::{self, Resolver};
 use holloway_codec::uapi::{get, set};
 
 /// A parsed device is written and parsed to the same device again; and its dump is the same with and
@@ -42,6 +43,41 @@ pub fn configuration(bytes: &[u8]) {
         if let Ok(update) = read {
             let again = set::parse(body(&set::write(&update))).expect("what we wrote");
             assert_eq!(again, update);
+        }
+    }
+}
+
+/// A single setting is refused, or written and parsed to the same again.
+pub fn setting(bytes: &[u8]) {
+    if let Ok(mark) = setting::fwmark(bytes) {
+        assert_eq!(
+            setting::fwmark(mark.to_string().as_bytes()).ok(),
+            Some(mark)
+        );
+    }
+    if let Ok(seconds) = setting::keepalive(bytes) {
+        let text = seconds.to_string();
+        assert_eq!(setting::keepalive(text.as_bytes()).ok(), Some(seconds));
+    }
+    if let Ok(key) = setting::key(bytes) {
+        let mut text = vec![];
+        key.write_base64(&mut text);
+        assert_eq!(text, bytes, "one key, one text");
+    }
+    if let Ok(endpoint) = Endpoint::parse(bytes) {
+        let mut text = vec![];
+        endpoint.write(&mut text);
+        assert_eq!(Endpoint::parse(&text).ok(), Some(endpoint));
+    }
+    let _ = setting::port(bytes, &mut Numbers::default());
+    let _ = setting::endpoint(bytes, &mut Numbers::default());
+    let mut changes = Changes::default();
+    if setting::allowed_ips(&mut changes, bytes, &mut Numbers::default()).is_ok() {
+        let (removed, added) = changes.result();
+        for network in removed.iter().chain(&added) {
+            let mut text = vec![];
+            network.write(&mut text);
+            assert_eq!(Network::parse(&text).as_ref(), Ok(network));
         }
     }
 }

@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::fuzz_properties;
+use crate::{fuzz_properties, seeds};
 
 const UAPI: [&str; 20] = [
     "private_key",
@@ -71,7 +71,22 @@ fn texts(names: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
     vec(line, 0..12).prop_map(|lines| lines.concat().into_bytes())
 }
 
+#[test]
+fn the_stored_inputs_hold() {
+    seeds::replay("answer", fuzz_properties::answer);
+    seeds::replay("request", fuzz_properties::request);
+    seeds::replay("configuration", fuzz_properties::configuration);
+    seeds::replay("setting", fuzz_properties::setting);
+}
+
 proptest! {
+    #[test]
+    fn no_setting_is_understood_in_two_ways(value in select(&VALUES[..]), bytes: Vec<u8>) {
+        fuzz_properties::setting(value.as_bytes());
+        fuzz_properties::setting(&[value.as_bytes(), &bytes].concat());
+        fuzz_properties::setting(&bytes);
+    }
+
     #[test]
     fn no_answer_is_understood_in_two_ways(text in texts(&UAPI), bytes: Vec<u8>) {
         fuzz_properties::answer(&text);

@@ -5,4 +5,6 @@ mod difference;
 mod fuzz_properties;
 mod garbage;
 mod get;
+#[path = "../../../../fuzz/seeds.rs"]
+mod seeds;
 mod set;

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use crate::fuzz_properties;
 use crate::packets::{ACK, Flow, flow, payload};
+use crate::{fuzz_properties, seeds};
 
 fn garbage() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 0..300)
@@ -27,6 +27,13 @@ fn batch(flow: &Flow, size: usize) -> Vec<u8> {
         .iter()
         .flat_map(|packet| [&(packet.len() as u16).to_le_bytes(), &packet[..]].concat())
         .collect()
+}
+
+#[test]
+fn the_stored_inputs_hold() {
+    seeds::replay("ip", fuzz_properties::ip);
+    seeds::replay("split", fuzz_properties::split_any);
+    seeds::replay("coalesce", fuzz_properties::coalesce);
 }
 
 proptest! {

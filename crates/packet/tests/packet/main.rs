@@ -7,4 +7,6 @@ mod garbage;
 mod icmp;
 mod ip;
 mod packets;
+#[path = "../../../../fuzz/seeds.rs"]
+mod seeds;
 mod split;

@@ -34,8 +34,17 @@ pub fn packets(bytes: &[u8]) {
 }
 
 #[cfg(test)]
+#[path = "../../../../fuzz/seeds.rs"]
+mod seeds;
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    #[test]
+    fn the_stored_inputs_hold() {
+        super::seeds::replay("stack", super::packets);
+    }
 
     proptest! {
         #[test]
