@@ -2,8 +2,9 @@
 //! namespace. It contains no Python.
 //!
 //! `stack` owns the thread; `engine` is its loop and dispatches packets. TCP is smoltcp's, with one socket
-//! set per stream, so that no cost grows with the number of streams. UDP and ICMP are small enough to be
-//! implemented here. To the program a stream is one end of a socket pair.
+//! set per stream, so that no cost grows with the number of streams; what it may see, how much it may hold and
+//! how much it may send is decided here (`sequence`, `memory` and `window`, `recovery`). UDP and ICMP are small
+//! enough to be implemented here. To the program a stream is one end of a socket pair.
 
 pub mod addresses;
 pub mod buffers;
