@@ -59,7 +59,7 @@ def test_its_exposure_is_the_one_that_the_page_states(program: str, tmp_path: Pa
     if shutil.which("systemd-analyze") is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("systemd is not installed")
     analyze = ["systemd-analyze", "security", "--offline=true", "--no-pager"]
-    command = [*analyze, instance(program, tmp_path)]
+    command = [*analyze, str(instance(program, tmp_path))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     (level,) = re.findall(r"Overall exposure level for .*: ([0-9.]+) ", done.stdout)
     page = " ".join((UNITS.parent / "SECURITY.md").read_text().split())
