@@ -136,6 +136,10 @@ def start_implementation(host: Host, implementation: Implementation) -> None:
 
 
 def device_memory(host: Host) -> float:
-    """Return the resident MiB of the device process."""
-    (words,) = processes.for_each_process(host, "grep VmRSS $p/status", include=PROGRAMS)
-    return int(words[1]) / 1024
+    """Return the resident MiB of the device, and what its monitor does not share with it."""
+    command = "awk '/^Rss:/ {r=$2} /^Private/ {p+=$2} END {print r, p}' $p/smaps_rollup"
+    found = [
+        (int(resident), int(private))
+        for resident, private in processes.for_each_process(host, command, include=PROGRAMS)
+    ]
+    return (max(found)[0] + sum(private for _, private in sorted(found)[:-1])) / 1024
