@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BOOT_SECONDS = 300
+COMMAND_SECONDS = 240.0
+"""The limit of a command: the emulated machine may share a processor with other tests."""
 TAP = "tap0"
 ORIGINAL = "/usr/sbin:/usr/bin:/sbin:/bin"
 OURS = f"{BIN}:{ORIGINAL}"
@@ -66,7 +68,7 @@ class Machine:
         self,
         *argv: str,
         stdin: str = "",
-        seconds: float = 60.0,
+        seconds: float = COMMAND_SECONDS,
         environment: Mapping[str, str] | None = None,
     ) -> Done:
         """Run a command in the guest to its end."""
@@ -78,7 +80,7 @@ class Machine:
         answer = self._line(seconds + 20)
         return Done(int(str(answer["status"])), str(answer["output"]), str(answer["errors"]))
 
-    def must(self, *argv: str, stdin: str = "", seconds: float = 60.0) -> str:
+    def must(self, *argv: str, stdin: str = "", seconds: float = COMMAND_SECONDS) -> str:
         """Run a command in the guest that has to succeed; returns its output."""
         done = self.run(*argv, stdin=stdin, seconds=seconds)
         assert done.status == 0, (argv, done)

@@ -23,6 +23,8 @@ SPECIAL: Final = re.compile(r'[\\*?\[\]{}^"@]')
 PROFILE: Final = """\
 # Lets Holloway's launcher, and what it starts, make user namespaces where
 # kernel.apparmor_restrict_unprivileged_userns forbids them (Ubuntu 23.10 and newer).
+# Nothing installs it. It confines nothing, and it opens this: every user who may start the
+# launcher can run any program in a user namespace of its own, as before that restriction.
 # As /etc/apparmor.d/holloway-namespace it is loaded at boot, and at once by
 #   sudo apparmor_parser -r /etc/apparmor.d/holloway-namespace
 
