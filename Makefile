@@ -83,7 +83,7 @@ $(VENV)/.built $(VENV)/.released: $(VENV)/.installed $(RUST_SOURCES) pyproject.t
 
 # What floods devices in tests; built before other builds hold cargo's lock.
 $(FLOOD): $(RUST_SOURCES)
-	@cargo build --quiet -p holloway-flood
+	@cargo build --locked --quiet -p holloway-flood
 	@touch $@
 
 # The checks run beside the preparation of what the tests need, and the Rust tests beside those of
@@ -203,7 +203,7 @@ bench-quick: release
 floods: release
 	@scripts/debian-packages wireguard-tools iperf3 procps ethtool
 	@scripts/peers
-	@cargo build --quiet --release -p holloway-flood
+	@cargo build --locked --quiet --release -p holloway-flood
 	$(BIN)/python bench/floods.py $(BENCH)
 
 mishaps: release

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,14 @@ if TYPE_CHECKING:
 
     from guest.machine import Machine
 
-pytestmark = [pytest.mark.root, pytest.mark.guest]
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.guest,
+    pytest.mark.skipif(
+        os.environ.get("HYPOTHESIS_PROFILE") != "thorough",
+        reason="sleeps for minutes, and the emulated machine does not always wake up: make thorough",
+    ),
+]
 
 ASLEEP_SECONDS = 190
 """Longer than a session lives (paper, 6.1)."""

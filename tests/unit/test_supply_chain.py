@@ -49,7 +49,7 @@ def test_every_program_that_is_installed_has_a_version() -> None:
         if re.search(r"\b(cargo|go|pip) install\b", line)
     ]
     assert len(installs) > 5
-    pinned = re.compile(r'--version "=\$\w+"|@\$\w+"|--require-hashes -r ')
+    pinned = re.compile(r'--version "=\$\w+"|@\$\w+"|==\$\w+"|--require-hashes -r ')
     assert [line for line in installs if not pinned.search(line)] == []
 
 
