@@ -31,7 +31,8 @@ NOT_RUN: dict[str, dict[str, str]] = {
     },
     "docs/benchmarks/quick.md": {"make bench-quick": BENCHMARK},
     "docs/benchmarks/floods.md": {
-        "python bench/floods.py --rounds 1 --seconds 12 --out docs/benchmarks/floods.json": BENCHMARK,
+        "python bench/floods.py --rounds 1 --seconds 12"
+        " --out docs/benchmarks/floods.json": BENCHMARK,
     },
     "docs/decisions/0017-secrets-are-not-echoed.md": {
         "Line unrecognized: `PrivatKey=(hidden)'": SAMPLE,

@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.guest,
     pytest.mark.skipif(
         os.environ.get("HYPOTHESIS_PROFILE") != "thorough",
-        reason="sleeps for minutes, and the emulated machine does not always wake up: make thorough",
+        reason="it sleeps for minutes, and the emulated machine may not wake up: make thorough",
     ),
 ]
 
