@@ -167,7 +167,8 @@ def test_messages_that_the_kernel_joins_are_told_apart(testbed: FloodHosts, sour
     assert done.discarded["unknown_index"] > 0
     assert set(done.discarded) & JUDGED
     assert sum(done.discarded.values()) <= done.sent
-    assert 0 < done.answered < done.received
+    # Under load, an initiation behind data that is not authentic gets no cookie.
+    assert done.answered < done.received
 
 
 @pytest.mark.parametrize("sources", ["spoofed", "own"])
