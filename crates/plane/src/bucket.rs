@@ -2,22 +2,53 @@
 
 use crate::clock::Nanos;
 
-/// One bucket; a new one has no credit, but a clock that began long ago fills it.
-#[derive(Clone, Copy, Debug, Default)]
+/// How fast tokens come, and how many at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate {
+    cost: Nanos,
+    full: Nanos,
+}
+
+/// One bucket; a new one is full.
+#[derive(Clone, Copy, Debug)]
 pub struct Bucket {
     credit: Nanos,
     filled: Nanos,
 }
 
+impl Rate {
+    /// One token each `cost`, and `at_once` in a burst.
+    #[must_use]
+    pub const fn new(cost: Nanos, at_once: Nanos) -> Self {
+        let full = cost * at_once;
+        Self { cost, full }
+    }
+}
+
+impl Default for Bucket {
+    fn default() -> Self {
+        Self::full()
+    }
+}
+
 impl Bucket {
-    /// Fill the bucket up to `limit`, and take a token of `cost` if there is one.
-    pub fn take(&mut self, now: Nanos, cost: Nanos, limit: Nanos) -> bool {
+    /// A full bucket, whatever its rate.
+    #[must_use]
+    pub const fn full() -> Self {
+        Self {
+            credit: Nanos::MAX,
+            filled: 0,
+        }
+    }
+
+    /// Take a token, and return whether there was one.
+    pub fn take(&mut self, now: Nanos, rate: &Rate) -> bool {
         let gained = now.saturating_sub(self.filled);
-        self.credit = self.credit.saturating_add(gained).min(limit);
+        self.credit = self.credit.saturating_add(gained).min(rate.full);
         self.filled = now;
-        let has_token = self.credit >= cost;
+        let has_token = self.credit >= rate.cost;
         if has_token {
-            self.credit -= cost;
+            self.credit -= rate.cost;
         }
         has_token
     }

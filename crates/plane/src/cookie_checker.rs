@@ -8,7 +8,7 @@ use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, Rate};
 use crate::clock::{Nanos, SECOND};
 use crate::cookie::{
     COOKIE_LIFE, COOKIE_REPLY, COOKIE_REPLY_SIZE, CookieReply, INITIATION, INITIATION_SIZE, Keys,
@@ -19,9 +19,8 @@ use crate::limiter::Limiter;
 use crate::load::Load;
 use crate::mac::{MAC, mac};
 
-/// What a cookie reply costs, and how many may come at once: a device sends at most 100,000 a second.
-const REPLY_COST: Nanos = SECOND / 300_000;
-const REPLY_BURST: Nanos = 1000 * REPLY_COST;
+/// Cookie replies: at most 300,000 a second, and 1,000 at once.
+const REPLIES: Rate = Rate::new(SECOND / 300_000, 1000);
 
 /// Fills a buffer with random bytes.
 pub type Random = Box<dyn FnMut(&mut [u8]) + Send>;
@@ -108,7 +107,7 @@ impl CookieChecker {
         if !self.load.requires_proof(now, crowded) {
             return Verdict::Pass;
         }
-        if !self.replies.take(now, REPLY_COST, REPLY_BURST) {
+        if !self.replies.take(now, &REPLIES) {
             return Verdict::Discard(Discard::CookieRequired);
         }
         match self.secrets(now) {

@@ -9,7 +9,6 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::clock;
 use crate::inbound::{Arrivals, Inbound};
 use crate::priority::prefer_this_thread;
 use crate::shared::Shared;
@@ -61,13 +60,7 @@ impl HandshakeThread {
         let Some(sockets) = sockets.as_ref() else {
             return Ok(());
         };
-        let turn = Turn {
-            shared: &shared,
-            tun: &tun,
-            sockets: Some(sockets),
-            now: clock::now(),
-            mtu: shared.mtu.load(Ordering::Relaxed) as usize,
-        };
+        let turn = Turn::begin(&shared, &tun, Some(sockets));
         for token in tokens {
             let number = usize::try_from(token).unwrap_or(usize::MAX);
             if let Some(socket) = sockets.handshakes().nth(number) {

@@ -116,14 +116,19 @@ impl HandshakeBatch<'_> {
 
     /// If a reply is lost, its receiver will send again.
     fn send_replies(&mut self) {
-        let trains = self.replies.iter().map(|(to, reply)| OutgoingTrain {
-            to: *to,
-            class: 0,
-            data: reply,
-            segment: reply.len(),
+        let Some(last) = self.replies.len().checked_sub(1) else {
+            return;
+        };
+        let trains: [_; MAX_TRAINS] = std::array::from_fn(|number| {
+            let (to, reply) = &self.replies[number.min(last)];
+            OutgoingTrain {
+                to: *to,
+                class: 0,
+                data: reply,
+                segment: reply.len(),
+            }
         });
-        let trains: Vec<_> = trains.collect();
-        let mut rest = &trains[..];
+        let mut rest = &trains[..=last];
         while !rest.is_empty() {
             // One that is refused is skipped: it may have gone to an address that cannot be reached.
             let sent = mmsg::send(self.socket, rest).unwrap_or(0);

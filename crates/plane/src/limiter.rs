@@ -7,7 +7,7 @@
 
 use std::net::IpAddr;
 
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, Rate};
 use crate::clock::{Nanos, SECOND};
 use crate::mac::mac;
 
@@ -18,22 +18,19 @@ const WAYS: usize = 4;
 struct Level {
     v4: u32,
     v6: u32,
-    cost: Nanos,
-    limit: Nanos,
+    rate: Rate,
 }
 
 const LEVELS: [Level; 2] = [
     Level {
         v4: 32,
         v6: 64,
-        cost: SECOND / 20,
-        limit: 5 * (SECOND / 20),
+        rate: Rate::new(SECOND / 20, 5),
     },
     Level {
         v4: 24,
         v6: 48,
-        cost: SECOND / 100,
-        limit: 50 * (SECOND / 100),
+        rate: Rate::new(SECOND / 100, 50),
     },
 ];
 
@@ -74,8 +71,7 @@ impl Limiter {
                     (high, 128 + level.v6)
                 }
             };
-            let bucket = self.bucket(network, kind);
-            bucket.take(now, level.cost, level.limit)
+            self.bucket(network, kind).take(now, &level.rate)
         })
     }
 

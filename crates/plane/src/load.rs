@@ -4,7 +4,7 @@
 //! The load is the rate at which messages without proof come, not the queue that they leave behind: while
 //! a flood lasts, the device stays under load, and what the brain has to do does not rise with the flood.
 
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, Rate};
 use crate::clock::{Nanos, SECOND};
 
 /// Messages a second that need no proof: ten times the handshakes of 6,000 peers in use.
@@ -16,7 +16,7 @@ const COST: Nanos = SECOND / RATE;
 const MEMORY: Nanos = BURST * COST + SECOND;
 
 /// Messages a second that need no proof under load: some clients get in without the delay.
-const SHARE: Nanos = SECOND / 32;
+const SHARE: Rate = Rate::new(SECOND / 32, 1);
 
 /// The recent messages without proof.
 #[derive(Debug, Default)]
@@ -38,8 +38,7 @@ impl Load {
         if crowded {
             self.crowded_until = now + SECOND;
         }
-        let loaded = now < self.crowded_until || self.backlog > BURST * COST;
-        loaded && (crowded || !self.share.take(now, SHARE, SHARE))
+        self.lasts(now) && (crowded || !self.share.take(now, &SHARE))
     }
 
     /// Whether the device was under load when the last message came, and still is.

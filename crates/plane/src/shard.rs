@@ -8,7 +8,6 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::clock;
 use crate::events::Event;
 use crate::inbound::{Arrivals, Inbound};
 use crate::outbound::Outbound;
@@ -80,13 +79,7 @@ impl Shard {
         let (shared, tun) = (self.shared.clone(), self.tun.clone());
         let tokens = shared.epoll.wait(ready)?;
         let sockets = shared.sockets.read();
-        let turn = Turn {
-            shared: &shared,
-            tun: &tun,
-            sockets: sockets.as_ref(),
-            now: clock::now(),
-            mtu: shared.mtu.load(Ordering::Relaxed) as usize,
-        };
+        let turn = Turn::begin(&shared, &tun, sockets.as_ref());
         for token in tokens {
             self.serve(&turn, token)?;
         }

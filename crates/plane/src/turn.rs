@@ -1,6 +1,8 @@
 //! One turn of the shard: what all its parts work with, read once at the start of the turn.
 
-use crate::clock::Nanos;
+use std::sync::atomic::Ordering;
+
+use crate::clock::{self, Nanos};
 use crate::shared::Shared;
 use crate::sockets::Sockets;
 use crate::tun::Tun;
@@ -18,4 +20,17 @@ pub struct Turn<'a> {
     pub now: Nanos,
     /// The MTU that bounds the padding, read once because `Batch::split` and `add` must agree on it.
     pub mtu: usize,
+}
+
+impl<'a> Turn<'a> {
+    /// Read the clock and the MTU. `sockets` stay locked during the turn.
+    pub fn begin(shared: &'a Shared, tun: &'a Tun, sockets: Option<&'a Sockets>) -> Self {
+        Self {
+            shared,
+            tun,
+            sockets,
+            now: clock::now(),
+            mtu: shared.mtu.load(Ordering::Relaxed) as usize,
+        }
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
+use crate::bucket::{Bucket, Rate};
 use crate::clock::{Nanos, SECOND};
 use crate::discard::Discard;
 use crate::events::Event;
@@ -12,15 +13,15 @@ use holloway_packet::icmp;
 use holloway_packet::ip;
 
 /// Rate and burst of ICMP errors (kernel, net/ipv4/icmp.c: icmp_msgs_per_sec, icmp_msgs_burst).
-const ANSWERS: TokenBucket = TokenBucket::new(SECOND / 1000, 50);
+const ANSWERS: Rate = Rate::new(SECOND / 1000, 50);
 /// Rate and burst of events (kernel, net/core/utils.c: net_ratelimit_state, 10 in 5 seconds).
-const REPORTS: TokenBucket = TokenBucket::new(SECOND / 2, 10);
+const REPORTS: Rate = Rate::new(SECOND / 2, 10);
 
 /// The shard's state: two rate limits and a buffer.
 #[derive(Debug)]
 pub struct UnreachableHandler {
-    answers: TokenBucket,
-    reports: TokenBucket,
+    answers: Bucket,
+    reports: Bucket,
     message: [u8; icmp::MAX_MESSAGE],
 }
 
@@ -29,8 +30,8 @@ impl UnreachableHandler {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            answers: ANSWERS,
-            reports: REPORTS,
+            answers: Bucket::full(),
+            reports: Bucket::full(),
             message: [0; icmp::MAX_MESSAGE],
         }
     }
@@ -42,13 +43,13 @@ impl UnreachableHandler {
         shared.discard(reason, 1, peer);
         if shared.reports_unreachable.load(Ordering::Relaxed)
             && let Some(to) = ip::destination(packet)
-            && self.reports.take(now)
+            && self.reports.take(now, &REPORTS)
         {
             let peer = peer.map(Peer::id);
             shared.events.push(Event::Unreachable { to, peer });
         }
         if let Some(sender) = icmp::answerable(packet)
-            && self.answers.take(now)
+            && self.answers.take(now, &ANSWERS)
         {
             let sockets = shared.icmp_sockets.lock();
             // An ICMP error that cannot be sent is lost; nobody waits for it.
@@ -63,57 +64,25 @@ impl Default for UnreachableHandler {
     }
 }
 
-/// A token bucket: a burst, and one more token each `cost`.
-#[derive(Clone, Debug)]
-struct TokenBucket {
-    cost: Nanos,
-    full: Nanos,
-    credit: Nanos,
-    filled: Nanos,
-}
-
-impl TokenBucket {
-    const fn new(cost: Nanos, at_once: Nanos) -> Self {
-        let full = cost * at_once;
-        Self {
-            cost,
-            full,
-            credit: full,
-            filled: 0,
-        }
-    }
-
-    fn take(&mut self, now: Nanos) -> bool {
-        let gained = now.saturating_sub(self.filled);
-        self.credit = self.credit.saturating_add(gained).min(self.full);
-        self.filled = now;
-        let enough = self.credit >= self.cost;
-        if enough {
-            self.credit -= self.cost;
-        }
-        enough
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn taken(bucket: &mut TokenBucket, now: Nanos) -> usize {
-        (0..1000).filter(|_| bucket.take(now)).count()
+    fn taken(bucket: &mut Bucket, now: Nanos, rate: &Rate) -> usize {
+        (0..1000).filter(|_| bucket.take(now, rate)).count()
     }
 
     #[test]
     fn a_bucket_gives_a_burst_and_then_its_rate() {
-        let mut bucket = REPORTS;
-        assert_eq!(taken(&mut bucket, 7 * SECOND), 10);
-        assert_eq!(taken(&mut bucket, 7 * SECOND + SECOND / 4), 0);
-        assert_eq!(taken(&mut bucket, 8 * SECOND), 2);
-        assert_eq!(taken(&mut bucket, 800 * SECOND), 10);
-        let mut bucket = ANSWERS;
-        assert_eq!(taken(&mut bucket, 7 * SECOND), 50);
-        assert_eq!(taken(&mut bucket, 7 * SECOND + SECOND / 100), 10);
-        assert_eq!(taken(&mut bucket, 8 * SECOND), 50);
+        let mut bucket = Bucket::full();
+        assert_eq!(taken(&mut bucket, 7 * SECOND, &REPORTS), 10);
+        assert_eq!(taken(&mut bucket, 7 * SECOND + SECOND / 4, &REPORTS), 0);
+        assert_eq!(taken(&mut bucket, 8 * SECOND, &REPORTS), 2);
+        assert_eq!(taken(&mut bucket, 800 * SECOND, &REPORTS), 10);
+        let mut bucket = Bucket::full();
+        assert_eq!(taken(&mut bucket, 7 * SECOND, &ANSWERS), 50);
+        assert_eq!(taken(&mut bucket, 7 * SECOND + SECOND / 100, &ANSWERS), 10);
+        assert_eq!(taken(&mut bucket, 8 * SECOND, &ANSWERS), 50);
     }
 
     fn shared(reports: bool) -> Shared {
