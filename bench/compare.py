@@ -23,6 +23,7 @@ from pathlib import Path
 from measures import MEASURES, Figures
 from progress import Progress
 from results import Report, Run, machine
+from rounds import measure_in_turn
 from tunnel import IMPLEMENTATIONS, Tunnel
 
 from hosts import DEVICES, REPOSITORY
@@ -40,22 +41,16 @@ def one_round(
         for name in measures:
             progress.begin(device, name)
             results[name] = MEASURES[name](tunnel, seconds)
-    progress.end()
     return results
 
 
 def all_rounds(devices: list[str], rounds: int, seconds: int, measures: list[str]) -> Run:
     """Measure every device in every round; each round begins with another device."""
-    run = Run(devices, [])
     steps = [(device, name) for device in devices for name in measures] * rounds
     progress = Progress(steps, guess=seconds + 1)
-    for number in range(rounds):
-        turn = number % len(devices)
-        for device in devices[turn:] + devices[:turn]:
-            results = one_round(device, seconds, measures, progress)
-            run.rounds.append({"device": device, "results": results})
-            progress.log(f"round {number + 1} of {rounds}, {device}")
-    return run
+    return measure_in_turn(
+        devices, rounds, progress, lambda device: one_round(device, seconds, measures, progress)
+    )
 
 
 def versions(devices: list[str]) -> dict[str, str]:

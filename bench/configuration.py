@@ -17,7 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from many_peers import PATH, configuration, milliseconds
 from progress import Progress
-from results import Report, Run, machine
+from results import Report, machine
+from rounds import measure_in_turn
 
 from holloway.lab import Host
 from hosts import WG, start_device
@@ -63,16 +64,14 @@ def main() -> int:
     parser.add_argument("--peers", type=int, default=10_000)
     parser.add_argument("--out", type=Path, help="write all results to this file as JSON")
     options = parser.parse_args()
-    run = Run(list(PAIRS), [])
     progress = Progress([(name, "all") for name in PAIRS] * options.rounds, guess=20)
     sections = configuration(options.peers)
-    for number in range(options.rounds):
-        turn = number % len(PAIRS)
-        for name in run.implementations[turn:] + run.implementations[:turn]:
-            progress.begin(name, "all")
-            run.rounds.append({"device": name, "results": one_round(*PAIRS[name], sections)})
-            progress.end()
-            progress.log(f"round {number + 1} of {options.rounds}, {name}")
+
+    def measure(name: str) -> dict[str, dict[str, float]]:
+        progress.begin(name, "all")
+        return one_round(*PAIRS[name], sections)
+
+    run = measure_in_turn(list(PAIRS), options.rounds, progress, measure)
     print(run.table())
     if options.out is not None:
         Report(run, {"machine": machine(), "peers": options.peers}).write(options.out)

@@ -36,6 +36,7 @@ from embedded_testbed import ENDPOINT, FAR, SINK, Testbed
 from processes import cpu_seconds
 from progress import Progress
 from results import Report, Run, machine
+from rounds import rotated
 
 from hosts import PEERS
 
@@ -227,13 +228,12 @@ def all_rounds(names: list[str], options: argparse.Namespace) -> Run:
     progress = Progress(steps, guess=2.5 * options.seconds + 2)
     for number in range(options.rounds):
         results: dict[str, dict[str, Figures]] = {name: {} for name in names}
-        turn = number % len(names)
         with ExitStack() as stack:
             theirs = Testbed(stack, "wireguard-go")
             ours = Testbed(stack, "holloway") if OURS_FAR in chosen else theirs
             for measure in chosen:
                 testbed = ours if measure == OURS_FAR else theirs
-                for name in names[turn:] + names[:turn]:
+                for name in rotated(names, number):
                     progress.begin(name, measure)
                     try:
                         results[name][measure] = known[measure](testbed, name, options.seconds)

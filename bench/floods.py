@@ -27,6 +27,7 @@ from floods_report import ENTERED, KEPT, LONGEST, ROWS, TYPICAL, table
 from floods_testbed import FloodHosts, finish_json
 from progress import Progress
 from results import Report, Run, machine
+from rounds import rotated
 
 if TYPE_CHECKING:
     import subprocess
@@ -120,8 +121,7 @@ def all_rounds(devices: list[str], rows: list[Row], rounds: int, seconds: float)
     for number in range(rounds):
         found: dict[str, dict[str, Figures]] = {device: {} for device in devices}
         for count, row in enumerate(rows):
-            turn = (number + count) % len(devices)
-            for device in devices[turn:] + devices[:turn]:
+            for device in rotated(devices, number + count):
                 progress.begin(device, row.name)
                 found[device][row.name] = measure(device, row, seconds)
             progress.end()

@@ -17,7 +17,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from progress import Progress
-from results import Report, Run, machine
+from results import Report, machine
+from rounds import measure_in_turn
 
 from underlay_mishaps import LIMIT_SECONDS, MISHAPS, Pair
 
@@ -45,19 +46,17 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="write all results to this file as JSON")
     options = parser.parse_args()
     names = [options.only] if options.only else list(MISHAPS)
-    run = Run(IMPLEMENTATIONS, [])
     steps = [(one, name) for one in IMPLEMENTATIONS for name in names]
     progress = Progress(steps * options.rounds, guess=15)
-    for number in range(options.rounds):
-        turn = number % len(IMPLEMENTATIONS)
-        for implementation in IMPLEMENTATIONS[turn:] + IMPLEMENTATIONS[:turn]:
-            results = {}
-            for name in names:
-                progress.begin(implementation, name)
-                results[name] = {"s": recovery(implementation, name)}
-            progress.end()
-            run.rounds.append({"device": implementation, "results": results})
-            progress.log(f"round {number + 1} of {options.rounds}, {implementation}")
+
+    def measure(implementation: str) -> dict[str, dict[str, float]]:
+        results = {}
+        for name in names:
+            progress.begin(implementation, name)
+            results[name] = {"s": recovery(implementation, name)}
+        return results
+
+    run = measure_in_turn(IMPLEMENTATIONS, options.rounds, progress, measure)
     print(run.table())
     if options.out is not None:
         Report(run, {"machine": machine()}).write(options.out)

@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from many_peers import milliseconds
 from progress import Progress
-from results import Report, Run, machine
+from results import Report, machine
+from rounds import measure_in_turn
 
 from holloway.lab import Host
 from hosts import BIN, DEVICES, ENVIRONMENT, WG, eventually
@@ -66,15 +67,13 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--out", type=Path, help="write all results to this file as JSON")
     options = parser.parse_args()
-    run = Run(list(PAIRS), [])
     progress = Progress([(name, "all") for name in PAIRS] * options.rounds, guess=2)
-    for number in range(options.rounds):
-        turn = number % len(PAIRS)
-        for name in run.implementations[turn:] + run.implementations[:turn]:
-            progress.begin(name, "all")
-            run.rounds.append({"device": name, "results": one_round(*PAIRS[name])})
-            progress.end()
-            progress.log(f"round {number + 1} of {options.rounds}, {name}")
+
+    def measure(name: str) -> dict[str, dict[str, float]]:
+        progress.begin(name, "all")
+        return one_round(*PAIRS[name])
+
+    run = measure_in_turn(list(PAIRS), options.rounds, progress, measure)
     print(run.table())
     if options.out is not None:
         Report(run, {"machine": machine()}).write(options.out)
