@@ -147,33 +147,25 @@ pub fn replace_window(packet: &mut [u8], window: u16) {
 
 /// Replace the scale of windows in a SYN behind its vnet_hdr, if it has one.
 pub fn replace_scale(packet: &mut [u8], scale: u8) {
-    let inner = packet.get_mut(VNET_HEADER..).unwrap_or_default();
-    let Some(transport) = Transport::find(inner) else {
-        return;
-    };
-    let options = inner
-        .get_mut(transport.at + TCP_HEADER..)
-        .unwrap_or_default();
-    if let Some(at) = option(options, WINDOW_SCALE)
-        && let Some(value) = options[at].first_mut()
-    {
+    if let Some(value) = option_value(packet, WINDOW_SCALE).and_then(<[u8]>::first_mut) {
         *value = scale;
     }
 }
 
 /// Replace the MSS that a SYN announces, behind its vnet_hdr. Its checksum is verified before.
 pub fn replace_mss(packet: &mut [u8], mss: u16) {
-    let inner = packet.get_mut(VNET_HEADER..).unwrap_or_default();
-    let Some(transport) = Transport::find(inner) else {
-        return;
-    };
-    let options = inner
-        .get_mut(transport.at + TCP_HEADER..)
-        .unwrap_or_default();
-    if let Some(value) = option(options, MSS).and_then(|at| options.get_mut(at)?.first_chunk_mut())
-    {
+    if let Some(value) = option_value(packet, MSS).and_then(<[u8]>::first_chunk_mut) {
         *value = mss.to_be_bytes();
     }
+}
+
+/// The value of an option of the TCP segment behind a vnet_hdr, to be replaced.
+fn option_value(packet: &mut [u8], kind: u8) -> Option<&mut [u8]> {
+    let inner = packet.get_mut(VNET_HEADER..)?;
+    let at = Transport::find(inner)?.at + TCP_HEADER;
+    let options = inner.get_mut(at..)?;
+    let place = option(options, kind)?;
+    options.get_mut(place)
 }
 
 /// The blocks of a SACK option (RFC 2018, 3), and their number.

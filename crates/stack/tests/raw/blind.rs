@@ -10,21 +10,10 @@ use holloway_stack::shared::Request;
 
 use crate::harness::{ACK, BUFFER, Harness, PORT, RST, SYN, Segment, THEM, US};
 
-fn syn(source: u16) -> Segment {
-    Segment {
-        source,
-        destination: PORT,
-        sequence: 7,
-        flags: SYN,
-        window: 1000,
-        ..Segment::default()
-    }
-}
-
 /// Our initial number in the answer to a SYN.
 fn answered(harness: &mut Harness, source: u16) -> u32 {
     harness
-        .send(&syn(source))
+        .send(&Segment::syn(source))
         .first()
         .expect("an answer")
         .sequence
@@ -34,7 +23,7 @@ fn reset(harness: &mut Harness, source: u16) {
     let reset = Segment {
         sequence: 8,
         flags: RST,
-        ..syn(source)
+        ..Segment::syn(source)
     };
     harness.send(&reset);
     assert_eq!(harness.engine.streams(), 0);

@@ -4,24 +4,13 @@ use std::io::{ErrorKind, Read};
 
 use holloway_stack::listener::MAX_HALF_OPEN;
 
-use crate::harness::{ACK, Harness, PORT, RST, SYN, Segment};
-
-fn syn(source: u16) -> Segment {
-    Segment {
-        source,
-        destination: PORT,
-        sequence: 7,
-        flags: SYN,
-        window: 1000,
-        ..Segment::default()
-    }
-}
+use crate::harness::{ACK, Harness, RST, Segment};
 
 #[test]
 fn a_flood_of_half_open_connections_is_bounded_and_lets_others_through() {
     let (mut harness, listener) = Harness::listening();
     for source in 1..30_000 {
-        harness.give(&[syn(source).packet()]);
+        harness.give(&[Segment::syn(source).packet()]);
         harness.sent();
     }
     assert_eq!(harness.engine.streams(), MAX_HALF_OPEN);
@@ -34,12 +23,12 @@ fn a_flood_of_half_open_connections_is_bounded_and_lets_others_through() {
 fn connections_that_nobody_accepts_fill_the_backlog_only() {
     let (mut harness, _) = Harness::listening();
     for source in 1..200 {
-        if let Some(answer) = harness.send(&syn(source)).pop() {
+        if let Some(answer) = harness.send(&Segment::syn(source)).pop() {
             harness.send(&Segment {
                 sequence: 8,
                 ack: answer.sequence.wrapping_add(1),
                 flags: ACK,
-                ..syn(source)
+                ..Segment::syn(source)
             });
         }
     }
@@ -73,7 +62,7 @@ fn resets_beside_the_window_change_nothing_and_one_within_ends_the_stream() {
 #[test]
 fn a_segment_for_nobody_is_answered_with_a_reset() {
     let mut harness = Harness::new();
-    let answers = harness.send(&syn(4000));
+    let answers = harness.send(&Segment::syn(4000));
     assert_eq!(answers.len(), 1);
     assert_eq!(answers[0].flags, RST | ACK);
     assert_eq!(answers[0].ack, 8);

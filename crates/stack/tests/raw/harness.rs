@@ -41,6 +41,18 @@ pub struct Segment {
 }
 
 impl Segment {
+    /// A request for a connection to `PORT`.
+    pub fn syn(source: u16) -> Self {
+        Self {
+            source,
+            destination: PORT,
+            sequence: 7,
+            flags: SYN,
+            window: 1000,
+            ..Self::default()
+        }
+    }
+
     /// The IP packet from the other side to us, behind an empty vnet_hdr.
     pub fn packet(&self) -> Vec<u8> {
         let mut options = self.options.clone();
