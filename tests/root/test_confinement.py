@@ -56,6 +56,12 @@ def answers(host: Host, interface: str = "wg0") -> bool:
     return host.run(WG["original"], "show", interface, check=False).returncode == 0
 
 
+def assert_ended(host: Host, sockets: str = "") -> None:
+    """The device and its monitor have ended, and left these files beside the UAPI sockets."""
+    assert eventually(lambda: not processes(host))
+    assert host.run("ls", "/run/wireguard").stdout == sockets
+
+
 def test_every_thread_of_a_device_has_few_rights(host: Host) -> None:
     start_device(host, "holloway", "wg0")
     process, _ = processes(host)
@@ -114,16 +120,14 @@ def test_confinement_can_be_switched_off(host: Host) -> None:
     assert statuses(host, process)[0]["Uid"].split() == ["0"] * 4
     assert statuses(host, process)[0]["Seccomp"] == "0"
     host.run("ip", "link", "del", "wg0")
-    assert eventually(lambda: not processes(host))
-    assert host.run("ls", "/run/wireguard").stdout == ""
+    assert_ended(host)
 
 
 def test_a_device_that_is_killed_leaves_nothing(host: Host) -> None:
     start_device(host, "holloway", "wg0")
     process, _ = processes(host)
     host.run("kill", "-KILL", process)
-    assert eventually(lambda: not processes(host))
-    assert host.run("ls", "/run/wireguard").stdout == ""
+    assert_ended(host)
     assert host.run("ip", "link", "show", "wg0", check=False).returncode != 0
 
 
@@ -132,8 +136,7 @@ def test_a_monitor_never_removes_the_socket_of_another_device(host: Host) -> Non
     host.run("mv", "/run/wireguard/wg0.sock", "/run/old.sock")
     host.run("touch", "/run/wireguard/wg0.sock")
     host.run("ip", "link", "del", "wg0")
-    assert eventually(lambda: not processes(host))
-    assert host.run("ls", "/run/wireguard").stdout == "wg0.sock\n"
+    assert_ended(host, "wg0.sock\n")
 
 
 def test_a_device_goes_on_without_its_monitor(host: Host) -> None:

@@ -97,22 +97,14 @@ def _lock_memory() -> None:
 
 def _empty_bounding_set() -> None:
     """Let no program that this process could execute have a capability."""
-    with _logged("The bounding set stays"), suppress(_LastCapability):
+    with _logged("The bounding set stays"):
         for capability in range(64):
-            _drop_from_bounding_set(capability)
-
-
-class _LastCapability(Exception):
-    """The kernel knows no higher ones."""
-
-
-def _drop_from_bounding_set(capability: int) -> None:
-    try:
-        _call("prctl", PR_CAPBSET_DROP, capability)
-    except OSError as error:
-        if error.errno == errno.EINVAL:
-            raise _LastCapability from None
-        raise
+            try:
+                _call("prctl", PR_CAPBSET_DROP, capability)
+            except OSError as error:
+                if error.errno == errno.EINVAL:
+                    return  # the kernel knows no higher ones
+                raise
 
 
 def _change_user() -> None:

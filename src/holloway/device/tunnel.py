@@ -286,9 +286,7 @@ class Tunnel:
         self._timer = None
         try:
             self._device.handle_timeout(now())
-        except (
-            Exception
-        ):  # the timers behind this one are still expired: the next turn handles them
+        except Exception:  # the next turn handles the timers behind this one
             self._error_log.log_exception("an expired timer")
         self._set_timer()
 
