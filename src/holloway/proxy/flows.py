@@ -14,6 +14,7 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from holloway.proxy.by_source import BySource
+from holloway.proxy.timeouts import Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +69,6 @@ class Flow(UdpPort):
         """Ends it, and forgets it."""
         self.queue: list[bytes] = []
         self.opening: asyncio.Task[None] | None = None
-        self.last = 0.0
         self._receive = receive
         self._peer: Address | None = None
 
@@ -166,8 +166,7 @@ class Flows(Generic[Key]):
         self._source_of = source_of
         self._service = service
         self._flows: dict[Key, Flow] = {}
-        self._loop = asyncio.get_running_loop()
-        self._idle_timer: asyncio.TimerHandle | None = None
+        self._idle = Timeouts(service.idle, self._drop) if service.idle else None
 
     def __len__(self) -> int:
         return len(self._flows)
@@ -185,10 +184,10 @@ class Flows(Generic[Key]):
 
     def close(self) -> None:
         """End every flow."""
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
         for key in list(self._flows):
             self._drop(key)
+        if self._idle is not None:
+            self._idle.close()
 
     def _open(self, key: Key, target: Address) -> Flow | None:
         if len(self._flows) >= self._service.max_flows:
@@ -203,8 +202,6 @@ class Flows(Generic[Key]):
             return None
         self._flows[key] = flow
         flow.opening = asyncio.create_task(self._connect(key, flow, target))
-        if self._service.idle and self._idle_timer is None:
-            self._idle_timer = self._loop.call_later(self._service.idle, self._drop_idle)
         return flow
 
     async def _connect(self, key: Key, flow: Flow, target: Address) -> None:
@@ -229,10 +226,13 @@ class Flows(Generic[Key]):
         if flow is not None:
             self._flows[key] = flow
             self._service.add(flow.source, flow)
-            flow.last = self._loop.time()
+            if self._idle is not None:
+                self._idle.add(key)
 
     def _drop(self, key: Key) -> None:
         flow = self._flows.pop(key)
+        if self._idle is not None:
+            self._idle.remove(key)
         self._service.end(flow)
         flow.close()
 
@@ -241,15 +241,3 @@ class Flows(Generic[Key]):
         counts = Counter(flow.source for flow in self._flows.values())
         source = max(counts, key=counts.__getitem__)
         self._drop(next(key for key, flow in self._flows.items() if flow.source == source))
-
-    def _drop_idle(self) -> None:
-        self._idle_timer = None
-        now = self._loop.time()
-        while self._flows:
-            key, flow = next(iter(self._flows.items()))
-            if flow.last + self._service.idle > now:
-                self._idle_timer = self._loop.call_at(
-                    flow.last + self._service.idle, self._drop_idle
-                )
-                return
-            self._drop(key)

@@ -24,8 +24,9 @@ class Timeouts(Generic[Item]):
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, item: Item) -> None:
-        """Start the time of an item."""
+        """Start the time of an item, or start it again."""
         loop = asyncio.get_running_loop()
+        self._deadlines.pop(item, None)
         deadline = self._deadlines[item] = loop.time() + self.seconds
         if self._timer is None:
             self._timer = loop.call_at(deadline, self._take_expired, loop)
@@ -34,10 +35,17 @@ class Timeouts(Generic[Item]):
         """End the time of an item, if it is still running."""
         self._deadlines.pop(item, None)
 
+    def close(self) -> None:
+        """Let nothing expire any more."""
+        self._deadlines.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+
     def _take_expired(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
         now = loop.time()
-        for item, deadline in list(self._deadlines.items()):
+        while self._deadlines:
+            item, deadline = next(iter(self._deadlines.items()))
             if deadline > now:
                 self._timer = loop.call_at(deadline, self._take_expired, loop)
                 return
