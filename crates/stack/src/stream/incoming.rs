@@ -114,20 +114,26 @@ impl Stream {
     }
 
     /// Make smoltcp acknowledge what we have, as it answers a keep-alive: at most once a second of its clock.
-    fn challenge(&mut self, net: &mut Net, mut packet: Vec<u8>) {
+    fn challenge(&mut self, net: &mut Net, packet: Vec<u8>) {
+        self.imitate(net, packet, 1, 0);
+    }
+
+    /// Let smoltcp receive an acknowledgement that the other side did not send, `before` the next number that
+    /// is expected, and with this window field. It is written into `packet`.
+    pub(super) fn imitate(&mut self, net: &mut Net, mut packet: Vec<u8>, before: u32, field: u16) {
         let flow = Flow {
             local: self.flow.remote,
             remote: self.flow.local,
         };
         let socket = self.set.get::<Socket<'static>>(self.handle);
-        let expected = self.sequence.expected(socket);
+        let sequence = self.sequence.expected(socket).wrapping_sub(before);
         let ack = self.sequence.unacknowledged(socket);
         packet.clear();
-        write_ack(&mut packet, &flow, expected.wrapping_sub(1), ack, 0);
+        write_ack(&mut packet, &flow, sequence, ack, field);
         self.offer(net, packet);
     }
 
-    pub(super) fn offer(&mut self, net: &mut Net, packet: Vec<u8>) {
+    fn offer(&mut self, net: &mut Net, packet: Vec<u8>) {
         net.link.offer(packet);
         net.link.window = Some(self.window(net, 0));
         let now = instant(net.now);

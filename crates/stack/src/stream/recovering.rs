@@ -9,9 +9,9 @@ use smoltcp::socket::tcp::{Socket, State};
 
 use super::Stream;
 use crate::net::Net;
-use crate::packet::{Flow, ip_header};
+use crate::packet::ip_header;
 use crate::recovery::Recovery;
-use crate::segment::{ACK, Segment, write_ack, write_tcp};
+use crate::segment::{ACK, Segment, write_tcp};
 use crate::timers::Micros;
 use crate::window::distance;
 
@@ -64,15 +64,7 @@ impl Stream {
             return;
         }
         self.given = given;
-        let flow = Flow {
-            local: self.flow.remote,
-            remote: self.flow.local,
-        };
-        let sequence = self.sequence.expected(socket);
-        let ack = self.sequence.unacknowledged(socket);
-        let mut packet = Vec::new();
-        write_ack(&mut packet, &flow, sequence, ack, field);
-        self.offer(net, packet);
+        self.imitate(net, Vec::new(), 0, field);
     }
 
     /// Record what smoltcp has sent.
