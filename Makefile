@@ -77,7 +77,9 @@ $(VENV)/.released: PROFILE := release
 $(VENV)/.built $(VENV)/.released: $(VENV)/.installed $(RUST_SOURCES) pyproject.toml
 	@echo "Building the extension (a minute, the first time)"
 	@rm -f $(LAUNCHER) $(VENV)/.built $(VENV)/.released  # a running launcher can only be replaced
-	@. $(BIN)/activate && maturin develop --locked --profile $(PROFILE) --quiet
+	@mkdir -p target
+	@. $(BIN)/activate && maturin develop --locked --profile $(PROFILE) --quiet >target/build.log 2>&1 \
+		|| { cat target/build.log >&2; exit 1; }
 	@$(BIN)/python -c 'import holloway._native'
 	@touch $@
 
