@@ -24,13 +24,14 @@ from typing import TYPE_CHECKING
 from compare import versions
 from floods_clients import COUNT
 from floods_report import ENTERED, KEPT, LONGEST, ROWS, TYPICAL, table
-from floods_testbed import FloodHosts, finish_json
+from floods_testbed import TARGET, FloodHosts, finish_json
 from progress import Progress
 from results import Report, Run, machine
 from rounds import rotated
 
 if TYPE_CHECKING:
-    import subprocess
+    from collections.abc import Callable
+    from subprocess import Popen
 
     from floods_report import Row
 
@@ -45,7 +46,7 @@ def measure(device: str, row: Row, seconds: float) -> Figures:
         testbed = FloodHosts(device, stack)
         if row.kind == "mixed-train":
             stack.enter_context(testbed.trains_joined())
-        options = generator_options(row, testbed, seconds)
+        start_flood = prepared(row, testbed, seconds)
         # Who comes last has its whole time within the flood too.
         spread, limit = 0.4 * (seconds - LEAD), 0.55 * (seconds - LEAD)
         clients = testbed.program(
@@ -54,7 +55,7 @@ def measure(device: str, row: Row, seconds: float) -> Figures:
         with testbed.tcp(int(WARM + BEFORE + seconds) + 30):
             time.sleep(WARM)
             before = tcp_rate(testbed, BEFORE)
-            flood = testbed.flood(*options)
+            flood = start_flood()
             cpu, began = testbed.cpu_seconds(), time.monotonic()
             during = tcp_rate(testbed, seconds, start=(clients, LEAD))
             cpu, took = testbed.cpu_seconds() - cpu, time.monotonic() - began
@@ -72,6 +73,15 @@ def measure(device: str, row: Row, seconds: float) -> Figures:
         }
 
 
+def prepared(row: Row, testbed: FloodHosts, seconds: float) -> Callable[[], Popen[str]]:
+    """Return what starts a row's flood."""
+    if row.kind == "peer":
+        words = ("hostile", testbed.keys.public, TARGET, str(row.rate), str(seconds))
+        return lambda: testbed.program(testbed.attacker, *words)
+    options = generator_options(row, testbed, seconds)
+    return lambda: testbed.flood(*options)
+
+
 def generator_options(row: Row, testbed: FloodHosts, seconds: float) -> list[str]:
     """Return the options that make the generator send a row's flood."""
     options = ["--kind", row.kind, "--rate", str(row.rate), "--seconds", str(seconds)]
@@ -87,7 +97,7 @@ def generator_options(row: Row, testbed: FloodHosts, seconds: float) -> list[str
 
 
 def tcp_rate(
-    testbed: FloodHosts, seconds: float, start: tuple[subprocess.Popen[str], float] | None = None
+    testbed: FloodHosts, seconds: float, start: tuple[Popen[str], float] | None = None
 ) -> float:
     """Return the Mbit/s that the server's device passes on for some time.
 

@@ -3,6 +3,8 @@
     floods_clients.py new SERVER-KEY SECONDS SPREAD   print in how many seconds each client is in
     floods_clients.py initiate SERVER-KEY             send an initiation, and print it once answered
     floods_clients.py receiver                        print a transport message's receiver index
+    floods_clients.py hostile SERVER-KEY HOST RATE SECONDS
+                                                      begin valid handshakes, and finish none
 
 The new clients are the same for all devices under test: `Network`s of ours, with the protocol's own
 timers. Each has a key of its own and no session.
@@ -15,7 +17,7 @@ import json
 import socket
 import sys
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 from handshakes import initiations, private_key
 
@@ -25,8 +27,8 @@ from holloway.key import Key
 from holloway.model import AllowedIP, Endpoint, PeerUpdate
 
 COUNT = 20
-REPLAYED = 0
-"""The number of the peer whose initiation is replayed; the new clients are those after it."""
+HOSTILE = 0
+"""The number of the peer whose initiations are a flood; the new clients are those after it."""
 PORT = 51820
 SERVER = "10.98.0.2"
 ENDPOINT = "10.99.1.2"
@@ -60,7 +62,7 @@ async def new(server_key: str, seconds: str, spread: str) -> None:
     async with AsyncExitStack() as stack:
         networks = [
             await stack.enter_async_context(network(number, server_key))
-            for number in range(REPLAYED + 1, REPLAYED + 1 + COUNT)
+            for number in range(HOSTILE + 1, HOSTILE + 1 + COUNT)
         ]
         print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.readline)
@@ -101,6 +103,21 @@ async def initiate(server_key: str) -> None:
         caller.send(message)
         caller.recv(256)
     print(message.hex())
+
+
+async def hostile(server_key: str, host: str, rate: str, seconds: str) -> None:
+    """Send valid initiations of one peer, each with a later timestamp; print what was sent."""
+    count, raw = round(float(rate) * float(seconds)), Key.from_base64(server_key).raw
+    messages = [initiations(1, raw)[0] for _ in range(count)]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as caller:
+        caller.connect((host, PORT))
+        print("ready", flush=True)
+        began = time.monotonic()
+        for number, message in enumerate(messages):
+            await asyncio.sleep(began + number / float(rate) - time.monotonic())
+            with suppress(ConnectionError):
+                caller.send(message)
+    print(json.dumps({"sent": count, "seconds": time.monotonic() - began}))
 
 
 async def receiver() -> None:

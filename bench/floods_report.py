@@ -20,6 +20,7 @@ KINDS = {
     "wrong-mac1": "initiations with a wrong mac1",
     "random": "random bytes",
     "replay": "one initiation replayed",
+    "peer": "valid initiations of one peer",
     "transport": "transport messages with a wrong tag",
     "mixed-train": "trains of transport messages and initiations",
 }
@@ -58,6 +59,8 @@ ROWS = {
         Row("replay", 20_000),
         Row("replay", 100_000),
         Row("replay", 100_000, "own"),
+        Row("peer", 50),
+        Row("peer", 1000),
         Row("transport", 100_000),
         Row("mixed-train", 100_000),
     )
@@ -91,8 +94,9 @@ NOTES = """\
 - *Floods*: one thread sends from random addresses in 32.0.0.0/3 (`crates/flood`). *Initiations*
   have a valid mac1: the attacker knows the server's public key. All else in them is random. *One
   initiation replayed* was made by a peer and accepted once. *Transport messages* have the
-  receiver index of the client's session. *Trains*: each transport message and the initiation after
-  it have one source, and the kernel joins them.
+  receiver index of the client's session. *Valid initiations of one peer* come from its own address,
+  each later than the last, so the device has to decrypt them. *Trains*: each transport message and
+  the initiation after it have one source, and the kernel joins them.
 - The full table has the rate that was really sent, the CPU seconds a second of the server's device,
   and the peak memory of its largest process.
 

@@ -17,10 +17,13 @@ use crate::cookie::{
 use crate::discard::Discard;
 use crate::limiter::Limiter;
 use crate::load::Load;
-use crate::mac::{MAC, mac};
+use crate::mac::{MAC, StartedMac, mac};
 
 /// Cookie replies: at most 300,000 a second, and 1,000 at once.
 const REPLIES: Rate = Rate::new(SECOND / 300_000, 1000);
+
+/// What all initiations begin with (paper, 5.4.2).
+const INITIATION_START: [u8; 4] = [INITIATION, 0, 0, 0];
 
 /// Fills a buffer with random bytes.
 pub type Random = Box<dyn FnMut(&mut [u8]) + Send>;
@@ -47,10 +50,17 @@ pub enum Verdict {
     Discard(Discard),
 }
 
+/// What follows from the public key.
+struct Identity {
+    keys: Keys,
+    /// mac1 of initiations, which all begin with the same four bytes.
+    initiation: StartedMac,
+}
+
 /// Checks initiations and responses before anything expensive is done for them.
 pub struct CookieChecker {
     random: Random,
-    keys: Option<Keys>,
+    identity: Option<Identity>,
     secrets: Option<Secrets>,
     load: Load,
     limiter: Limiter,
@@ -65,7 +75,7 @@ impl CookieChecker {
         random(&mut seed);
         Self {
             random,
-            keys: None,
+            identity: None,
             secrets: None,
             load: Load::default(),
             limiter: Limiter::new(seed),
@@ -75,7 +85,11 @@ impl CookieChecker {
 
     /// Set the public key whose mac1 is accepted. `None` accepts nothing.
     pub fn set_identity(&mut self, public_key: Option<&[u8; 32]>) {
-        self.keys = public_key.map(Keys::new);
+        self.identity = public_key.map(|public_key| {
+            let keys = Keys::new(public_key);
+            let initiation = StartedMac::new(&keys.mac1, &INITIATION_START);
+            Identity { keys, initiation }
+        });
         self.secrets = None;
     }
 
@@ -123,15 +137,21 @@ impl CookieChecker {
     }
 
     fn check_mac1(&self, message: &[u8]) -> Result<(), Discard> {
-        match (message.get(..4), message.len()) {
-            (Some([INITIATION, 0, 0, 0]), INITIATION_SIZE)
-            | (Some([RESPONSE, 0, 0, 0]), RESPONSE_SIZE) => {}
+        let is_initiation = match (message.first_chunk(), message.len()) {
+            (Some(&INITIATION_START), INITIATION_SIZE) => true,
+            (Some(&[RESPONSE, 0, 0, 0]), RESPONSE_SIZE) => false,
             (None, _) => return Err(Discard::Truncated),
             _ => return Err(Discard::UnknownType),
-        }
-        let keys = self.keys.as_ref().ok_or(Discard::NoIdentity)?;
+        };
+        let identity = self.identity.as_ref().ok_or(Discard::NoIdentity)?;
         let (before, macs) = message.split_at(message.len() - MACS);
-        if equal(&mac(&keys.mac1, before), &macs[..MAC]) {
+        let computed = match is_initiation {
+            true => identity
+                .initiation
+                .finish(&before[INITIATION_START.len()..]),
+            false => mac(&identity.keys.mac1, before),
+        };
+        if equal(&computed, &macs[..MAC]) {
             Ok(())
         } else {
             Err(Discard::BadMac1)
@@ -143,7 +163,7 @@ impl CookieChecker {
         self.secrets
             .take_if(|secrets| now.saturating_sub(secrets.since) >= COOKIE_LIFE);
         if self.secrets.is_none() {
-            let key = &self.keys.as_ref()?.cookie;
+            let key = &self.identity.as_ref()?.keys.cookie;
             self.secrets = Some(Secrets::new(now, key, &mut self.random));
         }
         self.secrets.as_mut()

@@ -1,7 +1,7 @@
 //! The thread that receives handshake messages: a flood of them costs it its time, and the shard none.
 //!
-//! It serves the sockets for everything but data (`sockets`), and waits without a timeout. A train there
-//! can have transport messages behind the first, which it decrypts as the shard does. It sends only cookie
+//! It serves the sockets for everything but data (`sockets`), and says which half of all addresses may write
+//! while they have no room for all (`alternation`). A train there can have transport messages behind the first, which it decrypts as the shard does. It sends only cookie
 //! replies; other packets it leaves to the shard.
 
 use std::io;
@@ -9,18 +9,24 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::alternation::Alternation;
+use crate::cookie_checker::system_random;
 use crate::inbound::{Arrivals, Inbound};
 use crate::priority::prefer_this_thread;
 use crate::shared::Shared;
+use crate::sockets::Sockets;
 use crate::tun::Tun;
 use crate::turn::Turn;
 use holloway_poll::{NOTHING_READY, Ready};
 
 /// A flood that takes all processors leaves established tunnels less, and new clients are still let in.
-const PREFERENCE: i32 = 4;
+const PREFERENCE: i32 = 5;
 
 /// What epoll reports when the thread is to end. Sockets are reported by their number.
 const WAKE: u64 = u64::MAX;
+
+const FOREVER: i32 = -1;
+const SECOND_IN_MILLISECONDS: i32 = 1000;
 
 /// What the thread owns.
 #[derive(Debug)]
@@ -28,6 +34,11 @@ pub struct HandshakeThread {
     shared: Arc<Shared>,
     tun: Arc<Tun>,
     inbound: Inbound,
+    /// One for each socket.
+    alternations: Vec<Alternation>,
+    keys: [u32; 2],
+    /// How long to wait for messages, in milliseconds.
+    patience: i32,
 }
 
 impl HandshakeThread {
@@ -35,8 +46,13 @@ impl HandshakeThread {
     pub fn new(shared: Arc<Shared>, tun: Arc<Tun>) -> io::Result<Self> {
         let ends = shared.handshake_wake.as_raw_fd();
         shared.handshake_epoll.add(ends, WAKE)?;
+        let mut keys = [[0; 4]; 2];
+        system_random()(keys.as_flattened_mut());
         Ok(Self {
             inbound: Inbound::new(tun.offloads()),
+            alternations: Vec::new(),
+            keys: keys.map(|key| u32::from_le_bytes(key) | 1),
+            patience: FOREVER,
             shared,
             tun,
         })
@@ -55,14 +71,15 @@ impl HandshakeThread {
 
     fn turn(&mut self, ready: &mut Ready) -> io::Result<()> {
         let (shared, tun) = (self.shared.clone(), self.tun.clone());
-        let tokens = shared.handshake_epoll.wait(ready)?;
+        let events = shared.handshake_epoll.wait_for(ready, self.patience)?;
         let sockets = shared.sockets.read();
         let Some(sockets) = sockets.as_ref() else {
             return Ok(());
         };
         let turn = Turn::begin(&shared, &tun, Some(sockets));
-        for token in tokens {
-            let number = usize::try_from(token).unwrap_or(usize::MAX);
+        self.alternate(&turn, sockets);
+        for event in events {
+            let number = usize::try_from(event.u64).unwrap_or(usize::MAX);
             if let Some(socket) = sockets.handshakes().nth(number) {
                 self.inbound.turn(&turn, socket, Arrivals::Handshakes)?;
             }
@@ -71,5 +88,17 @@ impl HandshakeThread {
             shared.request_flush(&peer);
         }
         Ok(())
+    }
+
+    /// Where half of the senders are turned away, the turn of the others must come even if nothing else does.
+    fn alternate(&mut self, turn: &Turn<'_>, sockets: &Sockets) {
+        self.alternations
+            .resize_with(sockets.handshakes().count(), Alternation::default);
+        self.patience = FOREVER;
+        for (alternation, socket) in self.alternations.iter_mut().zip(sockets.handshakes()) {
+            if alternation.update(turn.now, socket, self.keys) {
+                self.patience = SECOND_IN_MILLISECONDS;
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! it reports events. It contains no Python: `crates/native` binds it. The public names are listed below.
 
 mod allowed_ips;
+mod alternation;
 mod batch;
 mod bucket;
 mod channel_tun;

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use crate::cookie::{COOKIE_REPLY, INITIATION, INITIATION_SIZE, RESPONSE};
 use crate::mac::MAC;
 use crate::session::TRANSPORT;
-use crate::udp::Udp;
+use crate::udp::{Udp, branch, statement};
 
 /// How often binding tries another ephemeral port if the number is taken for IPv6.
 const PORT_ATTEMPTS: usize = 16;
@@ -114,10 +114,8 @@ const ANSWERS: u32 = 2;
 /// Where mac2 of an initiation begins. It is zero without a cookie (paper, 5.4.4).
 const MAC2: usize = INITIATION_SIZE - MAC;
 
-/// The classic BPF program that sorts datagrams. It sees the payload, and a jump is relative to the next
-/// statement.
+/// The classic BPF program that sorts datagrams. It sees the payload.
 fn program() -> [libc::sock_filter; 12] {
-    let statement = |code: u32, k: u32| branch(code, k, 0, 0);
     let equals =
         |k: u8, then, or_else| branch(libc::BPF_JMP | libc::BPF_JEQ, k.into(), then, or_else);
     let load = libc::BPF_LD | libc::BPF_ABS;
@@ -135,15 +133,6 @@ fn program() -> [libc::sock_filter; 12] {
         statement(libc::BPF_RET, STRANGERS),
         statement(libc::BPF_RET, ANSWERS),
     ]
-}
-
-const fn branch(code: u32, k: u32, then: u8, or_else: u8) -> libc::sock_filter {
-    libc::sock_filter {
-        code: code as u16,
-        jt: then,
-        jf: or_else,
-        k,
-    }
 }
 
 /// Turn the error of an address family that the system lacks or has disabled into None.

@@ -26,8 +26,12 @@ pub const RECEIVE_SIZE: usize = 65536;
 /// wait; with 4 MiB, still when four streams with full windows (tcp_rmem: 6 MiB each) come at once.
 const DATA_BUFFER: c_int = 16 << 20;
 
-/// Some 2,000 handshake messages. What waits behind more of them would be answered too late anyway.
-const HANDSHAKE_BUFFER: c_int = 2 << 20;
+/// Some 10,000 handshake messages, which the thread judges in 30 ms: so long it may have to wait for a
+/// processor during a flood.
+const HANDSHAKE_BUFFER: c_int = 8 << 20;
+
+/// Where the drops are among a socket's figures.
+const DROPS: usize = libc::SK_MEMINFO_DROPS as usize;
 
 /// One socket.
 #[derive(Debug)]
@@ -90,11 +94,25 @@ impl Udp {
     }
 
     fn steer(&self, program: &[libc::sock_filter]) -> io::Result<()> {
+        self.attach(libc::SO_ATTACH_REUSEPORT_CBPF, program)
+    }
+
+    /// Accept only datagrams for which a classic BPF program does not return 0 (socket(7), SO_ATTACH_FILTER).
+    pub(crate) fn accept(&self, program: &[libc::sock_filter]) -> io::Result<()> {
+        self.attach(libc::SO_ATTACH_FILTER, program)
+    }
+
+    /// Accept all datagrams again.
+    pub(crate) fn accept_all(&self) -> io::Result<()> {
+        self.set(libc::SOL_SOCKET, libc::SO_DETACH_FILTER, 0)
+    }
+
+    fn attach(&self, option: c_int, program: &[libc::sock_filter]) -> io::Result<()> {
         let program = libc::sock_fprog {
             len: program.len() as u16,
             filter: program.as_ptr().cast_mut(),
         };
-        let (fd, option) = (self.fd.as_raw_fd(), libc::SO_ATTACH_REUSEPORT_CBPF);
+        let fd = self.fd.as_raw_fd();
         let (at, size) = (
             (&raw const program).cast(),
             size_of_val(&program) as socklen_t,
@@ -102,6 +120,18 @@ impl Udp {
         // SAFETY: `program` is a sock_fprog of `size` bytes; the kernel copies the filter that it points to.
         check(unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, option, at, size) })?;
         Ok(())
+    }
+
+    /// How many datagrams were not accepted or found no room so far; wraps around.
+    pub(crate) fn dropped(&self) -> io::Result<u32> {
+        let mut figures = [0_u32; DROPS + 1];
+        let mut size = size_of_val(&figures) as socklen_t;
+        let (fd, at) = (self.fd.as_raw_fd(), figures.as_mut_ptr().cast());
+        // SAFETY: `figures` has room for `size` bytes; the kernel fills in no more.
+        check(unsafe {
+            libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_MEMINFO, at, &raw mut size)
+        })?;
+        Ok(figures[DROPS])
     }
 
     fn open(address: &SocketAddr, mark: u32, buffer: c_int) -> io::Result<Self> {
@@ -191,6 +221,11 @@ impl Udp {
         decode(&name).ok_or_else(|| io::Error::from_raw_os_error(libc::EAFNOSUPPORT))
     }
 
+    /// Whether it is a socket of IPv4.
+    pub(crate) const fn is_v4(&self) -> bool {
+        self.v4
+    }
+
     /// Whether one send may have several datagrams.
     #[must_use]
     pub fn gso_enabled(&self) -> bool {
@@ -258,6 +293,21 @@ impl Train {
 impl AsRawFd for Udp {
     fn as_raw_fd(&self) -> RawFd {
         self.fd.as_raw_fd()
+    }
+}
+
+/// A statement of a classic BPF program.
+pub(crate) const fn statement(code: u32, k: u32) -> libc::sock_filter {
+    branch(code, k, 0, 0)
+}
+
+/// A jump of a classic BPF program, relative to the next statement.
+pub(crate) const fn branch(code: u32, k: u32, then: u8, or_else: u8) -> libc::sock_filter {
+    libc::sock_filter {
+        code: code as u16,
+        jt: then,
+        jf: or_else,
+        k,
     }
 }
 
