@@ -13,6 +13,7 @@ import threading
 from socket import AF_INET, SOCK_STREAM
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from holloway.net.addrinfo import GLOBAL_DEFAULT_TIMEOUT, create_connection
 from holloway.net.errors import network_down
 from holloway.net.network import Network
 from holloway.net.stack import BUFFER
@@ -143,12 +144,14 @@ class BlockingNetwork:
 
     def create_connection(
         self,
-        address: Address,
-        timeout: float | None = None,
-        source_address: Address | None = None,
+        address: tuple[Any, ...],
+        timeout: float | None = GLOBAL_DEFAULT_TIMEOUT,
+        source_address: tuple[Any, ...] | None = None,
+        *,
+        all_errors: bool = False,
     ) -> Socket:
         """Connect as `socket.create_connection` does, for libraries that take such a function."""
-        return self.connect(*address, source=source_address, timeout=timeout)
+        return create_connection(self, address, timeout, source_address, all_errors=all_errors)
 
     def listen(
         self, port: int = 0, host: str | None = None, *, backlog: int = 100
