@@ -51,6 +51,7 @@ exec setpriv --reuid 65534 --regid 65534 --clear-groups mariadbd --no-defaults \
     --bind-address={HOST} --skip-grant-tables --skip-networking=0 --skip-name-resolve \
     --innodb-buffer-pool-size=8M --innodb-log-file-size=4M --innodb-flush-method=fsync
 """
+REDIS = ["redis-server", "--bind", HOST, "--protected-mode", "no", "--save", ""]
 WAIT = """\
 import socket, sys, time
 for port in map(int, sys.argv[2:]):
@@ -79,13 +80,23 @@ def serve_libraries(lab: HomeLab) -> None:
     for command in (
         ["vsftpd", "/run/vsftpd.conf"],
         ["mosquitto", "-c", "/run/mosquitto.conf"],
-        ["redis-server", "--bind", HOST, "--protected-mode", "no", "--save", ""],
+        REDIS,
         ["sh", "-c", MARIADB],
         [sys.executable, __file__],
     ):
         lab.start(*command)
     lab.serve_postgresql()
-    server.run(sys.executable, "-c", WAIT, HOST, *map(str, PORTS.values()))
+    _wait(lab, *PORTS.values())
+
+
+def serve_redis(lab: HomeLab) -> None:
+    """Start Redis alone."""
+    lab.start(*REDIS)
+    _wait(lab, PORTS["redis"])
+
+
+def _wait(lab: HomeLab, *ports: int) -> None:
+    lab.server.run(sys.executable, "-c", WAIT, HOST, *map(str, ports))
 
 
 class Mail:
