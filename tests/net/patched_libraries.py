@@ -35,6 +35,13 @@ def urllib_request() -> object:
     return found
 
 
+def requests_get() -> object:
+    import requests
+
+    answer = requests.get("https://nas.home/secret", timeout=TIMEOUT, verify="home-ca.pem")
+    return answer.text
+
+
 def ftp(passive: bool) -> object:
     lines: list[str] = []
     with ftplib.FTP("nas.home", timeout=TIMEOUT) as client:
@@ -150,6 +157,7 @@ LIBRARIES: dict[str, tuple[Callable[[], object], Any]] = {
         urllib_request,
         ["/plain for 10.10.10.2", "/secret for 10.10.10.2", "/six for fd10::2"],
     ),
+    "requests": (requests_get, "/secret for 10.10.10.2"),
     "ftplib, passive": (ftplib_passive, ["hello of the home"]),
     "ftplib, active": (ftplib_active, ["hello of the home"]),
     "smtplib": (smtp, "from 10.10.10.2, [10.10.10.2]"),
