@@ -9,9 +9,8 @@ import pytest
 from docs import administration, first_steps, without_root
 from docs.not_run import NOT_RUN
 from docs.pages import PAGES, Page
-from net.recipes import PAGE as RECIPES
+from net.recipes import PAGES as RECIPES
 from net.recipes import recipes
-from net.test_recipes import TUTORIAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +50,7 @@ def test_a_page_works_as_written(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in PAGES if name not in SCENARIOS])
 def test_a_page_without_a_scenario_has_only_recipes_and_listed_blocks(name: str) -> None:
     page = Page(name)
-    for path in (RECIPES, TUTORIAL):
+    for path in RECIPES:
         if path.as_posix().endswith(name):  # test_recipes.py runs these
             for recipe in recipes(path):
                 assert page.take(recipe.code) == recipe.code
