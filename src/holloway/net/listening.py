@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from socket import AF_INET6
-from typing import TYPE_CHECKING, Unpack
+from socket import AF_INET6, SOCK_STREAM
+from typing import TYPE_CHECKING, Unpack, cast
 
+from holloway.net.addrinfo import getaddrinfo
 from holloway.net.server import Server, ServerOptions, tls_options
 from holloway.net.sockets import SocketListener
 from holloway.net.stack import family_of
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from socket import socket as Socket  # noqa: N812  # as in `network`
     from ssl import SSLContext
 
+    from holloway.net.network import Network
     from holloway.net.running import Running
     from holloway.net.stack import Listener
 
@@ -36,8 +38,6 @@ class Listening:
         _servers: weakref.WeakSet[Server]
 
         def _opened(self) -> Running: ...
-
-        async def resolve(self, host: str, *, family: int = 0) -> list[str]: ...
 
     async def listen(
         self, port: int = 0, host: str | None = None, *, backlog: int = 100
@@ -142,13 +142,17 @@ class Listening:
 
     async def _local_addresses(self, hosts: Sequence[str], family: int) -> list[str]:
         """Return the addresses to listen on, of one family or of both (0)."""
+        network = cast("Network", self)
         found: list[str] = []
         for host in hosts or ("",):
-            found += await self.resolve(host, family=family) if host else self._wildcard_hosts()
-        wanted = [each for each in found if family in {0, family_of(each)}]
-        if not wanted:
+            if host:
+                entries = await getaddrinfo(network, host, None, family, SOCK_STREAM)
+                found += [str(address[0]) for *_, address in entries]
+            else:
+                found += [each for each in self._wildcard_hosts() if family in {0, family_of(each)}]
+        if not found:
             raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
-        return list(dict.fromkeys(wanted))
+        return list(dict.fromkeys(found))
 
     def _wildcard_hosts(self) -> list[str]:
         families = {family_of(address): None for address in self._own}
