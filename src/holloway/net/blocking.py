@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from socket import socket as Socket  # noqa: N812  # there is a method of that name
 
     from holloway.model import Device, DeviceUpdate
-    from holloway.net.arguments import AnyKey, AnyPeer, Texts
+    from holloway.net.keywords import AnyKey, AnyPeer, Texts
     from holloway.net.stack import Address, Listener
 
 Result = TypeVar("Result")

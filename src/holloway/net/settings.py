@@ -1,4 +1,4 @@
-"""The settings of a network, and how a wg-quick file gives them; `arguments` makes others.
+"""The settings of a network, and how a wg-quick file gives them; `keywords` makes others.
 
 Settings of a wg-quick file that concern the whole system do not apply to a single program, and are
 ignored with a note. Names are looked up only with the given resolver.
@@ -23,7 +23,7 @@ from holloway.text.quick import QuickConfig, parse_quick
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from holloway.net.arguments import NamedEndpoints
+    from holloway.net.keywords import NamedEndpoints
     from holloway.net.stack import Interface
     from holloway.text.resolver import Resolver
 
