@@ -11,6 +11,7 @@ from docs.not_run import NOT_RUN
 from docs.pages import PAGES, Page
 from net.recipes import PAGES as RECIPES
 from net.recipes import recipes
+from net.test_pytest_plugin import PAGE, examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +56,9 @@ def test_a_page_without_a_scenario_has_only_recipes_and_listed_blocks(name: str)
             for recipe in recipes(path):
                 assert page.take(recipe.code) == recipe.code
                 assert page.take(recipe.prints) == recipe.prints
+    if PAGE.as_posix().endswith(name):  # test_pytest_plugin.py runs these
+        for _, code in examples():
+            assert page.take(code) == code
     assert [block.first for block in page.left] == list(NOT_RUN.get(name, {}))
 
 

@@ -17,7 +17,10 @@ HEADING = re.compile(r"^## (.*)$", re.MULTILINE)
 PAGE = REPOSITORY / "docs/how-to/python-recipes.md"
 PAGES = (
     PAGE,
-    *(REPOSITORY / "docs/how-to" / f"{name}.md" for name in ("patched", "fork", "web-servers")),
+    *(
+        REPOSITORY / "docs/how-to" / f"{name}.md"
+        for name in ("patched", "fork", "web-servers", "published")
+    ),
     REPOSITORY / "docs/tutorial/python-peer.md",
 )
 """The pages that consist of recipes."""

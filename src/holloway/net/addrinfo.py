@@ -84,7 +84,7 @@ def create_connection(
     for family, *_, found in network.run(_within(limit, network.network, *address[:2])):
         try:
             source = _source(network, source_address, family)
-            return network.connect(*found[:2], source=source, timeout=limit)
+            return network.connect(*found[:2], source_address=source, timeout=limit)
         except OSError as error:
             if not all_errors:
                 failures.clear()  # the last one is raised
