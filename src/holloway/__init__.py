@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         PeerUpdate,
     )
     from holloway.net.blocking import open  # noqa: A004  # it is `holloway.open`
+    from holloway.net.loop import run
     from holloway.net.network import Network
 
 __version__ = "0.1.0"
@@ -35,6 +36,7 @@ __all__ = [
     "Peer",
     "PeerUpdate",
     "open",
+    "run",
 ]
 
 
@@ -42,7 +44,7 @@ def __getattr__(name: str) -> object:
     from importlib import import_module
 
     if name in __all__:
-        for home in ("errors", "key", "model", "net.network", "net.blocking"):
+        for home in ("errors", "key", "model", "net.network", "net.blocking", "net.loop"):
             module = import_module(f"holloway.{home}")
             if name in vars(module):
                 return vars(module)[name]

@@ -1,0 +1,322 @@
+"""An event loop of asyncio whose names, connections, servers and datagrams go through a network.
+
+Libraries for asyncio use it unchanged. Loopback addresses, Unix sockets, pipes and subprocesses are
+this machine's, as in every loop. The network is a blocking one, with a loop of its own in a thread,
+so that it outlives this loop: `BlockingNetwork.loop_factory` makes one, and `run` runs a program.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import functools
+import os
+import socket
+import weakref
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from holloway.net import placement, sockets
+from holloway.net.blocking import open as open_network
+from holloway.net.bridge import call
+from holloway.net.happy_eyeballs import connect_any, interleaved
+from holloway.net.inner_socket import InnerDatagramSocket, InnerSocket
+from holloway.net.server import Server
+from holloway.net.stack import family_of
+from holloway.text.address import numeric
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable
+
+    from holloway.net.blocking import BlockingNetwork
+    from holloway.net.stack import Listener
+
+Result = TypeVar("Result")
+
+
+def run(
+    main: Coroutine[Any, Any, Result] | Callable[[], Coroutine[Any, Any, Result]],
+    config: str | os.PathLike[str],
+    *,
+    debug: bool | None = None,
+    **options: Any,
+) -> Result:
+    """Run a coroutine as `asyncio.run` does, in an event loop whose connections use a tunnel.
+
+    `config` and the options are those of `holloway.open`.
+    """
+    try:
+        with (
+            open_network(config, **options) as network,
+            asyncio.Runner(debug=debug, loop_factory=network.loop_factory()) as runner,
+        ):
+            return runner.run(main() if callable(main) else main)
+    finally:
+        if not callable(main):
+            main.close()  # no warning that nobody awaited it where the network did not open
+
+
+class TunnelEventLoop(asyncio.SelectorEventLoop):
+    """The loop; `network` is what it connects through."""
+
+    def __init__(self, network: BlockingNetwork) -> None:
+        super().__init__()
+        self.network = network
+        self._addresses: weakref.WeakKeyDictionary[socket.socket, tuple[Any, Any]] = (
+            weakref.WeakKeyDictionary()
+        )
+        """Of sockets that a program made and that are now one end of a userspace stack's pair."""
+
+    async def getaddrinfo(
+        self,
+        host: Any,
+        port: Any,
+        *,
+        family: int = 0,
+        type: int = 0,  # noqa: A002  # asyncio's name
+        proto: int = 0,
+        flags: int = 0,
+    ) -> Any:
+        """Look a name up through the tunnel; the system knows services and numeric addresses."""
+        text = host.decode("ascii") if isinstance(host, bytes) else host
+        if not text or numeric(text) is not None or placement.is_loopback(text):
+            return await super().getaddrinfo(
+                host, port, family=family, type=type, proto=proto, flags=flags
+            )
+        found: list[Any] = []
+        resolve = functools.partial(self.network.network.resolve, text, family=family)
+        for address in await call(self.network, resolve):
+            found += socket.getaddrinfo(
+                address, port, family, type, proto, flags | socket.AI_NUMERICHOST
+            )
+        return found
+
+    async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
+        """Return the names of this machine's addresses, and the numbers of all others."""
+        if not placement.is_loopback(sockaddr[0]):
+            if flags & socket.NI_NAMEREQD:
+                raise socket.gaierror(socket.EAI_NONAME, "a tunnel has no names of addresses")
+            flags |= socket.NI_NUMERICHOST
+        return await super().getnameinfo(sockaddr, flags)
+
+    async def create_connection(
+        self,
+        protocol_factory: Callable[[], Any],
+        host: str | None = None,
+        port: Any = None,
+        **options: Any,
+    ) -> Any:
+        connected: socket.socket | None = options.get("sock")
+        if connected is not None:
+            options["sock"] = connected = self._with_addresses(connected)
+        elif host and not placement.is_loopback(host):
+            if options.get("ssl") and options.get("server_hostname") is None:
+                options["server_hostname"] = host
+            options["sock"] = connected = await self._connect(host, port, options)
+            host = port = None
+        try:
+            return await super().create_connection(protocol_factory, host, port, **options)
+        except BaseException:
+            if connected is not None:
+                connected.close()
+            raise
+
+    async def create_server(
+        self,
+        protocol_factory: Callable[[], Any],
+        host: Any = None,
+        port: Any = None,
+        *,
+        family: int = socket.AF_UNSPEC,
+        flags: int = socket.AI_PASSIVE,
+        sock: socket.socket | None = None,
+        backlog: int = 100,
+        ssl: Any = None,
+        reuse_port: bool | None = None,
+        start_serving: bool = True,
+        **options: Any,
+    ) -> Any:
+        hosts = [host] if host is None or isinstance(host, str) else list(host)
+        if sock is not None or all(each and placement.is_loopback(each) for each in hosts):
+            return await super().create_server(
+                protocol_factory, host, port, family=family, flags=flags, sock=sock,
+                backlog=backlog, ssl=ssl, reuse_port=reuse_port, start_serving=start_serving,
+                **options,
+            )  # fmt: skip
+        addresses = await self._server_addresses(hosts, port, family, flags)
+        listeners: list[Listener] = []
+        try:
+            for address in addresses:
+                is_local = placement.is_loopback(address[0])
+                make = socket.socket if is_local else self.network.socket
+                listening = make(family_of(address[0]), socket.SOCK_STREAM)
+                if reuse_port:
+                    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                # One port for all, if the system chooses it.
+                chosen = address[1] or (listeners[0].address[1] if listeners else 0)
+                listeners.append(sockets.listen(listening, (address[0], chosen), backlog))
+            server = Server(listeners, protocol_factory, ssl)
+        except BaseException:
+            for listener in listeners:
+                listener.close()
+            raise
+        if start_serving:
+            await server.start_serving()
+        return server
+
+    async def create_datagram_endpoint(
+        self,
+        protocol_factory: Callable[[], Any],
+        local_addr: Any = None,
+        remote_addr: Any = None,
+        **options: Any,
+    ) -> Any:
+        sock: socket.socket | None = options.get("sock")
+        if sock is not None:
+            options["sock"] = self._replaced(sock)
+        elif _belongs_inside(local_addr, remote_addr, options.get("family", 0)):
+            sock = await self._datagram_socket(local_addr, remote_addr, options)
+            local_addr = remote_addr = None
+            options = {"sock": sock}
+        try:
+            return await super().create_datagram_endpoint(
+                protocol_factory, local_addr, remote_addr, **options
+            )
+        except BaseException:
+            if "sock" in options:
+                options["sock"].close()
+            raise
+
+    async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+        if not placement.is_outside(sock) or placement.is_loopback(address[0]):
+            await super().sock_connect(sock, address)
+            return
+        found = await self.getaddrinfo(*address[:2], family=sock.family, type=sock.type)
+        bound = placement.bound_address(sock)
+        sources: dict[int, Any] = {} if bound is None else {sock.family: bound[:2]}
+        with await self._connected(found[0][4], sock.type, sources) as connected:
+            placement.copy_options(sock, connected)
+            # The program's socket becomes the other one: it has its descriptor from now on.
+            os.dup2(connected.fileno(), sock.fileno(), inheritable=False)
+            if isinstance(connected, InnerSocket):
+                self._addresses[sock] = connected.getsockname(), connected.getpeername()
+
+    async def sock_sendto(self, sock: socket.socket, data: Any, address: Any) -> int:
+        if placement.is_outside(sock) and not placement.is_loopback(address[0]):
+            with placement.replace(self.network, sock) as inner:
+                if isinstance(inner, InnerSocket):
+                    raise OSError(
+                        errno.EOPNOTSUPP,
+                        "this socket was made outside of the tunnel: make it by net.socket()",
+                    )
+                os.dup2(inner.fileno(), sock.fileno(), inheritable=False)
+        return await super().sock_sendto(sock, data, address)
+
+    def _with_addresses(self, sock: socket.socket) -> socket.socket:
+        """Return the socket that knows its addresses for one that `sock_connect` has connected."""
+        if sock not in self._addresses:
+            return sock
+        kind = InnerDatagramSocket if sock.type == socket.SOCK_DGRAM else InnerSocket
+        local, remote = self._addresses.pop(sock)
+        return kind.of(sock.detach(), local, remote)
+
+    def _replaced(self, sock: socket.socket) -> socket.socket:
+        """Return the socket for a UDP port that was made outside: inside, if it may be either."""
+        if not (placement.is_outside(sock) and placement.is_free(sock)):
+            return self._with_addresses(sock)
+        with sock:
+            return placement.replace(self.network, sock)
+
+    async def _connect(self, host: str, port: Any, options: dict[str, Any]) -> socket.socket:
+        """Connect to one of the addresses of a host, as the options of `create_connection` say."""
+        names = ("family", "proto", "flags")
+        query = {name: options.pop(name) for name in names if name in options}
+        found = await self.getaddrinfo(host, port, type=socket.SOCK_STREAM, **query)
+        addresses = [entry[4] for entry in found]
+        delay = options.pop("happy_eyeballs_delay", None)
+        interleave = options.pop("interleave", None)
+        if interleave is None:
+            interleave = int(delay is not None)
+        if interleave:
+            addresses = interleaved(addresses, interleave)
+        sources = await self._sources(options.pop("local_addr", None))
+
+        def connect(address: Any) -> Coroutine[Any, Any, socket.socket]:
+            return self._connected(address, socket.SOCK_STREAM, sources)
+
+        return await connect_any(addresses, connect, delay, options.pop("all_errors", False))
+
+    async def _sources(self, local: Any) -> dict[int, Any]:
+        """Look up a local address; returns it for each family."""
+        if local is None:
+            return {}
+        found = await self.getaddrinfo(*local[:2], type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
+        return {entry[0]: entry[4][:2] for entry in reversed(found)}
+
+    async def _connected(self, address: Any, kind: int, sources: dict[int, Any]) -> socket.socket:
+        """Connect to a numeric address inside the tunnel."""
+        source = sources.get(family_of(address[0]))
+        if sources and source is None:
+            raise OSError(errno.EADDRNOTAVAIL, f"no local address of the family of {address[0]}")
+        connect = self.network.network.connect
+        return await call(
+            self.network, functools.partial(connect, *address[:2], type=kind, source=source)
+        )
+
+    async def _server_addresses(
+        self, hosts: Iterable[str | None], port: Any, family: int, flags: int
+    ) -> list[Any]:
+        """Return the addresses to listen on, each once; no host is all our addresses."""
+        found: dict[Any, None] = {}
+        for host in hosts:
+            for each in [host] if host else self._wildcards(family):
+                entries = await self.getaddrinfo(
+                    each, port, family=family, type=socket.SOCK_STREAM, flags=flags
+                )
+                found.update(dict.fromkeys(entry[4] for entry in entries))
+        return list(found)
+
+    def _wildcards(self, family: int) -> list[str]:
+        """Return the wildcard address of each family that we have, or of the one asked for."""
+        families = dict.fromkeys(map(family_of, self.network.addresses))
+        return [WILDCARD[each] for each in families if family in {0, each}]
+
+    async def _datagram_socket(
+        self, local: Any, remote: Any, options: dict[str, Any]
+    ) -> socket.socket:
+        """Make the socket of an endpoint: connected if it has a remote address, else bound."""
+        family = options.get("family", 0)
+        if local is not None and not local[0]:
+            local = (self._wildcards(family)[0], local[1])
+        if remote is not None:
+            found = await self.getaddrinfo(*remote[:2], family=family, type=socket.SOCK_DGRAM)
+            sources = await self._sources(local)
+
+            def connect(address: Any) -> Coroutine[Any, Any, socket.socket]:
+                return self._connected(address, socket.SOCK_DGRAM, sources)
+
+            return await connect_any([entry[4] for entry in found], connect)
+        if local is None:
+            return self.network.socket(family, socket.SOCK_DGRAM)
+        found = await self.getaddrinfo(*local[:2], family=family, type=socket.SOCK_DGRAM)
+        sock = self.network.socket(found[0][0], socket.SOCK_DGRAM)
+        try:
+            if options.get("reuse_port"):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if options.get("allow_broadcast"):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            sock.bind(found[0][4])
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+
+def _belongs_inside(local: Any, remote: Any, family: int) -> bool:
+    """Whether a UDP port with these addresses is one in the tunnel."""
+    if family == socket.AF_UNIX or not (family or local or remote):
+        return False  # of another kind, or a mistake of which asyncio tells
+    hosts = [address[0] for address in (local, remote) if address]
+    return not any(host and placement.is_loopback(host) for host in hosts)
+
+
+WILDCARD: Final = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104
