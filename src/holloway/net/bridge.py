@@ -11,6 +11,8 @@ import contextlib
 import socket
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from holloway.net.errors import network_down
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
@@ -33,7 +35,11 @@ def start(
     async def report() -> None:
         try:
             result = await work()
-        except BaseException as error:  # it is raised where the caller waits
+        except asyncio.CancelledError:
+            # By the caller, who waits no more, or because the network's loop ends.
+            done(None, network_down("the network is closed"))
+            raise
+        except BaseException as error:
             done(None, error)
         else:
             done(result, None)

@@ -13,16 +13,15 @@ import functools
 import os
 import socket
 import weakref
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from holloway.net import placement, sockets
+from holloway.net import addrinfo, placement, sockets
 from holloway.net.blocking import open as open_network
 from holloway.net.bridge import call
 from holloway.net.happy_eyeballs import connect_any, interleaved
 from holloway.net.inner_socket import InnerDatagramSocket, InnerSocket
 from holloway.net.server import Server
 from holloway.net.stack import family_of
-from holloway.text.address import numeric
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -77,26 +76,17 @@ class TunnelEventLoop(asyncio.SelectorEventLoop):
         flags: int = 0,
     ) -> Any:
         """Look a name up through the tunnel; the system knows services and numeric addresses."""
-        text = host.decode("ascii") if isinstance(host, bytes) else host
-        if not text or numeric(text) is not None or placement.is_loopback(text):
+        name = addrinfo.name_to_look_up(host)
+        if name is None:
             return await super().getaddrinfo(
                 host, port, family=family, type=type, proto=proto, flags=flags
             )
-        found: list[Any] = []
-        resolve = functools.partial(self.network.network.resolve, text, family=family)
-        for address in await call(self.network, resolve):
-            found += socket.getaddrinfo(
-                address, port, family, type, proto, flags | socket.AI_NUMERICHOST
-            )
-        return found
+        resolve = functools.partial(self.network.network.resolve, name, family=family)
+        return addrinfo.entries(await call(self.network, resolve), port, family, type, proto, flags)
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
         """Return the names of this machine's addresses, and the numbers of all others."""
-        if not placement.is_loopback(sockaddr[0]):
-            if flags & socket.NI_NAMEREQD:
-                raise socket.gaierror(socket.EAI_NONAME, "a tunnel has no names of addresses")
-            flags |= socket.NI_NUMERICHOST
-        return await super().getnameinfo(sockaddr, flags)
+        return await super().getnameinfo(sockaddr, addrinfo.flags_of_nameinfo(sockaddr, flags))
 
     async def create_connection(
         self,
@@ -268,17 +258,12 @@ class TunnelEventLoop(asyncio.SelectorEventLoop):
         """Return the addresses to listen on, each once; no host is all our addresses."""
         found: dict[Any, None] = {}
         for host in hosts:
-            for each in [host] if host else self._wildcards(family):
+            for each in [host] if host else placement.wildcards(self.network, family):
                 entries = await self.getaddrinfo(
                     each, port, family=family, type=socket.SOCK_STREAM, flags=flags
                 )
                 found.update(dict.fromkeys(entry[4] for entry in entries))
         return list(found)
-
-    def _wildcards(self, family: int) -> list[str]:
-        """Return the wildcard address of each family that we have, or of the one asked for."""
-        families = dict.fromkeys(map(family_of, self.network.addresses))
-        return [WILDCARD[each] for each in families if family in {0, each}]
 
     async def _datagram_socket(
         self, local: Any, remote: Any, options: dict[str, Any]
@@ -286,7 +271,7 @@ class TunnelEventLoop(asyncio.SelectorEventLoop):
         """Make the socket of an endpoint: connected if it has a remote address, else bound."""
         family = options.get("family", 0)
         if local is not None and not local[0]:
-            local = (self._wildcards(family)[0], local[1])
+            local = (placement.wildcards(self.network, family)[0], local[1])
         if remote is not None:
             found = await self.getaddrinfo(*remote[:2], family=family, type=socket.SOCK_DGRAM)
             sources = await self._sources(local)
@@ -317,6 +302,3 @@ def _belongs_inside(local: Any, remote: Any, family: int) -> bool:
         return False  # of another kind, or a mistake of which asyncio tells
     hosts = [address[0] for address in (local, remote) if address]
     return not any(host and placement.is_loopback(host) for host in hosts)
-
-
-WILDCARD: Final = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104
