@@ -1,8 +1,35 @@
 """WireGuard, whole, in Python: the device, `wg`, `wg-quick`, and a peer inside a program.
 
-This module has only the public names. Everything that shows a device is a `Device`; everything that
-changes one is a `DeviceUpdate`. Each name is loaded on first use, because `wg` needs none of them.
+A peer inside a program needs no root. In a plain script:
+
+    import holloway
+
+    with holloway.open("laptop.conf") as net:
+        with net.connect("nas.home", 80, timeout=5) as sock:
+            sock.sendall(b"hello")
+
+In asyncio:
+
+    async with holloway.Network("laptop.conf") as net:
+        reader, writer = await net.open_connection("nas.home", 80)
+
+Without a file:
+
+    holloway.open(
+        private_key=holloway.Key.generate(),
+        addresses="10.0.0.2/24",
+        peers=[{
+            "public_key": "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=",
+            "endpoint": "vpn.example.com:51820",
+            "allowed_ips": "10.0.0.0/24",
+        }],
+    )
+
+`net.device` is a `Device`: what `wg show` prints. `net.set` takes a `DeviceUpdate`: everything that
+changes a device is one.
 """
+
+# Each name is loaded on first use, because `wg` needs none of them.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +43,12 @@ if TYPE_CHECKING:
         Peer,
         PeerUpdate,
     )
-    from holloway.net.blocking import open  # noqa: A004  # it is `holloway.open`
+    from holloway.net.arguments import PeerArguments
+    from holloway.net.blocking import (
+        BlockingNetwork,
+        open,  # noqa: A004  # it is `holloway.open`
+    )
+    from holloway.net.errors import NoNamespace
     from holloway.net.loop import run
     from holloway.net.network import Network
 
@@ -25,6 +57,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AllowedIP",
     "BadMessage",
+    "BlockingNetwork",
     "ConfigError",
     "Device",
     "DeviceUpdate",
@@ -33,19 +66,34 @@ __all__ = [
     "Key",
     "KeyFormatError",
     "Network",
+    "NoNamespace",
     "Peer",
+    "PeerArguments",
     "PeerUpdate",
     "open",
     "run",
 ]
 
+_HOMES = {
+    "errors": ("BadMessage", "ConfigError", "HollowayError", "KeyFormatError"),
+    "key": ("Key",),
+    "model": ("AllowedIP", "Device", "DeviceUpdate", "Endpoint", "Peer", "PeerUpdate"),
+    "net.arguments": ("PeerArguments",),
+    "net.blocking": ("BlockingNetwork", "open"),
+    "net.errors": ("NoNamespace",),
+    "net.loop": ("run",),
+    "net.network": ("Network",),
+}
+
 
 def __getattr__(name: str) -> object:
-    from importlib import import_module
+    for home, names in _HOMES.items():
+        if name in names:
+            from importlib import import_module
 
-    if name in __all__:
-        for home in ("errors", "key", "model", "net.network", "net.blocking", "net.loop"):
-            module = import_module(f"holloway.{home}")
-            if name in vars(module):
-                return vars(module)[name]
+            return getattr(import_module(f"holloway.{home}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__} - {"TYPE_CHECKING", "_HOMES"})

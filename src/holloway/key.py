@@ -7,6 +7,7 @@ or traceback shows a secret. To print a key, use its `base64` or `hex`.
 from __future__ import annotations
 
 import binascii
+import os
 from _operator import _compare_digest
 
 from holloway.errors import KeyFormatError
@@ -31,6 +32,11 @@ class Key:
         if len(raw) != KEY_LENGTH:
             raise KeyFormatError("a key has 32 bytes")
         self._raw = bytes(raw)
+
+    @classmethod
+    def generate(cls) -> Key:
+        """Make a new private key, as `wg genkey` does; `public()` of it is for the peers."""
+        return cls(os.urandom(KEY_LENGTH)).clamped()
 
     @classmethod
     def from_base64(cls, text: str) -> Key:

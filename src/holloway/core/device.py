@@ -58,6 +58,11 @@ class Device(Generic[EndpointType]):
         """The source port and the firewall mark of sent packets."""
         return self._listen_port, self._fwmark
 
+    @property
+    def peer_count(self) -> int:
+        """How many peers there are."""
+        return len(self._peers)
+
     def up(self, now: Nanoseconds) -> None:
         """Open the sockets and start all peers (wg_open); OSError leaves the device down."""
         if self.running:

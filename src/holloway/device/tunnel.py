@@ -75,6 +75,11 @@ class Tunnel:
         """The interface's name; it changes when the interface is renamed."""
         return self._tun.name
 
+    @property
+    def peer_count(self) -> int:
+        """How many peers there are; any thread may ask."""
+        return self._device.peer_count
+
     def get(self) -> model.Device:
         """Return the device as it is now."""
         from holloway.text.convert import device_of

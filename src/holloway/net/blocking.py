@@ -16,28 +16,62 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from holloway.net.errors import network_down
 from holloway.net.network import Network
+from holloway.net.renamed import renamed
+from holloway.net.settings import DEFAULT_MTU, FALLBACK_NAME
 from holloway.net.stack import BUFFER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable
     from concurrent.futures import Future
     from socket import socket as Socket  # noqa: N812  # there is a method of that name
 
     from holloway.model import Device, DeviceUpdate
+    from holloway.net.arguments import AnyKey, AnyPeer, Texts
     from holloway.net.stack import Address, Listener
 
 Result = TypeVar("Result")
 
 
 def open(  # noqa: A001  # `holloway.open`, like `gzip.open`
-    config: str | os.PathLike[str], *, stack: str | None = None, buffer: int = BUFFER
+    config: str | os.PathLike[str] | None = None,
+    *,
+    private_key: AnyKey | None = None,
+    peers: AnyPeer | Iterable[AnyPeer] = (),
+    addresses: Texts = (),
+    dns: Texts = (),
+    mtu: int = DEFAULT_MTU,
+    listen_port: int = 0,
+    name: str = FALLBACK_NAME,
+    stack: str | None = None,
+    buffer: int = BUFFER,
+    timeout: float | None = None,
 ) -> BlockingNetwork:
-    """Open a network from a wg-quick file's path or text; a context manager."""
-    return BlockingNetwork(Network.from_config(config, stack=stack, buffer=buffer))
+    """Open a network, from a wg-quick file's path or text, or from arguments; a context manager.
+
+        with holloway.open("laptop.conf") as net:
+            sock = net.connect("nas.home", 80, timeout=5)
+
+        with holloway.open(
+            private_key=holloway.Key.generate(),
+            addresses="10.0.0.2/24",
+            peers=[{"public_key": "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=",
+                    "endpoint": "vpn.example.com:51820", "allowed_ips": "10.0.0.0/24"}],
+        ) as net: ...
+
+    The arguments are those of `Network`. `timeout` is for opening, in seconds.
+    """
+    network = Network(
+        config, private_key=private_key, peers=peers, addresses=addresses, dns=dns, mtu=mtu,
+        listen_port=listen_port, name=name, stack=stack, buffer=buffer, timeout=timeout,
+    )  # fmt: skip
+    return BlockingNetwork(network)
 
 
 class BlockingNetwork:
-    """A network that is open until `close`, or until the program ends."""
+    """A network that is open until `close`, or until the program ends; `open` makes one.
+
+    Its methods are those of `Network`, and block. Any thread may use them.
+    """
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -54,6 +88,9 @@ class BlockingNetwork:
             raise
         # So that the other side learns that its connections have ended.
         atexit.register(self.close)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._network._state()}>"
 
     def __enter__(self) -> Self:
         return self
@@ -133,12 +170,14 @@ class BlockingNetwork:
         port: int,
         *,
         type: int = SOCK_STREAM,  # noqa: A002
-        source: Address | None = None,
+        source_address: Address | None = None,
         timeout: float | None = None,
+        source: Address | None = None,
     ) -> Socket:
         """Return a connected TCP or UDP socket; `timeout` is for connecting, and the socket's."""
+        local = renamed("source", source, "source_address", source_address)
         connected = self.run(
-            self._network.connect(host, port, type=type, source=source, timeout=timeout)
+            self._network.connect(host, port, type=type, local_addr=local, timeout=timeout)
         )
         connected.settimeout(timeout)
         return connected
@@ -150,7 +189,7 @@ class BlockingNetwork:
         source_address: Address | None = None,
     ) -> Socket:
         """Connect as `socket.create_connection` does, for libraries that take such a function."""
-        return self.connect(*address, source=source_address, timeout=timeout)
+        return self.connect(*address, source_address=source_address, timeout=timeout)
 
     def listen(
         self, port: int = 0, host: str | None = None, *, backlog: int = 100
@@ -158,6 +197,15 @@ class BlockingNetwork:
         """Listen on one address; without `host` on all of the family of our first one."""
         listener = self.run(self._network.listen(port, host, backlog=backlog))
         return BlockingListener(listener, self)
+
+    def bind_udp(self, port: int = 0, host: str | None = None) -> Socket:
+        """Return a UDP socket that is bound, for `recvfrom` and `sendto`.
+
+        Without `host` it is bound to all addresses of the family of our first one.
+        """
+        bound = self.run(self._network.bind_udp(port, host))
+        bound.setblocking(True)
+        return bound
 
     def resolve(self, host: str, *, family: int = 0) -> list[str]:
         """Look a name up through the tunnel; see `Network.resolve`."""
@@ -204,6 +252,10 @@ class BlockingListener:
     def __init__(self, listener: Listener, network: BlockingNetwork) -> None:
         self._listener = listener
         self._network = network
+
+    def __repr__(self) -> str:
+        host, port = self.address
+        return f"<{type(self).__name__} {host} port {port}>"
 
     def __enter__(self) -> Self:
         return self

@@ -13,6 +13,8 @@ import struct
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from holloway.net.closing_socket import ClosingSocket
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -23,7 +25,7 @@ MAX_MESSAGE: Final = 65_535 + SOCKADDR.size
 V4_MAPPED_PREFIX: Final = bytes(10) + b"\xff\xff"
 
 
-class InnerSocket(socket.socket):
+class InnerSocket(ClosingSocket):
     """A connected TCP socket. For the kernel its family is AF_UNIX, that of the pair."""
 
     _local: Address = ("0.0.0.0", 0)  # noqa: S104

@@ -87,9 +87,11 @@ class KernelStack:
         sock = self.socket(family_of(address[0]), socket.SOCK_STREAM, 0)
         return sockets.start_connecting(sock, address)
 
-    async def listen(self, address: Address, *, backlog: int) -> sockets.SocketListener:
+    async def listen(
+        self, address: Address, *, backlog: int, reuse_port: bool = False
+    ) -> sockets.SocketListener:
         sock = self.socket(family_of(address[0]), socket.SOCK_STREAM, 0)
-        return sockets.listen(sock, address, backlog, self._sockets.add)
+        return sockets.listen(sock, address, backlog, self._sockets.add, reuse_port=reuse_port)
 
     async def datagram_endpoint(
         self,
@@ -98,6 +100,14 @@ class KernelStack:
         local: Address | None,
         remote: Address | None,
     ) -> tuple[asyncio.DatagramTransport, AnyProtocol]:
+        sock = await self.datagram_socket(local, remote)
+        try:
+            return await self._loop.create_datagram_endpoint(factory, sock=sock)
+        except BaseException:
+            sock.close()
+            raise
+
+    async def datagram_socket(self, local: Address | None, remote: Address | None) -> Socket:
         address = local or remote
         assert address is not None
         sock = self.socket(family_of(address[0]), socket.SOCK_DGRAM, 0)
@@ -107,10 +117,10 @@ class KernelStack:
                 sock.bind(local)
             if remote is not None:
                 sock.connect(remote)
-            return await self._loop.create_datagram_endpoint(factory, sock=sock)
         except BaseException:
             sock.close()
             raise
+        return sock
 
     async def ping(self, address: str, timeout: float) -> float:
         return await kernel_ping(self.socket, address, timeout)

@@ -10,73 +10,87 @@ from __future__ import annotations
 import asyncio
 import logging
 import weakref
-from socket import AF_INET, AF_INET6, SOCK_STREAM
+from socket import AF_INET, SOCK_STREAM
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from holloway.net.arguments import converted, from_either
 from holloway.net.choose_stack import look_up_endpoints
 from holloway.net.errors import network_down
 from holloway.net.kernel import KernelStack
+from holloway.net.listening import Listening
+from holloway.net.renamed import renamed
 from holloway.net.resolve import StubResolver
 from holloway.net.running import Running
-from holloway.net.server import Server
-from holloway.net.settings import Settings, from_arguments, from_config
-from holloway.net.stack import BUFFER, MIN_BUFFER, family_of
+from holloway.net.settings import DEFAULT_MTU, FALLBACK_NAME, Settings
+from holloway.net.stack import BUFFER, MIN_BUFFER
 from holloway.text.address import numeric, site
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Awaitable, Callable, Hashable, Sequence
+    from collections.abc import Callable, Hashable, Iterable
     from ipaddress import IPv4Address, IPv6Address
     from socket import socket as Socket  # noqa: N812  # there is a method of that name
     from ssl import SSLContext
 
-    from holloway.key import Key
-    from holloway.model import Device, DeviceUpdate, Peer, PeerUpdate
-    from holloway.net.stack import Address, AnyProtocol, Listener
-
-    Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None] | None]
+    from holloway.model import Device, DeviceUpdate
+    from holloway.net.arguments import AnyKey, AnyPeer, Texts
+    from holloway.net.server import Server
+    from holloway.net.stack import Address, AnyProtocol
 
 log = logging.getLogger(__name__)
 
 
-class Network:
+class Network(Listening):
     """A WireGuard peer of this program; an async context manager, or `open` and `close`.
 
+        async with Network("laptop.conf") as net:
+            reader, writer = await net.open_connection("nas.home", 80)
+
+    `config` is the path of a wg-quick file, or its text. Without one, the arguments are the
+    settings: `addresses` are our own with their prefix lengths, `peers` are `Peer`, `PeerUpdate` or
+    dicts with the names of `PeerUpdate`, `dns` name servers and search domains. Keys may be base64,
+    endpoints `host:port`, also with a name, and addresses and allowed IPs text, one or several.
+
     `stack` is "kernel" or "userspace" to force one; None takes the kernel's where the system
-    allows it. `peers` are `Peer` or `PeerUpdate`, `addresses` our own with their prefix lengths,
-    `dns` name servers and search domains. `buffer` is how many bytes a TCP connection of the
-    userspace stack buffers at most in each direction; the kernel sizes its own buffers.
+    allows it. `buffer` is how many bytes a TCP connection of the userspace stack buffers at most in
+    each direction; the kernel sizes its own buffers. `timeout` is for `open`, in seconds.
 
     Where a method listens, an empty host means all our addresses.
     """
 
     def __init__(
         self,
+        config: str | os.PathLike[str] | None = None,
         *,
-        private_key: Key | str,
-        peers: Sequence[Peer | PeerUpdate],
-        addresses: Sequence[str],
-        dns: Sequence[str] = (),
-        mtu: int = 1420,
+        private_key: AnyKey | None = None,
+        peers: AnyPeer | Iterable[AnyPeer] = (),
+        addresses: Texts = (),
+        dns: Texts = (),
+        mtu: int = DEFAULT_MTU,
         listen_port: int = 0,
+        name: str = FALLBACK_NAME,
         stack: str | None = None,
         buffer: int = BUFFER,
-        name: str = "holloway",
+        timeout: float | None = None,
     ) -> None:
-        settings = from_arguments(
-            private_key=private_key, peers=peers, addresses=addresses, dns=dns, mtu=mtu,
+        settings = from_either(
+            config, private_key=private_key, peers=peers, addresses=addresses, dns=dns, mtu=mtu,
             listen_port=listen_port, name=name,
         )  # fmt: skip
         self._prepare(settings, stack, buffer)
+        self._timeout = timeout
 
     @classmethod
     def from_config(
-        cls, config: str | os.PathLike[str], *, stack: str | None = None, buffer: int = BUFFER
+        cls,
+        config: str | os.PathLike[str],
+        *,
+        stack: str | None = None,
+        buffer: int = BUFFER,
+        timeout: float | None = None,
     ) -> Self:
         """Make one from a wg-quick file's path or text; raises ConfigError and OSError."""
-        network = cls.__new__(cls)
-        network._prepare(from_config(config), stack, buffer)
-        return network
+        return cls(config, stack=stack, buffer=buffer, timeout=timeout)
 
     def _prepare(self, settings: Settings, stack: str | None, buffer: int) -> None:
         if stack not in {None, "kernel", "userspace"}:
@@ -94,6 +108,9 @@ class Network:
         self._servers: weakref.WeakSet[Server] = weakref.WeakSet()
         self._own = dict.fromkeys(str(address.ip) for address in settings.addresses)
         self._resolver = StubResolver(self.connect, settings.servers, settings.domains)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._state()}>"
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -168,7 +185,7 @@ class Network:
 
     def set(self, update: DeviceUpdate) -> None:
         """Change peers or keys while connections live; raises OSError and ConfigError."""
-        self._opened().tunnel.set(update)
+        self._opened().tunnel.set(converted(update))
 
     def has_peer_for(self, address: IPv4Address | IPv6Address) -> bool:
         """Whether a peer has this address in its allowed IPs."""
@@ -199,17 +216,20 @@ class Network:
         port: int,
         *,
         type: int = SOCK_STREAM,  # noqa: A002
-        source: Address | None = None,
+        local_addr: Address | None = None,
         timeout: float | None = None,
+        source: Address | None = None,
     ) -> Socket:
         """Return a connected, non-blocking TCP or UDP socket. Tries each address of a name."""
+        local_addr = renamed("source", source, "local_addr", local_addr)
         async with asyncio.timeout(timeout):
             first: OSError | None = None
             for address in await self.resolve(host):
                 try:
                     running = self._opened()
                     running.check(address)
-                    return await running.stack.connect((address, port), type=type, source=source)
+                    stack = running.stack
+                    return await stack.connect((address, port), type=type, source=local_addr)
                 except OSError as error:
                     first = first or error
             assert first is not None
@@ -234,15 +254,18 @@ class Network:
         limit: int = 1 << 16,
         ssl: SSLContext | bool | None = None,
         server_hostname: str | None = None,
-        source: Address | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        local_addr: Address | None = None,
         timeout: float | None = None,
+        source: Address | None = None,
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect, as `asyncio.open_connection` does."""
-        connected = await self.connect(host, port, source=source, timeout=timeout)
+        local_addr = renamed("source", source, "local_addr", local_addr)
+        tls = _tls(ssl, server_hostname, host, ssl_handshake_timeout, ssl_shutdown_timeout)
+        connected = await self.connect(host, port, local_addr=local_addr, timeout=timeout)
         try:
-            return await asyncio.open_connection(
-                sock=connected, limit=limit, **_tls(ssl, server_hostname, host)
-            )
+            return await asyncio.open_connection(sock=connected, limit=limit, **tls)
         except BaseException:
             connected.close()
             raise
@@ -255,76 +278,22 @@ class Network:
         *,
         ssl: SSLContext | bool | None = None,
         server_hostname: str | None = None,
-        source: Address | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        local_addr: Address | None = None,
         timeout: float | None = None,
+        source: Address | None = None,
     ) -> tuple[asyncio.Transport, AnyStreamProtocol]:
         """Connect, as `loop.create_connection` does."""
-        connected = await self.connect(host, port, source=source, timeout=timeout)
+        local_addr = renamed("source", source, "local_addr", local_addr)
+        tls = _tls(ssl, server_hostname, host, ssl_handshake_timeout, ssl_shutdown_timeout)
+        connected = await self.connect(host, port, local_addr=local_addr, timeout=timeout)
         try:
-            return await asyncio.get_running_loop().create_connection(
-                factory, sock=connected, **_tls(ssl, server_hostname, host)
-            )
+            loop = asyncio.get_running_loop()
+            return await loop.create_connection(factory, sock=connected, **tls)
         except BaseException:
             connected.close()
             raise
-
-    async def listen(
-        self, port: int = 0, host: str | None = None, *, backlog: int = 100
-    ) -> Listener:
-        """Listen on one address; without `host` on all of the family of our first one."""
-        where = (host or self._wildcard_hosts()[0], port)
-        return await self._opened().stack.listen(where, backlog=backlog)
-
-    async def listen_on(
-        self, hosts: Sequence[str] = (), port: int = 0, *, backlog: int = 100
-    ) -> list[Listener]:
-        """Listen on several addresses, all on one port; without `hosts` on all our addresses."""
-        listeners: list[Listener] = []
-        try:
-            for host in hosts or self._wildcard_hosts():
-                chosen = listeners[0].address[1] if listeners else port
-                where = (host, chosen)
-                listeners.append(await self._opened().stack.listen(where, backlog=backlog))
-        except BaseException:
-            for listener in listeners:
-                listener.close()
-            raise
-        return listeners
-
-    async def create_server(
-        self,
-        factory: Callable[[], asyncio.BaseProtocol],
-        host: str | None = None,
-        port: int = 0,
-        *,
-        backlog: int = 100,
-        ssl: SSLContext | None = None,
-    ) -> Server:
-        """Listen, as `loop.create_server` does; without `host` on all our addresses."""
-        listeners = await self.listen_on([host] if host else (), port, backlog=backlog)
-        server = Server(listeners, factory, ssl)
-        self._servers.add(server)
-        await server.start_serving()
-        return server
-
-    async def start_server(
-        self,
-        handler: Handler,
-        host: str | None = None,
-        port: int = 0,
-        *,
-        limit: int = 1 << 16,
-        backlog: int = 100,
-        ssl: SSLContext | None = None,
-    ) -> Server:
-        """Listen, as `asyncio.start_server` does; without `host` on all our addresses."""
-        loop = asyncio.get_running_loop()
-
-        def factory() -> asyncio.StreamReaderProtocol:
-            reader = asyncio.StreamReader(limit=limit, loop=loop)
-            return asyncio.StreamReaderProtocol(reader, handler, loop=loop)
-
-        return await self.create_server(factory, host, port, backlog=backlog, ssl=ssl)
 
     async def create_datagram_endpoint(
         self,
@@ -367,9 +336,23 @@ class Network:
             raise OSError(self._reason.errno, self._reason.strerror)
         return self._running
 
-    def _wildcard_hosts(self) -> list[str]:
-        families = {family_of(address): None for address in self._own}
-        return ["::" if family == AF_INET6 else "0.0.0.0" for family in families]  # noqa: S104
+    def _state(self) -> str:
+        """Return what a repr says: the name, how it is, and what it has; no key."""
+        if self.failure is not None:
+            state = f"ended: {self.failure.strerror}"
+        elif self._closing is not None:
+            state = "closed"
+        elif self._running is None:
+            state = "not open"
+        else:
+            state = f"open, {self._running.stack.name} stack"
+        peers = (
+            len(self._settings.update.peers)
+            if self._running is None
+            else self._running.tunnel.peer_count
+        )
+        number = f"{peers} peer{'' if peers == 1 else 's'}"
+        return f"{self.name} {state}, {number}, {', '.join(self._own)}"
 
     def _fail(self, reason: OSError) -> None:
         """The stack or the tunnel has ended by itself: no packet passes any more."""
@@ -388,17 +371,28 @@ class Network:
 
     async def _close_all(self, running: Running, reason: OSError) -> None:
         for server in list(self._servers):
-            server.close()
+            server.end(reason)
         await running.close(reason)
 
 
 def _tls(
-    context: SSLContext | bool | None, server_hostname: str | None, host: str
+    context: SSLContext | bool | None,
+    server_hostname: str | None,
+    host: str,
+    handshake_timeout: float | None,
+    shutdown_timeout: float | None,
 ) -> dict[str, Any]:
     """Return asyncio's arguments for TLS; the server's name is `host` unless another is given."""
-    if not context:
-        return {}
-    return {"ssl": context, "server_hostname": server_hostname or host}
+    timeouts = {
+        "ssl_handshake_timeout": handshake_timeout,
+        "ssl_shutdown_timeout": shutdown_timeout,
+    }
+    given = {name: value for name, value in timeouts.items() if value is not None}
+    if context:
+        return {"ssl": context, "server_hostname": server_hostname or host, **given}
+    for name in given:
+        raise ValueError(f"{name} is only meaningful with ssl")
+    return {}
 
 
 AnyStreamProtocol = TypeVar("AnyStreamProtocol", bound=asyncio.BaseProtocol)

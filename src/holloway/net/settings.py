@@ -1,4 +1,4 @@
-"""The settings of a network, from a wg-quick file or from a program's arguments.
+"""The settings of a network, and how a wg-quick file gives them; `arguments` makes others.
 
 Settings of a wg-quick file that concern the whole system do not apply to a single program, and are
 ignored with a note. Names are looked up only with the given resolver.
@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from holloway.errors import ConfigError
-from holloway.key import Key
-from holloway.model import DeviceUpdate, Endpoint, Peer, PeerUpdate
+from holloway.model import DeviceUpdate, Endpoint
 from holloway.text.address import numeric
 from holloway.text.conf import parse_conf
 from holloway.text.quick import QuickConfig, parse_quick
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
+    from holloway.net.arguments import NamedEndpoints
     from holloway.net.stack import Interface
     from holloway.text.resolver import Resolver
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 class Settings:
     """The settings of a network, before it is opened.
 
-    `source` is the file while names of endpoints in it are still to be looked up. `notes` say which
-    settings of the file are ignored.
+    `source` is what names endpoints that are still to be looked up: the file, or the arguments.
+    `notes` say which settings of the file are ignored.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Settings:
     dns: tuple[str, ...] = ()
     mtu: int = 1420
     notes: tuple[str, ...] = ()
-    source: QuickConfig | None = None
+    source: QuickConfig | NamedEndpoints | None = None
 
     @property
     def servers(self) -> tuple[str, ...]:
@@ -58,7 +58,10 @@ class Settings:
         """Return the settings with endpoints looked up; may take long. Raises ConfigError."""
         if self.source is None:
             return self
-        update = replace(parse_conf(self.source, resolver), fwmark=self.update.fwmark)
+        if isinstance(self.source, QuickConfig):
+            update = replace(parse_conf(self.source, resolver), fwmark=self.update.fwmark)
+        else:
+            update = self.source.resolved(self.update, resolver)
         return replace(self, update=update, source=None)
 
 
@@ -80,32 +83,6 @@ def from_config(given: str | os.PathLike[str]) -> Settings:
         mtu=_mtu(config.mtu),
         notes=tuple(notes),
         source=config if checking.saw_names else None,
-    )
-
-
-def from_arguments(
-    *,
-    private_key: Key | str,
-    peers: Sequence[Peer | PeerUpdate],
-    addresses: Sequence[str],
-    dns: Sequence[str],
-    mtu: int,
-    listen_port: int,
-    name: str,
-) -> Settings:
-    """Check a program's arguments; raises ConfigError and KeyFormatError."""
-    key = Key.from_base64(private_key) if isinstance(private_key, str) else private_key
-    return Settings(
-        name=name if _NAME.fullmatch(name) else FALLBACK_NAME,
-        update=DeviceUpdate(
-            private_key=key,
-            listen_port=listen_port,
-            replace_peers=True,
-            peers=tuple(map(_update, peers)),
-        ),
-        addresses=_addresses(addresses),
-        dns=tuple(dns),
-        mtu=_mtu(mtu),
     )
 
 
@@ -139,7 +116,7 @@ def _read(given: str | os.PathLike[str]) -> tuple[str, str]:
         return given, FALLBACK_NAME
     path = Path(given)
     text = path.read_text(encoding="utf-8", errors="surrogateescape")
-    return text, path.stem if _NAME.fullmatch(path.stem) else FALLBACK_NAME
+    return text, path.stem if NAME.fullmatch(path.stem) else FALLBACK_NAME
 
 
 def _notes(config: QuickConfig) -> Iterable[str]:
@@ -178,18 +155,6 @@ def _mtu(value: int | None) -> int:
     return value
 
 
-def _update(peer: Peer | PeerUpdate) -> PeerUpdate:
-    if isinstance(peer, PeerUpdate):
-        return peer
-    return PeerUpdate(
-        public_key=peer.public_key,
-        preshared_key=peer.preshared_key,
-        endpoint=peer.endpoint,
-        persistent_keepalive=peer.persistent_keepalive,
-        allowed_ips=peer.allowed_ips,
-    )
-
-
 def _can_set_mark(mark: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
         try:
@@ -203,5 +168,5 @@ DEFAULT_MTU: Final = 1420
 MIN_MTU: Final = 68  # RFC 791
 MAX_MTU: Final = 65_535
 FALLBACK_NAME: Final = "holloway"
-_NAME: Final = re.compile(r"[a-zA-Z0-9_=+.-]{1,15}")  # as wg-quick(8) has it
+NAME: Final = re.compile(r"[a-zA-Z0-9_=+.-]{1,15}")  # as wg-quick(8) has it
 _PORT_DIGITS: Final = 20

@@ -14,6 +14,8 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
+from holloway.net.closing_socket import ClosingSocket
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from socket import socket as Socket  # noqa: N812  # as in `stack`
@@ -62,6 +64,8 @@ def listen(
     address: tuple[Any, ...],
     backlog: int,
     on_accept: Callable[[Socket], None] | None = None,
+    *,
+    reuse_port: bool = False,
 ) -> SocketListener:
     """Listen with a new TCP socket, on its own family only; raises OSError.
 
@@ -70,6 +74,8 @@ def listen(
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if sock.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(address)
@@ -103,17 +109,25 @@ async def accept(listener: Listener) -> tuple[Socket, Address]:
 class SocketListener:
     """See `stack.Listener`."""
 
-    def __init__(self, listening: Socket, on_accept: Callable[[Socket], None] | None) -> None:
+    def __init__(
+        self, listening: Socket, on_accept: Callable[[Socket], None] | None = None
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._socket = listening
         self._owner = os.getpid()
         self._on_accept = on_accept
         self._waiting: set[asyncio.Future[None]] = set()
         self._address: Address = listening.getsockname()[:2]
+        self._kind = int(listening.family), int(listening.type), listening.proto
 
     @property
     def address(self) -> Address:
         return self._address
+
+    @property
+    def socket(self) -> Socket:
+        """The listening socket."""
+        return self._socket
 
     def accept_now(self) -> tuple[Socket, Address] | None:
         try:
@@ -143,7 +157,8 @@ class SocketListener:
         self._socket.close()
 
     def _accept(self) -> tuple[Socket, Address]:
-        connection, address = self._socket.accept()
+        accepted, address = self._socket.accept()
+        connection = ClosingSocket(*self._kind, fileno=accepted.detach())
         connection.setblocking(False)
         if self._on_accept is not None:
             self._on_accept(connection)

@@ -101,8 +101,14 @@ class Stack(Protocol):
         SO_ERROR says how that ended, once the socket is writable. Raises OSError.
         """
 
-    async def listen(self, address: Address, *, backlog: int) -> Listener:
-        """Listen for TCP connections; `0.0.0.0` and `::` are all our addresses of one family."""
+    async def listen(self, address: Address, *, backlog: int, reuse_port: bool = False) -> Listener:
+        """Listen for TCP connections; `0.0.0.0` and `::` are all our addresses of one family.
+
+        The userspace stack has no `reuse_port`: ValueError.
+        """
+
+    async def datagram_socket(self, local: Address | None, remote: Address | None) -> Socket:
+        """Return a non-blocking UDP socket; one address is not None."""
 
     async def datagram_endpoint(
         self,

@@ -70,7 +70,7 @@ class UserspaceStack:
     ) -> Socket:
         stack = self._opened()
         if type == socket.SOCK_DGRAM:
-            return await self._datagram_socket(source, address)
+            return await self.datagram_socket(source, address)
         opened = await self._open(stack.connect(source, address, CONNECT_TIMEOUT))
         assert opened.fd is not None
         return InnerSocket.of(opened.fd, opened.address, address)
@@ -78,7 +78,11 @@ class UserspaceStack:
     def start_connecting(self, address: Address) -> None:
         """Only `connect` can do that here."""
 
-    async def listen(self, address: Address, *, backlog: int) -> UserspaceListener:
+    async def listen(
+        self, address: Address, *, backlog: int, reuse_port: bool = False
+    ) -> UserspaceListener:
+        if reuse_port:
+            raise ValueError("reuse_port is not supported by the userspace stack")
         stack = self._opened()
         opened = await self._open(stack.listen(address, backlog))
         listener = UserspaceListener(self, opened.id, opened.address)
@@ -92,7 +96,7 @@ class UserspaceStack:
         local: Address | None,
         remote: Address | None,
     ) -> tuple[asyncio.DatagramTransport, AnyProtocol]:
-        sock = await self._datagram_socket(local, remote)
+        sock = await self.datagram_socket(local, remote)
         try:
             transport, protocol = await self._loop.create_datagram_endpoint(factory, sock=sock)
         except BaseException:
@@ -146,7 +150,7 @@ class UserspaceStack:
         if self._stack is not None:
             self._stack.cancel(listener)
 
-    async def _datagram_socket(
+    async def datagram_socket(
         self, local: Address | None, remote: Address | None
     ) -> InnerDatagramSocket:
         opened = await self._open(self._opened().datagrams(local, remote))

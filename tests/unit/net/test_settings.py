@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from holloway import AllowedIP, ConfigError, Endpoint, Key, Peer, PeerUpdate
+from holloway import ConfigError, Endpoint, Key
 from holloway.net.errors import NoNamespace
-from holloway.net.settings import from_arguments, from_config
+from holloway.net.settings import from_config
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,29 +100,6 @@ def test_the_name_of_an_endpoint_is_looked_up_when_the_network_opens() -> None:
 def test_a_bad_value_is_refused_before_anything_opens(old: str, new: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         from_config(FULL.replace(old, new))
-
-
-def test_arguments_give_the_same_settings_as_a_file() -> None:
-    allowed = (AllowedIP.parse("10.10.10.0/24"),)
-    peer = Peer(public_key=PEER, allowed_ips=allowed, endpoint=Endpoint("192.0.2.1", 51820))
-    settings = from_arguments(
-        private_key=KEY.base64, peers=[peer], addresses=["10.10.10.2/24"], dns=["10.10.10.1", "x"],
-        mtu=1420, listen_port=0, name="a/b",
-    )  # fmt: skip
-    assert settings.update.private_key == KEY
-    assert settings.update.peers[0].allowed_ips == allowed
-    assert settings.update.peers[0].endpoint == peer.endpoint
-    assert (settings.name, settings.servers, settings.domains) == (
-        "holloway",
-        ("10.10.10.1",),
-        ("x",),
-    )
-    update = PeerUpdate(public_key=PEER)
-    again = from_arguments(
-        private_key=KEY, peers=[update], addresses=["10.10.10.2"], dns=[], mtu=1420,
-        listen_port=0, name="wg0",
-    )  # fmt: skip
-    assert again.update.peers == (update,)
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ class AsyncBackend(httpcore.AsyncNetworkBackend):
         source = _source(local_address)
         with _connect_errors():
             reader, writer = await self._network.open_connection(
-                host, port, source=source, timeout=timeout
+                host, port, local_addr=source, timeout=timeout
             )
             _set_options(writer.get_extra_info("socket"), socket_options)
         return AsyncStream(reader, writer)
@@ -116,7 +116,7 @@ class Backend(httpcore.NetworkBackend):
     ) -> Stream:
         source = _source(local_address)
         with _connect_errors():
-            connected = self._network.connect(host, port, source=source, timeout=timeout)
+            connected = self._network.connect(host, port, source_address=source, timeout=timeout)
             _set_options(connected, socket_options)
         return Stream(connected)
 

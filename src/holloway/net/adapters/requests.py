@@ -67,7 +67,7 @@ def _connect(connection: HTTPConnection, network: BlockingNetwork) -> socket.soc
     limit = connection.timeout if isinstance(connection.timeout, int | float) else None
     try:
         connected = network.connect(
-            host, connection.port or 0, source=connection.source_address, timeout=limit
+            host, connection.port or 0, source_address=connection.source_address, timeout=limit
         )
     except socket.gaierror as error:
         raise NameResolutionError(host, connection, error) from error
