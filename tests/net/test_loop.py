@@ -237,12 +237,13 @@ def test_a_udp_port_made_outside_is_inside(near: BlockingNetwork) -> None:
 
 def test_servers(near: BlockingNetwork) -> None:
     async def main() -> None:
-        server = await asyncio.start_server(echo, port=8080)
+        server = await asyncio.start_server(echo, port=0)
+        port = server.sockets[0].getsockname()[1]
         for address in SECOND:
-            await exchange(*await asyncio.open_connection(address, 8080))
+            await exchange(*await asyncio.open_connection(address, port))
         server.close()
         with pytest.raises(ConnectionRefusedError):
-            await asyncio.open_connection(SECOND[0], 8080)
+            await asyncio.open_connection(SECOND[0], port)
 
     run(near, main)
 
@@ -327,6 +328,7 @@ def test_run(stack: str) -> None:
 
     config = CONFIG.format(new_key().base64, SECOND[0])
     assert holloway.run(main, config, stack=stack) == "done"
-    assert holloway.run(main(), config, stack=stack) == "done"
+    key = holloway.Key.generate()
+    assert holloway.run(main(), private_key=key, addresses=SECOND[0], stack=stack) == "done"
     with pytest.raises(holloway.ConfigError):
         holloway.run(main(), "[Interface]\n")

@@ -14,8 +14,10 @@ import threading
 from socket import AF_INET, SOCK_STREAM
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from holloway.net.addrinfo import GLOBAL_DEFAULT_TIMEOUT, create_connection
 from holloway.net.errors import network_down
 from holloway.net.network import Network
+from holloway.net.patch import outside, patched
 from holloway.net.renamed import renamed
 from holloway.net.settings import DEFAULT_MTU, FALLBACK_NAME
 from holloway.net.stack import BUFFER
@@ -23,6 +25,7 @@ from holloway.net.stack import BUFFER
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
     from concurrent.futures import Future
+    from contextlib import _GeneratorContextManager
     from socket import socket as Socket  # noqa: N812  # there is a method of that name
 
     from holloway.model import Device, DeviceUpdate
@@ -184,12 +187,22 @@ class BlockingNetwork:
 
     def create_connection(
         self,
-        address: Address,
-        timeout: float | None = None,
-        source_address: Address | None = None,
+        address: tuple[Any, ...],
+        timeout: float | None = GLOBAL_DEFAULT_TIMEOUT,
+        source_address: tuple[Any, ...] | None = None,
+        *,
+        all_errors: bool = False,
     ) -> Socket:
         """Connect as `socket.create_connection` does, for libraries that take such a function."""
-        return self.connect(*address, source_address=source_address, timeout=timeout)
+        return create_connection(self, address, timeout, source_address, all_errors=all_errors)
+
+    def patched(self, *, threads: bool = True) -> _GeneratorContextManager[None]:
+        """Put what the standard library's `socket` makes in the block inside the tunnel.
+
+        For libraries that take neither a socket nor a function that connects. It is true of this
+        thread, of tasks and, unless `threads` is False, of threads that are started in the block.
+        """
+        return patched(self, threads=threads)
 
     def listen(
         self, port: int = 0, host: str | None = None, *, backlog: int = 100
@@ -229,7 +242,8 @@ class BlockingNetwork:
         if self.closed:
             work.close()
             raise network_down("the network is closed")
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        with outside():  # the loop is the network's own: what it connects leaves as it always did
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop]:
         """Return what makes an event loop that connects through this network.

@@ -13,14 +13,14 @@ import functools
 import os
 import socket
 import weakref
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from holloway.net import addrinfo, placement, sockets
 from holloway.net.blocking import open as open_network
 from holloway.net.bridge import call
 from holloway.net.happy_eyeballs import connect_any, interleaved
 from holloway.net.inner_socket import InnerDatagramSocket, InnerSocket
-from holloway.net.server import Server
+from holloway.net.server import Server, tls_options
 from holloway.net.stack import family_of
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ Result = TypeVar("Result")
 
 def run(
     main: Coroutine[Any, Any, Result] | Callable[[], Coroutine[Any, Any, Result]],
-    config: str | os.PathLike[str],
+    config: str | os.PathLike[str] | None = None,
     *,
     debug: bool | None = None,
     **options: Any,
@@ -75,18 +75,15 @@ class TunnelEventLoop(asyncio.SelectorEventLoop):
         proto: int = 0,
         flags: int = 0,
     ) -> Any:
-        """Look a name up through the tunnel; the system knows services and numeric addresses."""
-        name = addrinfo.name_to_look_up(host)
-        if name is None:
-            return await super().getaddrinfo(
-                host, port, family=family, type=type, proto=proto, flags=flags
-            )
-        resolve = functools.partial(self.network.network.resolve, name, family=family)
-        return addrinfo.entries(await call(self.network, resolve), port, family, type, proto, flags)
+        """Look a name up through the tunnel; see `addrinfo.getaddrinfo`."""
+        query = (host, port, family, type, proto, flags)
+        return await call(
+            self.network, functools.partial(addrinfo.getaddrinfo, self.network.network, *query)
+        )
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
         """Return the names of this machine's addresses, and the numbers of all others."""
-        return await super().getnameinfo(sockaddr, addrinfo.flags_of_nameinfo(sockaddr, flags))
+        return await super().getnameinfo(sockaddr, placement.nameinfo_flags(sockaddr, flags))
 
     async def create_connection(
         self,
@@ -115,41 +112,16 @@ class TunnelEventLoop(asyncio.SelectorEventLoop):
         protocol_factory: Callable[[], Any],
         host: Any = None,
         port: Any = None,
-        *,
-        family: int = socket.AF_UNSPEC,
-        flags: int = socket.AI_PASSIVE,
-        sock: socket.socket | None = None,
-        backlog: int = 100,
-        ssl: Any = None,
-        reuse_port: bool | None = None,
-        start_serving: bool = True,
         **options: Any,
     ) -> Any:
         hosts = [host] if host is None or isinstance(host, str) else list(host)
-        if sock is not None or all(each and placement.is_loopback(each) for each in hosts):
-            return await super().create_server(
-                protocol_factory, host, port, family=family, flags=flags, sock=sock,
-                backlog=backlog, ssl=ssl, reuse_port=reuse_port, start_serving=start_serving,
-                **options,
-            )  # fmt: skip
-        addresses = await self._server_addresses(hosts, port, family, flags)
-        listeners: list[Listener] = []
-        try:
-            for address in addresses:
-                is_local = placement.is_loopback(address[0])
-                make = socket.socket if is_local else self.network.socket
-                listening = make(family_of(address[0]), socket.SOCK_STREAM)
-                if reuse_port:
-                    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-                # One port for all, if the system chooses it.
-                chosen = address[1] or (listeners[0].address[1] if listeners else 0)
-                listeners.append(sockets.listen(listening, (address[0], chosen), backlog))
-            server = Server(listeners, protocol_factory, ssl)
-        except BaseException:
-            for listener in listeners:
-                listener.close()
-            raise
-        if start_serving:
+        is_outside = all(each and placement.is_loopback(each) for each in hosts)
+        if is_outside or options.get("sock") is not None:
+            return await super().create_server(protocol_factory, host, port, **options)
+        tls = tls_options(*map(options.get, TLS))
+        addresses = await self._server_addresses(hosts, port, options)
+        server = Server(self._listen(addresses, options), protocol_factory, tls)
+        if options.get("start_serving", True):
             await server.start_serving()
         return server
 
@@ -249,13 +221,14 @@ class TunnelEventLoop(asyncio.SelectorEventLoop):
             raise OSError(errno.EADDRNOTAVAIL, f"no local address of the family of {address[0]}")
         connect = self.network.network.connect
         return await call(
-            self.network, functools.partial(connect, *address[:2], type=kind, source=source)
+            self.network, functools.partial(connect, *address[:2], type=kind, local_addr=source)
         )
 
     async def _server_addresses(
-        self, hosts: Iterable[str | None], port: Any, family: int, flags: int
+        self, hosts: Iterable[str | None], port: Any, options: dict[str, Any]
     ) -> list[Any]:
         """Return the addresses to listen on, each once; no host is all our addresses."""
+        family, flags = options.get("family", 0), options.get("flags", socket.AI_PASSIVE)
         found: dict[Any, None] = {}
         for host in hosts:
             for each in [host] if host else placement.wildcards(self.network, family):
@@ -264,6 +237,28 @@ class TunnelEventLoop(asyncio.SelectorEventLoop):
                 )
                 found.update(dict.fromkeys(entry[4] for entry in entries))
         return list(found)
+
+    def _listen(self, addresses: Iterable[Any], options: dict[str, Any]) -> list[Listener]:
+        """Listen on all addresses: outside on those of this machine, else inside the tunnel."""
+        listeners: list[Listener] = []
+        try:
+            for host, port, *_ in addresses:
+                make = socket.socket if placement.is_loopback(host) else self.network.socket
+                # One port for all, if the system chooses it.
+                chosen = port or (listeners[0].address[1] if listeners else 0)
+                listeners.append(
+                    sockets.listen(
+                        make(family_of(host), socket.SOCK_STREAM),
+                        (host, chosen),
+                        options.get("backlog", 100),
+                        reuse_port=bool(options.get("reuse_port")),
+                    )
+                )
+        except BaseException:
+            for listener in listeners:
+                listener.close()
+            raise
+        return listeners
 
     async def _datagram_socket(
         self, local: Any, remote: Any, options: dict[str, Any]
@@ -302,3 +297,6 @@ def _belongs_inside(local: Any, remote: Any, family: int) -> bool:
         return False  # of another kind, or a mistake of which asyncio tells
     hosts = [address[0] for address in (local, remote) if address]
     return not any(host and placement.is_loopback(host) for host in hosts)
+
+
+TLS: Final = ("ssl", "ssl_handshake_timeout", "ssl_shutdown_timeout")

@@ -12,6 +12,7 @@ import socket
 from typing import TYPE_CHECKING, Any, Final
 
 from holloway.net.inner_socket import InnerSocket
+from holloway.net.patch import outside
 from holloway.net.stack import family_of
 from holloway.text.address import numeric
 
@@ -34,7 +35,7 @@ def is_outside(sock: socket.socket) -> bool:
     """Whether an IP socket was made outside of tunnels: in this process's network namespace."""
     if isinstance(sock, InnerSocket) or sock.family not in IP_FAMILIES:
         return False
-    with contextlib.suppress(OSError), socket.socket(sock.family, sock.type) as ours:
+    with contextlib.suppress(OSError), outside(), socket.socket(sock.family) as ours:
         return _namespace_of(sock) == _namespace_of(ours)
     return True  # Linux before 5.14 cannot say
 
@@ -80,6 +81,15 @@ def copy_options(source: socket.socket, target: socket.socket) -> None:
             value = source.getsockopt(level, option)
             if value != target.getsockopt(level, option):
                 target.setsockopt(level, option, value)
+
+
+def nameinfo_flags(sockaddr: Any, flags: int) -> int:
+    """Return flags of `getnameinfo` with which the system asks nobody about a tunnel's address."""
+    if is_loopback(sockaddr[0]):
+        return flags
+    if flags & socket.NI_NAMEREQD:
+        raise socket.gaierror(socket.EAI_NONAME, "a tunnel has no names of addresses")
+    return flags | socket.NI_NUMERICHOST
 
 
 def _namespace_of(sock: socket.socket) -> bytes:

@@ -47,10 +47,10 @@ def through(network: BlockingNetwork) -> Iterator[None]:
 
 
 async def open_tcp_stream(
-    network: BlockingNetwork, host: str, port: int, *, source: Address | None = None
+    network: BlockingNetwork, host: str, port: int, *, local_addr: Address | None = None
 ) -> trio.SocketStream:
     """Connect through a network, as `trio.open_tcp_stream` does."""
-    connect = functools.partial(network.network.connect, host, port, source=source)
+    connect = functools.partial(network.network.connect, host, port, local_addr=local_addr)
     return trio.SocketStream(Socket(network, await call(network, connect)))
 
 
@@ -114,16 +114,13 @@ class Resolver(trio.abc.HostnameResolver):
         proto: int = 0,
         flags: int = 0,
     ) -> Any:
-        name = addrinfo.name_to_look_up(host)
-        if name is None:
-            query = (host, port, family, type, proto, flags)
-            return await trio.to_thread.run_sync(socket.getaddrinfo, *query)
-        resolve = functools.partial(self._network.network.resolve, name, family=family)
-        found = await call(self._network, resolve)
-        return addrinfo.entries(found, port, family, type, proto, flags)
+        look_up = functools.partial(
+            addrinfo.getaddrinfo, self._network.network, host, port, family, type, proto, flags
+        )
+        return await call(self._network, look_up)
 
     async def getnameinfo(self, sockaddr: Any, flags: int) -> tuple[str, str]:
-        flags = addrinfo.flags_of_nameinfo(sockaddr, flags)
+        flags = placement.nameinfo_flags(sockaddr, flags)
         return await trio.to_thread.run_sync(socket.getnameinfo, sockaddr, flags)
 
 
@@ -280,7 +277,7 @@ class Socket(trio.socket.SocketType):
         if self._belongs_inside(found):
             connect = functools.partial(
                 self._network.network.connect, *found[:2], type=self.type,
-                source=placement.bound_address(self._sock),
+                local_addr=placement.bound_address(self._sock),
             )  # fmt: skip
             self._replace(await call(self._network, connect))
             return
@@ -316,13 +313,11 @@ class Socket(trio.socket.SocketType):
 
     async def _numeric(self, address: Any, flags: int = 0) -> Any:
         """Look up the name in an address, if it is one."""
-        host, port = address[0] or None, address[1]
-        if host is None and flags & socket.AI_PASSIVE:
-            host = "::" if self.family == socket.AF_INET6 else "0.0.0.0"  # noqa: S104
+        host = str(address[0] or placement.WILDCARD[self.family])
         if len(address) > 2 and family_of(host) == self.family:
             return address
-        found = await trio.socket.getaddrinfo(host, port, self.family, self.type, self.proto, flags)
-        return found[0][4]
+        query = (host, address[1], self.family, self.type, self.proto, flags)
+        return (await trio.socket.getaddrinfo(*query))[0][4]
 
     def _belongs_inside(self, address: Any) -> bool:
         """Whether this socket is outside, and belongs inside with such an address."""
