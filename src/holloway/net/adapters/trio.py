@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import outcome
 import trio
 
-from holloway.net import addrinfo, placement
+from holloway.net import addrinfo, placement, sockets
 from holloway.net.bridge import close, start
 from holloway.net.stack import family_of
 
@@ -62,18 +62,11 @@ async def open_tcp_listeners(
     found: list[trio.SocketListener] = []
     try:
         for each in hosts:
-            sock = Socket(network, network.socket(family_of(each)))
-            try:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                if family_of(each) == socket.AF_INET6:
-                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                # One port for all, if the system chooses it.
-                await sock.bind((each, found[0].socket.getsockname()[1] if found else port))
-                sock.listen(backlog)
-                found.append(trio.SocketListener(sock))
-            except BaseException:
-                sock.close()
-                raise
+            # One port for all, if the system chooses it.
+            chosen = found[0].socket.getsockname()[1] if found else port
+            listening = network.socket(family_of(each))
+            sockets.start_listening(listening, (each, chosen), backlog)
+            found.append(trio.SocketListener(Socket(network, listening, is_listening=True)))
     except BaseException:
         for listener in found:
             listener.socket.close()
@@ -182,12 +175,14 @@ class Socket(trio.socket.SocketType):
     One made outside is replaced by one inside when it gets an address in the tunnel.
     """
 
-    def __init__(self, network: BlockingNetwork, inner: socket.socket) -> None:
+    def __init__(
+        self, network: BlockingNetwork, inner: socket.socket, *, is_listening: bool = False
+    ) -> None:
         super().__init__()
         self._sock = inner  # under the name that trio's own sockets have it, where anyio looks
         self._network = network
         self._has_shutdown_writing = False
-        self._is_listening = False
+        self._is_listening = is_listening
         inner.setblocking(False)
 
     fileno = _plain("fileno")
