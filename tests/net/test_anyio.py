@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.abc
@@ -23,9 +23,7 @@ __all__ = ["near"]
 
 
 @pytest.fixture(params=["asyncio", "trio"])
-def run(
-    request: pytest.FixtureRequest,
-) -> Callable[[Callable[[], Coroutine[Any, Any, None]]], None]:
+def run(request: pytest.FixtureRequest) -> Run:
     return lambda main: anyio.run(main, backend=request.param)
 
 
