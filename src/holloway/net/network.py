@@ -185,6 +185,8 @@ class Network(Listening):
 
     def set(self, update: DeviceUpdate) -> None:
         """Change peers or keys while connections live; raises OSError and ConfigError."""
+        from holloway.net.keywords import converted
+
         self._opened().tunnel.set(converted(update))
 
     def has_peer_for(self, address: IPv4Address | IPv6Address) -> bool:
