@@ -108,7 +108,7 @@ class Machine:
         self.host.run("ip", "link", "set", TAP, "up")
         self._qemu = subprocess.Popen(
             self.host.argv(
-                "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
+                "qemu-system-x86_64", "-accel", "tcg,thread=single", "-cpu", "max", "-smp", "1",
                 "-m", "1536", "-nodefaults", "-display", "none", "-no-reboot",
                 "-kernel", str(self._kernel), "-initrd", str(root),
                 "-append", "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable",
