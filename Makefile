@@ -109,7 +109,7 @@ quick: check
 others: $(VENV)/.installed
 	@scripts/debian-packages wireguard-tools iperf3 tcpdump systemd ethtool procps zsh fish mtr-tiny \
 		iptables conntrack qrencode zbar-tools dnsmasq-base postgresql curl qemu-system-x86 \
-		openssh-client apparmor sudo netcat-openbsd strace
+		openssh-client apparmor sudo netcat-openbsd strace nginx-light redis-server
 	@scripts/guest-kernel
 	@scripts/peers
 
