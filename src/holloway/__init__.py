@@ -43,7 +43,7 @@ if TYPE_CHECKING:
         Peer,
         PeerUpdate,
     )
-    from holloway.net.arguments import PeerArguments
+    from holloway.net.keywords import PeerArguments
     from holloway.net.blocking import (
         BlockingNetwork,
         open,  # noqa: A004  # it is `holloway.open`
@@ -78,7 +78,7 @@ _HOMES = {
     "errors": ("BadMessage", "ConfigError", "HollowayError", "KeyFormatError"),
     "key": ("Key",),
     "model": ("AllowedIP", "Device", "DeviceUpdate", "Endpoint", "Peer", "PeerUpdate"),
-    "net.arguments": ("PeerArguments",),
+    "net.keywords": ("PeerArguments",),
     "net.blocking": ("BlockingNetwork", "open"),
     "net.errors": ("NoNamespace",),
     "net.loop": ("run",),

@@ -9,9 +9,9 @@ import pytest
 from docs import administration, first_steps, without_root
 from docs.not_run import NOT_RUN
 from docs.pages import PAGES, Page
-from net.recipes import PAGE as RECIPES
+from net.recipes import PAGES as RECIPES
 from net.recipes import recipes
-from net.test_recipes import TUTORIAL
+from net.test_pytest_plugin import PAGE, examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,11 +51,14 @@ def test_a_page_works_as_written(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in PAGES if name not in SCENARIOS])
 def test_a_page_without_a_scenario_has_only_recipes_and_listed_blocks(name: str) -> None:
     page = Page(name)
-    for path in (RECIPES, TUTORIAL):
+    for path in RECIPES:
         if path.as_posix().endswith(name):  # test_recipes.py runs these
             for recipe in recipes(path):
                 assert page.take(recipe.code) == recipe.code
                 assert page.take(recipe.prints) == recipe.prints
+    if PAGE.as_posix().endswith(name):  # test_pytest_plugin.py runs these
+        for _, code in examples():
+            assert page.take(code) == code
     assert [block.first for block in page.left] == list(NOT_RUN.get(name, {}))
 
 

@@ -49,6 +49,7 @@ class HomeLab:
             f"AllowedIPs = 10.10.10.0/24, fd10::/64\n"
         )
         self._write_files()
+        self._programs: list[subprocess.Popen[str]] = []
         self._serve()
 
     def run(self, script: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
@@ -93,16 +94,22 @@ class HomeLab:
         self.laptop.run("chown", "-R", "65534:65534", DIRECTORY)
 
     def _serve(self) -> None:
-        self.services = self.server.popen(sys.executable, str(SERVICES), DIRECTORY)
-        assert self.services.stdout is not None
-        assert self.services.stdout.readline() == "ready\n", self.services.communicate()
+        services = self.start(sys.executable, str(SERVICES), DIRECTORY)
+        assert services.stdout is not None
+        assert services.stdout.readline() == "ready\n", services.communicate()
         records = [f"--host-record={name},10.10.10.5,fd10::5" for name in NAMES]
         self.server.run("dnsmasq", "--no-resolv", "--no-hosts", "--listen-address=10.10.10.1",
                         "--bind-interfaces", "--user=root", "--pid-file=", "--local=/home/",
                         *records)  # fmt: skip
 
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Start a server at home, which runs as long as the lab."""
+        self._programs.append(self.server.popen(*command))
+        return self._programs[-1]
+
     def _reap(self) -> None:
-        self.services.communicate()
+        for program in self._programs:
+            program.communicate()
 
     def serve_postgresql(self) -> None:
         """Start a database, which takes a second or two."""

@@ -1,69 +1,123 @@
-"""Servers at home that are Python's own: WebSocket, gRPC and QUIC, each an echo.
+"""Servers at home for libraries: FTP, mail, XML-RPC, Redis, MQTT, PostgreSQL and MariaDB.
 
-Run inside a host, with the directory of its certificate.
+`serve_libraries` starts them in the home of a lab; this file is also the program that serves what
+Python itself serves there.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
+import shutil
 import sys
-from pathlib import Path
+import threading
 from typing import TYPE_CHECKING, Any
-
-import grpclib.const
-import grpclib.server
-import websockets.asyncio.server
-from aioquic.asyncio.server import serve as serve_quic
-from aioquic.quic.configuration import QuicConfiguration
-from google.protobuf.wrappers_pb2 import StringValue
+from xmlrpc.server import SimpleXMLRPCServer
 
 if TYPE_CHECKING:
-    from websockets.asyncio.server import ServerConnection
+    from net.home_lab import HomeLab
 
 HOST = "10.10.10.5"
-WEBSOCKET, GRPC, QUIC = 8765, 50051, 4433
-METHOD = "/home.Echo/Say"
+PORTS = {
+    "vsftpd": 21,
+    "smtp": 25,
+    "mosquitto": 1883,
+    "mariadb": 3306,
+    "redis": 6379,
+    "xmlrpc": 8000,
+}
+VSFTPD = f"""\
+listen=YES
+listen_address={HOST}
+background=NO
+anonymous_enable=YES
+no_anon_password=YES
+local_enable=NO
+ftp_username=ftp
+anon_root=/run/ftp
+secure_chroot_dir=/run/ftp
+connect_from_port_20=YES
+xferlog_enable=NO
+seccomp_sandbox=NO
+"""
+MOSQUITTO = f"""\
+listener 1883 {HOST}
+allow_anonymous true
+persistence false
+user root
+"""
+MARIADB = f"""\
+mkdir -p /run/mariadb && chown 65534:65534 /run/mariadb && cd /run/mariadb
+exec setpriv --reuid 65534 --regid 65534 --clear-groups mariadbd --no-defaults \
+    --datadir=/run/mariadb --socket=/run/mariadb/socket --pid-file=/run/mariadb/pid \
+    --bind-address={HOST} --skip-grant-tables --skip-networking=0 --skip-name-resolve \
+    --innodb-buffer-pool-size=8M --innodb-log-file-size=4M --innodb-flush-method=fsync
+"""
+REDIS = ["redis-server", "--bind", HOST, "--protected-mode", "no", "--save", ""]
+WAIT = """\
+import socket, sys, time
+for port in map(int, sys.argv[2:]):
+    while True:
+        try:
+            socket.create_connection((sys.argv[1], port)).close()
+            break
+        except ConnectionRefusedError:
+            time.sleep(0.02)
+"""
 
 
-async def websocket_echo(connection: ServerConnection) -> None:
-    async for message in connection:
-        await connection.send(message)
+def missing_programs() -> list[str]:
+    """Return the servers that are not installed."""
+    programs = ("vsftpd", "mosquitto", "redis-server", "mariadbd")
+    return [program for program in programs if shutil.which(program) is None]
 
 
-class Echo:
-    """The service of gRPC, as grpclib has it."""
-
-    async def say(self, stream: Any) -> None:
-        await stream.send_message(await stream.recv_message())
-
-    def __mapping__(self) -> dict[str, grpclib.const.Handler]:
-        kind = grpclib.const.Cardinality.UNARY_UNARY
-        return {METHOD: grpclib.const.Handler(self.say, kind, StringValue, StringValue)}
-
-
-def quic_echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    async def answer() -> None:
-        with contextlib.suppress(ConnectionError):
-            writer.write(await reader.read())
-            writer.write_eof()
-
-    tasks.add(asyncio.ensure_future(answer()))
-
-
-tasks: set[asyncio.Task[None]] = set()
+def serve_libraries(lab: HomeLab) -> None:
+    """Start all servers, and wait until they accept connections."""
+    server = lab.server
+    server.run("mkdir", "-m", "755", "/run/ftp")
+    server.write("/run/ftp/hello", "hello of the home\n", 0o644)
+    server.write("/run/vsftpd.conf", VSFTPD)
+    server.write("/run/mosquitto.conf", MOSQUITTO)
+    for command in (
+        ["vsftpd", "/run/vsftpd.conf"],
+        ["mosquitto", "-c", "/run/mosquitto.conf"],
+        REDIS,
+        ["sh", "-c", MARIADB],
+        [sys.executable, __file__],
+    ):
+        lab.start(*command)
+    lab.serve_postgresql()
+    _wait(lab, *PORTS.values())
 
 
-async def main(directory: Path) -> None:
-    configuration = QuicConfiguration(is_client=False, alpn_protocols=["echo"])
-    configuration.load_cert_chain(directory / "certificate.pem", directory / "certificate.pem")
-    await serve_quic(HOST, QUIC, configuration=configuration, stream_handler=quic_echo)
-    await websockets.asyncio.server.serve(websocket_echo, HOST, WEBSOCKET)
-    server = grpclib.server.Server([Echo()])
-    await server.start(HOST, GRPC)
-    print("ready", flush=True)
-    await asyncio.Event().wait()
+def serve_redis(lab: HomeLab) -> None:
+    """Start Redis alone."""
+    lab.start(*REDIS)
+    _wait(lab, PORTS["redis"])
+
+
+def _wait(lab: HomeLab, *ports: int) -> None:
+    lab.server.run(sys.executable, "-c", WAIT, HOST, *map(str, ports))
+
+
+class Mail:
+    """Answers with who sent a message."""
+
+    async def handle_DATA(  # noqa: N802  # aiosmtpd's name
+        self, _server: object, session: Any, _envelope: object
+    ) -> str:
+        return f"250 from {session.peer[0]}, {session.host_name}"
+
+
+def main() -> None:
+    from aiosmtpd.controller import Controller
+
+    Controller(Mail(), hostname=HOST, port=PORTS["smtp"]).start()
+    with SimpleXMLRPCServer((HOST, PORTS["xmlrpc"]), logRequests=False) as server:
+        server.register_function(lambda base, exponent: base**exponent, "pow")
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        thread.join()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1])))
+    main()

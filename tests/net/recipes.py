@@ -15,6 +15,15 @@ BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```\n```text\n(.*?)^```$", re.MULTIL
 CODE = re.compile(r"^```(?:python|sh)\n", re.MULTILINE)
 HEADING = re.compile(r"^## (.*)$", re.MULTILINE)
 PAGE = REPOSITORY / "docs/how-to/python-recipes.md"
+PAGES = (
+    PAGE,
+    *(
+        REPOSITORY / "docs/how-to" / f"{name}.md"
+        for name in ("patched", "fork", "web-servers", "published")
+    ),
+    REPOSITORY / "docs/tutorial/python-peer.md",
+)
+"""The pages that consist of recipes."""
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,11 @@ def test_what_is_no_address_is_refused_before_anything_is_sent(both: BlockingPai
             both.second.create_connection(address, 20)
 
 
+def test_a_lookup_ends_with_the_timeout_and_says_so(both: BlockingPair) -> None:
+    with pytest.raises(TimeoutError, match=r"looking up nas\.home"):
+        both.second.create_connection(("nas.home", ECHO), 1e-9)
+
+
 def test_http_client_takes_it(both: BlockingPair) -> None:
     connection = http.client.HTTPConnection("nas.home", ECHO)
     connection._create_connection = both.second.create_connection  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ import pytest
 
 from hosts import REPOSITORY
 from net.home_lab import DIRECTORY, HomeLab, home_lab
-from net.library_programs import PROGRAMS, TRIO_PROGRAMS
+from net.loop_programs import PROGRAMS, TRIO_PROGRAMS
 from net.unprivileged import unprivileged
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
 
 PROGRAM, SERVERS = (
-    Path(__file__).with_name(name) for name in ("library_programs.py", "library_servers.py")
+    Path(__file__).with_name(name) for name in ("loop_programs.py", "loop_servers.py")
 )
 PAGE = REPOSITORY / "docs/reference/libraries.md"
 NGINX = f"""

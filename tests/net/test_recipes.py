@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hosts import REPOSITORY
 from net.home_lab import HomeLab, home_lab
-from net.recipes import Recipe, recipes
+from net.library_servers import serve_redis
+from net.recipes import PAGES, Recipe, recipes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(180), pytest.mark.slow]
 
-TUTORIAL = REPOSITORY / "docs/tutorial/python-peer.md"
-RECIPES = [*recipes(), *recipes(TUTORIAL)]
+RECIPES = [recipe for page in PAGES for recipe in recipes(page)]
 NAMES = [f"{number}-{recipe.heading}" for number, recipe in enumerate(RECIPES)]
-KERNEL_ONLY = {"The standard library's servers": "the userspace stack has connected sockets only"}
+KERNEL_ONLY = dict.fromkeys(
+    ("The standard library's servers", "DNS with dnspython", "WSGI", "ASGI"),
+    "the userspace stack has connected sockets only",
+)
 """What the userspace stack cannot do, and the error that it raises."""
 
 
@@ -32,6 +34,7 @@ KERNEL_ONLY = {"The standard library's servers": "the userspace stack has connec
 def lab(request: pytest.FixtureRequest) -> Iterator[HomeLab]:
     with home_lab(request.param) as built:
         built.serve_postgresql()
+        serve_redis(built)
         yield built
 
 

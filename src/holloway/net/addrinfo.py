@@ -7,6 +7,7 @@ and `patch` use this.
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
@@ -97,8 +98,13 @@ def create_connection(
 
 
 async def _within(limit: float | None, network: Network, host: Any, port: Any) -> list[Entry]:
-    async with asyncio.timeout(limit):
-        return await getaddrinfo(network, host, port, 0, socket.SOCK_STREAM)
+    try:
+        async with asyncio.timeout(limit):
+            return await getaddrinfo(network, host, port, 0, socket.SOCK_STREAM)
+    except TimeoutError as error:
+        if error.strerror:
+            raise
+        raise TimeoutError(errno.ETIMEDOUT, f"looking up {host} took too long") from None
 
 
 def _source(

@@ -24,12 +24,15 @@ from holloway.net.stack import BUFFER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
-    from concurrent.futures import Future
+from holloway.net.no_answer import PING_SECONDS
+from holloway.net.patch import outside, patched
+from holloway.net.renamed import renamed
+from holloway.net.settings import DEFAULT_MTU, FALLBACK_NAME
     from contextlib import _GeneratorContextManager
     from socket import socket as Socket  # noqa: N812  # there is a method of that name
 
     from holloway.model import Device, DeviceUpdate
-    from holloway.net.arguments import AnyKey, AnyPeer, Texts
+    from holloway.net.keywords import AnyKey, AnyPeer, Texts
     from holloway.net.stack import Address, Listener
 
 Result = TypeVar("Result")

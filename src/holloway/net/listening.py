@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from socket import AF_INET6
-from typing import TYPE_CHECKING, Unpack
+from socket import AF_INET6, SOCK_STREAM
+from typing import TYPE_CHECKING, Unpack, cast
 
-from holloway.net.server import Server, ServerOptions, tls_options
+from holloway.net.arguments import checked_port
 from holloway.net.sockets import SocketListener
 from holloway.net.stack import family_of
 
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from socket import socket as Socket  # noqa: N812  # as in `network`
     from ssl import SSLContext
 
+    from holloway.net.network import Network
     from holloway.net.running import Running
+    from holloway.net.server import Server, ServerOptions
     from holloway.net.stack import Listener
 
     Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None] | None]
@@ -37,13 +39,11 @@ class Listening:
 
         def _opened(self) -> Running: ...
 
-        async def resolve(self, host: str, *, family: int = 0) -> list[str]: ...
-
     async def listen(
         self, port: int = 0, host: str | None = None, *, backlog: int = 100
     ) -> Listener:
         """Listen on one address; without `host` on all of the family of our first one."""
-        where = (host or self._wildcard_hosts()[0], port)
+        where = (host or self._wildcard_hosts()[0], checked_port(port))
         return await self._opened().stack.listen(where, backlog=backlog)
 
     async def listen_on(
@@ -60,6 +60,7 @@ class Listening:
         A host may be a name, and then all addresses that it has are meant.
         """
         listeners: list[Listener] = []
+        port = checked_port(port)
         try:
             for host in await self._local_addresses(hosts, family):
                 chosen = listeners[0].address[1] if listeners else port
@@ -94,6 +95,8 @@ class Listening:
         All addresses have one port. Ports are always as with `reuse_address`. Without
         `start_serving`, clients wait until the server starts.
         """
+        from holloway.net.server import Server, tls_options  # most programs are clients
+
         del reuse_address
         tls = tls_options(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
         listeners: list[Listener]
@@ -138,17 +141,23 @@ class Listening:
         Without `host` it is bound to all addresses of the family of our first one.
         """
         (where, *_) = await self._local_addresses([host or self._wildcard_hosts()[0]], 0)
-        return await self._opened().stack.datagram_socket((where, port), None)
+        return await self._opened().stack.datagram_socket((where, checked_port(port)), None)
 
     async def _local_addresses(self, hosts: Sequence[str], family: int) -> list[str]:
         """Return the addresses to listen on, of one family or of both (0)."""
+        from holloway.net.addrinfo import getaddrinfo
+
+        network = cast("Network", self)
         found: list[str] = []
         for host in hosts or ("",):
-            found += await self.resolve(host, family=family) if host else self._wildcard_hosts()
-        wanted = [each for each in found if family in {0, family_of(each)}]
-        if not wanted:
+            if host:
+                entries = await getaddrinfo(network, host, None, family, SOCK_STREAM)
+                found += [str(address[0]) for *_, address in entries]
+            else:
+                found += [each for each in self._wildcard_hosts() if family in {0, family_of(each)}]
+        if not found:
             raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
-        return list(dict.fromkeys(wanted))
+        return list(dict.fromkeys(found))
 
     def _wildcard_hosts(self) -> list[str]:
         families = {family_of(address): None for address in self._own}

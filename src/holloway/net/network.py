@@ -13,7 +13,7 @@ import weakref
 from socket import AF_INET, SOCK_STREAM
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from holloway.net.arguments import converted, from_either
+from holloway.net.keywords import converted, from_either
 from holloway.net.choose_stack import look_up_endpoints
 from holloway.net.errors import network_down
 from holloway.net.kernel import KernelStack
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from holloway.model import Device, DeviceUpdate
-    from holloway.net.arguments import AnyKey, AnyPeer, Texts
+    from holloway.net.keywords import AnyKey, AnyPeer, Texts
     from holloway.net.server import Server
     from holloway.net.stack import Address, AnyProtocol
 
@@ -185,6 +185,8 @@ class Network(Listening):
 
     def set(self, update: DeviceUpdate) -> None:
         """Change peers or keys while connections live; raises OSError and ConfigError."""
+        from holloway.net.keywords import converted
+
         self._opened().tunnel.set(converted(update))
 
     def has_peer_for(self, address: IPv4Address | IPv6Address) -> bool:

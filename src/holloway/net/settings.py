@@ -1,4 +1,4 @@
-"""The settings of a network, and how a wg-quick file gives them; `arguments` makes others.
+"""The settings of a network, and how a wg-quick file gives them; `keywords` makes others.
 
 Settings of a wg-quick file that concern the whole system do not apply to a single program, and are
 ignored with a note. Names are looked up only with the given resolver.
@@ -12,7 +12,7 @@ import socket
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from holloway.errors import ConfigError
 from holloway.model import DeviceUpdate, Endpoint
@@ -23,7 +23,7 @@ from holloway.text.quick import QuickConfig, parse_quick
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from holloway.net.arguments import NamedEndpoints
+    from holloway.net.keywords import NamedEndpoints
     from holloway.net.stack import Interface
     from holloway.text.resolver import Resolver
 
@@ -84,6 +84,20 @@ def from_config(given: str | os.PathLike[str]) -> Settings:
         notes=tuple(notes),
         source=config if checking.saw_names else None,
     )
+
+
+def from_either(config: str | os.PathLike[str] | None, **arguments: Any) -> Settings:
+    """Return the settings of a configuration or of arguments; TypeError for both or neither."""
+    given = [name for name, value in arguments.items() if value != _DEFAULTS[name]]
+    if config is None:
+        if "private_key" not in given:
+            raise TypeError("a network needs a configuration, or private_key, addresses and peers")
+        from holloway.net.keywords import from_arguments  # most programs have a file
+
+        return from_arguments(**arguments)
+    if given:
+        raise TypeError(f"with a configuration there is no {' and no '.join(given)}")
+    return from_config(config)
 
 
 class _OfflineResolver:
@@ -170,3 +184,7 @@ MAX_MTU: Final = 65_535
 FALLBACK_NAME: Final = "holloway"
 NAME: Final = re.compile(r"[a-zA-Z0-9_=+.-]{1,15}")  # as wg-quick(8) has it
 _PORT_DIGITS: Final = 20
+_DEFAULTS: Final = {
+    "private_key": None, "peers": (), "addresses": (), "dns": (), "mtu": DEFAULT_MTU,
+    "listen_port": 0, "name": FALLBACK_NAME,
+}  # fmt: skip

@@ -46,7 +46,7 @@ async def connect(
     return sock
 
 
-def start_connecting(sock: Socket, address: tuple[Any, ...]) -> Socket:
+def start_connecting(sock: Socket, address: tuple[Any, ...] | str) -> Socket:
     """Begin to connect a new socket to a numeric address, without waiting; raises OSError."""
     try:
         sock.setblocking(False)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from holloway.proxy.address import format_address
 from holloway.proxy.flows import FlowLimits, Flows, UdpPort
+from holloway.proxy.proxy_protocol import header
 from holloway.proxy.relay import Options
 
 if TYPE_CHECKING:
@@ -14,21 +15,36 @@ if TYPE_CHECKING:
     from holloway.proxy.client import Client
     from holloway.proxy.connection_log import ConnectionLog
     from holloway.proxy.networks import ProxyNetwork
+    from holloway.proxy.proxy_protocol import Version
     from holloway.proxy.relay import Outcome
     from holloway.proxy.settings import ForwardPort
 
 
 class Forward:
-    """The service behind a TCP port: every client has the same target."""
+    """The service behind a TCP port: every client has the same target.
 
-    def __init__(self, network: ProxyNetwork, target: Address, name: str) -> None:
+    With `proxy_protocol`, the target gets the addresses of the client first, in that version.
+    """
+
+    def __init__(
+        self,
+        network: ProxyNetwork,
+        target: Address,
+        name: str,
+        proxy_protocol: Version | None = None,
+    ) -> None:
         self.name = name
         self._network = network
         self._target = target
+        self._proxy_protocol = proxy_protocol
 
     async def serve(self, client: Client) -> Outcome:
         client.accepted(format_address(self._target))
-        return await client.run(self._network, self._target, Options())
+        options = Options()
+        if self._proxy_protocol is not None:
+            here = client.socket.getsockname()[:2]
+            options.to_target = header(self._proxy_protocol, client.connection.client, here)
+        return await client.run(self._network, self._target, options)
 
 
 class DatagramForward(UdpPort):

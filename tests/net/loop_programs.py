@@ -1,4 +1,4 @@
-"""Programs with libraries as their manuals show them: `python library_programs.py NAME STACK`.
+"""Programs with libraries as their manuals show them: `python loop_programs.py NAME STACK`.
 
 None of them knows of the tunnel. Those for asyncio run in the event loop of `holloway.run`, those
 for trio within `through`. Each ends without an error if what came back is what was sent.

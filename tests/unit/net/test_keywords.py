@@ -23,7 +23,7 @@ from holloway import (
     PeerArguments,
     PeerUpdate,
 )
-from holloway.net.arguments import converted, from_arguments, from_either
+from holloway.net.keywords import converted, from_arguments, from_either
 
 KEY = Key(bytes(31) + b"\x40")
 PEER = KEY.public()
