@@ -268,6 +268,22 @@ def test_the_port_of_a_closed_listener_is_free_at_once(stack: str) -> None:
     asyncio.run(run())
 
 
+def test_a_network_that_is_opened_again_at_once_shakes_hands_at_once(stack: str) -> None:
+    async def run() -> None:
+        keys = new_key(), new_key()
+        async with network(1, keys[0], peer(keys[1], *SECOND), stack=stack) as first:
+            there = Endpoint("127.0.0.1", first.device.listen_port)
+            for _ in range(5):
+                other = peer(keys[0], *FIRST, endpoint=there)
+                async with network(2, keys[1], other, stack=stack) as second:
+                    await second.ping(FIRST[0])
+            assert first._running is not None
+            discards = first._running.tunnel.discards()
+            assert discards["initiation_flood"] == discards["replayed_initiation"] == 0
+
+    asyncio.run(run())
+
+
 FULL = """
 import asyncio, os, sys
 sys.path.insert(0, {tests!r})

@@ -23,6 +23,7 @@ from holloway.core.discard import Discard, tally
 from holloway.core.indices import Indices
 from holloway.core.peer import DeviceContext, Peer
 from holloway.core.plane import Endpoint, EndpointType, Plane
+from holloway.core.sent_initiations import SentInitiations
 from holloway.core.snapshot import DeviceSnapshot, PeerSnapshot
 from holloway.core.timers import Timer
 from holloway.core.wire import Initiation, parse_handshake_untrusted
@@ -36,11 +37,18 @@ class Device(Generic[EndpointType]):
     """A WireGuard interface without its packets."""
 
     def __init__(
-        self, plane: Plane[EndpointType], *, random: Callable[[int], bytes], wall: Callable[[], int]
+        self,
+        plane: Plane[EndpointType],
+        *,
+        random: Callable[[int], bytes],
+        wall: Callable[[], int],
+        sent_initiations: SentInitiations | None = None,
     ) -> None:
         self._plane = plane
         indices = Indices[Peer[EndpointType]](random, plane.uses_index)
-        self._context = DeviceContext[EndpointType](random, wall, indices)
+        self._context = DeviceContext[EndpointType](
+            random, wall, indices, sent_initiations or SentInitiations()
+        )
         self._private_key: Key | None = None
         self._listen_port = 0
         self._fwmark = 0

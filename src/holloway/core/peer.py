@@ -34,6 +34,7 @@ from holloway.core.constants import (
 from holloway.core.discard import Discard
 from holloway.core.indices import Indices
 from holloway.core.plane import EndpointType, PeerPlane
+from holloway.core.sent_initiations import SPACING, LastInitiation, SentInitiations
 from holloway.core.timers import Timer, Timers
 from holloway.core.wire import Response
 
@@ -64,6 +65,7 @@ class DeviceContext(Generic[EndpointType]):
     random: Callable[[int], bytes]
     wall: Callable[[], int]
     indices: Indices[Peer[EndpointType]]
+    sent_initiations: SentInitiations
     timers: Timers[Peer[EndpointType]] = field(default_factory=Timers)
     identity: noise.Identity | None = None
     running: bool = False
@@ -88,6 +90,8 @@ class Peer(Generic[EndpointType]):
         self._handshake: Handshake = Idle()
         self._attempts = 0
         self._allowed_at = Nanoseconds(0)  # when we may next send an initiation
+        self._not_before = Nanoseconds(0)  # the same, because of an earlier device with our keys
+        self._initiate_at: Nanoseconds | None = None  # an initiation waits for `_not_before`
         self._wanted = False  # we had to initiate, but had no key or no endpoint
         self._arm_at: Nanoseconds | None = None
         self._answer_jitter = self._jitter()
@@ -98,6 +102,7 @@ class Peer(Generic[EndpointType]):
 
     def start(self, now: Nanoseconds) -> None:
         """Start: the interface came up, or the peer was added to one that is up."""
+        self._continue_initiations()
         self.plane.arm_session_needed()
         self.keep_alive(now, at_once=self.persistent_keepalive > 0)
 
@@ -109,6 +114,7 @@ class Peer(Generic[EndpointType]):
         self._attempts = 0
         self._allowed_at = now
         self._arm_at = None
+        self._initiate_at = None
         self._wanted = False
 
     def remove(self) -> None:
@@ -126,6 +132,7 @@ class Peer(Generic[EndpointType]):
         self._static_static = None
         self._erase()
         self._allowed_at = now
+        self._continue_initiations()
         if self._context.running:
             self.plane.arm_session_needed()
         self.try_again(now)
@@ -253,8 +260,17 @@ class Peer(Generic[EndpointType]):
         if static_static is None:
             self.discards[Discard.LOW_ORDER] += 1
             return
+        if now < self._not_before:
+            self._initiate_at = self._not_before
+            self._look_again(self._context.timers.deadline(self, Timer.LOOK))
+            return
         self._forget_handshake()
         self._last_timestamp = tai64n.advance(self._context.wall(), self._last_timestamp)
+        self._context.sent_initiations.record(
+            static_static.us.remote.raw,
+            self.public_key,
+            LastInitiation(now, self._last_timestamp),
+        )
         message, state = noise.initiate(
             static_static,
             ephemeral=self._context.random(noise.EPHEMERAL_LENGTH),
@@ -271,6 +287,14 @@ class Peer(Generic[EndpointType]):
         # New traffic, even while we wait, resets the count of attempts.
         self.plane.arm_session_needed()
 
+    def _continue_initiations(self) -> None:
+        """Keep the distance from the last initiation of an earlier device with our keys."""
+        identity = self._context.identity
+        if identity is not None:
+            last = self._context.sent_initiations.last(identity.remote.raw, self.public_key)
+            self._not_before = Nanoseconds(last.sent_at + SPACING)
+            self._last_timestamp = max(self._last_timestamp, last.timestamp)
+
     def _respond(self, now: Nanoseconds, proven: noise.ResponderState) -> None:
         index = self._context.indices.allocate()
         ephemeral = self._context.random(noise.EPHEMERAL_LENGTH)
@@ -285,6 +309,7 @@ class Peer(Generic[EndpointType]):
 
     def _install(self, now: Nanoseconds, keys: noise.SessionKeys, *, initiator: bool) -> None:
         self._wanted = False
+        self._initiate_at = None
         # Only the initiator renews by age, or both sides would at the same time (paper, 6.2).
         self.plane.install(
             keys.local_index,
@@ -342,6 +367,9 @@ class Peer(Generic[EndpointType]):
         if self._arm_at is not None and self._arm_at <= now:
             self._arm_at = None
             self.plane.arm_session_needed()
+        if self._initiate_at is not None and self._initiate_at <= now:
+            self._initiate_at = None
+            self._initiate(now)
         unanswered = NEW_HANDSHAKE_TIME + self._answer_jitter
         persistent = self.persistent_keepalive * SECOND
         due = self.plane.due(now, KEEPALIVE_TIMEOUT, unanswered, persistent)
@@ -371,8 +399,9 @@ class Peer(Generic[EndpointType]):
             self._initiate(now)
 
     def _look_again(self, at: int | None) -> None:
-        """Set LOOK to the time that the plane returned, or earlier if `_arm_at` is earlier."""
-        wishes = [Nanoseconds(wish) for wish in (at, self._arm_at) if wish is not None]
+        """Set LOOK to the earliest of the time that the plane returned and our own deadlines."""
+        deadlines = (at, self._arm_at, self._initiate_at)
+        wishes = [Nanoseconds(wish) for wish in deadlines if wish is not None]
         if wishes:
             self._context.timers.set(self, Timer.LOOK, min(wishes))
         else:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from holloway import _native
 from holloway.core.constants import SECOND, Nanoseconds
 from holloway.core.device import Device
+from holloway.core.sent_initiations import SentInitiations
 from holloway.device import routes
 from holloway.device.discard_log import DiscardLog
 from holloway.device.error_log import ErrorLog
@@ -41,6 +42,8 @@ PATHS_A_TURN = 64
 """The most peers whose route is looked up in one turn."""
 BURST_SECONDS = 0.1
 """The wait after the first message: routes change in bursts, and one check serves them all."""
+SENT_INITIATIONS = SentInitiations()
+"""Of all tunnels of this process."""
 PAUSE_FACTOR = 20
 """After a check of all routes, this many times its duration passes before the next one."""
 
@@ -53,7 +56,12 @@ class Tunnel:
         self._tun = tun
         self._port_holder = port_holder
         self._plane = _native.Plane(tun)
-        self._device = Device(self._plane, random=os.urandom, wall=time.time_ns)
+        self._device = Device(
+            self._plane,
+            random=os.urandom,
+            wall=time.time_ns,
+            sent_initiations=SENT_INITIATIONS,
+        )
         self._timer: asyncio.TimerHandle | None = None
         # Without the brain's counts: it logs each message that it discards, with its sender.
         self._discard_log = DiscardLog(self._plane.discards, self._plane_discards)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from holloway.net.errors import network_down
 from holloway.net.network import Network
+from holloway.net.no_answer import PING_SECONDS
 from holloway.net.stack import BUFFER
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ class BlockingNetwork:
         """Look a name up through the tunnel; see `Network.resolve`."""
         return self.run(self._network.resolve(host, family=family))
 
-    def ping(self, host: str, timeout: float = 5.0) -> float:
+    def ping(self, host: str, timeout: float = PING_SECONDS) -> float:
         """Return the seconds until the answer to an ICMP echo request; TimeoutError."""
         return self.run(self._network.ping(host, timeout))
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from holloway.net.choose_stack import look_up_endpoints
 from holloway.net.errors import network_down
 from holloway.net.kernel import KernelStack
+from holloway.net.no_answer import PING_SECONDS
 from holloway.net.resolve import StubResolver
 from holloway.net.running import Running
 from holloway.net.server import Server
@@ -356,7 +357,7 @@ class Network:
             return [host]
         return await self._resolver.resolve(host, family=family)
 
-    async def ping(self, host: str, timeout: float = 5.0) -> float:
+    async def ping(self, host: str, timeout: float = PING_SECONDS) -> float:
         """Return the seconds until the answer to an ICMP echo request; TimeoutError."""
         address = (await self.resolve(host))[0]
         self._opened().check(address)
