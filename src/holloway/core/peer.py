@@ -92,6 +92,8 @@ class Peer(Generic[EndpointType]):
         self._allowed_at = Nanoseconds(0)  # when we may next send an initiation
         self._not_before = Nanoseconds(0)  # the same, because of an earlier device with our keys
         self._initiate_at: Nanoseconds | None = None  # an initiation waits for `_not_before`
+        self._unanswered_since: Nanoseconds | None = None  # the first of our initiations in a row
+        self._session_ends_at = Nanoseconds(0)
         self._wanted = False  # we had to initiate, but had no key or no endpoint
         self._arm_at: Nanoseconds | None = None
         self._answer_jitter = self._jitter()
@@ -159,6 +161,11 @@ class Peer(Generic[EndpointType]):
         if self._wanted and self._context.running:
             self.handle_session_needed(now)
 
+    def has_session(self, now: Nanoseconds) -> bool:
+        """Whether a session lives, and an attempt to renew it has not been unanswered for long."""
+        since = self._unanswered_since
+        return now < self._session_ends_at and (since is None or now < since + REKEY_TIMEOUT)
+
     def handle_session_needed(self, now: Nanoseconds) -> None:
         """Handle `SessionNeeded`: a packet has no session, or one that must be renewed (send.c)."""
         self._attempts = 0
@@ -176,7 +183,7 @@ class Peer(Generic[EndpointType]):
 
     def handle_confirmed(self, now: Nanoseconds) -> None:
         """Handle `Confirmed`: the initiator uses the session that our response created."""
-        self._complete()
+        self._complete(now)
         self.plane.arm_session_needed()
         self._look(now)
 
@@ -247,7 +254,7 @@ class Peer(Generic[EndpointType]):
         log.debug("Receiving handshake response from peer %s", self)
         self._forget_handshake()
         self._install(now, keys, initiator=True)
-        self._complete()
+        self._complete(now)
         self.plane.arm_session_needed()
         return None
 
@@ -281,6 +288,8 @@ class Peer(Generic[EndpointType]):
         self._handshake = Initiated(state)
         self._context.indices.expect(state.index, self)
         self._allowed_at = Nanoseconds(now + REKEY_TIMEOUT)
+        if self._unanswered_since is None:
+            self._unanswered_since = now
         self.plane.send_handshake(message.build(), now)
         retry = Nanoseconds(now + REKEY_TIMEOUT + self._jitter())
         self._context.timers.set(self, Timer.RETRANSMIT, retry)
@@ -324,8 +333,10 @@ class Peer(Generic[EndpointType]):
         self._context.timers.set(self, Timer.ERASE, Nanoseconds(now + ERASE_AFTER_TIME))
         log.debug("Keypair %d created for peer %d", keys.local_index, self.plane.id)
 
-    def _complete(self) -> None:
+    def _complete(self, now: Nanoseconds) -> None:
         """Record that both sides have the session (wg_timers_handshake_complete)."""
+        self._unanswered_since = None
+        self._session_ends_at = Nanoseconds(now + REJECT_AFTER_TIME)
         self._context.timers.cancel(self, Timer.RETRANSMIT)
         self._attempts = 0
         self.latest_handshake = self._context.wall()
@@ -408,6 +419,8 @@ class Peer(Generic[EndpointType]):
             self._context.timers.cancel(self, Timer.LOOK)
 
     def _erase(self) -> None:
+        self._unanswered_since = None
+        self._session_ends_at = Nanoseconds(0)
         self._forget_handshake()
         self.plane.erase()
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
 
     from holloway import model
+    from holloway.core.snapshot import HandshakeSnapshot
     from holloway.netlink.socket import Watch
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,8 @@ class Tunnel:
         self._error_log = ErrorLog(time.monotonic)
         self._is_up = False
         self._listen_error = 0  # why the port is not bound although the interface is up
+        self.send_error = 0
+        """The errno because of which the last UDP packets could not be sent; 0 if they were."""
         self.died: asyncio.Future[int] = self._loop.create_future()
         """Resolves to an errno when the plane has ended by itself."""
         self._loop.add_reader(self._plane.fileno(), self._handle_events)
@@ -115,6 +118,14 @@ class Tunnel:
     def has_endpoint(self, peer: int) -> bool:
         """Whether the peer with this id has an endpoint, configured or discovered."""
         return self._device.has_endpoint(peer)
+
+    def has_session(self, peer: int) -> bool:
+        """Whether the peer with this id has a session that is not known to be dead."""
+        return self._device.has_session(now(), peer)
+
+    def handshake(self, peer: int) -> HandshakeSnapshot | None:
+        """Return how it goes with the handshake of the peer with this id, if there is one."""
+        return self._device.handshake(now(), peer)
 
     def link_changed(self, *, up: bool, mtu: int) -> None:
         """Follow the interface: sockets are open and timers run only while it is up.
@@ -220,8 +231,10 @@ class Tunnel:
             case _native.CookieReceived():
                 self._device.handle_cookie_received(now(), event.peer)
             case _native.SendFailing(errno=0):
+                self.send_error = 0
                 log.error("Sending works again")
             case _native.SendFailing():
+                self.send_error = event.errno
                 log.error("Cannot send: %s", os.strerror(event.errno))
             case _native.Unreachable(peer=None):
                 log.debug("No peer has allowed IPs matching %s", event.destination)

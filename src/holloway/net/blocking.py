@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import errno
 import os
 import threading
 from socket import AF_INET, SOCK_STREAM
@@ -206,8 +207,12 @@ class BlockingListener:
         """Wait for a connection; returns a blocking socket and the client's address."""
 
         async def wait() -> tuple[Socket, Address]:
-            async with asyncio.timeout(timeout):
-                return await self._listener.accept()
+            try:
+                async with asyncio.timeout(timeout):
+                    return await self._listener.accept()
+            except TimeoutError:
+                text = f"no connection to port {self.address[1]} within {timeout} s"
+                raise TimeoutError(errno.ETIMEDOUT, text) from None
 
         connection, address = self._network.run(wait())
         connection.setblocking(True)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from holloway.net.choose_stack import look_up_endpoints
 from holloway.net.errors import network_down
 from holloway.net.kernel import KernelStack
-from holloway.net.no_answer import PING_SECONDS
+from holloway.net.no_answer import PING_SECONDS, Attempt, explained, no_answer
+from holloway.net.resolve import PORT as DNS_PORT
 from holloway.net.resolve import StubResolver
 from holloway.net.running import Running
 from holloway.net.server import Server
@@ -94,7 +95,12 @@ class Network:
         """Why the network ended by itself, if it did."""
         self._servers: weakref.WeakSet[Server] = weakref.WeakSet()
         self._own = dict.fromkeys(str(address.ip) for address in settings.addresses)
-        self._resolver = StubResolver(self.connect, settings.servers, settings.domains)
+        self._resolver = StubResolver(
+            self.connect,
+            lambda server, port: no_answer(self._opened(), server, port),
+            settings.servers,
+            settings.domains,
+        )
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -203,14 +209,20 @@ class Network:
         source: Address | None = None,
         timeout: float | None = None,
     ) -> Socket:
-        """Return a connected, non-blocking TCP or UDP socket. Tries each address of a name."""
-        async with asyncio.timeout(timeout):
+        """Return a connected, non-blocking TCP or UDP socket. Tries each address of a name.
+
+        Without a timeout, it waits 20 s for a handshake, then as long as the system's TCP does.
+        """
+        async with Attempt(timeout, lambda: self._slow_lookup(host)) as attempt:
             first: OSError | None = None
             for address in await self.resolve(host):
                 try:
                     running = self._opened()
-                    running.check(address)
-                    return await running.stack.connect((address, port), type=type, source=source)
+                    peer = running.check(address)
+                    async with attempt.to(running, peer, address, port):
+                        return await running.stack.connect(
+                            (address, port), type=type, source=source
+                        )
                 except OSError as error:
                     first = first or error
             assert first is not None
@@ -360,8 +372,16 @@ class Network:
     async def ping(self, host: str, timeout: float = PING_SECONDS) -> float:
         """Return the seconds until the answer to an ICMP echo request; TimeoutError."""
         address = (await self.resolve(host))[0]
-        self._opened().check(address)
-        return await self._opened().stack.ping(address, timeout)
+        running = self._opened()
+        running.check(address)
+        with explained(running, address):
+            return await running.stack.ping(address, timeout)
+
+    def _slow_lookup(self, host: str) -> str:
+        """Return why a host was not looked up in time."""
+        if not self.name_servers:
+            return f"looking up {host} took too long"
+        return f"looking up {host}: {no_answer(self._opened(), self.name_servers[0], DNS_PORT)}"
 
     def _opened(self) -> Running:
         if self._running is None or self._closing is not None:
