@@ -37,7 +37,7 @@ def lonely(stack: str, key: Key, endpoint: Endpoint, dns: tuple[str, ...] = ()) 
 
 
 def words(key: Key, endpoint: Endpoint) -> str:
-    return f"no handshake with peer {key.public().base64} at {endpoint}: it does not answer"
+    return f"no handshake with peer {key.public().base64} at {endpoint}: no answer for "
 
 
 def test_a_timeout_without_a_handshake_says_so(stack: str) -> None:

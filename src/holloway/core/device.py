@@ -215,6 +215,7 @@ class Device(Generic[EndpointType]):
             endpoint=None if seen is None else model.Endpoint(seen.host, seen.port),
             has_session=found.has_session(now),
             is_undecryptable=found.discards[Discard.UNDECRYPTABLE] > 0,
+            unanswered=found.unanswered(now),
             latest_handshake=found.latest_handshake,
         )
 

@@ -163,8 +163,11 @@ class Peer(Generic[EndpointType]):
 
     def has_session(self, now: Nanoseconds) -> bool:
         """Whether a session lives, and an attempt to renew it has not been unanswered for long."""
-        since = self._unanswered_since
-        return now < self._session_ends_at and (since is None or now < since + REKEY_TIMEOUT)
+        return now < self._session_ends_at and self.unanswered(now) < REKEY_TIMEOUT
+
+    def unanswered(self, now: Nanoseconds) -> int:
+        """Return how long our initiations have had no answer; 0 if there is none."""
+        return 0 if self._unanswered_since is None else now - self._unanswered_since
 
     def handle_session_needed(self, now: Nanoseconds) -> None:
         """Handle `SessionNeeded`: a packet has no session, or one that must be renewed (send.c)."""

@@ -23,6 +23,7 @@ class PeerSnapshot(NamedTuple):
 class HandshakeSnapshot(NamedTuple):
     """How it goes with the handshake of a peer; `latest_handshake` is nanoseconds since 1970.
 
+    `unanswered` is how long our initiations have had no answer, in nanoseconds.
     `is_undecryptable` means that messages from the peer came and could not be decrypted.
     """
 
@@ -30,6 +31,7 @@ class HandshakeSnapshot(NamedTuple):
     endpoint: Endpoint | None
     has_session: bool
     is_undecryptable: bool
+    unanswered: int
     latest_handshake: int
 
 

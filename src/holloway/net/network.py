@@ -13,6 +13,7 @@ import weakref
 from socket import AF_INET, AF_INET6, SOCK_STREAM
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from holloway.net.arguments import checked_address, checked_host, checked_port
 from holloway.net.choose_stack import look_up_endpoints
 from holloway.net.errors import network_down
 from holloway.net.kernel import KernelStack
@@ -57,8 +58,8 @@ class Network:
         *,
         private_key: Key | str,
         peers: Sequence[Peer | PeerUpdate],
-        addresses: Sequence[str],
-        dns: Sequence[str] = (),
+        addresses: str | Sequence[str],
+        dns: str | Sequence[str] = (),
         mtu: int = 1420,
         listen_port: int = 0,
         stack: str | None = None,
@@ -213,6 +214,8 @@ class Network:
 
         Without a timeout, it waits 20 s for a handshake, then as long as the system's TCP does.
         """
+        host, port = checked_host(host), checked_port(port)
+        source = checked_address(source, "source")
         async with Attempt(timeout, lambda: self._slow_lookup(host)) as attempt:
             first: OSError | None = None
             for address in await self.resolve(host):
@@ -285,7 +288,7 @@ class Network:
         self, port: int = 0, host: str | None = None, *, backlog: int = 100
     ) -> Listener:
         """Listen on one address; without `host` on all of the family of our first one."""
-        where = (host or self._wildcard_hosts()[0], port)
+        where = (host or self._wildcard_hosts()[0], checked_port(port))
         return await self._opened().stack.listen(where, backlog=backlog)
 
     async def listen_on(
@@ -293,6 +296,7 @@ class Network:
     ) -> list[Listener]:
         """Listen on several addresses, all on one port; without `hosts` on all our addresses."""
         listeners: list[Listener] = []
+        port = checked_port(port)
         try:
             for host in hosts or self._wildcard_hosts():
                 chosen = listeners[0].address[1] if listeners else port
@@ -349,6 +353,8 @@ class Network:
 
         A local address without a host is all addresses of the family of our first one.
         """
+        local_addr = checked_address(local_addr, "local_addr")
+        remote_addr = checked_address(remote_addr, "remote_addr")
         if remote_addr is not None:
             address = (await self.resolve(remote_addr[0]))[0]
             self._opened().check(address)
@@ -365,6 +371,7 @@ class Network:
 
         Without name servers the system looks it up. Raises socket.gaierror, which is an OSError.
         """
+        host = checked_host(host)
         if numeric(host) is not None:
             return [host]
         return await self._resolver.resolve(host, family=family)

@@ -55,9 +55,10 @@ def _no_handshake(handshake: HandshakeSnapshot, send_error: int) -> str:
         return f"{what}: the system cannot send to it: {os.strerror(send_error)}"
     if handshake.is_undecryptable:
         return f"{what}: its answers cannot be decrypted; check that PresharedKey is the same there"
+    seconds = handshake.unanswered / 1e9
     return (
-        f"{what}: it does not answer; check that Endpoint is right and UDP reaches it, that each"
-        " side has the other's PublicKey, and that PresharedKey is the same or on neither"
+        f"{what}: no answer for {seconds:.1f} s; check that Endpoint is right and UDP reaches it,"
+        " that each side has the other's PublicKey, and that PresharedKey is the same or on neither"
     )
 
 

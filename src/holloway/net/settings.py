@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from pathlib import Path
@@ -17,12 +18,13 @@ from typing import TYPE_CHECKING, Final
 from holloway.errors import ConfigError
 from holloway.key import Key
 from holloway.model import DeviceUpdate, Endpoint, Peer, PeerUpdate
+from holloway.net.arguments import checked_port, kind_of
 from holloway.text.address import numeric
 from holloway.text.conf import parse_conf
 from holloway.text.quick import QuickConfig, parse_quick
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from holloway.net.stack import Interface
     from holloway.text.resolver import Resolver
@@ -66,8 +68,10 @@ def from_config(given: str | os.PathLike[str]) -> Settings:
     """Parse a file, or the text of one; raises ConfigError and OSError."""
     text, name = _read(given)
     config = parse_quick(text)
+    addresses = _addresses(config.addresses)
     checking = _OfflineResolver()
     update = parse_conf(config, checking)
+    _require_keys(update)
     notes = [*_notes(config), *checking.warnings]
     if update.fwmark and not _can_set_mark(update.fwmark):
         update = replace(update, fwmark=0)
@@ -75,7 +79,7 @@ def from_config(given: str | os.PathLike[str]) -> Settings:
     return Settings(
         name=name,
         update=update,
-        addresses=_addresses(config.addresses),
+        addresses=addresses,
         dns=tuple(config.dns),
         mtu=_mtu(config.mtu),
         notes=tuple(notes),
@@ -87,24 +91,28 @@ def from_arguments(
     *,
     private_key: Key | str,
     peers: Sequence[Peer | PeerUpdate],
-    addresses: Sequence[str],
-    dns: Sequence[str],
+    addresses: str | Sequence[str],
+    dns: str | Sequence[str],
     mtu: int,
     listen_port: int,
     name: str,
 ) -> Settings:
-    """Check a program's arguments; raises ConfigError and KeyFormatError."""
+    """Check a program's arguments; raises ConfigError, KeyFormatError and TypeError."""
     key = Key.from_base64(private_key) if isinstance(private_key, str) else private_key
+    if not isinstance(key, Key):
+        raise TypeError(f"private_key is a Key or its base64, not {kind_of(key)}")
+    if isinstance(peers, Peer | PeerUpdate | str) or not isinstance(peers, Iterable):
+        raise TypeError(f"peers is a list of Peer or PeerUpdate, not {kind_of(peers)}")
     return Settings(
         name=name if _NAME.fullmatch(name) else FALLBACK_NAME,
         update=DeviceUpdate(
             private_key=key,
-            listen_port=listen_port,
+            listen_port=checked_port(listen_port, "listen_port"),
             replace_peers=True,
             peers=tuple(map(_update, peers)),
         ),
-        addresses=_addresses(addresses),
-        dns=tuple(dns),
+        addresses=_addresses(_listed(addresses, "addresses")),
+        dns=tuple(_listed(dns, "dns")),
         mtu=_mtu(mtu),
     )
 
@@ -118,11 +126,13 @@ class _OfflineResolver:
 
     def port(self, service: str) -> int:
         if service.isascii() and service.isdigit() and len(service) <= _PORT_DIGITS:
-            return int(service) & 0xFFFF
+            return checked_port(int(service))
         self.saw_names = True
         return 0
 
     def endpoint(self, host: str, service: str, text: str) -> Endpoint:
+        if service.isascii() and service.isdigit() and len(service) <= _PORT_DIGITS:
+            checked_port(int(service))
         try:
             return Endpoint.parse(f"[{host}]:{service}" if ":" in host else f"{host}:{service}")
         except ValueError:
@@ -135,11 +145,28 @@ class _OfflineResolver:
 
 def _read(given: str | os.PathLike[str]) -> tuple[str, str]:
     """Return the text, and the network's name."""
+    if not isinstance(given, str | os.PathLike):
+        raise TypeError(f"config is the path of a wg-quick file, or its text, not {kind_of(given)}")
+    if isinstance(given, str) and not given.strip():
+        raise ConfigError("give the path of a wg-quick file, or its text", key="config")
     if isinstance(given, str) and ("\n" in given or given.lstrip().startswith("[")):
         return given, FALLBACK_NAME
     path = Path(given)
     text = path.read_text(encoding="utf-8", errors="surrogateescape")
     return text, path.stem if _NAME.fullmatch(path.stem) else FALLBACK_NAME
+
+
+def _require_keys(update: DeviceUpdate) -> None:
+    """Refuse a file with which no packet would ever pass; raises ConfigError."""
+    if not update.private_key:
+        reason = "missing: add `PrivateKey = ...' to [Interface]; `wg genkey' makes one"
+        raise ConfigError(reason, key="PrivateKey")
+    if update.peers and not any(peer.allowed_ips for peer in update.peers):
+        reason = (
+            "missing: add `AllowedIPs = ...' to [Peer], the addresses that are behind the peer,"
+            " or 0.0.0.0/0, ::/0 for all"
+        )
+        raise ConfigError(reason, key="AllowedIPs")
 
 
 def _notes(config: QuickConfig) -> Iterable[str]:
@@ -158,6 +185,15 @@ def _notes(config: QuickConfig) -> Iterable[str]:
         yield "SaveConfig means nothing here: the file is never written"
 
 
+def _listed(values: str | Iterable[str], name: str) -> Iterable[str]:
+    """Return what a program passed as a list, or as a file has it: separated by commas."""
+    if isinstance(values, str):
+        return values.replace(",", " ").split()
+    if not isinstance(values, Iterable):
+        raise TypeError(f"{name} is a list of texts, not {kind_of(values)}")
+    return values
+
+
 def _addresses(values: Iterable[str]) -> tuple[IPv4Interface | IPv6Interface, ...]:
     found = []
     for value in values:
@@ -173,6 +209,8 @@ def _addresses(values: Iterable[str]) -> tuple[IPv4Interface | IPv6Interface, ..
 def _mtu(value: int | None) -> int:
     if value is None:
         return DEFAULT_MTU
+    if not isinstance(value, int):
+        raise TypeError(f"mtu is a number of bytes, not {kind_of(value)}")
     if not MIN_MTU <= value <= MAX_MTU:
         raise ConfigError(f"`{value}' is not from {MIN_MTU} to {MAX_MTU}", key="MTU")
     return value
@@ -181,6 +219,8 @@ def _mtu(value: int | None) -> int:
 def _update(peer: Peer | PeerUpdate) -> PeerUpdate:
     if isinstance(peer, PeerUpdate):
         return peer
+    if not isinstance(peer, Peer):
+        raise TypeError(f"peers has Peer or PeerUpdate objects, not {kind_of(peer)}")
     return PeerUpdate(
         public_key=peer.public_key,
         preshared_key=peer.preshared_key,
