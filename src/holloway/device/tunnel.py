@@ -23,8 +23,6 @@ from holloway.device import routes
 from holloway.device.discard_log import DiscardLog
 from holloway.device.error_log import ErrorLog
 from holloway.key import Key
-from holloway.netlink.listen_port import holder, port_in_use, require_free
-from holloway.text.discards import Discards, dump_answer
 from holloway.text.native import State, Update, refusal
 
 if TYPE_CHECKING:
@@ -49,10 +47,19 @@ PAUSE_FACTOR = 20
 """After a check of all routes, this many times its duration passes before the next one."""
 
 
+def find_holder(port: int) -> str | None:
+    """Name who has a port; see `listen_port.holder`."""
+    from holloway.netlink.listen_port import holder
+
+    return holder(port)
+
+
 class Tunnel:
     """A running device. Create it inside the event loop that serves it."""
 
-    def __init__(self, tun: _native.Tun, port_holder: Callable[[int], str | None] = holder) -> None:
+    def __init__(
+        self, tun: _native.Tun, port_holder: Callable[[int], str | None] = find_holder
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._tun = tun
         self._port_holder = port_holder
@@ -154,6 +161,8 @@ class Tunnel:
 
     def uapi_discards(self) -> bytes:
         """Return the answer to `discards=1` of the UAPI, without the errno line that ends it."""
+        from holloway.text.discards import Discards, dump_answer
+
         peers = {Key(peer.public_key): counts for peer, counts in self._device.peer_discards()}
         return dump_answer(Discards(self.discards(), peers))
 
@@ -179,6 +188,8 @@ class Tunnel:
     def _changing(self, listen_port: int | None) -> Iterator[None]:
         """Refuse a port that is taken, also while the interface is down and the port not bound."""
         if listen_port and not self._is_up:
+            from holloway.netlink.listen_port import require_free
+
             require_free(listen_port, self._port_holder)
         try:
             yield
@@ -207,6 +218,8 @@ class Tunnel:
     def _naming_port(self, error: OSError, listen_port: int) -> OSError:
         """Return the error; if the port is taken, one that names the port and who has it."""
         if error.errno == errno.EADDRINUSE and listen_port:
+            from holloway.netlink.listen_port import port_in_use
+
             return port_in_use(listen_port, self._port_holder)
         return error
 

@@ -17,11 +17,8 @@ from holloway.net.arguments import checked_address, checked_host, checked_port
 from holloway.net.choose_stack import look_up_endpoints
 from holloway.net.errors import network_down
 from holloway.net.kernel import KernelStack
-from holloway.net.no_answer import PING_SECONDS, Attempt, explained, no_answer
-from holloway.net.resolve import PORT as DNS_PORT
-from holloway.net.resolve import StubResolver
+from holloway.net.no_answer import DNS_PORT, PING_SECONDS, Attempt, explained, no_answer
 from holloway.net.running import Running
-from holloway.net.server import Server
 from holloway.net.settings import Settings, from_arguments, from_config
 from holloway.net.stack import BUFFER, MIN_BUFFER, family_of
 from holloway.text.address import numeric, site
@@ -35,6 +32,7 @@ if TYPE_CHECKING:
 
     from holloway.key import Key
     from holloway.model import Device, DeviceUpdate, Peer, PeerUpdate
+    from holloway.net.server import Server
     from holloway.net.stack import Address, AnyProtocol, Listener
 
     Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None] | None]
@@ -96,12 +94,6 @@ class Network:
         """Why the network ended by itself, if it did."""
         self._servers: weakref.WeakSet[Server] = weakref.WeakSet()
         self._own = dict.fromkeys(str(address.ip) for address in settings.addresses)
-        self._resolver = StubResolver(
-            self.connect,
-            lambda server, port: no_answer(self._opened(), server, port),
-            settings.servers,
-            settings.domains,
-        )
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -319,6 +311,8 @@ class Network:
     ) -> Server:
         """Listen, as `loop.create_server` does; without `host` on all our addresses."""
         listeners = await self.listen_on([host] if host else (), port, backlog=backlog)
+        from holloway.net.server import Server  # most programs are clients
+
         server = Server(listeners, factory, ssl)
         self._servers.add(server)
         await server.start_serving()
@@ -374,7 +368,15 @@ class Network:
         host = checked_host(host)
         if numeric(host) is not None:
             return [host]
-        return await self._resolver.resolve(host, family=family)
+        from holloway.net.resolve import StubResolver  # many programs know the address
+
+        resolver = StubResolver(
+            self.connect,
+            lambda server, port: no_answer(self._opened(), server, port),
+            self.name_servers,
+            self.search_domains,
+        )
+        return await resolver.resolve(host, family=family)
 
     async def ping(self, host: str, timeout: float = PING_SECONDS) -> float:
         """Return the seconds until the answer to an ICMP echo request; TimeoutError."""

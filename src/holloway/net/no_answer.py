@@ -30,6 +30,7 @@ HANDSHAKE_SECONDS: Final = 20.0
 """Where the caller sets no timeout, how long to wait for a handshake: four initiations."""
 CHECK_SECONDS: Final = 5.0
 """From then on, how often to look whether the session is still there."""
+DNS_PORT: Final = 53
 
 
 def no_answer(running: Running, address: str, port: int | None = None) -> str:

@@ -12,7 +12,6 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from holloway.errors import ConfigError
@@ -151,9 +150,11 @@ def _read(given: str | os.PathLike[str]) -> tuple[str, str]:
         raise ConfigError("give the path of a wg-quick file, or its text", key="config")
     if isinstance(given, str) and ("\n" in given or given.lstrip().startswith("[")):
         return given, FALLBACK_NAME
-    path = Path(given)
-    text = path.read_text(encoding="utf-8", errors="surrogateescape")
-    return text, path.stem if _NAME.fullmatch(path.stem) else FALLBACK_NAME
+    # Not pathlib, which takes 2 ms to load.
+    with open(given, encoding="utf-8", errors="surrogateescape") as file:
+        text = file.read()
+    stem = os.path.splitext(os.path.basename(given))[0]
+    return text, stem if _NAME.fullmatch(stem) else FALLBACK_NAME
 
 
 def _require_keys(update: DeviceUpdate) -> None:
