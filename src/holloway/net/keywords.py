@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from difflib import get_close_matches
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Required, TypedDict
 from holloway.errors import ConfigError, KeyFormatError
 from holloway.key import Key
 from holloway.model import MAX_PORT, AllowedIP, DeviceUpdate, Endpoint, Peer, PeerUpdate
+from holloway.net.arguments import checked_port, kind_of
 from holloway.net.settings import (
     DEFAULT_MTU,
     FALLBACK_NAME,
@@ -30,12 +30,9 @@ from holloway.net.settings import (
     MIN_MTU,
     NAME,
     Settings,
-    from_config,
 )
 
 if TYPE_CHECKING:
-    from os import PathLike
-
     from holloway.net.stack import Interface
     from holloway.text.resolver import Resolver
 
@@ -81,18 +78,6 @@ class NamedEndpoints:
         return replace(update, peers=tuple(peers))
 
 
-def from_either(config: str | PathLike[str] | None, **arguments: Any) -> Settings:
-    """Return the settings of a configuration or of arguments; TypeError for both or neither."""
-    given = [name for name, value in arguments.items() if value != _DEFAULTS[name]]
-    if config is None:
-        if "private_key" not in given:
-            raise TypeError("a network needs a configuration, or private_key, addresses and peers")
-        return from_arguments(**arguments)
-    if given:
-        raise TypeError(f"with a configuration there is no {' and no '.join(given)}")
-    return from_config(config)
-
-
 def from_arguments(
     *,
     private_key: AnyKey,
@@ -113,7 +98,7 @@ def from_arguments(
         name=name if NAME.fullmatch(_text(name, "name")) else FALLBACK_NAME,
         update=DeviceUpdate(
             private_key=_private_key(private_key),
-            listen_port=_number(listen_port, "listen_port", 0, MAX_PORT),
+            listen_port=checked_port(listen_port, "listen_port"),
             replace_peers=True,
             peers=updates,
         ),
@@ -138,7 +123,7 @@ def converted(update: DeviceUpdate) -> DeviceUpdate:
     )
     private_key = None if update.private_key is None else _key(update.private_key, "private_key")
     if update.listen_port is not None:
-        _number(update.listen_port, "listen_port", 0, MAX_PORT)
+        checked_port(update.listen_port, "listen_port")
     return replace(update, private_key=private_key, peers=peers)
 
 
@@ -151,7 +136,7 @@ def _peer(given: object, key: str, note_name: Any) -> PeerUpdate:
     elif isinstance(given, Mapping):
         values = _known(given, key)
     else:
-        raise TypeError(f"{key} is a Peer, a PeerUpdate or a dict, not {_kind(given)}")
+        raise TypeError(f"{key} is a Peer, a PeerUpdate or a dict, not {kind_of(given)}")
     values["public_key"] = _key(values["public_key"], f"{key}.public_key")
     if values.get("preshared_key") is not None:
         values["preshared_key"] = _key(values["preshared_key"], f"{key}.preshared_key")
@@ -170,6 +155,8 @@ def _peer(given: object, key: str, note_name: Any) -> PeerUpdate:
 def _known(given: Mapping[str, Any], key: str) -> dict[str, Any]:
     for each in given:
         if each not in _PEER:
+            from difflib import get_close_matches
+
             close = get_close_matches(str(each).lower(), _PEER, n=1, cutoff=0.5)
             hint = f"; is it `{close[0]}'?" if close else f"; there are {', '.join(_PEER)}"
             raise ConfigError(f"`{each}' is no setting of a peer{hint}", key=key)
@@ -209,11 +196,7 @@ def _endpoint(given: object, key: str) -> Endpoint | tuple[str, str, str] | None
         if not colon or not host or (":" in host and not has_brackets):
             raise ConfigError(f"`{text}' is not host:port or [address]:port", key=key)
         host = host.strip("[]")
-    try:
-        port = int(service)
-    except (TypeError, ValueError):
-        raise ConfigError(f"`{service}' is not a port", key=key) from None
-    _number(port, key, 1, MAX_PORT)
+    port = checked_port(service, key)
     text = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
         return Endpoint.parse(text)
@@ -251,7 +234,7 @@ def _texts(given: object, key: str) -> Iterable[str]:
     """Yield each address or name of one text, one value, or several."""
     for each in _each(given, key, (str, *_NETWORKS)):
         text = str(each) if isinstance(each, _NETWORKS) else _text(each, key)
-        yield from (part.strip() for part in text.split(",") if part.strip())
+        yield from text.replace(",", " ").split()
 
 
 def _each(given: Any, key: str, one: tuple[type, ...]) -> Iterable[Any]:
@@ -259,36 +242,28 @@ def _each(given: Any, key: str, one: tuple[type, ...]) -> Iterable[Any]:
     if isinstance(given, one):
         return (given,)
     if isinstance(given, bytes) or not isinstance(given, Iterable):
-        raise TypeError(f"{key} is one value or several, not {_kind(given)}")
+        raise TypeError(f"{key} is one value or several, not {kind_of(given)}")
     return given
 
 
 def _text(given: object, key: str, wanted: str = "text") -> str:
     if not isinstance(given, str):
-        raise TypeError(f"{key} is {wanted}, not {_kind(given)}")
+        raise TypeError(f"{key} is {wanted}, not {kind_of(given)}")
     return given
 
 
 def _number(given: object, key: str, least: int, most: int) -> int:
     if not isinstance(given, int) or isinstance(given, bool):
-        raise TypeError(f"{key} is a number, not {_kind(given)}")
+        raise TypeError(f"{key} is a number, not {kind_of(given)}")
     if not least <= given <= most:
         raise ConfigError(f"`{given}' is not from {least} to {most}", key=key)
     return given
-
-
-def _kind(given: object) -> str:
-    return "None" if given is None else type(given).__name__
 
 
 def _endpoint_of(index: int) -> str:
     return f"peers[{index}].endpoint"
 
 
-_DEFAULTS: Final = {
-    "private_key": None, "peers": (), "addresses": (), "dns": (), "mtu": DEFAULT_MTU,
-    "listen_port": 0, "name": FALLBACK_NAME,
-}  # fmt: skip
 _PEER: Final = (
     "public_key", "preshared_key", "endpoint", "allowed_ips", "persistent_keepalive",
 )  # fmt: skip

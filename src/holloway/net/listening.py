@@ -12,8 +12,7 @@ import os
 from socket import AF_INET6, SOCK_STREAM
 from typing import TYPE_CHECKING, Unpack, cast
 
-from holloway.net.addrinfo import getaddrinfo
-from holloway.net.server import Server, ServerOptions, tls_options
+from holloway.net.arguments import checked_port
 from holloway.net.sockets import SocketListener
 from holloway.net.stack import family_of
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from holloway.net.network import Network
     from holloway.net.running import Running
+    from holloway.net.server import Server, ServerOptions
     from holloway.net.stack import Listener
 
     Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None] | None]
@@ -43,7 +43,7 @@ class Listening:
         self, port: int = 0, host: str | None = None, *, backlog: int = 100
     ) -> Listener:
         """Listen on one address; without `host` on all of the family of our first one."""
-        where = (host or self._wildcard_hosts()[0], port)
+        where = (host or self._wildcard_hosts()[0], checked_port(port))
         return await self._opened().stack.listen(where, backlog=backlog)
 
     async def listen_on(
@@ -60,6 +60,7 @@ class Listening:
         A host may be a name, and then all addresses that it has are meant.
         """
         listeners: list[Listener] = []
+        port = checked_port(port)
         try:
             for host in await self._local_addresses(hosts, family):
                 chosen = listeners[0].address[1] if listeners else port
@@ -94,6 +95,8 @@ class Listening:
         All addresses have one port. Ports are always as with `reuse_address`. Without
         `start_serving`, clients wait until the server starts.
         """
+        from holloway.net.server import Server, tls_options  # most programs are clients
+
         del reuse_address
         tls = tls_options(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
         listeners: list[Listener]
@@ -138,10 +141,12 @@ class Listening:
         Without `host` it is bound to all addresses of the family of our first one.
         """
         (where, *_) = await self._local_addresses([host or self._wildcard_hosts()[0]], 0)
-        return await self._opened().stack.datagram_socket((where, port), None)
+        return await self._opened().stack.datagram_socket((where, checked_port(port)), None)
 
     async def _local_addresses(self, hosts: Sequence[str], family: int) -> list[str]:
         """Return the addresses to listen on, of one family or of both (0)."""
+        from holloway.net.addrinfo import getaddrinfo
+
         network = cast("Network", self)
         found: list[str] = []
         for host in hosts or ("",):
