@@ -18,6 +18,7 @@ from holloway import (
     DeviceUpdate,
     Endpoint,
     Key,
+    KeyFormatError,
     Network,
     Peer,
     PeerArguments,
@@ -225,6 +226,9 @@ def test_a_generated_key_is_a_private_key_of_its_own() -> None:
     one, two = Key.generate(), Key.generate()
     assert one != two
     assert one == one.clamped()
+    assert Key.from_base64(one.base64) == one
+    with pytest.raises(KeyFormatError, match=r"32 bytes; Key\.from_base64 reads"):
+        Key(one.base64)  # type: ignore[arg-type]
 
 
 def test_a_network_shows_itself_without_a_secret() -> None:
