@@ -18,7 +18,6 @@ from holloway import _native
 from holloway.net import sockets
 from holloway.net.errors import network_down
 from holloway.net.namespace import Namespace
-from holloway.net.ping import kernel_ping
 from holloway.net.stack import family_of
 from holloway.netlink.sock_diag import destroy_sockets
 from holloway.netlink.socket import NETLINK_SOCK_DIAG
@@ -123,6 +122,8 @@ class KernelStack:
         return sock
 
     async def ping(self, address: str, timeout: float) -> float:
+        from holloway.net.ping import kernel_ping
+
         return await kernel_ping(self.socket, address, timeout)
 
     def provide_icmp_sockets(self, tunnel: Tunnel) -> None:
