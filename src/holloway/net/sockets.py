@@ -109,7 +109,7 @@ class SocketListener:
         self._owner = os.getpid()
         self._on_accept = on_accept
         self._waiting: set[asyncio.Future[None]] = set()
-        self._address: Address = listening.getsockname()[:2]
+        self._address: Address = listening.getsockname()
 
     @property
     def address(self) -> Address:
@@ -147,7 +147,7 @@ class SocketListener:
         connection.setblocking(False)
         if self._on_accept is not None:
             self._on_accept(connection)
-        return connection, address[:2]
+        return connection, address
 
     async def _readable(self) -> None:
         waiting = self._loop.create_future()
