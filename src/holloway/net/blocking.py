@@ -270,7 +270,7 @@ class BlockingListener:
         self._network = network
 
     def __repr__(self) -> str:
-        host, port = self.address
+        host, port = self.address[:2]
         return f"<{type(self).__name__} {host} port {port}>"
 
     def __enter__(self) -> Self:

@@ -207,7 +207,7 @@ class Network(Listening):
     ) -> Socket:
         """Make an ordinary socket inside the tunnel, as `socket.socket` does outside.
 
-        The userspace stack has connected sockets only: OSError(EOPNOTSUPP).
+        The userspace stack has sockets for TCP and UDP only: OSError(EPROTONOSUPPORT).
         """
         return self._opened().stack.socket(family, type, proto)
 
