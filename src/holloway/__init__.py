@@ -43,12 +43,12 @@ if TYPE_CHECKING:
         Peer,
         PeerUpdate,
     )
-    from holloway.net.keywords import PeerArguments
     from holloway.net.blocking import (
         BlockingNetwork,
         open,  # noqa: A004  # it is `holloway.open`
     )
     from holloway.net.errors import NoNamespace
+    from holloway.net.keywords import PeerArguments
     from holloway.net.loop import run
     from holloway.net.network import Network
 

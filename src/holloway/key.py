@@ -30,7 +30,8 @@ class Key:
 
     def __init__(self, raw: bytes) -> None:
         if len(raw) != KEY_LENGTH:
-            raise KeyFormatError("a key has 32 bytes")
+            hint = "; Key.from_base64 reads text" if len(raw) == BASE64_LENGTH else ""
+            raise KeyFormatError(f"a key has 32 bytes{hint}")
         self._raw = bytes(raw)
 
     @classmethod

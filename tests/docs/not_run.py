@@ -66,8 +66,7 @@ NOT_RUN: dict[str, dict[str, str]] = {
         "holloway run [-p PORT]... [-q | -v] CONFIG [--] COMMAND [ARGUMENT...]": SYNOPSIS,
     },
     "docs/reference/network.md": {
-        'async with holloway.Network.from_config("laptop.conf") as net: ...     # asyncio':
-            SYNOPSIS,
+        'async with holloway.Network("laptop.conf") as net: ...     # asyncio': SYNOPSIS,
     },
     "docs/reference/proxy.md": {
         "holloway proxy CONFIG [OPTION...]": SYNOPSIS,

@@ -221,7 +221,7 @@ def test_the_profile_is_for_one_path_whatever_that_is(
 
 def test_the_profile_of_packages_is_for_the_system_s_directories(guest: Machine) -> None:
     load(guest, (REPOSITORY / "share/apparmor.d/holloway-namespace").read_text())
-    package = f"holloway/net/{namespace.PROGRAM.name}"
+    package = f"holloway/net/{Path(namespace.PROGRAM).name}"
     for path in ("/usr/lib/python3/dist-packages", "/usr/local/lib/python3.12/dist-packages",
                  "/usr/lib/python3.14/site-packages"):  # fmt: skip
         assert profile_of(guest, f"{path}/{package}") == "holloway-namespace (unconfined)\n"

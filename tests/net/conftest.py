@@ -9,3 +9,9 @@ import pytest
 def stack(request: pytest.FixtureRequest) -> str:
     chosen: str = request.param
     return chosen
+
+
+@pytest.fixture
+def wg_stack(stack: str) -> str:
+    """The fixtures of the plugin run with both stacks."""
+    return stack

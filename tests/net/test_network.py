@@ -15,7 +15,7 @@ from typing import cast
 
 import pytest
 
-from holloway import DeviceUpdate, Endpoint, PeerUpdate
+from holloway import ConfigError, DeviceUpdate, Endpoint, PeerUpdate
 from net.pair import FIRST, SECOND, echo, network, new_key, pair, peer
 from waiting import wait_until
 
@@ -264,6 +264,44 @@ def test_the_port_of_a_closed_listener_is_free_at_once(stack: str) -> None:
             for _ in range(1000):
                 listener = await opened.listen(5000)
                 listener.close()
+
+    asyncio.run(run())
+
+
+def test_a_network_that_is_opened_again_at_once_shakes_hands_at_once(stack: str) -> None:
+    async def run() -> None:
+        keys = new_key(), new_key()
+        async with network(1, keys[0], peer(keys[1], *SECOND), stack=stack) as first:
+            there = Endpoint("127.0.0.1", first.device.listen_port)
+            for _ in range(5):
+                other = peer(keys[0], *FIRST, endpoint=there)
+                async with network(2, keys[1], other, stack=stack) as second:
+                    await second.ping(FIRST[0])
+            assert first._running is not None
+            discards = first._running.tunnel.discards()
+            assert discards["initiation_flood"] == discards["replayed_initiation"] == 0
+
+    asyncio.run(run())
+
+
+def test_arguments_that_mean_nothing_are_named(stack: str) -> None:
+    async def run() -> None:
+        async with pair(stack) as both:
+            net = both.second
+            with pytest.raises(TypeError, match="host is a name or an address, not None"):
+                await net.connect(None, 7)  # type: ignore[arg-type]
+            with pytest.raises(TypeError, match="host is a name or an address, not None"):
+                await net.ping(None)  # type: ignore[arg-type]
+            with pytest.raises(ConfigError, match="port: 70000 is not from 0 to 65535"):
+                await net.open_connection(FIRST[0], 70000)
+            with pytest.raises(ConfigError, match="port: 70000 is not from 0 to 65535"):
+                await net.listen(70000)
+            with pytest.raises(ConfigError, match="port: 70000 is not from 0 to 65535"):
+                await net.start_server(echo, port=70000)
+            with pytest.raises(TypeError, match="remote_addr is a host and a port"):
+                await net.create_datagram_endpoint(asyncio.DatagramProtocol, None, FIRST[0])  # type: ignore[arg-type]
+            with pytest.raises(TypeError, match="local_addr is a host and a port"):
+                await net.connect(FIRST[0], 7, local_addr=SECOND[0])  # type: ignore[arg-type]
 
     asyncio.run(run())
 

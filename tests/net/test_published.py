@@ -20,35 +20,25 @@ import hypercorn.config
 import pytest
 import uvicorn
 
-from holloway import Endpoint
-from holloway.net.blocking import BlockingNetwork
+from holloway import Key, Network
 from holloway.proxy.forwarded import Forwarded
 from holloway.proxy.published import Published
+from holloway.testing import CLIENT, SERVER, pair
 from hosts import eventually
-from net.pair import FIRST, SECOND, network, new_key, pair, peer
 from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from holloway.net.network import Network
+    from holloway.net.blocking import BlockingNetwork
+    from holloway.testing import Pair
 
 APPLICATION = """
 def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain"), ("Connection", "close")])
     return [environ["REMOTE_ADDR"].encode()]
 """
-
-
-@pytest.fixture
-def nets(stack: str) -> Iterator[tuple[BlockingNetwork, BlockingNetwork]]:
-    keys = new_key(), new_key()
-    with BlockingNetwork(network(1, keys[0], peer(keys[1], *SECOND), stack=stack)) as first:
-        there = Endpoint("127.0.0.1", first.device.listen_port)
-        other = peer(keys[0], *FIRST, endpoint=there)
-        with BlockingNetwork(network(2, keys[1], other, stack=stack)) as second:
-            yield first, second
 
 
 def get(net: BlockingNetwork, host: str, port: int) -> str:
@@ -92,16 +82,16 @@ def _listens(path: Path) -> bool:
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_gunicorn_gets_the_callers_address_by_the_proxy_protocol(
-    nets: tuple[BlockingNetwork, BlockingNetwork], version: Any, tmp_path: Path
+    wg_pair: Pair[BlockingNetwork], version: Any, tmp_path: Path
 ) -> None:
-    first, second = nets
+    first, second = wg_pair
     with (
         gunicorn(tmp_path, f"v{version}") as path,
         Published(first, 8000, path, proxy_protocol=version) as (host, port),
     ):
-        assert (host, port) == (FIRST[0], 8000)
-        assert get(second, FIRST[0], port) == SECOND[0]
-        assert get(second, FIRST[1], port) == SECOND[1]
+        assert (host, port) == (SERVER[0], 8000)
+        assert get(second, SERVER[0], port) == CLIENT[0]
+        assert get(second, SERVER[1], port) == CLIENT[1]
 
 
 class Page(http.server.BaseHTTPRequestHandler):
@@ -119,42 +109,42 @@ class Page(http.server.BaseHTTPRequestHandler):
 
 
 def test_a_port_is_published_as_long_as_its_block_runs(
-    nets: tuple[BlockingNetwork, BlockingNetwork],
+    wg_pair: Pair[BlockingNetwork],
 ) -> None:
-    first, second = nets
+    first, second = wg_pair
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
             target = server.server_address[1]
             for given in (target, f"127.0.0.1:{target}", ("localhost", target)):
-                with Published(first, 0, given, host=FIRST[1]) as (host, port):
+                with Published(first, 0, given, host=SERVER[1]) as (host, port):
                     assert get(second, host, port) == "127.0.0.1"
                 with pytest.raises(ConnectionRefusedError):
                     second.connect(host, port, timeout=20)
         finally:
             server.shutdown()
             thread.join()
-    with Published(first, 8000, target), second.connect(FIRST[0], 8000, timeout=20) as refused:
+    with Published(first, 8000, target), second.connect(SERVER[0], 8000, timeout=20) as refused:
         assert refused.recv(1) == b""  # nothing listens behind it any more
 
 
 def test_grpc_is_called_through_both_sides(
-    nets: tuple[BlockingNetwork, BlockingNetwork],
+    wg_pair: Pair[BlockingNetwork],
 ) -> None:
     class Upper(grpc.GenericRpcHandler):  # type: ignore[misc]
         def service(self, call: Any) -> Any:
             del call
             return grpc.unary_unary_rpc_method_handler(lambda request, _: request.upper())
 
-    first, second = nets
+    first, second = wg_pair
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         server = grpc.server(pool, handlers=[Upper()])
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
         with (
             Published(first, 50051, port),
-            Forwarded(second, FIRST[0], 50051) as (host, near),
+            Forwarded(second, SERVER[0], 50051) as (host, near),
             grpc.insecure_channel(f"{host}:{near}") as channel,
         ):
             assert channel.unary_unary("/greeter/Upper")(b"hello", timeout=20) == b"HELLO"
@@ -181,12 +171,12 @@ def uvicorn_server(**options: Any) -> uvicorn.Server:
 def test_uvicorn_takes_a_socket_of_the_kernels_stack() -> None:
     async def run() -> None:
         async with pair("kernel") as both:
-            sock = both.first.socket()
-            sock.bind((FIRST[0], 8000))
+            sock = both.server.socket()
+            sock.bind((SERVER[0], 8000))
             server = uvicorn_server()
             serving = asyncio.create_task(server.serve(sockets=[sock]))
             assert await wait_until(lambda: server.started)
-            assert await get_page(both.second, FIRST[0], 8000) == SECOND[0]
+            assert await get_page(both.client, SERVER[0], 8000) == CLIENT[0]
             server.should_exit = True
             await asyncio.wait_for(serving, 20)
             sock.close()
@@ -201,8 +191,8 @@ def test_uvicorn_is_reached_on_a_unix_socket(stack: str, tmp_path: Path) -> None
             server = uvicorn_server(uds=str(path))
             serving = asyncio.create_task(server.serve())
             assert await wait_until(lambda: server.started)
-            async with Published(both.first, 8000, path):
-                assert await get_page(both.second, FIRST[0], 8000) == "none"
+            async with Published(both.server, 8000, path):
+                assert await get_page(both.client, SERVER[0], 8000) == "none"
             server.should_exit = True
             await asyncio.wait_for(serving, 20)
 
@@ -220,8 +210,8 @@ def test_hypercorn_is_reached_on_a_unix_socket(stack: str, tmp_path: Path) -> No
                 hypercorn.asyncio.serve(application, config, shutdown_trigger=stop.wait)
             )
             assert await wait_until(path.is_socket)
-            async with Published(both.first, 8000, path):
-                assert await get_page(both.second, FIRST[0], 8000)
+            async with Published(both.server, 8000, path):
+                assert await get_page(both.client, SERVER[0], 8000)
             stop.set()
             await asyncio.wait_for(serving, 20)
 
@@ -229,7 +219,7 @@ def test_hypercorn_is_reached_on_a_unix_socket(stack: str, tmp_path: Path) -> No
 
 
 def test_what_is_asked_for_wrongly_is_refused() -> None:
-    opened = network(1, new_key(), stack="userspace")
+    opened = Network(private_key=Key.generate(), addresses="10.7.0.1/24")
     version: Any = 3
     with pytest.raises(ValueError, match="no version 3 of the PROXY protocol"):
         Published(opened, 80, 8000, proxy_protocol=version)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from holloway.device.link import gso_max_size
+from holloway.device.gso import gso_max_size
 from holloway.lab import Host, join
 from hosts import WG, eventually, key_pair, program, result, start_device
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from holloway.core.constants import Nanoseconds
 from holloway.core.device import Device
+from holloway.core.sent_initiations import SentInitiations
 from holloway.core.snapshot import PeerSnapshot
 from holloway.key import Key
 from holloway.model import AllowedIP, DeviceUpdate, Endpoint, Peer, PeerUpdate
@@ -74,9 +75,14 @@ class SimDevice(Device[SimEndpoint]):
     """The brain, with what the extension's `Update` and `State` do for the real one."""
 
     def __init__(
-        self, plane: SimPlane, *, random: Callable[[int], bytes], wall: Callable[[], int]
+        self,
+        plane: SimPlane,
+        *,
+        random: Callable[[int], bytes],
+        wall: Callable[[], int],
+        sent_initiations: SentInitiations | None = None,
     ) -> None:
-        super().__init__(plane, random=random, wall=wall)
+        super().__init__(plane, random=random, wall=wall, sent_initiations=sent_initiations)
         self._sim_plane = plane
 
     def configure(self, now: Nanoseconds, update: DeviceUpdate) -> None:

@@ -12,6 +12,7 @@ from itertools import count
 from random import Random
 
 from holloway.core.constants import SECOND, Nanoseconds
+from holloway.core.sent_initiations import SentInitiations
 from holloway.key import Key
 from holloway.model import AllowedIP, DeviceUpdate, Endpoint, PeerUpdate
 from sim.device import SimDevice
@@ -97,11 +98,17 @@ class Side:
 
     def restart(self) -> None:
         """The process dies and starts again, without sessions and without memory."""
+        self.sent_initiations = SentInitiations()
+        self.reopen()
+
+    def reopen(self) -> None:
+        """The process makes a new device, without sessions."""
         self.plane = SimPlane(lambda: self._pair.now, self._transmit)
         self.device = SimDevice(
             self.plane,
             random=self._random.randbytes,
             wall=lambda: WALL + self._pair.now + self.wall_offset,
+            sent_initiations=self.sent_initiations,
         )
 
     def configure(self, other: Side, preshared_key: Key | None = None) -> None:

@@ -7,6 +7,8 @@ import itertools
 import pytest
 
 from holloway.core.constants import ERASE_AFTER_TIME, REKEY_TIMEOUT, REKEY_TIMEOUT_JITTER, SECOND
+from holloway.key import Key
+from holloway.model import DeviceUpdate, PeerUpdate
 from sim.pair import Pair, seconds
 
 
@@ -217,3 +219,48 @@ def test_a_bad_link_converges() -> None:
     pair.run(3610)
     assert len(pair.b.received) == len(set(pair.b.received)) > 3600 * 0.6
     assert len(pair.a.received) == len(set(pair.a.received)) > 3600 * 0.6
+
+
+def test_a_session_is_known_until_it_ends_or_a_renewal_is_not_answered() -> None:
+    pair = Pair()
+    number = pair.a.peer.id
+
+    def has_session() -> bool:
+        return pair.a.device.has_session(pair.now, number)
+
+    assert not has_session()
+    pair.a.send_data()
+    assert not has_session()
+    pair.run(1)
+    assert has_session()
+    pair.link.cut()
+    pair.a.send_data()
+    pair.run(15.4)  # it starts over, because nothing came back
+    assert has_session()
+    pair.run(REKEY_TIMEOUT / SECOND)
+    assert not has_session()
+    shown = pair.a.device.handshake(pair.now, number)
+    assert shown is not None
+    assert (shown.has_session, shown.is_undecryptable) == (False, False)
+    assert shown.latest_handshake == pair.a.latest_handshake
+    assert (shown.public_key, str(shown.endpoint)) == (pair.b.public_key.raw, "192.0.2.2:51820")
+    pair.link.mend()
+    pair.run(6)
+    assert has_session()
+    pair.link.cut()
+    pair.run(181)
+    assert not has_session()
+    assert pair.a.device.handshake(pair.now, number + 1) is None
+    assert not pair.a.device.has_session(pair.now, number + 1)
+
+
+def test_a_peer_without_an_endpoint_has_no_handshake_to_show() -> None:
+    pair = Pair()
+    key = Key(bytes([9] * 32)).clamped().public()
+    pair.a.update(DeviceUpdate(peers=(PeerUpdate(key),)))
+    (number,) = (
+        each for each in pair.a.plane.peers if each != pair.a.device.snapshot().peers[0].id
+    )
+    shown = pair.a.device.handshake(pair.now, number)
+    assert shown is not None
+    assert shown.endpoint is None

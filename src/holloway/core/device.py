@@ -23,7 +23,8 @@ from holloway.core.discard import Discard, tally
 from holloway.core.indices import Indices
 from holloway.core.peer import DeviceContext, Peer
 from holloway.core.plane import Endpoint, EndpointType, Plane
-from holloway.core.snapshot import DeviceSnapshot, PeerSnapshot
+from holloway.core.sent_initiations import SentInitiations
+from holloway.core.snapshot import DeviceSnapshot, HandshakeSnapshot, PeerSnapshot
 from holloway.core.timers import Timer
 from holloway.core.wire import Initiation, parse_handshake_untrusted
 from holloway.errors import BadMessage, ConfigError
@@ -36,11 +37,18 @@ class Device(Generic[EndpointType]):
     """A WireGuard interface without its packets."""
 
     def __init__(
-        self, plane: Plane[EndpointType], *, random: Callable[[int], bytes], wall: Callable[[], int]
+        self,
+        plane: Plane[EndpointType],
+        *,
+        random: Callable[[int], bytes],
+        wall: Callable[[], int],
+        sent_initiations: SentInitiations | None = None,
     ) -> None:
         self._plane = plane
         indices = Indices[Peer[EndpointType]](random, plane.uses_index)
-        self._context = DeviceContext[EndpointType](random, wall, indices)
+        self._context = DeviceContext[EndpointType](
+            random, wall, indices, sent_initiations or SentInitiations()
+        )
         self._private_key: Key | None = None
         self._listen_port = 0
         self._fwmark = 0
@@ -195,6 +203,26 @@ class Device(Generic[EndpointType]):
         """Whether the endpoint of the peer with this id is known."""
         found = self._by_id.get(peer)
         return found is not None and found.plane.endpoint is not None
+
+    def has_session(self, now: Nanoseconds, peer: int) -> bool:
+        """Whether the peer with this id has a session that is not known to be dead."""
+        found = self._by_id.get(peer)
+        return found is not None and found.has_session(now)
+
+    def handshake(self, now: Nanoseconds, peer: int) -> HandshakeSnapshot | None:
+        """Return how it goes with the handshake of the peer with this id, if there is one."""
+        found = self._by_id.get(peer)
+        if found is None:
+            return None
+        seen = found.plane.endpoint
+        return HandshakeSnapshot(
+            public_key=found.public_key,
+            endpoint=None if seen is None else model.Endpoint(seen.host, seen.port),
+            has_session=found.has_session(now),
+            is_undecryptable=found.discards[Discard.UNDECRYPTABLE] > 0,
+            unanswered=found.unanswered(now),
+            latest_handshake=found.latest_handshake,
+        )
 
     def _handle(
         self,

@@ -6,16 +6,19 @@ decryption returns a `Discard` and raises nothing. Only `peer` and `device` call
 
 from __future__ import annotations
 
+# What `hashlib.blake2s` is, without OpenSSL's hashes, which take longer to load.
+from _blake2 import blake2s
 from dataclasses import dataclass
-from hashlib import blake2s
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from holloway.core.discard import Discard
+from holloway.core.primitives import cipher, private_key, public_key
 from holloway.core.wire import Initiation, Response
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 CONSTRUCTION: Final = b"Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s"  # paper, 5.4
 IDENTIFIER: Final = b"WireGuard v1 zx2c4 Jason@zx2c4.com"  # paper, 5.4
@@ -38,7 +41,7 @@ class Remote:
     @classmethod
     def of(cls, raw: bytes) -> Remote:
         """Build from a public key."""
-        return cls(raw, X25519PublicKey.from_public_bytes(raw), _mix_hash(_INITIAL_HASH, raw))
+        return cls(raw, public_key(raw), _mix_hash(_INITIAL_HASH, raw))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -51,7 +54,7 @@ class Identity:
     @classmethod
     def of(cls, raw: bytes) -> Identity:
         """Build from our private key."""
-        private = X25519PrivateKey.from_private_bytes(raw)
+        private = private_key(raw)
         return cls(private, Remote.of(private.public_key().public_bytes_raw()))
 
     def static_static(self, them: Remote) -> StaticStatic | None:
@@ -116,17 +119,17 @@ def initiate(
     static_static: StaticStatic, *, ephemeral: bytes, index: int, timestamp: bytes
 ) -> tuple[Initiation, InitiatorState]:
     """Build message 1 (paper, 5.4.2)."""
-    private = X25519PrivateKey.from_private_bytes(ephemeral)
+    private = private_key(ephemeral)
     public = private.public_key().public_bytes_raw()
     chaining_key = _kdf1(_INITIAL_CHAINING_KEY, public)
     transcript = _mix_hash(static_static.them.hash, public)
     secret = _exchange(private, static_static.them.public)
     assert secret is not None  # whether a public key is of low order depends on no private key
     chaining_key, key = _kdf2(chaining_key, secret)
-    static = ChaCha20Poly1305(key).encrypt(_NONCE, static_static.us.remote.raw, transcript)
+    static = cipher(key).encrypt(_NONCE, static_static.us.remote.raw, transcript)
     transcript = _mix_hash(transcript, static)
     chaining_key, key = _kdf2(chaining_key, static_static.secret)
-    sealed = ChaCha20Poly1305(key).encrypt(_NONCE, timestamp, transcript)
+    sealed = cipher(key).encrypt(_NONCE, timestamp, transcript)
     transcript = _mix_hash(transcript, sealed)
     state = InitiatorState(static_static, index, private, chaining_key, transcript)
     return Initiation(index, public, static, sealed), state
@@ -138,7 +141,7 @@ def decrypt_static_untrusted(
     """Decrypt the static public key in message 1 (paper, 5.4.2)."""
     chaining_key = _kdf1(_INITIAL_CHAINING_KEY, message.ephemeral)
     transcript = _mix_hash(identity.remote.hash, message.ephemeral)
-    secret = _exchange(identity.private, X25519PublicKey.from_public_bytes(message.ephemeral))
+    secret = _exchange(identity.private, public_key(message.ephemeral))
     if secret is None:
         return Discard.LOW_ORDER
     chaining_key, key = _kdf2(chaining_key, secret)
@@ -156,7 +159,7 @@ def decrypt_timestamp_untrusted(
     timestamp = _open(key, unproven.message.timestamp, unproven.hash)
     if timestamp is None:
         return Discard.UNDECRYPTABLE
-    ephemeral = X25519PublicKey.from_public_bytes(unproven.message.ephemeral)
+    ephemeral = public_key(unproven.message.ephemeral)
     transcript = _mix_hash(unproven.hash, unproven.message.timestamp)
     return ResponderState(
         static_static, unproven.message.sender, ephemeral, timestamp, chaining_key, transcript
@@ -167,7 +170,7 @@ def respond(
     state: ResponderState, preshared_key: bytes, *, ephemeral: bytes, index: int
 ) -> tuple[Response, SessionKeys]:
     """Build message 2, and derive the session keys (paper, 5.4.3 and 5.4.5)."""
-    private = X25519PrivateKey.from_private_bytes(ephemeral)
+    private = private_key(ephemeral)
     public = private.public_key().public_bytes_raw()
     chaining_key = _kdf1(state.chaining_key, public)
     transcript = _mix_hash(state.hash, public)
@@ -177,7 +180,7 @@ def respond(
         chaining_key = _kdf1(chaining_key, secret)
     chaining_key, tau, key = _kdf3(chaining_key, preshared_key)
     transcript = _mix_hash(transcript, tau)
-    nothing = ChaCha20Poly1305(key).encrypt(_NONCE, b"", transcript)
+    nothing = cipher(key).encrypt(_NONCE, b"", transcript)
     receive, send = _kdf2(chaining_key, b"")
     message = Response(index, state.remote_index, public, nothing)
     return message, SessionKeys(index, state.remote_index, send, receive)
@@ -187,7 +190,7 @@ def consume_response_untrusted(
     state: InitiatorState, preshared_key: bytes, message: Response
 ) -> SessionKeys | Discard:
     """Read message 2, and derive the session keys (paper, 5.4.3 and 5.4.5)."""
-    other = X25519PublicKey.from_public_bytes(message.ephemeral)
+    other = public_key(message.ephemeral)
     chaining_key = _kdf1(state.chaining_key, message.ephemeral)
     transcript = _mix_hash(state.hash, message.ephemeral)
     for private in (state.ephemeral, state.static_static.us.private):
@@ -212,7 +215,7 @@ def _exchange(private: X25519PrivateKey, public: X25519PublicKey) -> bytes | Non
 
 def _open(key: bytes, sealed: bytes, transcript: bytes) -> bytes | None:
     try:
-        return ChaCha20Poly1305(key).decrypt(_NONCE, sealed, transcript)
+        return cipher(key).decrypt(_NONCE, sealed, transcript)
     except InvalidTag:
         return None
 

@@ -34,6 +34,7 @@ from holloway.core.constants import (
 from holloway.core.discard import Discard
 from holloway.core.indices import Indices
 from holloway.core.plane import EndpointType, PeerPlane
+from holloway.core.sent_initiations import SPACING, LastInitiation, SentInitiations
 from holloway.core.timers import Timer, Timers
 from holloway.core.wire import Response
 
@@ -64,6 +65,7 @@ class DeviceContext(Generic[EndpointType]):
     random: Callable[[int], bytes]
     wall: Callable[[], int]
     indices: Indices[Peer[EndpointType]]
+    sent_initiations: SentInitiations
     timers: Timers[Peer[EndpointType]] = field(default_factory=Timers)
     identity: noise.Identity | None = None
     running: bool = False
@@ -88,6 +90,10 @@ class Peer(Generic[EndpointType]):
         self._handshake: Handshake = Idle()
         self._attempts = 0
         self._allowed_at = Nanoseconds(0)  # when we may next send an initiation
+        self._not_before = Nanoseconds(0)  # the same, because of an earlier device with our keys
+        self._initiate_at: Nanoseconds | None = None  # an initiation waits for `_not_before`
+        self._unanswered_since: Nanoseconds | None = None  # the first of our initiations in a row
+        self._session_ends_at = Nanoseconds(0)
         self._wanted = False  # we had to initiate, but had no key or no endpoint
         self._arm_at: Nanoseconds | None = None
         self._answer_jitter = self._jitter()
@@ -98,6 +104,7 @@ class Peer(Generic[EndpointType]):
 
     def start(self, now: Nanoseconds) -> None:
         """Start: the interface came up, or the peer was added to one that is up."""
+        self._continue_initiations()
         self.plane.arm_session_needed()
         self.keep_alive(now, at_once=self.persistent_keepalive > 0)
 
@@ -109,6 +116,7 @@ class Peer(Generic[EndpointType]):
         self._attempts = 0
         self._allowed_at = now
         self._arm_at = None
+        self._initiate_at = None
         self._wanted = False
 
     def remove(self) -> None:
@@ -126,6 +134,7 @@ class Peer(Generic[EndpointType]):
         self._static_static = None
         self._erase()
         self._allowed_at = now
+        self._continue_initiations()
         if self._context.running:
             self.plane.arm_session_needed()
         self.try_again(now)
@@ -152,6 +161,14 @@ class Peer(Generic[EndpointType]):
         if self._wanted and self._context.running:
             self.handle_session_needed(now)
 
+    def has_session(self, now: Nanoseconds) -> bool:
+        """Whether a session lives, and an attempt to renew it has not been unanswered for long."""
+        return now < self._session_ends_at and self.unanswered(now) < REKEY_TIMEOUT
+
+    def unanswered(self, now: Nanoseconds) -> int:
+        """Return how long our initiations have had no answer; 0 if there is none."""
+        return 0 if self._unanswered_since is None else now - self._unanswered_since
+
     def handle_session_needed(self, now: Nanoseconds) -> None:
         """Handle `SessionNeeded`: a packet has no session, or one that must be renewed (send.c)."""
         self._attempts = 0
@@ -169,7 +186,7 @@ class Peer(Generic[EndpointType]):
 
     def handle_confirmed(self, now: Nanoseconds) -> None:
         """Handle `Confirmed`: the initiator uses the session that our response created."""
-        self._complete()
+        self._complete(now)
         self.plane.arm_session_needed()
         self._look(now)
 
@@ -240,7 +257,7 @@ class Peer(Generic[EndpointType]):
         log.debug("Receiving handshake response from peer %s", self)
         self._forget_handshake()
         self._install(now, keys, initiator=True)
-        self._complete()
+        self._complete(now)
         self.plane.arm_session_needed()
         return None
 
@@ -253,8 +270,17 @@ class Peer(Generic[EndpointType]):
         if static_static is None:
             self.discards[Discard.LOW_ORDER] += 1
             return
+        if now < self._not_before:
+            self._initiate_at = self._not_before
+            self._look_again(self._context.timers.deadline(self, Timer.LOOK))
+            return
         self._forget_handshake()
         self._last_timestamp = tai64n.advance(self._context.wall(), self._last_timestamp)
+        self._context.sent_initiations.record(
+            static_static.us.remote.raw,
+            self.public_key,
+            LastInitiation(now, self._last_timestamp),
+        )
         message, state = noise.initiate(
             static_static,
             ephemeral=self._context.random(noise.EPHEMERAL_LENGTH),
@@ -265,11 +291,21 @@ class Peer(Generic[EndpointType]):
         self._handshake = Initiated(state)
         self._context.indices.expect(state.index, self)
         self._allowed_at = Nanoseconds(now + REKEY_TIMEOUT)
+        if self._unanswered_since is None:
+            self._unanswered_since = now
         self.plane.send_handshake(message.build(), now)
         retry = Nanoseconds(now + REKEY_TIMEOUT + self._jitter())
         self._context.timers.set(self, Timer.RETRANSMIT, retry)
         # New traffic, even while we wait, resets the count of attempts.
         self.plane.arm_session_needed()
+
+    def _continue_initiations(self) -> None:
+        """Keep the distance from the last initiation of an earlier device with our keys."""
+        identity = self._context.identity
+        if identity is not None:
+            last = self._context.sent_initiations.last(identity.remote.raw, self.public_key)
+            self._not_before = Nanoseconds(last.sent_at + SPACING)
+            self._last_timestamp = max(self._last_timestamp, last.timestamp)
 
     def _respond(self, now: Nanoseconds, proven: noise.ResponderState) -> None:
         index = self._context.indices.allocate()
@@ -285,6 +321,7 @@ class Peer(Generic[EndpointType]):
 
     def _install(self, now: Nanoseconds, keys: noise.SessionKeys, *, initiator: bool) -> None:
         self._wanted = False
+        self._initiate_at = None
         # Only the initiator renews by age, or both sides would at the same time (paper, 6.2).
         self.plane.install(
             keys.local_index,
@@ -299,8 +336,10 @@ class Peer(Generic[EndpointType]):
         self._context.timers.set(self, Timer.ERASE, Nanoseconds(now + ERASE_AFTER_TIME))
         log.debug("Keypair %d created for peer %d", keys.local_index, self.plane.id)
 
-    def _complete(self) -> None:
+    def _complete(self, now: Nanoseconds) -> None:
         """Record that both sides have the session (wg_timers_handshake_complete)."""
+        self._unanswered_since = None
+        self._session_ends_at = Nanoseconds(now + REJECT_AFTER_TIME)
         self._context.timers.cancel(self, Timer.RETRANSMIT)
         self._attempts = 0
         self.latest_handshake = self._context.wall()
@@ -342,6 +381,9 @@ class Peer(Generic[EndpointType]):
         if self._arm_at is not None and self._arm_at <= now:
             self._arm_at = None
             self.plane.arm_session_needed()
+        if self._initiate_at is not None and self._initiate_at <= now:
+            self._initiate_at = None
+            self._initiate(now)
         unanswered = NEW_HANDSHAKE_TIME + self._answer_jitter
         persistent = self.persistent_keepalive * SECOND
         due = self.plane.due(now, KEEPALIVE_TIMEOUT, unanswered, persistent)
@@ -371,14 +413,17 @@ class Peer(Generic[EndpointType]):
             self._initiate(now)
 
     def _look_again(self, at: int | None) -> None:
-        """Set LOOK to the time that the plane returned, or earlier if `_arm_at` is earlier."""
-        wishes = [Nanoseconds(wish) for wish in (at, self._arm_at) if wish is not None]
+        """Set LOOK to the earliest of the time that the plane returned and our own deadlines."""
+        deadlines = (at, self._arm_at, self._initiate_at)
+        wishes = [Nanoseconds(wish) for wish in deadlines if wish is not None]
         if wishes:
             self._context.timers.set(self, Timer.LOOK, min(wishes))
         else:
             self._context.timers.cancel(self, Timer.LOOK)
 
     def _erase(self) -> None:
+        self._unanswered_since = None
+        self._session_ends_at = Nanoseconds(0)
         self._forget_handshake()
         self.plane.erase()
 

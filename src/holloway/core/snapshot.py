@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from holloway.model import Endpoint
+
 
 class PeerSnapshot(NamedTuple):
     """One peer; `id` is its number in events, `latest_handshake` is nanoseconds since 1970."""
@@ -16,6 +18,21 @@ class PeerSnapshot(NamedTuple):
     preshared_key: bytes | None
     latest_handshake: int
     persistent_keepalive: int
+
+
+class HandshakeSnapshot(NamedTuple):
+    """How it goes with the handshake of a peer; `latest_handshake` is nanoseconds since 1970.
+
+    `unanswered` is how long our initiations have had no answer, in nanoseconds.
+    `is_undecryptable` means that messages from the peer came and could not be decrypted.
+    """
+
+    public_key: bytes
+    endpoint: Endpoint | None
+    has_session: bool
+    is_undecryptable: bool
+    unanswered: int
+    latest_handshake: int
 
 
 class DeviceSnapshot(NamedTuple):

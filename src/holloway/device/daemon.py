@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import errno
 import gc
+import importlib
 import logging
 import os
 import signal
@@ -38,6 +39,13 @@ log = logging.getLogger(__name__)
 DEFAULT_MTU = 1420  # wireguard-go, kernel device.c: 1500 less the overhead over IPv6
 GC_THRESHOLD = 100_000
 """Allocations between two runs of the cycle collector; Python's default is 700."""
+LOADED_LATE = (
+    "holloway.netlink.listen_port",
+    "holloway.netlink.route",
+    "holloway.text.convert",
+    "holloway.text.discards",
+)
+"""The modules that `tunnel` and the modules below it import within functions."""
 RETRY_SECONDS = 5
 """The wait before a device that could not come up tries again."""
 
@@ -81,17 +89,19 @@ def drop_privileges(calls: Privileged, listener: socket.socket, watch: SocketWat
         watch.close()
         confinement.confine_monitor()
 
-    _load_cryptography()
+    _load_all()
     monitor = Monitor.start(calls, prepare)
     confinement.confine_device()
     return monitor
 
 
-def _load_cryptography() -> None:
-    """Load what the library would load when it is first used.
+def _load_all() -> None:
+    """Load what would else be loaded when it is first used.
 
     The device's user may be unable to read Python's files, as in a home directory of root's.
     """
+    for name in LOADED_LATE:
+        importlib.import_module(name)
     identity = Identity.of(os.urandom(32))
     identity.static_static(identity.remote)
 

@@ -10,18 +10,19 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from holloway.text.discards import Counts, explanation
+if TYPE_CHECKING:
+    from holloway.text.discards import Counts
+
+    OfPeers = Iterable[tuple[int, str, Counts]]
+    """The number, name and counts of each peer that has any."""
 
 log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS: Final = 1.0
 LOGGED_BY_ITSELF: Final = frozenset({"no_peer", "no_endpoint"})
 """Reasons for which the plane reports single packets, with their addresses."""
-
-OfPeers = Iterable[tuple[int, str, Counts]]
-"""The number, name and counts of each peer that has any."""
 
 
 class DiscardLog:
@@ -73,6 +74,8 @@ class DiscardLog:
 
 def _log(reason: str, count: int, place: str) -> None:
     if reason not in LOGGED_BY_ITSELF:
+        from holloway.text.discards import explanation
+
         # Each reason is a separate message for the rate limit.
         message = f"Discarded %d %s%s: {reason} ({explanation(reason)})"
         log.debug(message, count, "packet" if count == 1 else "packets", place)

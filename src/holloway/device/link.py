@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from holloway.device.gso import gso_max_size
 from holloway.netlink import rtnetlink
 from holloway.netlink.attributes import u32
 from holloway.netlink.route import RouteSocket
@@ -27,12 +28,6 @@ TUNGETIFF: Final = 0x800454D2  # linux/if_tun.h
 QUEUE_LENGTH: Final = 1000  # kernel, DEFAULT_TX_QUEUE_LEN
 NO_DISCIPLINE: Final = "noqueue"
 
-MAX_UDP_PAYLOAD: Final = 65_507
-MAX_UDP_SEGMENTS: Final = 64  # linux/udp.h: UDP_MAX_SEGMENTS before 6.9; the least of any kernel
-TRANSPORT_OVERHEAD: Final = 32  # header and tag of a transport message (paper, 5.4.6)
-TCP_HEADERS: Final = 52  # IPv4 and TCP with timestamps: what the MTU has beyond the segment
-KERNEL_TCP_RESERVE: Final = 384  # what net/ipv4/tcp.c keeps free below gso_max_size
-
 
 @dataclass(frozen=True, slots=True)
 class LinkState:
@@ -43,16 +38,6 @@ class LinkState:
     mtu: int
     was_down: bool = False
     """Whether it was down for a moment since it was last read."""
-
-
-def gso_max_size(mtu: int) -> int:
-    """Return the largest superpacket that one UDP GSO send carries once it is encrypted.
-
-    A TUN read is then one `sendmsg`: without the bound TCP hands over 47 or 48 segments of the
-    usual MTU, and 45 fit a datagram.
-    """
-    segments = min(MAX_UDP_PAYLOAD // (mtu + TRANSPORT_OVERHEAD), MAX_UDP_SEGMENTS)
-    return max(min(segments * (mtu - TCP_HEADERS) + KERNEL_TCP_RESERVE, 65_536), mtu)
 
 
 def configure_tun(name: str) -> None:

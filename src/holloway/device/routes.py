@@ -12,7 +12,6 @@ import socket
 from typing import Final, Protocol, Self
 
 from holloway.netlink import rtnetlink
-from holloway.netlink.route import RouteSocket
 from holloway.netlink.socket import Watch
 
 
@@ -38,6 +37,8 @@ class Routes:
     """The routes of packets from one port, with one mark; a context manager."""
 
     def __init__(self, port: int, mark: int) -> None:
+        from holloway.netlink.route import RouteSocket  # most tunnels end before a route moves
+
         self._kernel = RouteSocket()
         self._flow = rtnetlink.flow(mark, port)
         self._addresses = {(found.link, found.address) for found in self._kernel.address_messages()}

@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING
 from holloway import _native
 from holloway.core.constants import SECOND, Nanoseconds
 from holloway.core.device import Device
+from holloway.core.sent_initiations import SentInitiations
 from holloway.device import routes
 from holloway.device.discard_log import DiscardLog
 from holloway.device.error_log import ErrorLog
 from holloway.key import Key
-from holloway.netlink.listen_port import holder, port_in_use, require_free
-from holloway.text.discards import Discards, dump_answer
 from holloway.text.native import State, Update, refusal
 
 if TYPE_CHECKING:
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
 
     from holloway import model
+    from holloway.core.snapshot import HandshakeSnapshot
     from holloway.netlink.socket import Watch
 
 log = logging.getLogger(__name__)
@@ -41,25 +41,43 @@ PATHS_A_TURN = 64
 """The most peers whose route is looked up in one turn."""
 BURST_SECONDS = 0.1
 """The wait after the first message: routes change in bursts, and one check serves them all."""
+SENT_INITIATIONS = SentInitiations()
+"""Of all tunnels of this process."""
 PAUSE_FACTOR = 20
 """After a check of all routes, this many times its duration passes before the next one."""
+
+
+def find_holder(port: int) -> str | None:
+    """Name who has a port; see `listen_port.holder`."""
+    from holloway.netlink.listen_port import holder
+
+    return holder(port)
 
 
 class Tunnel:
     """A running device. Create it inside the event loop that serves it."""
 
-    def __init__(self, tun: _native.Tun, port_holder: Callable[[int], str | None] = holder) -> None:
+    def __init__(
+        self, tun: _native.Tun, port_holder: Callable[[int], str | None] = find_holder
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._tun = tun
         self._port_holder = port_holder
         self._plane = _native.Plane(tun)
-        self._device = Device(self._plane, random=os.urandom, wall=time.time_ns)
+        self._device = Device(
+            self._plane,
+            random=os.urandom,
+            wall=time.time_ns,
+            sent_initiations=SENT_INITIATIONS,
+        )
         self._timer: asyncio.TimerHandle | None = None
         # Without the brain's counts: it logs each message that it discards, with its sender.
         self._discard_log = DiscardLog(self._plane.discards, self._plane_discards)
         self._error_log = ErrorLog(time.monotonic)
         self._is_up = False
         self._listen_error = 0  # why the port is not bound although the interface is up
+        self.send_error = 0
+        """The errno because of which the last UDP packets could not be sent; 0 if they were."""
         self.died: asyncio.Future[int] = self._loop.create_future()
         """Resolves to an errno when the plane has ended by itself."""
         self._loop.add_reader(self._plane.fileno(), self._handle_events)
@@ -113,6 +131,14 @@ class Tunnel:
         """Whether the peer with this id has an endpoint, configured or discovered."""
         return self._device.has_endpoint(peer)
 
+    def has_session(self, peer: int) -> bool:
+        """Whether the peer with this id has a session that is not known to be dead."""
+        return self._device.has_session(now(), peer)
+
+    def handshake(self, peer: int) -> HandshakeSnapshot | None:
+        """Return how it goes with the handshake of the peer with this id, if there is one."""
+        return self._device.handshake(now(), peer)
+
     def link_changed(self, *, up: bool, mtu: int) -> None:
         """Follow the interface: sockets are open and timers run only while it is up.
 
@@ -140,6 +166,8 @@ class Tunnel:
 
     def uapi_discards(self) -> bytes:
         """Return the answer to `discards=1` of the UAPI, without the errno line that ends it."""
+        from holloway.text.discards import Discards, dump_answer
+
         peers = {Key(peer.public_key): counts for peer, counts in self._device.peer_discards()}
         return dump_answer(Discards(self.discards(), peers))
 
@@ -165,6 +193,8 @@ class Tunnel:
     def _changing(self, listen_port: int | None) -> Iterator[None]:
         """Refuse a port that is taken, also while the interface is down and the port not bound."""
         if listen_port and not self._is_up:
+            from holloway.netlink.listen_port import require_free
+
             require_free(listen_port, self._port_holder)
         try:
             yield
@@ -193,6 +223,8 @@ class Tunnel:
     def _naming_port(self, error: OSError, listen_port: int) -> OSError:
         """Return the error; if the port is taken, one that names the port and who has it."""
         if error.errno == errno.EADDRINUSE and listen_port:
+            from holloway.netlink.listen_port import port_in_use
+
             return port_in_use(listen_port, self._port_holder)
         return error
 
@@ -217,8 +249,10 @@ class Tunnel:
             case _native.CookieReceived():
                 self._device.handle_cookie_received(now(), event.peer)
             case _native.SendFailing(errno=0):
+                self.send_error = 0
                 log.error("Sending works again")
             case _native.SendFailing():
+                self.send_error = event.errno
                 log.error("Cannot send: %s", os.strerror(event.errno))
             case _native.Unreachable(peer=None):
                 log.debug("No peer has allowed IPs matching %s", event.destination)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import errno
 import functools
 import os
 import threading
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from holloway.net.addrinfo import GLOBAL_DEFAULT_TIMEOUT, create_connection
 from holloway.net.errors import network_down
 from holloway.net.network import Network
+from holloway.net.no_answer import PING_SECONDS
 from holloway.net.patch import outside, patched
 from holloway.net.renamed import renamed
 from holloway.net.settings import DEFAULT_MTU, FALLBACK_NAME
@@ -24,10 +26,7 @@ from holloway.net.stack import BUFFER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
-from holloway.net.no_answer import PING_SECONDS
-from holloway.net.patch import outside, patched
-from holloway.net.renamed import renamed
-from holloway.net.settings import DEFAULT_MTU, FALLBACK_NAME
+    from concurrent.futures import Future
     from contextlib import _GeneratorContextManager
     from socket import socket as Socket  # noqa: N812  # there is a method of that name
 
@@ -227,7 +226,7 @@ class BlockingNetwork:
         """Look a name up through the tunnel; see `Network.resolve`."""
         return self.run(self._network.resolve(host, family=family))
 
-    def ping(self, host: str, timeout: float = 5.0) -> float:
+    def ping(self, host: str, timeout: float = PING_SECONDS) -> float:
         """Return the seconds until the answer to an ICMP echo request; TimeoutError."""
         return self.run(self._network.ping(host, timeout))
 
@@ -271,7 +270,7 @@ class BlockingListener:
         self._network = network
 
     def __repr__(self) -> str:
-        host, port = self.address
+        host, port = self.address[:2]
         return f"<{type(self).__name__} {host} port {port}>"
 
     def __enter__(self) -> Self:
@@ -289,8 +288,12 @@ class BlockingListener:
         """Wait for a connection; returns a blocking socket and the client's address."""
 
         async def wait() -> tuple[Socket, Address]:
-            async with asyncio.timeout(timeout):
-                return await self._listener.accept()
+            try:
+                async with asyncio.timeout(timeout):
+                    return await self._listener.accept()
+            except TimeoutError:
+                text = f"no connection to port {self.address[1]} within {timeout} s"
+                raise TimeoutError(errno.ETIMEDOUT, text) from None
 
         connection, address = self._network.run(wait())
         connection.setblocking(True)

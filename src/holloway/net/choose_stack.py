@@ -10,7 +10,6 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
-from holloway.control.resolve import SystemResolver
 from holloway.errors import ConfigError
 from holloway.net.errors import NoNamespace
 from holloway.net.kernel import KernelStack
@@ -26,6 +25,8 @@ async def look_up_endpoints(settings: Settings) -> Settings:
     """Have the system look up endpoints, and retry as long as wg(8); raises ConfigError."""
     if settings.source is None:
         return settings
+    from holloway.control.resolve import SystemResolver
+
     given_up = threading.Event()
 
     def sleep(seconds: float) -> None:

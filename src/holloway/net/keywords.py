@@ -234,7 +234,7 @@ def _texts(given: object, key: str) -> Iterable[str]:
     """Yield each address or name of one text, one value, or several."""
     for each in _each(given, key, (str, *_NETWORKS)):
         text = str(each) if isinstance(each, _NETWORKS) else _text(each, key)
-        yield from (part.strip() for part in text.split(",") if part.strip())
+        yield from text.replace(",", " ").split()
 
 
 def _each(given: Any, key: str, one: tuple[type, ...]) -> Iterable[Any]:

@@ -13,15 +13,15 @@ import weakref
 from socket import AF_INET, SOCK_STREAM
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from holloway.net.keywords import converted, from_either
+from holloway.net.arguments import checked_address, checked_host, checked_port
 from holloway.net.choose_stack import look_up_endpoints
 from holloway.net.errors import network_down
 from holloway.net.kernel import KernelStack
 from holloway.net.listening import Listening
+from holloway.net.no_answer import DNS_PORT, PING_SECONDS, Attempt, explained, no_answer
 from holloway.net.renamed import renamed
-from holloway.net.resolve import StubResolver
 from holloway.net.running import Running
-from holloway.net.settings import DEFAULT_MTU, FALLBACK_NAME, Settings
+from holloway.net.settings import DEFAULT_MTU, FALLBACK_NAME, Settings, from_either
 from holloway.net.stack import BUFFER, MIN_BUFFER
 from holloway.text.address import numeric, site
 
@@ -107,7 +107,6 @@ class Network(Listening):
         """Why the network ended by itself, if it did."""
         self._servers: weakref.WeakSet[Server] = weakref.WeakSet()
         self._own = dict.fromkeys(str(address.ip) for address in settings.addresses)
-        self._resolver = StubResolver(self.connect, settings.servers, settings.domains)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._state()}>"
@@ -208,7 +207,7 @@ class Network(Listening):
     ) -> Socket:
         """Make an ordinary socket inside the tunnel, as `socket.socket` does outside.
 
-        The userspace stack has connected sockets only: OSError(EOPNOTSUPP).
+        The userspace stack has sockets for TCP and UDP only: OSError(EPROTONOSUPPORT).
         """
         return self._opened().stack.socket(family, type, proto)
 
@@ -222,16 +221,21 @@ class Network(Listening):
         timeout: float | None = None,
         source: Address | None = None,
     ) -> Socket:
-        """Return a connected, non-blocking TCP or UDP socket. Tries each address of a name."""
-        local_addr = renamed("source", source, "local_addr", local_addr)
-        async with asyncio.timeout(timeout):
+        """Return a connected, non-blocking TCP or UDP socket. Tries each address of a name.
+
+        Without a timeout, it waits 20 s for a handshake, then as long as the system's TCP does.
+        """
+        host, port = checked_host(host), checked_port(port)
+        local = renamed("source", source, "local_addr", local_addr)
+        local = checked_address(local, "local_addr")
+        async with Attempt(timeout, lambda: self._slow_lookup(host)) as attempt:
             first: OSError | None = None
             for address in await self.resolve(host):
                 try:
                     running = self._opened()
-                    running.check(address)
-                    stack = running.stack
-                    return await stack.connect((address, port), type=type, source=local_addr)
+                    peer = running.check(address)
+                    async with attempt.to(running, peer, address, port):
+                        return await running.stack.connect((address, port), type=type, source=local)
                 except OSError as error:
                     first = first or error
             assert first is not None
@@ -307,6 +311,8 @@ class Network(Listening):
 
         A local address without a host is all addresses of the family of our first one.
         """
+        local_addr = checked_address(local_addr, "local_addr")
+        remote_addr = checked_address(remote_addr, "remote_addr")
         if remote_addr is not None:
             address = (await self.resolve(remote_addr[0]))[0]
             self._opened().check(address)
@@ -323,15 +329,32 @@ class Network(Listening):
 
         Without name servers the system looks it up. Raises socket.gaierror, which is an OSError.
         """
+        host = checked_host(host)
         if numeric(host) is not None:
             return [host]
-        return await self._resolver.resolve(host, family=family)
+        from holloway.net.resolve import StubResolver  # many programs know the address
 
-    async def ping(self, host: str, timeout: float = 5.0) -> float:
+        resolver = StubResolver(
+            self.connect,
+            lambda server, port: no_answer(self._opened(), server, port),
+            self.name_servers,
+            self.search_domains,
+        )
+        return await resolver.resolve(host, family=family)
+
+    async def ping(self, host: str, timeout: float = PING_SECONDS) -> float:
         """Return the seconds until the answer to an ICMP echo request; TimeoutError."""
         address = (await self.resolve(host))[0]
-        self._opened().check(address)
-        return await self._opened().stack.ping(address, timeout)
+        running = self._opened()
+        running.check(address)
+        with explained(running, address):
+            return await running.stack.ping(address, timeout)
+
+    def _slow_lookup(self, host: str) -> str:
+        """Return why a host was not looked up in time."""
+        if not self.name_servers:
+            return f"looking up {host} took too long"
+        return f"looking up {host}: {no_answer(self._opened(), self.name_servers[0], DNS_PORT)}"
 
     def _opened(self) -> Running:
         if self._running is None or self._closing is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final, Protocol
 
 from holloway.errors import BadMessage
@@ -38,10 +38,20 @@ class Connect(Protocol):
 
 
 class StubResolver:
-    """Looks names up with the given servers, or with the system's resolver if there are none."""
+    """Looks names up with the given servers, or with the system's resolver if there are none.
 
-    def __init__(self, connect: Connect, servers: Sequence[str], domains: Sequence[str]) -> None:
+    `no_answer` returns why a port of an address did not answer.
+    """
+
+    def __init__(
+        self,
+        connect: Connect,
+        no_answer: Callable[[str, int], str],
+        servers: Sequence[str],
+        domains: Sequence[str],
+    ) -> None:
         self._connect = connect
+        self._no_answer = no_answer
         self._servers = servers
         self._domains = [domain for domain in domains if not domain.startswith("~")]
 
@@ -77,7 +87,8 @@ class StubResolver:
             try:
                 answer = await self._exchange(server, query)
             except TimeoutError:
-                failure = _temporary(name, f"no answer from the name server {server}")
+                reason = self._no_answer(server, PORT)
+                failure = _temporary(name, f"name server {server}: {reason}")
             except socket.gaierror as error:
                 failure = error
             except OSError as error:
@@ -150,6 +161,6 @@ async def _ask_system(host: str, family: int) -> list[str]:
 
 FAMILIES: Final = {A: socket.AF_INET, AAAA: socket.AF_INET6}
 PORT: Final = 53
-ROUNDS: Final = 2
+ROUNDS: Final = 3  # so that there is time for a second handshake attempt, 5.3 s after the first
 ANSWER_SECONDS: Final = 2.5
 MAX_MESSAGE: Final = 65_535

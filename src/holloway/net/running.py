@@ -50,17 +50,28 @@ class Running:
             raise
         return running
 
-    def check(self, address: str) -> None:
-        """Refuse an address that cannot be reached, for the reasons of the kernel's wg_xmit."""
+    def check(self, address: str) -> int | None:
+        """Refuse an address that cannot be reached, for the reasons of the kernel's wg_xmit.
+
+        Returns the id of its peer, or None for an address of our own.
+        """
         number = numeric(address)
         assert number is not None
         if address in self._own or number.is_loopback:
-            return
+            return None
         peer = self.tunnel.peer_of(number)
         if peer is None:
             raise no_peer(address)
         if not self.tunnel.has_endpoint(peer):
             raise no_endpoint(address)
+        return peer
+
+    def peer_of(self, address: str) -> int | None:
+        """Return the id of the peer that has an address; None for an address of our own."""
+        number = numeric(address)
+        if number is None or address in self._own or number.is_loopback:
+            return None
+        return self.tunnel.peer_of(number)
 
     async def close(self, reason: OSError) -> None:
         """End every connection with `reason`, then the tunnel.

@@ -194,18 +194,16 @@ class Server(asyncio.AbstractServer):
             )
         except OSError as error:  # ssl.SSLError is one
             log.info("A connection failed at its start: %s", error)
-            connection.close()
-        except BaseException:
-            with contextlib.suppress(OSError):
-                connection.close()
-            raise
         else:
             if connection in self._clients:
                 self._clients[connection] = transport
 
     def _started(self, connection: ClosingSocket, task: asyncio.Task[None]) -> None:
+        """Close a connection that got no transport; its task may have been cancelled unbegun."""
         del task
         self._starting.pop(connection)
+        if connection in self._clients and self._clients[connection] is None:
+            connection.close()
 
     def _stop_starting(self, connection: ClosingSocket) -> None:
         if (task := self._starting.get(connection)) is not None:

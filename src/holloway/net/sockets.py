@@ -124,7 +124,7 @@ class SocketListener:
         self._owner = os.getpid()
         self._on_accept = on_accept
         self._waiting: set[asyncio.Future[None]] = set()
-        self._address: Address = listening.getsockname()[:2]
+        self._address: Address = listening.getsockname()
         self._kind = int(listening.family), int(listening.type), listening.proto
 
     @property
@@ -164,12 +164,13 @@ class SocketListener:
         self._socket.close()
 
     def _accept(self) -> tuple[Socket, Address]:
-        accepted, address = self._socket.accept()
-        connection = ClosingSocket(*self._kind, fileno=accepted.detach())
+        connection, address = self._socket.accept()
+        if not isinstance(connection, ClosingSocket):
+            connection = ClosingSocket(*self._kind, fileno=connection.detach())
         connection.setblocking(False)
         if self._on_accept is not None:
             self._on_accept(connection)
-        return connection, address[:2]
+        return connection, address
 
     async def _readable(self) -> None:
         waiting = self._loop.create_future()

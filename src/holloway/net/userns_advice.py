@@ -42,7 +42,7 @@ profile holloway-namespace {path} flags=(unconfined) {{
 def apparmor_profile(path: str = "") -> str:
     """Return the profile for the helper program of this installation, or at `path`, a pattern."""
     # AppArmor matches the program's path with all symbolic links resolved.
-    return PROFILE.format(path=path or escape_path(PROGRAM.resolve()))
+    return PROFILE.format(path=path or escape_path(Path(PROGRAM).resolve()))
 
 
 def escape_path(path: Path) -> str:

@@ -18,12 +18,14 @@ from holloway import (
     DeviceUpdate,
     Endpoint,
     Key,
+    KeyFormatError,
     Network,
     Peer,
     PeerArguments,
     PeerUpdate,
 )
-from holloway.net.keywords import converted, from_arguments, from_either
+from holloway.net.keywords import converted, from_arguments
+from holloway.net.settings import from_either
 
 KEY = Key(bytes(31) + b"\x40")
 PEER = KEY.public()
@@ -135,7 +137,7 @@ def with_peer(**changed: Any) -> dict[str, Any]:
         (arguments(private_key=Key.ZERO), "private_key: .* Key.generate"),
         (arguments(addresses=()), "addresses: .* needs an address of its own"),
         (arguments(addresses="10.10.10.2/33"), "addresses: `10.10.10.2/33' is not an IP address"),
-        (arguments(listen_port=70000), "listen_port: `70000' is not from 0 to 65535"),
+        (arguments(listen_port=70000), "listen_port: 70000 is not from 0 to 65535"),
         (arguments(mtu=67), "mtu: `67' is not from 68 to 65535"),
         (arguments(peers=[{}]), r"peers\[0\]: a peer needs a public_key"),
         (with_peer(PublicKey=1), r"peers\[0\]: `PublicKey' .* is it `public_key'"),
@@ -145,8 +147,8 @@ def with_peer(**changed: Any) -> dict[str, Any]:
         (with_peer(allowed_ips="10.0.0.0/8, x"), r"peers\[0\].allowed_ips: `x' is not"),
         (with_peer(endpoint="vpn.example"), r"peers\[0\].endpoint: `vpn.example' is not host:port"),
         (with_peer(endpoint="fd10::1"), r"peers\[0\].endpoint: `fd10::1' is not host:port or"),
-        (with_peer(endpoint="vpn.example:wg"), r"peers\[0\].endpoint: `wg' is not a port"),
-        (with_peer(endpoint=("vpn.example", 70000)), r"peers\[0\].endpoint: `70000' is not from"),
+        (with_peer(endpoint="vpn.example:no"), r"peers\[0\].endpoint: `no' is neither a number"),
+        (with_peer(endpoint=("vpn.example", 70000)), r"peers\[0\].endpoint: 70000 is not from"),
         (with_peer(endpoint="two words:7"), r"peers\[0\].endpoint: `two words' is neither"),
         (with_peer(endpoint="[fd10::x]:7"), r"peers\[0\].endpoint: `fd10::x' is neither"),
         (with_peer(persistent_keepalive=-1), r"peers\[0\].persistent_keepalive: `-1'"),
@@ -165,7 +167,7 @@ def test_a_bad_value_is_refused_with_its_name(given: dict[str, Any], message: st
         (arguments(addresses=10), "addresses is one value or several, not int"),
         (arguments(addresses=[10]), "addresses is text, not int"),
         (arguments(mtu="1420"), "mtu is a number, not str"),
-        (arguments(listen_port=True), "listen_port is a number, not bool"),
+        (arguments(listen_port=None), "listen_port is a number from 0 to 65535, not None"),
         (arguments(peers=[PEER]), r"peers\[0\] is a Peer, a PeerUpdate or a dict, not Key"),
         (arguments(peers=None), "peers is one value or several, not None"),
         (arguments(name=1), "name is text, not int"),
@@ -224,6 +226,9 @@ def test_a_generated_key_is_a_private_key_of_its_own() -> None:
     one, two = Key.generate(), Key.generate()
     assert one != two
     assert one == one.clamped()
+    assert Key.from_base64(one.base64) == one
+    with pytest.raises(KeyFormatError, match=r"32 bytes; Key\.from_base64 reads"):
+        Key(one.base64)  # type: ignore[arg-type]
 
 
 def test_a_network_shows_itself_without_a_secret() -> None:

@@ -117,3 +117,52 @@ def test_a_refused_namespace_is_explained(number: int, step: str, sentence: str)
     with pytest.raises(NoNamespace, match=sentence) as refused:
         raise NoNamespace(number, step)
     assert (refused.value.errno, refused.value.step) == (number, step)
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_an_empty_configuration_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="config: give the path of a wg-quick file, or its text"):
+        from_config(text)
+
+
+@pytest.mark.parametrize(("given", "kind"), [(None, "None"), (b"[Interface]", "bytes")])
+def test_what_is_neither_path_nor_text_is_a_type_error(given: object, kind: str) -> None:
+    with pytest.raises(TypeError, match=f"config is the path .*, not {kind}$"):
+        from_config(given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "reason"),
+    [
+        ("PrivateKey", "PrivateKey", "missing: add `PrivateKey"),
+        ("AllowedIPs", "AllowedIPs", "missing: add `AllowedIPs"),
+        ("Address", "Address", "needs an address of its own"),
+    ],
+)
+def test_a_file_that_lacks_a_setting_is_refused_by_its_name(
+    line: str, key: str, reason: str
+) -> None:
+    text = "\n".join(each for each in FULL.splitlines() if not each.startswith(line))
+    with pytest.raises(ConfigError, match=reason) as raised:
+        from_config(text)
+    assert raised.value.key == key
+
+
+def test_one_peer_of_several_may_have_no_allowed_ips() -> None:
+    other = Key(bytes(31) + b"\x41").public()
+    settings = from_config(f"{FULL}[Peer]\nPublicKey = {other.base64}\n")
+    assert len(settings.update.peers) == 2
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "place"),
+    [
+        ("51000", "70000", "line 3: ListenPort: 70000 is not from 0 to 65535"),
+        ("192.0.2.1:51820", "192.0.2.1:70000", "line 14: Endpoint: 70000 is not from 0 to 65535"),
+        ("192.0.2.1:51820", "vpn.example:70000", "line 14: Endpoint: 70000 is not from"),
+    ],
+)
+def test_a_port_out_of_range_is_refused_with_its_line(before: str, after: str, place: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        from_config(FULL.replace(before, after))
+    assert place in str(raised.value)
