@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from holloway.net.blocking import BlockingNetwork
 
 
-@pytest.fixture(scope="module", params=["kernel"])
+@pytest.fixture(scope="module", params=["kernel", "userspace"])
 def both(request: pytest.FixtureRequest) -> Iterator[BlockingPair]:
     with blocking_pair(request.param) as made:
         yield made
@@ -264,6 +264,27 @@ def test_tls_may_be_wrapped_around_a_socket_before_it_connects(
         served.result(20)
 
 
+def test_tls_may_be_wrapped_around_a_listening_socket(both: BlockingPair, tmp_path: Path) -> None:
+    path = certificate(tmp_path, "laptop.home")
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(path)
+    asking = ssl.create_default_context(cafile=str(path))
+
+    def serve() -> None:
+        connection, address = listening.accept()
+        with connection:
+            assert address[0] == FIRST[0]
+            connection.sendall(connection.recv(100))
+
+    with ThreadPoolExecutor(1) as pool, both.second.patched():
+        plain = socket.create_server((SECOND[0], 443))
+        with serving.wrap_socket(plain, server_side=True) as listening:
+            served = pool.submit(serve)
+            connected = both.first.connect(SECOND[0], 443, timeout=20)
+            assert echoes(asking.wrap_socket(connected, server_hostname="laptop.home"))
+            served.result(20)
+
+
 class Page(http.server.BaseHTTPRequestHandler):
     """Answers with the address of the client."""
 
@@ -332,7 +353,9 @@ def test_a_subclass_is_inside_too(net: BlockingNetwork) -> None:
     with net.patched():
         made = Subclass(port=ECHO)
         assert isinstance(made, earlier_socket)
+        assert isinstance(made, Subclass)
         made.reach()
+        assert isinstance(made, Subclass)
         assert echoes(made)
 
 
