@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import http.server
 import selectors
 import socket
@@ -147,6 +148,7 @@ def test_a_thread_that_is_started_in_the_block_is_inside_for_its_life(
     left.set()
     thread.join(20)
     assert found == [True]
+    gc.collect()
     assert "connect" not in vars(socket.socket)  # all is restored, now that nothing is inside
     with net.patched(threads=False):
         assert not in_thread(is_inside)
@@ -178,6 +180,16 @@ def test_a_task_that_enters_the_block_is_alone_inside(net: BlockingNetwork) -> N
         return await entering, here
 
     assert asyncio.run(run()) == (True, False)
+
+
+def test_what_the_network_itself_does_is_outside(net: BlockingNetwork) -> None:
+    """Its loop looks up names of the system and endpoints, and must not wait for itself."""
+
+    async def work() -> bool:
+        return is_inside()
+
+    with net.patched():
+        assert not net.run(work())
 
 
 def test_names_are_looked_up_inside(net: BlockingNetwork) -> None:
