@@ -199,10 +199,10 @@ class BlockingNetwork:
         return create_connection(self, address, timeout, source_address, all_errors=all_errors)
 
     def patched(self, *, threads: bool = True) -> _GeneratorContextManager[None]:
-        """Put what the standard library's `socket` makes in the block inside the tunnel.
+        """Return a block in which the standard library's sockets and names are inside the tunnel.
 
-        For libraries that take neither a socket nor a function that connects. It is true of this
-        thread, of tasks and, unless `threads` is False, of threads that are started in the block.
+        For libraries that take neither a socket nor a function that connects. Inside are this
+        thread or task, and the tasks and, unless `threads` is False, threads that it starts.
         """
         return patched(self, threads=threads)
 
