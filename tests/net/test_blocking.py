@@ -243,7 +243,7 @@ def test_opening_and_connecting_loads_only_what_they_need(stack: str) -> None:
     late = {
         "cryptography.hazmat.backends.openssl.backend", "cryptography.hazmat.primitives.hashes",
         "hashlib", "holloway.control.resolve", "holloway.net.dns", "holloway.net.server",
-        "holloway.netlink.listen_port", "holloway.netlink.route", "holloway.text.discards",
+        "holloway.netlink.listen_port", "holloway.netlink.rtnetlink", "holloway.text.discards",
         "pathlib",
     }  # fmt: skip
     assert not late & {*done.stdout.split()}
