@@ -1,11 +1,13 @@
 """How long a program takes from its start to the first byte through a network, and its imports.
 
     python bench/cold_start.py [--rounds 20] [--before OTHER_SOURCE_DIRECTORY] [--imports]
+                               [--uncompiled]
 
 The program is a new interpreter that calls `holloway.open`, connects, sends a byte and gets it back
-from a network of this process. Bytecode is compiled first, as pip does when it installs. Rounds of
-both stacks and both versions are interleaved; `--before` is the `src` of another version, with its
-extension. `--imports` prints the modules that take longest instead (`python -X importtime`).
+from a network of this process. Bytecode is compiled first, as pip does when it installs; with
+`--uncompiled` there is none, as where a source tree cannot be written. Rounds of both stacks and
+both versions are interleaved; `--before` is the `src` of another version, with its extension.
+`--imports` prints the modules that take longest instead (`python -X importtime`).
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import argparse
 import asyncio
 import compileall
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -64,12 +67,17 @@ def far_end(near: Key) -> tuple[BlockingNetwork, str]:
     )
 
 
+def environment(source: Path) -> dict[str, str]:
+    """Return the environment of a program that uses the version in a source directory."""
+    return {**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
 def first_byte(source: Path, config: str, stack: str) -> tuple[float, float]:
     """Return the milliseconds to the first byte, and those of processor time."""
     began = time.monotonic()
     program = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, config, stack], stdout=subprocess.PIPE, cwd="/",
-        env={**os.environ, "PYTHONPATH": str(source)},
+        env=environment(source),
     )  # fmt: skip
     assert program.stdout is not None
     program.stdout.read(1)
@@ -88,7 +96,7 @@ def imports(source: Path, rounds: int) -> Iterator[tuple[float, str]]:
         done = subprocess.run(
             [sys.executable, "-X", "importtime", "-c", IMPORTS],
             capture_output=True, text=True, check=True, cwd="/",
-            env={**os.environ, "PYTHONPATH": str(source)},
+            env=environment(source),
         )  # fmt: skip
         for line in done.stderr.splitlines()[1:]:
             own, _, module = line.removeprefix("import time:").split("|")
@@ -113,12 +121,25 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--before", type=Path)
     parser.add_argument("--imports", action="store_true")
+    parser.add_argument("--uncompiled", action="store_true")
     options = parser.parse_args()
     sources = {"now": Path(holloway.__file__).parent.parent}
     if options.before is not None:
         sources = {"before": options.before, **sources}
-    for source in sources.values():
-        compileall.compile_dir(source / "holloway", quiet=1)
+    with tempfile.TemporaryDirectory() as copies:
+        if options.uncompiled:
+            for name, source in sources.items():
+                sources[name] = Path(copies, name)
+                without = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(source, sources[name], ignore=without)
+        else:
+            for source in sources.values():
+                compileall.compile_dir(source / "holloway", quiet=1)
+        measure(sources, options)
+
+
+def measure(sources: dict[str, Path], options: argparse.Namespace) -> None:
+    """Measure the versions, and print."""
     if options.imports:
         for source in sources.values():
             print_imports(source, options.rounds)
