@@ -7,16 +7,17 @@ neither names nor asyncio's streams; `network` owns one while it is open.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from typing import TYPE_CHECKING, Self
 
-from holloway.device.tunnel import Tunnel
 from holloway.net.choose_stack import open_stack
 from holloway.net.errors import network_down, no_endpoint, no_peer
 from holloway.net.kernel import KernelStack
 from holloway.text.address import numeric
 
 if TYPE_CHECKING:
+    from holloway.device.tunnel import Tunnel
     from holloway.net.settings import Settings
     from holloway.net.stack import Stack
 
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
 class Running:
     """A stack and a tunnel, from `start` to `close`."""
 
-    def __init__(self, settings: Settings, stack: Stack, stack_reason: str) -> None:
+    def __init__(
+        self, settings: Settings, stack: Stack, stack_reason: str, tunnel: type[Tunnel]
+    ) -> None:
         self.stack = stack
         self.stack_reason = stack_reason
-        self.tunnel = Tunnel(stack.tun)
+        self.tunnel = tunnel(stack.tun)
         self.died: asyncio.Future[OSError] = asyncio.get_running_loop().create_future()
         """Done when either ends by itself; its result is the reason."""
         self._own = {str(address.ip) for address in settings.addresses}
@@ -37,9 +40,9 @@ class Running:
     @classmethod
     async def start(cls, settings: Settings, wanted: str | None, buffer: int) -> Self:
         """Open a stack and serve it; raises OSError and ConfigError, and then nothing is open."""
-        stack, reason = await open_stack(settings, wanted, buffer)
+        stack, reason, tunnel = await _open_stack(settings, wanted, buffer)
         try:
-            running = cls(settings, stack, reason)
+            running = cls(settings, stack, reason, tunnel)
         except BaseException:
             await _close_stack(stack)
             raise
@@ -96,6 +99,23 @@ class Running:
     def _fail(self, reason: OSError) -> None:
         if not self.died.done():
             self.died.set_result(reason)
+
+
+async def _open_stack(
+    settings: Settings, wanted: str | None, buffer: int
+) -> tuple[Stack, str, type[Tunnel]]:
+    """Open a stack, and load the tunnel, with its cryptography, while the helper process starts."""
+    opening = asyncio.create_task(open_stack(settings, wanted, buffer))
+    try:
+        await asyncio.sleep(0)
+        from holloway.device.tunnel import Tunnel  # 15 ms
+
+        return *await opening, Tunnel
+    except BaseException:
+        opening.cancel()
+        with contextlib.suppress(Exception, asyncio.CancelledError):
+            await _close_stack((await opening)[0])
+        raise
 
 
 async def _close_stack(stack: Stack) -> None:
