@@ -7,14 +7,13 @@ network.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import os
-import threading
 from socket import AF_INET, SOCK_STREAM
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from holloway.net.errors import network_down
+from holloway.net.loop_thread import LoopThread
 from holloway.net.network import Network
+from holloway.net.opening import OPEN_TIMEOUT
 from holloway.net.stack import BUFFER
 
 if TYPE_CHECKING:
@@ -28,30 +27,43 @@ Result = TypeVar("Result")
 
 
 def open(  # noqa: A001  # `holloway.open`, like `gzip.open`
-    config: str | os.PathLike[str], *, stack: str | None = None, buffer: int = BUFFER
+    config: str | os.PathLike[str],
+    *,
+    stack: str | None = None,
+    buffer: int = BUFFER,
+    timeout: float | None = OPEN_TIMEOUT,
 ) -> BlockingNetwork:
-    """Open a network from a wg-quick file's path or text; a context manager."""
-    return BlockingNetwork(Network.from_config(config, stack=stack, buffer=buffer))
+    """Open a network from a wg-quick file's path or text; a context manager.
+
+    `timeout` and what it raises are those of `Network.open`.
+    """
+    network = Network.from_config(config, stack=stack, buffer=buffer)
+    return BlockingNetwork(network, timeout=timeout)
 
 
 class BlockingNetwork:
-    """A network that is open until `close`, or until the program ends."""
+    """A network that is open until `close`, or until the program ends.
 
-    def __init__(self, network: Network) -> None:
+    Keep it as long as its connections live: one that nothing refers to any more is closed with a
+    ResourceWarning.
+    """
+
+    def __init__(self, network: Network, *, timeout: float | None = OPEN_TIMEOUT) -> None:
         self._network = network
-        self._owner = os.getpid()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name=f"holloway {network.name}", daemon=True
-        )
-        self._thread.start()
+        self._loop_thread = LoopThread(network.name)
         try:
-            self.run(network.open())
+            self.run(network.open(timeout=timeout))
         except BaseException:
-            self._stop()
+            self._loop_thread.stop()
             raise
-        # So that the other side learns that its connections have ended.
-        atexit.register(self.close)
+
+    def __del__(self) -> None:
+        loop_thread = getattr(self, "_loop_thread", None)  # it may not have been started
+        if loop_thread is not None and loop_thread.is_this_process and not self.closed:
+            try:
+                self._network._abandon(self)
+            finally:
+                loop_thread.stop_soon()
 
     def __enter__(self) -> Self:
         return self
@@ -60,17 +72,16 @@ class BlockingNetwork:
         self.close()
 
     def close(self) -> None:
-        """End every connection with an error, then the tunnel."""
-        if self.closed or os.getpid() != self._owner:
-            return  # a fork has no such thread, and does not own the connections
-        atexit.unregister(self.close)
+        """End every connection with an error, then the tunnel; does nothing in a fork."""
+        if self.closed or not self._loop_thread.is_this_process:
+            return
         self.run(self._network.close())
-        self._stop()
+        self._loop_thread.stop()
 
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""
-        return self._loop.is_closed()
+        return self._loop_thread.is_stopped
 
     @property
     def network(self) -> Network:
@@ -167,20 +178,7 @@ class BlockingNetwork:
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Run a coroutine in the network's event loop; an interrupt of this thread cancels it."""
-        if self.closed:
-            work.close()
-            raise network_down("the network is closed")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
-
-    def _stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        return self._loop_thread.run(work)
 
 
 class BlockingListener:
@@ -189,6 +187,7 @@ class BlockingListener:
     def __init__(self, listener: Listener, network: BlockingNetwork) -> None:
         self._listener = listener
         self._network = network
+        self._process = os.getpid()
 
     def __enter__(self) -> Self:
         return self
@@ -213,8 +212,8 @@ class BlockingListener:
         return connection, address
 
     def close(self) -> None:
-        """Stop listening; a waiting `accept` raises OSError."""
-        if self._network.closed:
+        """Stop listening; a waiting `accept` raises OSError. A fork closes its descriptor only."""
+        if self._network.closed or os.getpid() != self._process:
             self._listener.close()
         else:
             self._network.run(_in_loop(self._listener.close))

@@ -13,11 +13,12 @@ import weakref
 from socket import AF_INET, AF_INET6, SOCK_STREAM
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from holloway.net.choose_stack import look_up_endpoints
 from holloway.net.errors import network_down
 from holloway.net.kernel import KernelStack
+from holloway.net.key_claims import KeyClaim, calling_place
+from holloway.net.opening import OPEN_TIMEOUT, open_within
+from holloway.net.owner import running_loop
 from holloway.net.resolve import StubResolver
-from holloway.net.running import Running
 from holloway.net.server import Server
 from holloway.net.settings import Settings, from_arguments, from_config
 from holloway.net.stack import BUFFER, MIN_BUFFER, family_of
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from holloway.key import Key
     from holloway.model import Device, DeviceUpdate, Peer, PeerUpdate
+    from holloway.net.running import Running
     from holloway.net.stack import Address, AnyProtocol, Listener
 
     Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None] | None]
@@ -48,6 +50,9 @@ class Network:
     userspace stack buffers at most in each direction; the kernel sizes its own buffers.
 
     Where a method listens, an empty host means all our addresses.
+
+    It belongs to the process and the event loop that open it. Keep it as long as its connections
+    live: one that is neither closed nor referred to is closed with a ResourceWarning.
     """
 
     def __init__(
@@ -88,12 +93,13 @@ class Network:
         self._buffer = buffer
         self._running: Running | None = None
         self._reason = network_down("the network is not open")
+        self._place = calling_place()
+        self._claim: KeyClaim | None = None
+        self._has_ended = False
         self._closing: asyncio.Task[None] | None = None
         self.failure: OSError | None = None
         """Why the network ended by itself, if it did."""
-        self._servers: weakref.WeakSet[Server] = weakref.WeakSet()
         self._own = dict.fromkeys(str(address.ip) for address in settings.addresses)
-        self._resolver = StubResolver(self.connect, settings.servers, settings.domains)
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -102,21 +108,46 @@ class Network:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def open(self) -> None:
-        """Start; raises OSError, ConfigError, and NoNamespace for a stack that was forced."""
+    def __del__(self) -> None:
+        # Nothing has been set if the arguments were refused.
+        if getattr(self, "_running", None) is not None:
+            self._abandon(self)
+
+    async def open(self, *, timeout: float | None = OPEN_TIMEOUT) -> Self:
+        """Start within `timeout` seconds, and return this network.
+
+        Raises TimeoutError, OSError, ConfigError, and NoNamespace for a stack that was forced.
+        Raises RuntimeError if another open network of this process has the same key and a common
+        peer. Without a timeout, names of endpoints are looked up as long as wg(8) does.
+        """
         if self._running is not None:
             raise RuntimeError("a network can be opened only once: make a new one")
+        self._claim = claim = KeyClaim(self.name, self._place, self._settings.update)
         for note in self.notes:
             log.warning("%s", note)
-        self._settings = await look_up_endpoints(self._settings)
-        self._running = await Running.start(self._settings, self._wanted, self._buffer)
+        try:
+            running = await open_within(timeout, self._settings, self._wanted, self._buffer)
+        except BaseException:
+            claim.release()
+            raise
         self.died: asyncio.Future[OSError] = asyncio.get_running_loop().create_future()
         """Done when the network ends by itself; its result is the reason."""
-        self._running.died.add_done_callback(lambda died: self._fail(died.result()))
+        self._running = running
+        running.died.add_done_callback(_calling_weakly(self._fail))
+        return self
 
     async def close(self) -> None:
-        """End every connection with an error, then the tunnel."""
-        self._end(network_down("the network is closed"))
+        """End every connection with an error, then the tunnel; does nothing in a fork."""
+        if self._running is None or not self._running.owner.is_this_process:
+            return
+        reason = network_down("the network is closed")
+        loop = self._running.owner.loop
+        if running_loop() is not loop and not loop.is_running():
+            self._begin_end(reason)
+            self._running.close_now(reason)
+            return
+        self._running.owner.require_loop()
+        self._end(reason)
         if self._closing is not None:
             await asyncio.shield(self._closing)
 
@@ -128,7 +159,7 @@ class Network:
     @property
     def stack(self) -> str:
         """`kernel` or `userspace`; see `stack_reason`."""
-        return self._opened().stack.name
+        return self._opened_any_loop().stack.name
 
     @property
     def stack_reason(self) -> str:
@@ -158,26 +189,32 @@ class Network:
     @property
     def helper(self) -> int | None:
         """The process in the private namespace; None with the userspace stack."""
-        stack = self._opened().stack
+        stack = self._opened_any_loop().stack
         return stack.pid if isinstance(stack, KernelStack) else None
 
     @property
     def device(self) -> Device:
         """Keys, peers, traffic and handshakes: what `wg show` prints."""
-        return self._opened().tunnel.get()
+        return self._opened_any_loop().tunnel.get()
 
     def set(self, update: DeviceUpdate) -> None:
-        """Change peers or keys while connections live; raises OSError and ConfigError."""
-        self._opened().tunnel.set(update)
+        """Change peers or keys while connections live; raises OSError and ConfigError.
+
+        Raises RuntimeError if another network has the same key and a common peer, as `open` does.
+        """
+        tunnel = self._opened().tunnel
+        assert self._claim is not None
+        with self._claim.changing(update):
+            tunnel.set(update)
 
     def has_peer_for(self, address: IPv4Address | IPv6Address) -> bool:
         """Whether a peer has this address in its allowed IPs."""
-        return self._opened().tunnel.peer_of(address) is not None
+        return self._opened_any_loop().tunnel.peer_of(address) is not None
 
     def source_of(self, host: str) -> Hashable:
         """Return whose an address is: of IPv6, all that one peer has of a /64 is one source."""
         number = numeric(host)
-        if number is None or number.version == 4 or self._running is None or self._closing:
+        if number is None or number.version == 4 or self._running is None or self._has_ended:
             return host
         return self._running.tunnel.peer_of(number), site(number)
 
@@ -191,7 +228,7 @@ class Network:
 
         The userspace stack has connected sockets only: OSError(EOPNOTSUPP).
         """
-        return self._opened().stack.socket(family, type, proto)
+        return self._opened_any_loop().stack.socket(family, type, proto)
 
     async def connect(
         self,
@@ -213,7 +250,10 @@ class Network:
                 except OSError as error:
                     first = first or error
             assert first is not None
-            raise first
+            try:
+                raise first
+            finally:
+                first = None  # its traceback refers to this frame, and so to the network
 
     def start_connecting(self, host: str, port: int) -> Socket | None:
         """Return a TCP socket that is connecting; None if that takes time, as with a name.
@@ -303,7 +343,7 @@ class Network:
         """Listen, as `loop.create_server` does; without `host` on all our addresses."""
         listeners = await self.listen_on([host] if host else (), port, backlog=backlog)
         server = Server(listeners, factory, ssl)
-        self._servers.add(server)
+        self._opened().servers.add(server)
         await server.start_serving()
         return server
 
@@ -354,7 +394,11 @@ class Network:
         """
         if numeric(host) is not None:
             return [host]
-        return await self._resolver.resolve(host, family=family)
+        if self._running is not None and not self._has_ended:
+            self._running.owner.require_loop()
+        # Made for each call: one that is kept would refer to this network, and it to the resolver.
+        resolver = StubResolver(self.connect, self.name_servers, self.search_domains)
+        return await resolver.resolve(host, family=family)
 
     async def ping(self, host: str, timeout: float = 5.0) -> float:
         """Return the seconds until the answer to an ICMP echo request; TimeoutError."""
@@ -363,7 +407,16 @@ class Network:
         return await self._opened().stack.ping(address, timeout)
 
     def _opened(self) -> Running:
-        if self._running is None or self._closing is not None:
+        """Return what is open; raises OSError, and RuntimeError in another event loop."""
+        running = self._opened_any_loop()
+        running.owner.require_loop()
+        return running
+
+    def _opened_any_loop(self) -> Running:
+        """Return what is open, for methods that any thread may call."""
+        if self._running is not None:
+            self._running.owner.require_process()
+        if self._running is None or self._has_ended:
             raise OSError(self._reason.errno, self._reason.strerror)
         return self._running
 
@@ -373,7 +426,7 @@ class Network:
 
     def _fail(self, reason: OSError) -> None:
         """The stack or the tunnel has ended by itself: no packet passes any more."""
-        if self._closing is not None:
+        if self._has_ended:
             return
         log.error("The network %s ended: %s", self.name, reason.strerror)
         self.failure = reason
@@ -381,15 +434,33 @@ class Network:
         self.died.set_result(reason)
 
     def _end(self, reason: OSError) -> None:
-        if self._closing is None and self._running is not None:
-            self._reason = reason
-            closing = self._close_all(self._running, reason)
+        if not self._has_ended and self._running is not None:
+            self._begin_end(reason)
+            closing = self._running.close(reason)
             self._closing = asyncio.get_running_loop().create_task(closing)
 
-    async def _close_all(self, running: Running, reason: OSError) -> None:
-        for server in list(self._servers):
-            server.close()
-        await running.close(reason)
+    def _begin_end(self, reason: OSError) -> None:
+        if not self._has_ended:
+            self._has_ended, self._reason = True, reason
+            assert self._claim is not None
+            self._claim.release()
+
+    def _abandon(self, user: object) -> None:
+        """End because nothing refers to `user` any more: this network, or its blocking twin."""
+        if self._running is not None and not self._has_ended:
+            self._begin_end(network_down("the network is closed"))
+            self._running.abandon(user)
+
+
+def _calling_weakly(fail: Callable[[OSError], None]) -> Callable[[asyncio.Future[OSError]], None]:
+    """Return a callback for a future that keeps the network of `fail` from nobody's collection."""
+    weak = weakref.WeakMethod(fail)
+
+    def call(died: asyncio.Future[OSError]) -> None:
+        if (method := weak()) is not None:
+            method(died.result())
+
+    return call
 
 
 def _tls(

@@ -7,7 +7,6 @@ to futures of the event loop. Implements `stack.Stack`; `network` uses it.
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures.thread  # noqa: F401  # later there may be no descriptor left to import it
 import contextlib
 import errno
 import os
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from holloway import _native
 from holloway.net.errors import network_down
 from holloway.net.inner_socket import InnerDatagramSocket, InnerSocket
+from holloway.net.owner import require_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT: Final = 127.0
 """Seconds until an unanswered connection attempt fails, as in Linux (tcp_syn_retries 6)."""
+CLOSING_SECONDS: Final = 0.001
 
 
 class UserspaceStack:
@@ -109,24 +110,30 @@ class UserspaceStack:
         return echoed.nanoseconds / 1e9
 
     async def close(self, reason: OSError) -> None:
-        self._reason = reason
-        if self._stack is None:
-            return
         stack, self._stack = self._stack, None
-        self._loop.remove_reader(stack.fileno())
-        for waiting in self._waiting.values():
-            if not waiting.done():
-                waiting.set_exception(OSError(reason.errno, reason.strerror))
-        for listener in list(self._listeners.values()):
-            listener.end(reason)
-        for transport in list(self._transports):
-            if not transport.is_closing():
-                protocol = transport.get_protocol()
-                assert isinstance(protocol, asyncio.DatagramProtocol)
-                protocol.error_received(reason)
-                transport.abort()
-        # It waits until the tunnel has taken the last resets.
-        await asyncio.to_thread(stack.close)
+        if stack is None:
+            return
+        try:
+            self._end_waiting(stack, reason)
+            stack.start_closing()
+            # The tunnel takes the last resets; the end of a thread wakes nobody.
+            while not stack.has_ended:  # noqa: ASYNC110
+                await asyncio.sleep(CLOSING_SECONDS)
+        finally:
+            stack.close()
+
+    def close_now(self, reason: OSError) -> None:
+        stack, self._stack = self._stack, None
+        if stack is not None:
+            try:
+                self._end_waiting(stack, reason)
+            finally:
+                stack.close()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that it was made in."""
+        return self._loop
 
     def counts(self) -> dict[str, int]:
         """Return the counts of dropped packets and connections, by reason."""
@@ -145,6 +152,24 @@ class UserspaceStack:
         self._listeners.pop(listener, None)
         if self._stack is not None:
             self._stack.cancel(listener)
+
+    def _end_waiting(self, stack: _native.Stack, reason: OSError) -> None:
+        """End what waits in the event loop, with an error."""
+        self._reason = reason
+        if self._loop.is_closed():
+            return
+        self._loop.remove_reader(stack.fileno())
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(OSError(reason.errno, reason.strerror))
+        for listener in list(self._listeners.values()):
+            listener.end(reason)
+        for transport in list(self._transports):
+            if not transport.is_closing():
+                protocol = transport.get_protocol()
+                assert isinstance(protocol, asyncio.DatagramProtocol)
+                protocol.error_received(reason)
+                transport.abort()
 
     async def _datagram_socket(
         self, local: Address | None, remote: Address | None
@@ -179,6 +204,7 @@ class UserspaceStack:
             raise
         finally:
             del self._waiting[number]
+            del waiting  # its exception refers to this frame
 
     def _take_events(self) -> None:
         assert self._stack is not None
@@ -233,6 +259,7 @@ class UserspaceListener:
         return None
 
     async def accept(self) -> tuple[Socket, Address]:
+        require_loop(self._stack.loop, "the listener")
         while True:
             if self._reason is not None:
                 raise OSError(self._reason.errno, self._reason.strerror)
