@@ -82,6 +82,23 @@ async def run():
 asyncio.run(run())
 """
 
+OWN = """
+import logging, os, sys
+import holloway
+sys.path.insert(0, sys.argv[2])
+from net.pair import new_key
+
+logging.basicConfig(stream=sys.stdout, format="%(message)s")
+key = new_key().base64, new_key().public().base64
+text = "[Interface]\\nPrivateKey=%s\\nAddress=10.7.0.1/24\\n[Peer]\\nPublicKey=%s\\n" % key
+with holloway.open(text, stack=sys.argv[1]):
+    if (child := os.fork()) == 0:
+        with holloway.open(text, stack=sys.argv[1]) as own:
+            print(own.device.listen_port > 0)
+        sys.exit(0)
+    print(os.waitpid(child, 0)[1])
+"""
+
 TEXT = (
     "the network holloway serves the process that opened it, not its forks: open one in this "
     'process, with a key of its own (with multiprocessing, in the child, or use "spawn"); '
@@ -107,6 +124,13 @@ def test_every_call_of_a_fork_is_refused_and_its_end_harms_nothing(stack: str) -
         "True True",
         "b'another'",
     ]
+
+
+def test_a_fork_opens_a_network_of_its_own_and_is_warned_of_its_parents_key(stack: str) -> None:
+    warning, *rest = printed(OWN, stack)
+    assert warning.startswith("In the parent process the network holloway (made at <string>:")
+    assert warning.endswith("give each process a key of its own")
+    assert rest == ["True", "0"]
 
 
 def test_a_fork_of_a_program_of_asyncio_is_refused(stack: str) -> None:

@@ -199,7 +199,8 @@ async def _run(settings: Settings, options: argparse.Namespace) -> int:
     with _named(settings.wg_path):
         network = Network.from_config(settings.wg, stack=options.stack)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(network)
+        await network.open(timeout=None)  # at boot, names may be found late
+        stack.push_async_callback(network.close)
         log.info("TCP/IP is the %s's: %s", network.stack, network.stack_reason)
         return await _serve(settings, options, network, stack)
 

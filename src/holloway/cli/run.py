@@ -231,7 +231,7 @@ def _noted_at_first_lookup(invocation: _Invocation, note: str | None) -> Iterato
 
 async def _open(network: Network, job: Job) -> None:
     """Open a network; a signal that ends this process does so at once."""
-    opening = asyncio.create_task(network.open())
+    opening = asyncio.create_task(network.open(timeout=None))
     await asyncio.wait((opening, job.termination_requested), return_when=asyncio.FIRST_COMPLETED)
     if job.termination_requested.done():
         # A pending look-up cannot be interrupted, and nothing else is open yet.
