@@ -176,11 +176,13 @@ class Tunnel:
         if self._timer is not None:
             self._timer.cancel()
         self._discard_log.enable(wanted=False)
-        self._loop.remove_reader(self._plane.fileno())
         if self._route_timer is not None:
             self._route_timer.cancel()
+        if not self._loop.is_closed():
+            self._loop.remove_reader(self._plane.fileno())
+            if self._routes is not None:
+                self._loop.remove_reader(self._routes)
         if self._routes is not None:
-            self._loop.remove_reader(self._routes)
             self._routes.close()
         self._plane.close()
 

@@ -23,8 +23,9 @@ def adopt(sock: socket.socket, made: InnerSocket) -> None:
     Raises TypeError for a class that Python cannot combine with ours.
     """
     kinds: tuple[Any, Any] = type(sock), type(made)
-    sock.__class__ = _both(*kinds)
-    InnerSocket.__init__(sock, socket.AF_UNIX, made.PAIR, 0, fileno=made.fileno())
+    adopted: Any = sock
+    adopted.__class__ = _both(*kinds)
+    InnerSocket.__init__(adopted, socket.AF_UNIX, made.PAIR, 0, fileno=made.fileno())
     made.detach()
     _take_over(sock, made)
 

@@ -9,30 +9,43 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import warnings
+import weakref
 from typing import TYPE_CHECKING, Self
 
+from holloway.net import at_exit
 from holloway.net.choose_stack import open_stack
 from holloway.net.errors import network_down, no_endpoint, no_peer
 from holloway.net.kernel import KernelStack
+from holloway.net.owner import Owner
 from holloway.text.address import numeric
 
 if TYPE_CHECKING:
     from holloway.device.tunnel import Tunnel
+    from holloway.net.server import Server
     from holloway.net.settings import Settings
     from holloway.net.stack import Stack
 
 
 class Running:
-    """A stack and a tunnel, from `start` to `close`."""
+    """A stack and a tunnel, from `start` to `close`.
+
+    The event loop refers to it, and it to no `Network`: so one that is forgotten can be collected.
+    """
 
     def __init__(
         self, settings: Settings, stack: Stack, stack_reason: str, tunnel: type[Tunnel]
     ) -> None:
+        self.owner = Owner(settings.name)
         self.stack = stack
         self.stack_reason = stack_reason
         self.tunnel = tunnel(stack.tun)
         self.died: asyncio.Future[OSError] = asyncio.get_running_loop().create_future()
         """Done when either ends by itself; its result is the reason."""
+        self.servers: weakref.WeakSet[Server] = weakref.WeakSet()
+        """What accepts connections; it is closed first."""
+        self.is_closed = False
+        self._closing = asyncio.Lock()
         self._own = {str(address.ip) for address in settings.addresses}
         self.tunnel.died.add_done_callback(self._tunnel_died)
         stack.died.add_done_callback(lambda died: self._fail(died.result()))
@@ -51,6 +64,7 @@ class Running:
         except BaseException:
             await running.close(network_down("the network did not start"))
             raise
+        at_exit.add(running)
         return running
 
     def check(self, address: str) -> int | None:
@@ -81,11 +95,51 @@ class Running:
 
         The tunnel goes last because it carries the resets of the connections to the other side.
         """
+        async with self._closing:
+            try:
+                self._end_servers(reason)
+                await self.stack.close(reason)
+            finally:
+                self._close_tunnel()
+
+    def close_now(self, reason: OSError) -> None:
+        """Like `close`, blocking: in the event loop's thread, or once the loop does not run."""
         try:
-            await self.stack.close(reason)
+            self._end_servers(reason)
+            self.stack.close_now(reason)
         finally:
-            self.tunnel.close()
-            self.stack.tun.close()
+            self._close_tunnel()
+
+    def abandon(self, user: object) -> None:
+        """Close what nothing refers to any more, from any thread, with a warning about its user."""
+        if self.is_closed or not self.owner.is_this_process:
+            return
+        reason = network_down("the network was closed because nothing referred to it any more")
+        try:
+            text = f"unclosed network {self.owner.name}"
+            warnings.warn(text, ResourceWarning, source=user, stacklevel=3)
+        finally:
+            self._close_soon(reason)
+
+    def _close_soon(self, reason: OSError) -> None:
+        loop = self.owner.loop
+        if loop.is_running():
+            with contextlib.suppress(RuntimeError):  # it was closed meanwhile
+                # Later, because this may be called within any of the loop's steps.
+                loop.call_soon_threadsafe(self.close_now, reason)
+                return
+        self.close_now(reason)
+
+    def _end_servers(self, reason: OSError) -> None:
+        if not self.owner.loop.is_closed():
+            for server in list(self.servers):
+                server.end(reason)
+
+    def _close_tunnel(self) -> None:
+        self.tunnel.close()
+        self.stack.tun.close()
+        self.is_closed = True
+        at_exit.remove(self)
 
     def _configure(self, settings: Settings) -> None:
         if isinstance(self.stack, KernelStack):
