@@ -11,10 +11,10 @@ import asyncio
 import logging
 import weakref
 from socket import AF_INET, SOCK_STREAM
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from holloway.net.arguments import checked_address, checked_host, checked_port
-from holloway.net.errors import network_down
+from holloway.net.errors import network_down, not_picklable
 from holloway.net.kernel import KernelStack
 from holloway.net.key_claims import KeyClaim, calling_place
 from holloway.net.listening import Listening
@@ -116,6 +116,9 @@ class Network(Listening):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._state()}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise not_picklable(self.name)
 
     async def __aenter__(self) -> Self:
         await self.open()
