@@ -29,6 +29,7 @@ from holloway.text.address import numeric, site
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Hashable, Iterable
+    from contextlib import _GeneratorContextManager
     from ipaddress import IPv4Address, IPv6Address
     from socket import socket as Socket  # noqa: N812  # there is a method of that name
     from ssl import SSLContext
@@ -251,6 +252,17 @@ class Network(Listening):
         The userspace stack has sockets for TCP and UDP only: OSError(EPROTONOSUPPORT).
         """
         return self._opened_any_loop().stack.socket(family, type, proto)
+
+    def patched(self, *, threads: bool = True) -> _GeneratorContextManager[None]:
+        """Return a block in which the standard library's sockets and names are inside the tunnel.
+
+        As `BlockingNetwork.patched`. For asyncio, and for blocking code in `asyncio.to_thread`; in
+        the thread of the event loop itself a blocking call raises RuntimeError.
+        """
+        from holloway.net.from_threads import FromThreads
+        from holloway.net.patch import patched
+
+        return patched(FromThreads(self), threads=threads)
 
     async def connect(
         self,
