@@ -12,10 +12,12 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from compare import version
 from results import Report, Run, machine
 
 from guest.clocks import LIMIT_SECONDS
@@ -48,6 +50,7 @@ def main() -> int:
     run = Run(DEVICES, [])
     for number in range(options.rounds):
         with tempfile.TemporaryDirectory() as place, Machine(kernels()[0], Path(place)) as guest:
+            release = guest.release
             found = one_round(Devices(guest, DEVICES), options.seconds)
         for device in DEVICES:
             results = {
@@ -59,7 +62,13 @@ def main() -> int:
     print(run.table())
     print(f"{LIMIT_SECONDS:.0f} s: no answer by then.")
     if options.out is not None:
-        Report(run, {"machine": machine()}).write(options.out)
+        about = {
+            "machine": machine(),
+            "date": datetime.now(UTC).date().isoformat(),
+            "versions": {name: version(name) for name in DEVICES[:-1]} | {"kernel": release},
+            "limit": LIMIT_SECONDS,
+        }
+        Report(run, about).write(options.out)
     return 0
 
 

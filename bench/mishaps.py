@@ -12,10 +12,12 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from compare import version
 from progress import Progress
 from results import Report, machine
 from rounds import measure_in_turn
@@ -59,7 +61,12 @@ def main() -> int:
     run = measure_in_turn(IMPLEMENTATIONS, options.rounds, progress, measure)
     print(run.table())
     if options.out is not None:
-        Report(run, {"machine": machine()}).write(options.out)
+        about = {
+            "machine": machine(),
+            "date": datetime.now(UTC).date().isoformat(),
+            "versions": {name: version(name) for name in IMPLEMENTATIONS},
+        }
+        Report(run, about).write(options.out)
     return 0
 
 

@@ -2,8 +2,9 @@
 
     python bench/report.py [--check]
 
-They are generated from `results.json` and `floods.json`, so that they contain only measured
-figures. With `--check`, writes nothing and exits with status 1 if a page differs from its run.
+They are generated from the results that are stored beside them as JSON, so that they contain only
+measured figures. With `--check`, writes nothing and exits with status 1 if a page differs from its
+run.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import floods_report
+import mishaps_report
 from chart import draw
 from results import Report
 
@@ -23,6 +25,8 @@ RESULTS = REPOSITORY / "docs/benchmarks/results.json"
 PICTURE = REPOSITORY / "docs/benchmarks/results.svg"
 PAGE = REPOSITORY / "docs/benchmarks/README.md"
 FLOODS = REPOSITORY / "docs/benchmarks/floods.json"
+MISHAPS = REPOSITORY / "docs/benchmarks/mishaps.json"
+CLOCKS = REPOSITORY / "docs/benchmarks/clocks.json"
 
 QUOTED = [
     ("TCP throughput, one stream", "TCP, 1 stream", "Mbit/s"),
@@ -114,10 +118,11 @@ def pages() -> dict[Path, str]:
     """Return the paths of the pages and the charts of the committed runs, and their text."""
     report = Report.read(RESULTS)
     found = {PICTURE: draw(report), PAGE: page(report)}
-    if FLOODS.exists():
-        floods = Report.read(FLOODS)
-        found[FLOODS.with_suffix(".svg")] = floods_report.picture(floods)
-        found[FLOODS.with_suffix(".md")] = floods_report.page(floods)
+    floods = Report.read(FLOODS)
+    found[FLOODS.with_suffix(".svg")] = floods_report.picture(floods)
+    found[FLOODS.with_suffix(".md")] = floods_report.page(floods)
+    mishaps, clocks = Report.read(MISHAPS), Report.read(CLOCKS)
+    found[MISHAPS.with_suffix(".md")] = mishaps_report.page(mishaps, clocks)
     return found
 
 

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     )
     from holloway.net.errors import NoNamespace
     from holloway.net.keywords import PeerArguments
+    from holloway.net.loop import run
     from holloway.net.network import Network
 
 __version__ = "0.1.0"
@@ -70,6 +71,7 @@ __all__ = [
     "PeerArguments",
     "PeerUpdate",
     "open",
+    "run",
 ]
 
 _HOMES = {
@@ -79,6 +81,7 @@ _HOMES = {
     "net.keywords": ("PeerArguments",),
     "net.blocking": ("BlockingNetwork", "open"),
     "net.errors": ("NoNamespace",),
+    "net.loop": ("run",),
     "net.network": ("Network",),
 }
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BOOT_SECONDS = 300
+BOOTS = 3
+"""How often it is tried: emulated, a kernel now and then crashes before it runs any of our code."""
 COMMAND_SECONDS = 240.0
 """The limit of a command: the emulated machine may share a processor with other tests."""
 TAP = "tap0"
@@ -44,18 +46,20 @@ class Machine:
 
     def __init__(self, kernel: Path, directory: Path) -> None:
         self._kernel, self._directory = kernel, directory
-        self.host = Host("outside")
+        self._console = directory / "console"
+        self.host: Host
         self.release = ""
 
     def __enter__(self) -> Self:
         root = self._directory / "root.cpio"
         build(self._kernel, root)
-        self.host.start()
-        try:
-            self._boot(root)
-        except BaseException:
-            self.host.stop()
-            raise
+        for attempt in range(1, BOOTS + 1):
+            try:
+                self._start(root)
+                break
+            except OSError:
+                if attempt == BOOTS:
+                    raise
         root.unlink()
         return self
 
@@ -90,17 +94,25 @@ class Machine:
         """Write a file in the guest that only root can read."""
         self.must("sh", "-c", 'umask 077; mkdir -p "${1%/*}"; cat >"$1"', "write", path, stdin=text)
 
+    def _start(self, root: Path) -> None:
+        self.host = Host("outside")
+        self.host.start()
+        try:
+            self._boot(root)
+        except BaseException:
+            self.host.stop()
+            raise
+
     def _boot(self, root: Path) -> None:
         self.host.run("ip", "tuntap", "add", TAP, "mode", "tap")
         self.host.run("ip", "link", "set", TAP, "up")
-        console = self._directory / "console"
         self._qemu = subprocess.Popen(
             self.host.argv(
-                "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
+                "qemu-system-x86_64", "-accel", "tcg,thread=single", "-cpu", "max", "-smp", "1",
                 "-m", "1536", "-nodefaults", "-display", "none", "-no-reboot",
                 "-kernel", str(self._kernel), "-initrd", str(root),
                 "-append", "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable",
-                "-serial", f"file:{console}",
+                "-serial", f"file:{self._console}",
                 "-device", "virtio-serial-pci", "-chardev", "stdio,id=agent,signal=off",
                 "-device", "virtserialport,chardev=agent",
                 "-netdev", f"tap,id=cable,ifname={TAP},script=no,downscript=no",
@@ -113,9 +125,8 @@ class Machine:
             self.release = str(self._line(BOOT_SECONDS)["ready"])
         except (TimeoutError, EOFError) as error:
             self.host.stop()  # to kill what entered the host would leave QEMU, which has the pipes
-            printed = console.read_text(errors="replace") if console.exists() else ""
             _, errors = self._qemu.communicate()
-            raise OSError(f"the guest did not start: {errors!r} {printed[-2000:]}") from error
+            raise OSError(f"the guest did not start: {errors!r}") from error
 
     def _line(self, seconds: float) -> dict[str, object]:
         """Read the next line from the guest."""
@@ -125,11 +136,15 @@ class Machine:
         while b"\n" not in self._buffered:
             ready, _, _ = select.select([pipe], [], [], max(0.0, end - time.monotonic()))
             if not ready:
-                raise TimeoutError("the guest does not answer")
+                raise TimeoutError(f"the guest does not answer: {self._printed()}")
             piece = os.read(pipe, 1 << 16)
             if not piece:
-                raise EOFError("the guest is gone")
+                raise EOFError(f"the guest is gone: {self._printed()}")
             self._buffered += piece
         line, _, self._buffered = self._buffered.partition(b"\n")
         answer: dict[str, object] = json.loads(line)
         return answer
+
+    def _printed(self) -> str:
+        """Return the end of what the guest's kernel has printed."""
+        return self._console.read_text(errors="replace")[-2000:] if self._console.exists() else ""

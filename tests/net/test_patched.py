@@ -222,6 +222,8 @@ def test_datagrams_of_an_unconnected_socket(net: BlockingNetwork) -> None:
         sock.sendto(query, ("nas.home", 53))
         answer, address = sock.recvfrom(512)
         assert (answer[-4:], address) == (socket.inet_aton(FIRST[0]), (FIRST[0], 53))
+        sock.sendmsg([query], [], 0, ("nas.home", 53))
+        assert sock.recv(512)
 
 
 def test_a_type_may_carry_flags_and_a_default_timeout_counts(net: BlockingNetwork) -> None:

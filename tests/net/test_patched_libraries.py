@@ -37,7 +37,7 @@ def lab() -> Iterator[HomeLab]:
 @pytest.fixture(scope="module", params=["kernel"])
 def results(request: pytest.FixtureRequest, lab: HomeLab) -> dict[str, object]:
     program = Path(patched_libraries.__file__)
-    done = lab.sh(f"{sys.executable} -W error {program} {request.param}", timeout=150)
+    done = lab.sh(f"{sys.executable} -X dev -W error {program} {request.param}", timeout=150)
     assert (done.returncode, done.stderr) == (0, "")
     found: dict[str, object] = {}
     for line in done.stdout.splitlines():

@@ -127,6 +127,32 @@ def test_a_link_that_goes_down_and_up_makes_a_new_session(sides: tuple[Side, Sid
     assert eventually(lambda: first.ping() == 1)
 
 
+def test_a_link_that_was_down_while_the_device_was_busy_makes_a_new_session(
+    sides: tuple[Side, Side],
+) -> None:
+    """The device learns that it was down only when it is up again."""
+    first, _ = sides
+    assert first.ping() == 1
+    first.host.run("nft", COUNT_INITIATIONS)
+    first.host.run("pkill", "-STOP", "holloway-device")
+    first.host.run("ip", "link", "set", "wg0", "down")
+    first.host.run("ip", "link", "set", "wg0", "up")
+    first.host.run("pkill", "-CONT", "holloway-device")
+    assert eventually(lambda: first.ping() == 1 and initiations(first.host) > 0)
+
+
+# An initiation has 148 bytes (paper, 5.4.2), and 8 of UDP's.
+COUNT_INITIATIONS = (
+    "table inet begun { chain out { type filter hook output priority 0;"
+    " udp dport 51820 udp length 156 counter name initiations; }; counter initiations {}; }"
+)
+
+
+def initiations(host: Host) -> int:
+    shown = host.run("nft", "list", "counter", "inet", "begun", "initiations").stdout
+    return int(re.findall(r"packets (\d+)", shown)[0])
+
+
 def test_another_underlay_is_taken_when_the_first_one_ends(sides: tuple[Side, Side]) -> None:
     """The old address stays and no send fails: only the route shows the change."""
     first, second = sides

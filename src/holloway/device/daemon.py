@@ -185,6 +185,8 @@ class Daemon:
             self._retry_later(f"Unable to follow the interface: {error.strerror}")
         else:
             try:
+                if state.was_down:  # sessions end even if it is up again: device.c, wg_stop
+                    self._tunnel.link_changed(up=False, mtu=state.mtu)
                 self._tunnel.link_changed(up=state.up, mtu=state.mtu)
             except OSError as error:
                 self._retry_later(f"{error.strerror}; trying again every {RETRY_SECONDS} seconds")

@@ -36,6 +36,8 @@ class LinkState:
     name: str
     up: bool
     mtu: int
+    was_down: bool = False
+    """Whether it was down for a moment since it was last read."""
 
 
 def configure_tun(name: str) -> None:
@@ -75,10 +77,11 @@ def _disable_redirects(name: str) -> None:
 class LinkWatch:
     """Follows one TUN by its file descriptor; `fileno` is readable when something changed.
 
-    The netlink socket is of the interface's namespace and serves the ioctls too, so no message
-    is parsed: any of them means that the interface is read again. `open_watch` opens it, at once
-    and after every move of the interface. When the MTU changes, the interface's segmentation limit
-    is set to `gso_max_size`. Raises OSError (EBADFD) once the interface is gone.
+    The netlink socket is of the interface's namespace and serves the ioctls too. Any message means
+    that the interface is read again; only that it was down for a moment is known from a message
+    alone. `open_watch` opens the socket, at once and after every move of the interface. When the
+    MTU changes, the interface's segmentation limit is set to `gso_max_size`. Raises OSError
+    (EBADFD) once the interface is gone.
     """
 
     def __init__(self, tun: int, open_watch: Callable[[], Watch]) -> None:
@@ -94,32 +97,36 @@ class LinkWatch:
         self._netlink.close()
 
     def state(self) -> LinkState:
-        """Discard the messages and read the interface's name, flags and MTU.
+        """Take the messages, and read the interface's name, flags and MTU.
 
         After a move between namespaces `fileno` is another one.
         """
-        self._netlink.drain()
+        changes = self._netlink.drain()
         try:
-            return self._read()
+            return self._read(changes)
         except OSError as error:
             if error.errno != errno.ENODEV:
                 raise
         self._netlink.close()
         self._netlink = self._open_watch()
         self._gso_mtu = 0
-        return self._read()
+        return self._read([])
 
-    def _read(self) -> LinkState:
+    def _read(self, changes: list[tuple[int, bytes]]) -> LinkState:
         request = fcntl.ioctl(self._tun, TUNGETIFF, bytes(40))
         raw_name = request[:16]
         flags = fcntl.ioctl(self._netlink, SIOCGIFFLAGS, struct.pack("16sH22x", raw_name, 0))
-        mtu = self._number(SIOCGIFMTU, raw_name)
+        mtu, index = self._number(SIOCGIFMTU, raw_name), self._number(SIOCGIFINDEX, raw_name)
         if mtu != self._gso_mtu:
-            self._set_gso_max_size(self._number(SIOCGIFINDEX, raw_name), mtu)
+            self._set_gso_max_size(index, mtu)
         return LinkState(
             name=raw_name.rstrip(b"\0").decode(),
             up=bool(struct.unpack_from("H", flags, 16)[0] & rtnetlink.IFF_UP),
             mtu=mtu,
+            was_down=any(
+                kind == rtnetlink.RTM_NEWLINK and rtnetlink.is_down(payload, index)
+                for kind, payload in changes
+            ),
         )
 
     def _number(self, request: int, raw_name: bytes) -> int:

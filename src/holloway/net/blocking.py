@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import errno
+import functools
 import os
 import threading
 from socket import AF_INET, SOCK_STREAM
@@ -25,6 +26,7 @@ from holloway.net.stack import BUFFER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
+    from concurrent.futures import Future
     from contextlib import _GeneratorContextManager
     from socket import socket as Socket  # noqa: N812  # there is a method of that name
 
@@ -230,16 +232,29 @@ class BlockingNetwork:
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Run a coroutine in the network's event loop; an interrupt of this thread cancels it."""
-        if self.closed:
-            work.close()
-            raise network_down("the network is closed")
-        with outside():  # the loop is the network's own: what it connects leaves as it always did
-            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        future = self.submit(work)
         try:
             return future.result()
         except BaseException:
             future.cancel()
             raise
+
+    def submit(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
+        """Start a coroutine in the network's event loop, without waiting for it."""
+        if self.closed:
+            work.close()
+            raise network_down("the network is closed")
+        with outside():  # the loop is the network's own: what it connects leaves as it always did
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop]:
+        """Return what makes an event loop that connects through this network.
+
+        For `asyncio.Runner(loop_factory=...)`; `holloway.run` does both.
+        """
+        from holloway.net.loop import TunnelEventLoop
+
+        return functools.partial(TunnelEventLoop, self)
 
     def _stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)

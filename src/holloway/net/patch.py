@@ -181,13 +181,16 @@ def _make(inside: Inside, family: int, type: int, proto: int) -> socket.socket: 
     return made
 
 
-def _with_address_last(original: Function) -> Function:
-    """`connect`, `bind` and `sendto`: libc would look a name up outside."""
+def _with_address_last(original: Function, least: int = 1) -> Function:
+    """`connect`, `bind` and `sendto`: libc would look a name up outside.
+
+    With fewer arguments than `least` there is no address.
+    """
 
     @functools.wraps(original)
     def method(self: socket.socket, *arguments: Any) -> Any:
         inside = _inside.get()
-        if inside is None or not arguments or self.family not in FAMILIES:
+        if inside is None or len(arguments) < least or self.family not in FAMILIES:
             return original(self, *arguments)
         return original(self, *arguments[:-1], _looked_up(inside, self.family, arguments[-1]))
 
@@ -350,6 +353,7 @@ _replacements: Final = Replacements([
     (socket.socket, "connect_ex", _with_address_last),
     (socket.socket, "bind", _with_address_last),
     (socket.socket, "sendto", _with_address_last),
+    (socket.socket, "sendmsg", functools.partial(_with_address_last, least=4)),
     (threading.Thread, "start", _start),
     (ThreadPoolExecutor, "submit", _submit),
 ])  # fmt: skip

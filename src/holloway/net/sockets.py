@@ -71,6 +71,14 @@ def listen(
 
     `on_accept` is called with each accepted socket.
     """
+    start_listening(sock, address, backlog, reuse_port=reuse_port)
+    return SocketListener(sock, on_accept)
+
+
+def start_listening(
+    sock: Socket, address: tuple[Any, ...], backlog: int, *, reuse_port: bool = False
+) -> None:
+    """Let a new TCP socket listen, on its own family only; raises OSError."""
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -80,7 +88,6 @@ def listen(
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(address)
         sock.listen(backlog)
-        return SocketListener(sock, on_accept)
     except BaseException:
         sock.close()
         raise

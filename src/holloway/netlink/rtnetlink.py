@@ -95,6 +95,12 @@ def link(index: int = 0, flags: int = 0, change: int = 0, *more: bytes) -> bytes
     return IFINFOMSG.pack(_socket.AF_UNSPEC, 0, index, flags, change) + b"".join(more)
 
 
+def is_down(payload: bytes, of: int) -> bool:
+    """Whether a message about a link says that this one is down; raises OSError."""
+    (_, _, index, flags, _), _ = header(IFINFOMSG, payload)
+    return index == of and not flags & IFF_UP
+
+
 def link_name(name: str) -> bytes:
     """Write the attribute that names a link."""
     return text(IFLA_IFNAME, name)

@@ -166,17 +166,23 @@ class Watch:
         """Send a request without asking for an answer; raises OSError."""
         self._socket.sendto(message(kind, 0, 0, payload), (0, 0))
 
-    def drain(self) -> None:
-        """Discard all messages: that there were some is all that counts; raises OSError."""
+    def drain(self) -> list[tuple[int, bytes]]:
+        """Take all messages that came, as their types and payloads; raises OSError.
+
+        The kernel may have lost some: that there were any is what counts.
+        """
+        found: list[tuple[int, bytes]] = []
         while True:
             try:
-                self._socket.recv(DATAGRAM_SIZE)
+                datagram, (sender, *_) = self._socket.recvfrom(DATAGRAM_SIZE)
             except BlockingIOError:
-                return
+                return found
             except OSError as error:
-                # Messages were lost, which is as good as receiving them.
                 if error.errno != errno.ENOBUFS:
                     raise
+                continue
+            if sender == 0:
+                found += ((kind, payload) for kind, _, _, payload in messages(datagram))
 
 
 def _status(payload: bytes) -> int:
