@@ -109,7 +109,8 @@ quick: check
 others: $(VENV)/.installed
 	@scripts/debian-packages wireguard-tools iperf3 tcpdump systemd ethtool procps zsh fish mtr-tiny \
 		iptables conntrack qrencode zbar-tools dnsmasq-base postgresql curl qemu-system-x86 \
-		openssh-client apparmor sudo netcat-openbsd strace redis-server mosquitto vsftpd mariadb-server-core
+		openssh-client apparmor sudo netcat-openbsd strace nginx-light redis-server \
+		mosquitto vsftpd mariadb-server-core
 	@scripts/guest-kernel
 	@scripts/peers
 
