@@ -34,20 +34,12 @@ from holloway._native_types.events import (
 from holloway._native_types.plane import Due, Peer, Plane
 from holloway._native_types.relay import Relay, RelayPair
 from holloway._native_types.seccomp import confine_system_calls
-from holloway._native_types.stack import (
-    Acceptable,
-    Echoed,
-    Ended,
-    Failed,
-    Opened,
-    Stack,
-    StackEvent,
-)
+from holloway._native_types.stack import Attempt, Echoed, Ended, Failed, Stack, StackEvent
 from holloway._native_types.tun import Endpoint, Tun
 
 __all__ = [
-    "Acceptable",
     "AllowedIPsChange",
+    "Attempt",
     "Changes",
     "Confirmed",
     "CookieReceived",
@@ -60,7 +52,6 @@ __all__ = [
     "Event",
     "Failed",
     "Handshake",
-    "Opened",
     "Peer",
     "PeerChange",
     "Plane",

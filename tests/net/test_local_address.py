@@ -66,4 +66,4 @@ def test_the_blocking_twin_calls_it_as_socket_does(stack: str) -> None:
 
 def test_both_names_at_once_are_refused() -> None:
     with pytest.raises(TypeError, match="source is the old name of local_addr: give one"):
-        renamed("source", 1, "local_addr", 2)
+        renamed("source", ("10.7.0.1", 1), "local_addr", ("10.7.0.1", 2))

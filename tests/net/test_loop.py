@@ -142,16 +142,24 @@ def test_a_socket_made_outside_connects_inside(near: BlockingNetwork) -> None:
     run(near, main)
 
 
-def test_a_udp_socket_made_outside_connects_inside(near: BlockingNetwork) -> None:
+def test_a_udp_socket_made_outside_goes_inside(near: BlockingNetwork) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.setblocking(False)
-            await loop.sock_connect(sock, (FIRST[0], PORT))
-            await loop.sock_sendall(sock, b"hello")
-            assert await loop.sock_recv(sock, 5) == b"hello"
+        made = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+        with made[0] as one, made[1] as two:
+            for sock in made:
+                sock.setblocking(False)
+            await loop.sock_connect(one, (FIRST[0], PORT))
+            await loop.sock_sendall(one, b"hello")
+            assert await loop.sock_recv(one, 5) == b"hello"
+            await loop.sock_sendto(two, b"hello", (FIRST[0], PORT))
+            assert await loop.sock_recvfrom(two, 5) == (b"hello", (FIRST[0], PORT))
 
-    run(near, main)
+    if near.stack == "kernel":
+        run(near, main)
+    else:
+        with pytest.raises(OSError, match=r"make this UDP socket inside, by net.socket\(\)"):
+            run(near, main)
 
 
 def test_a_socket_that_is_connected_outside_stays_there(near: BlockingNetwork) -> None:

@@ -44,7 +44,7 @@ mod _native {
     #[pymodule_export]
     use crate::setting::{Changes, read_endpoint, read_fwmark, read_keepalive, read_port};
     #[pymodule_export]
-    use crate::stack::{Acceptable, Echoed, Ended, Failed, Opened, Stack};
+    use crate::stack::{Attempt, Echoed, Ended, Failed, Stack};
     #[pymodule_export]
     use crate::state::State;
     #[pymodule_export]
@@ -71,13 +71,8 @@ mod _native {
             event = event.bitor(kind)?;
         }
         module.add("Event", event)?;
-        let mut event = py.get_type::<Opened>().into_any();
-        for kind in [
-            py.get_type::<Failed>(),
-            py.get_type::<Acceptable>(),
-            py.get_type::<Echoed>(),
-            py.get_type::<Ended>(),
-        ] {
+        let mut event = py.get_type::<Failed>().into_any();
+        for kind in [py.get_type::<Echoed>(), py.get_type::<Ended>()] {
             event = event.bitor(kind)?;
         }
         module.add("StackEvent", event)?;

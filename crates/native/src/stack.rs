@@ -1,13 +1,15 @@
 //! The Python class `Stack`, and the classes of its events.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use holloway_stack::addresses::{Addresses, Own};
+use holloway_stack::local::Local;
 use holloway_stack::memory::BUDGET;
 use holloway_stack::net::Settings;
-use holloway_stack::{events, stack};
+use holloway_stack::{attempt, events, stack};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -28,6 +30,17 @@ impl Stack {
         let stack = self.stack.lock().unwrap_or_else(PoisonError::into_inner);
         let closed = || PyOSError::new_err((EBADF, "the stack is closed"));
         stack.clone().ok_or_else(closed)
+    }
+
+    /// Make a request that the engine answers, without the interpreter meanwhile.
+    fn ask<F>(&self, py: Python<'_>, request: F) -> PyResult<Address>
+    where
+        F: FnOnce(&stack::Stack) -> Result<SocketAddr, i32> + Send,
+    {
+        let stack = self.open()?;
+        let answer = py.detach(|| request(&stack));
+        let failed = |errno| os_error(io::Error::from_raw_os_error(errno));
+        answer.map(address).map_err(failed)
     }
 }
 
@@ -79,33 +92,51 @@ impl Stack {
         Ok(events.map(StackEvent::from).collect())
     }
 
-    #[pyo3(signature = (local, remote, timeout, /))]
-    fn connect(&self, local: Option<Address>, remote: Address, timeout: f64) -> PyResult<u64> {
-        let local = local.map(socket_address).transpose()?;
+    fn stream(&self) -> PyResult<(u64, RawFd)> {
+        let (id, fd) = self.open()?.stream().map_err(os_error)?;
+        Ok((id, fd.into_raw_fd()))
+    }
+
+    fn datagrams(&self) -> PyResult<(u64, RawFd)> {
+        let (id, fd) = self.open()?.datagrams().map_err(os_error)?;
+        Ok((id, fd.into_raw_fd()))
+    }
+
+    #[pyo3(signature = (socket, local, is_dual, /))]
+    fn bind(
+        &self,
+        py: Python<'_>,
+        socket: u64,
+        local: Address,
+        is_dual: bool,
+    ) -> PyResult<Address> {
+        let address = socket_address(local)?;
+        let local = Local { address, is_dual };
+        self.ask(py, |stack| stack.bind(socket, local))
+    }
+
+    #[pyo3(signature = (socket, /))]
+    fn name(&self, py: Python<'_>, socket: u64) -> PyResult<Address> {
+        self.ask(py, |stack| stack.name(socket))
+    }
+
+    #[pyo3(signature = (socket, fd, remote, timeout, /))]
+    fn connect(&self, socket: u64, fd: RawFd, remote: Address, timeout: f64) -> PyResult<Attempt> {
+        let remote = socket_address(remote)?;
         let microseconds = (timeout.clamp(0.0, 1e9) * 1e6) as i64;
-        Ok(self
-            .open()?
-            .connect(local, socket_address(remote)?, microseconds))
+        let attempt = self.open()?.connect(socket, fd, remote, microseconds);
+        Ok(Attempt(attempt.map_err(os_error)?))
     }
 
-    #[pyo3(signature = (local, backlog, /))]
-    fn listen(&self, local: Address, backlog: usize) -> PyResult<u64> {
-        Ok(self.open()?.listen(socket_address(local)?, backlog))
+    #[pyo3(signature = (socket, remote, /))]
+    fn associate(&self, py: Python<'_>, socket: u64, remote: Address) -> PyResult<Address> {
+        let remote = socket_address(remote)?;
+        self.ask(py, |stack| stack.associate(socket, remote))
     }
 
-    #[pyo3(signature = (listener, /))]
-    fn accept(&self, listener: u64) -> PyResult<Option<(RawFd, Address, Address)>> {
-        Ok(self.open()?.accept(listener).map(|accepted| {
-            let (remote, local) = (address(accepted.remote), address(accepted.local));
-            (accepted.fd.into_raw_fd(), remote, local)
-        }))
-    }
-
-    #[pyo3(signature = (local, remote, /))]
-    fn datagrams(&self, local: Option<Address>, remote: Option<Address>) -> PyResult<u64> {
-        let local = local.map(socket_address).transpose()?;
-        let remote = remote.map(socket_address).transpose()?;
-        Ok(self.open()?.datagrams(local, remote))
+    #[pyo3(signature = (socket, backlog, /))]
+    fn listen(&self, py: Python<'_>, socket: u64, backlog: usize) -> PyResult<Address> {
+        self.ask(py, |stack| stack.listen(socket, backlog))
     }
 
     #[pyo3(signature = (to, /))]
@@ -125,6 +156,16 @@ impl Stack {
             dict.set_item(name, count)?;
         }
         Ok(dict)
+    }
+
+    fn start_closing(&self) -> PyResult<()> {
+        self.open()?.start_closing();
+        Ok(())
+    }
+
+    #[getter]
+    fn has_ended(&self) -> PyResult<bool> {
+        Ok(self.open()?.has_ended())
     }
 
     fn close(&self, py: Python<'_>) {
@@ -153,13 +194,16 @@ fn address(address: SocketAddr) -> Address {
 }
 
 #[pyclass(frozen, module = "holloway._native")]
-pub struct Opened {
-    #[pyo3(get)]
-    id: u64,
-    #[pyo3(get)]
-    fd: Option<RawFd>,
-    #[pyo3(get)]
-    address: Address,
+pub struct Attempt(Arc<attempt::Attempt>);
+
+#[pymethods]
+impl Attempt {
+    fn outcome(&self) -> Option<(i32, Option<Address>)> {
+        self.0.outcome().map(|outcome| match outcome {
+            Ok(local) => (0, Some(address(local))),
+            Err(errno) => (errno, None),
+        })
+    }
 }
 
 #[pyclass(frozen, module = "holloway._native")]
@@ -168,12 +212,6 @@ pub struct Failed {
     id: u64,
     #[pyo3(get)]
     errno: i32,
-}
-
-#[pyclass(frozen, module = "holloway._native")]
-pub struct Acceptable {
-    #[pyo3(get)]
-    id: u64,
 }
 
 #[pyclass(frozen, module = "holloway._native")]
@@ -193,9 +231,7 @@ pub struct Ended {
 /// Any event of a stack.
 #[derive(IntoPyObject)]
 pub enum StackEvent {
-    Opened(Opened),
     Failed(Failed),
-    Acceptable(Acceptable),
     Echoed(Echoed),
     Ended(Ended),
 }
@@ -203,13 +239,7 @@ pub enum StackEvent {
 impl From<events::Event> for StackEvent {
     fn from(event: events::Event) -> Self {
         match event {
-            events::Event::Opened(id, fd, local) => Self::Opened(Opened {
-                id,
-                fd: fd.map(IntoRawFd::into_raw_fd),
-                address: address(local),
-            }),
             events::Event::Failed(id, errno) => Self::Failed(Failed { id, errno }),
-            events::Event::Acceptable(id) => Self::Acceptable(Acceptable { id }),
             events::Event::Echoed(id, nanoseconds) => Self::Echoed(Echoed { id, nanoseconds }),
             events::Event::Ended(errno) => Self::Ended(Ended { errno }),
         }

@@ -22,15 +22,24 @@ impl Addresses {
         Self(own)
     }
 
-    /// Whether the address is one of ours.
+    /// Whether the address is one of ours, or a loopback address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|own| own.address == address)
+        address.is_loopback() || self.0.iter().any(|own| own.address == address)
+    }
+
+    /// Whether packets from this address of ours may go to `destination`.
+    #[must_use]
+    pub fn reaches(&self, source: IpAddr, destination: IpAddr) -> bool {
+        !source.is_loopback() || self.contains(destination)
     }
 
     /// The source address for `destination`: the one in its network, else the first of its family.
     #[must_use]
     pub fn toward(&self, destination: IpAddr) -> Option<IpAddr> {
+        if destination.is_loopback() {
+            return Some(loopback(destination.is_ipv4()));
+        }
         let family = |own: &&Own| own.address.is_ipv4() == destination.is_ipv4();
         let near = |own: &&Own| family(own) && own.holds(destination);
         let best = self
@@ -69,6 +78,16 @@ pub const fn unspecified(is_v4: bool) -> IpAddr {
     }
 }
 
+/// The loopback address of a family.
+#[must_use]
+pub const fn loopback(is_v4: bool) -> IpAddr {
+    if is_v4 {
+        IpAddr::V4(Ipv4Addr::LOCALHOST)
+    } else {
+        IpAddr::V6(Ipv6Addr::LOCALHOST)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +109,8 @@ mod tests {
         assert_eq!(toward("10.2.9.9").as_deref(), Some("10.0.0.2"));
         assert_eq!(toward("192.0.2.1").as_deref(), Some("10.0.0.2"));
         assert_eq!(toward("2001:db8::1").as_deref(), Some("fd00::2"));
+        assert_eq!(toward("127.9.9.9").as_deref(), Some("127.0.0.1"));
+        assert_eq!(toward("::1").as_deref(), Some("::1"));
         assert_eq!(Addresses::default().toward(address("10.1.9.9")), None);
     }
 }

@@ -1,7 +1,7 @@
-//! UDP: a port of the program is one end of a socket pair with messages.
+//! UDP: a socket of the program is one end of a socket pair with messages.
 //!
-//! The messages of a connected port are payloads. Those of an unconnected port have the other side's
-//! address before each payload, in both directions: the port, then an IPv6 address (IPv4 is mapped).
+//! Each message has the other side's address before its payload, in both directions: the port, then an IPv6
+//! address (IPv4 is mapped). A shorter message for the program is an errno.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -10,9 +10,12 @@ use std::os::fd::AsRawFd;
 use holloway_packet::offload::VNET_HEADER;
 use holloway_packet::transport::UDP_HEADER;
 
+use crate::addresses::loopback;
 use crate::counts::Reason;
-use crate::events::{Event, Id};
+use crate::echo::Unreachable;
+use crate::events::Id;
 use crate::fragments::fragment;
+use crate::local::Local;
 use crate::net::Net;
 use crate::packet::{Flow, complete_udp, ip_header, write_udp};
 use crate::ports;
@@ -21,25 +24,26 @@ use crate::socket_pair::DatagramEnd;
 /// The length of the address before a payload.
 pub const NAME: usize = 18;
 
-/// How many datagrams a port sends before it is another port's turn.
+/// How many datagrams a socket sends before it is another socket's turn.
 const TURN: usize = 64;
 const MAX_DATAGRAM: usize = 65_535;
 
 #[derive(Debug)]
 struct Socket {
     end: DatagramEnd,
-    local: SocketAddr,
+    local: Option<Local>,
     remote: Option<SocketAddr>,
     is_listed: bool,
     is_gone: bool,
 }
 
-/// All UDP ports.
+/// All UDP sockets.
 #[derive(Debug)]
 pub struct Datagrams {
     sockets: HashMap<Id, Socket>,
     connected: HashMap<Flow, Id>,
-    bound: HashMap<SocketAddr, Id>,
+    /// The sockets that are bound and not connected, by port.
+    bound: HashMap<u16, Vec<Id>>,
     listed: VecDeque<Id>,
     refused: Vec<Id>,
     message: Box<[u8]>,
@@ -59,100 +63,154 @@ impl Default for Datagrams {
 }
 
 impl Datagrams {
-    /// Open a port: connected to `remote`, or unconnected. The local address may be unspecified, the port 0.
-    pub fn open(
-        &mut self,
-        net: &mut Net,
-        id: Id,
-        local: Option<SocketAddr>,
-        remote: Option<SocketAddr>,
-    ) {
-        let opened = self.choose(net, local, remote).and_then(|local| {
-            let pair = DatagramEnd::pair(net.pair_buffer);
-            let (end, theirs) = pair.map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
-            let added = net.epoll.add_stream(end.as_raw_fd(), id);
-            added.map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
-            Ok((local, end, theirs))
-        });
-        match opened {
-            Err(errno) => net.events.push(Event::Failed(id, errno)),
-            Ok((local, end, theirs)) => {
-                match remote {
-                    Some(remote) => self.connected.insert(Flow { local, remote }, id),
-                    None => self.bound.insert(local, id),
-                };
-                let socket = Socket {
-                    end,
-                    local,
-                    remote,
-                    is_listed: false,
-                    is_gone: false,
-                };
-                self.sockets.insert(id, socket);
-                net.events.push(Event::Opened(id, Some(theirs), local));
+    /// Take a new socket of the program.
+    pub fn open(&mut self, net: &Net, id: Id, end: DatagramEnd) {
+        if net.epoll.add_stream(end.as_raw_fd(), id).is_ok() {
+            let socket = Socket {
+                end,
+                local: None,
+                remote: None,
+                is_listed: false,
+                is_gone: false,
+            };
+            self.sockets.insert(id, socket);
+        }
+    }
+
+    /// Bind a socket. None if there is no such socket.
+    pub fn bind(&mut self, net: &Net, id: Id, wanted: Local) -> Option<Result<SocketAddr, i32>> {
+        let ip = wanted.address.ip();
+        if self.sockets.get(&id)?.local.is_some() {
+            return Some(Err(libc::EINVAL));
+        }
+        if !ip.is_unspecified() && !net.link.addresses().contains(ip) {
+            return Some(Err(libc::EADDRNOTAVAIL));
+        }
+        let local = match wanted.address.port() {
+            0 => ports::choose(|port| self.is_free(&wanted.at(port))).map(|port| wanted.at(port)),
+            _ if self.is_free(&wanted) => Some(wanted),
+            port => {
+                self.forget_closed(port);
+                self.is_free(&wanted).then_some(wanted)
+            }
+        };
+        let Some(local) = local else {
+            return Some(Err(libc::EADDRINUSE));
+        };
+        self.bound.entry(local.address.port()).or_default().push(id);
+        self.sockets.get_mut(&id)?.local = Some(local);
+        Some(Ok(local.address))
+    }
+
+    fn is_free(&self, local: &Local) -> bool {
+        let others = self.bound.get(&local.address.port()).into_iter().flatten();
+        let mut others = others.filter_map(|id| self.sockets.get(id)?.local);
+        !others.any(|other| other.overlaps(local))
+    }
+
+    /// Close the sockets of a port that the program has closed.
+    fn forget_closed(&mut self, port: u16) {
+        for id in self.bound.get(&port).cloned().unwrap_or_default() {
+            if self
+                .sockets
+                .get(&id)
+                .is_some_and(|socket| socket.end.is_gone())
+            {
+                self.close(id);
             }
         }
+    }
+
+    /// The address of a socket. None if there is no such socket, or it is not bound.
+    #[must_use]
+    pub fn name(&self, id: Id) -> Option<SocketAddr> {
+        Some(self.sockets.get(&id)?.local?.address)
+    }
+
+    /// Connect a socket. None if there is no such socket.
+    pub fn associate(
+        &mut self,
+        net: &Net,
+        id: Id,
+        remote: SocketAddr,
+    ) -> Option<Result<SocketAddr, i32>> {
+        let socket = self.sockets.get(&id)?;
+        let remote = specified(remote);
+        let local = socket.local.map(|local| local.address);
+        let flow = match self.choose(net, local, remote) {
+            Ok(flow) => flow,
+            Err(errno) => return Some(Err(errno)),
+        };
+        self.unlink(id);
+        self.connected.insert(flow, id);
+        let socket = self.sockets.get_mut(&id)?;
+        socket.remote = Some(flow.remote);
+        socket.local = Some(Local {
+            address: flow.local,
+            is_dual: false,
+        });
+        Some(Ok(flow.local))
     }
 
     fn choose(
         &self,
         net: &Net,
         local: Option<SocketAddr>,
-        remote: Option<SocketAddr>,
-    ) -> Result<SocketAddr, i32> {
+        remote: SocketAddr,
+    ) -> Result<Flow, i32> {
         let addresses = net.link.addresses();
         let wanted = local.map(|local| local.ip());
-        let ip = match (wanted.filter(|ip| !ip.is_unspecified()), remote) {
-            (Some(ip), _) if !addresses.contains(ip) => return Err(libc::EADDRNOTAVAIL),
-            (Some(ip), _) => ip,
-            (None, Some(remote)) => addresses.toward(remote.ip()).ok_or(libc::ENETUNREACH)?,
-            (None, None) => wanted.ok_or(libc::EINVAL)?,
+        let source = match wanted.filter(|ip| !ip.is_unspecified()) {
+            Some(ip) => ip,
+            None => addresses.toward(remote.ip()).ok_or(libc::ENETUNREACH)?,
         };
-        if remote.is_some_and(|remote| remote.port() == 0 || remote.is_ipv4() != ip.is_ipv4()) {
+        if remote.is_ipv4() != source.is_ipv4() || !addresses.reaches(source, remote.ip()) {
             return Err(libc::EINVAL);
         }
-        let is_free = |port: u16| {
-            let local = SocketAddr::new(ip, port);
-            match remote {
-                Some(remote) => !self.connected.contains_key(&Flow { local, remote }),
-                None => !self.bound.contains_key(&local),
-            }
+        let flow = |port| Flow {
+            local: SocketAddr::new(source, port),
+            remote,
         };
-        match local.map_or(0, |local| local.port()) {
-            0 => {
-                let port = ports::choose(is_free).ok_or(libc::EADDRINUSE)?;
-                Ok(SocketAddr::new(ip, port))
-            }
-            port if is_free(port) => Ok(SocketAddr::new(ip, port)),
-            _ => Err(libc::EADDRINUSE),
-        }
+        let is_free = |port| !self.connected.contains_key(&flow(port));
+        let port = match local.map_or(0, |local| local.port()) {
+            0 => ports::choose(is_free),
+            port => is_free(port).then_some(port),
+        };
+        port.map(flow).ok_or(libc::EADDRINUSE)
     }
 
     /// Deliver a datagram. False if no socket has its port.
     pub fn receive(&mut self, net: &Net, flow: Flow, payload: &[u8]) -> bool {
-        let everywhere = SocketAddr::new(
-            crate::addresses::unspecified(flow.local.is_ipv4()),
-            flow.local.port(),
-        );
-        let bound = |local| self.bound.get(local);
-        let id = self.connected.get(&flow);
-        let id = id.or_else(|| bound(&flow.local).or_else(|| bound(&everywhere)));
-        let Some(socket) = id.and_then(|id| self.sockets.get(id)) else {
+        let id = self.connected.get(&flow).copied();
+        let id = id.or_else(|| self.find(flow.local));
+        let Some(socket) = id.and_then(|id| self.sockets.get(&id)) else {
             return false;
         };
-        let name = name(flow.remote);
-        let head = if socket.remote.is_some() {
-            &[][..]
-        } else {
-            &name
-        };
-        if socket.end.write(head, payload).is_err() {
+        if socket.end.write(&name(flow.remote), payload).is_err() {
             net.counts.add(Reason::NotRead);
         }
         true
     }
 
-    /// Record that the program's end of a port is ready. False if there is no such port.
+    /// The socket of a datagram: one for exactly the address before one for all.
+    fn find(&self, local: SocketAddr) -> Option<Id> {
+        let bound = self.bound.get(&local.port())?.iter();
+        let bound = bound.filter_map(|&id| Some((id, self.sockets.get(&id)?.local?)));
+        let fitting = bound.filter(|(_, own)| own.covers(local.ip()));
+        let best = fitting.min_by_key(|(_, own)| own.address.ip().is_unspecified())?;
+        Some(best.0)
+    }
+
+    /// Report an ICMP error to the socket that is connected to what was not reached.
+    pub fn unreachable(&self, error: &Unreachable) {
+        let id = self.connected.get(&error.flow);
+        if let Some(socket) = id.and_then(|id| self.sockets.get(id)) {
+            // Where it has no room, the program has enough to read.
+            let _ = socket.end.write(&error.errno.to_ne_bytes(), &[]);
+        }
+    }
+
+    /// Record that the program's end of a socket is ready. False if there is no such socket.
     pub fn ready(&mut self, id: Id, events: u32) -> bool {
         let Some(socket) = self.sockets.get_mut(&id) else {
             return false;
@@ -178,7 +236,7 @@ impl Datagrams {
         }
     }
 
-    /// Whether ports have something to send.
+    /// Whether sockets have something to send.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         !self.listed.is_empty()
@@ -220,7 +278,7 @@ impl Datagrams {
         Sent::Some
     }
 
-    /// Close all ports.
+    /// Close all sockets.
     pub fn close_all(&mut self) {
         self.sockets.clear();
         self.connected.clear();
@@ -228,14 +286,27 @@ impl Datagrams {
     }
 
     fn close(&mut self, id: Id) {
-        let Some(socket) = self.sockets.remove(&id) else {
+        self.unlink(id);
+        self.sockets.remove(&id);
+    }
+
+    /// Let a socket receive nothing more.
+    fn unlink(&mut self, id: Id) {
+        let Some((local, remote)) = self
+            .sockets
+            .get(&id)
+            .and_then(|socket| Some((socket.local?.address, socket.remote)))
+        else {
             return;
         };
-        let local = socket.local;
-        match socket.remote {
-            Some(remote) => self.connected.remove(&Flow { local, remote }),
-            None => self.bound.remove(&local),
-        };
+        if let Some(remote) = remote {
+            self.connected.remove(&Flow { local, remote });
+        } else if let Some(bound) = self.bound.get_mut(&local.port()) {
+            bound.retain(|&other| other != id);
+            if bound.is_empty() {
+                self.bound.remove(&local.port());
+            }
+        }
     }
 }
 
@@ -248,17 +319,16 @@ enum Sent {
 
 /// Send one message of the program.
 fn transmit(net: &mut Net, socket: &Socket, message: &[u8]) {
-    let addressed = match socket.remote {
-        Some(remote) => Some((remote, message)),
-        None => named(message),
-    };
-    let flow = addressed.and_then(|(remote, payload)| {
-        let source = match socket.local.ip() {
-            ip if ip.is_unspecified() => net.link.addresses().toward(remote.ip())?,
+    let flow = named(message).and_then(|(remote, payload)| {
+        let (remote, addresses) = (specified(remote), net.link.addresses());
+        let own = socket.local?.address;
+        let source = match own.ip() {
+            ip if ip.is_unspecified() => addresses.toward(remote.ip())?,
             ip => ip,
         };
-        let local = SocketAddr::new(source, socket.local.port());
-        let fits = source.is_ipv4() == remote.is_ipv4() && remote.port() != 0;
+        let local = SocketAddr::new(source, own.port());
+        let is_family = source.is_ipv4() == remote.is_ipv4();
+        let fits = is_family && remote.port() != 0 && addresses.reaches(source, remote.ip());
         let length = ip_header(source.is_ipv4()) + UDP_HEADER + payload.len();
         (fits && length <= MAX_DATAGRAM).then_some((Flow { local, remote }, payload, length))
     });
@@ -299,4 +369,13 @@ fn named(message: &[u8]) -> Option<(SocketAddr, &[u8])> {
     let address = Ipv6Addr::from(*address).to_canonical();
     let port = u16::from_be_bytes(*port);
     Some((SocketAddr::new(address, port), payload))
+}
+
+/// As a destination, an unspecified address is this host, as on Linux.
+#[must_use]
+pub fn specified(address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        return SocketAddr::new(loopback(address.is_ipv4()), address.port());
+    }
+    address
 }

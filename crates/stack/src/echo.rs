@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use holloway_packet::ip;
 use holloway_packet::offload::VNET_HEADER;
-use holloway_packet::transport::{ICMP, ICMPV6, TCP, Transport};
+use holloway_packet::transport::{ICMP, ICMPV6, TCP, Transport, UDP};
 
 use crate::counts::Reason;
 use crate::events::{Event, Id};
@@ -38,13 +38,13 @@ struct Awaited {
     sent: std::time::Instant,
 }
 
-/// An error about a segment of ours.
+/// An error about a segment or a datagram of ours.
 #[derive(Clone, Copy, Debug)]
 pub struct Unreachable {
     /// The addresses of its connection.
     pub flow: Flow,
-    /// Its sequence number, which shows that the sender of the error has seen it (RFC 5927, 4.1).
-    pub sequence: u32,
+    /// A segment's sequence number, which shows that the sender of the error has seen it (RFC 5927, 4.1).
+    pub sequence: Option<u32>,
     /// The error.
     pub errno: i32,
 }
@@ -87,7 +87,7 @@ impl Echo {
         self.awaited.retain(|_, awaited| awaited.id != id);
     }
 
-    /// Receive an ICMP message. Returns an error about a connection.
+    /// Receive an ICMP message. Returns an error about a connection or a datagram.
     pub fn receive(&mut self, net: &mut Net, arrival: &Arrival<'_>) -> Option<Unreachable> {
         let [kind, code, _, _, rest @ ..] = arrival.body else {
             net.counts.add(Reason::Malformed);
@@ -136,12 +136,15 @@ impl Echo {
         let body = quoted.get(transport.at..)?;
         let (source, destination) = port_pair(body)?;
         match transport.protocol {
-            TCP => {
+            TCP | UDP => {
                 let flow = Flow {
                     local: SocketAddr::new(local, source),
                     remote: SocketAddr::new(remote, destination),
                 };
-                let sequence = u32::from_be_bytes(*body.get(4..)?.first_chunk()?);
+                let sequence = match transport.protocol {
+                    TCP => Some(u32::from_be_bytes(*body.get(4..)?.first_chunk()?)),
+                    _ => None,
+                };
                 Some(Unreachable {
                     flow,
                     sequence,

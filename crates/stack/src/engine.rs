@@ -5,10 +5,12 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Instant;
 
+use holloway_packet::ip;
 use holloway_packet::offload::VNET_HEADER;
 use holloway_packet::transport::{ICMP, ICMPV6, TCP, UDP};
 use holloway_poll::Epoll;
@@ -21,7 +23,7 @@ use crate::fragments::Fragments;
 use crate::net::{Net, Settings};
 use crate::packet::{Arrival, Flow, is_fragment};
 use crate::segment::Segment;
-use crate::shared::{Request, Shared};
+use crate::shared::{Answer, Request, Shared};
 use crate::streams::Streams;
 use crate::timers::Micros;
 
@@ -147,7 +149,7 @@ impl Engine {
         }
         self.streams.resume();
         self.datagrams.resume();
-        let requests = std::mem::take(&mut *self.shared.requests.lock());
+        let requests = self.shared.requests.take();
         Ok(requests.into_iter().all(|request| self.take(request)))
     }
 
@@ -155,7 +157,7 @@ impl Engine {
     fn loop_back(&mut self) {
         for _ in 0..PACKETS {
             match self.net.link.take_looped() {
-                Some(packet) => self.receive(packet),
+                Some(packet) => self.take_in(packet),
                 None => return,
             }
         }
@@ -164,17 +166,29 @@ impl Engine {
     fn take(&mut self, request: Request) -> bool {
         let net = &mut self.net;
         match request {
-            Request::Connect(id, local, remote, timeout) => {
+            Request::Stream(id, end) => self.streams.open(net, id, end),
+            Request::Datagrams(id, end) => self.datagrams.open(net, id, end),
+            Request::Bind(id, local, answer) => {
+                let bound = self.streams.bind(net, id, local);
+                let bound = bound.or_else(|| self.datagrams.bind(net, id, local));
+                respond(&answer, bound);
+            }
+            Request::Name(id, answer) => {
+                let name = self.streams.name(id).or_else(|| self.datagrams.name(id));
+                respond(&answer, name.map(Ok));
+            }
+            Request::Connect(id, remote, timeout, attempt) => {
                 let deadline = net.now + timeout;
-                self.streams.connect(net, id, local, remote, deadline);
+                self.streams.connect(net, id, remote, deadline, attempt);
             }
-            Request::Listen(id, local, backlog) => self.streams.listen(net, id, local, backlog),
-            Request::Datagrams(id, local, remote) => self.datagrams.open(net, id, local, remote),
+            Request::Associate(id, remote, answer) => {
+                respond(&answer, self.datagrams.associate(net, id, remote));
+            }
+            Request::Listen(id, backlog, answer) => {
+                respond(&answer, self.streams.listen(id, backlog));
+            }
             Request::Echo(id, to) => self.echo.request(net, id, to),
-            Request::Cancel(id) => {
-                self.streams.cancel(net, id);
-                self.echo.cancel(id);
-            }
+            Request::Cancel(id) => self.echo.cancel(id),
             Request::Close => return false,
         }
         true
@@ -182,6 +196,18 @@ impl Engine {
 
     /// Receive a packet from the plane, with its vnet_hdr.
     pub fn receive(&mut self, packet: Vec<u8>) {
+        // Nobody else may speak with what listens on a loopback address.
+        let inner = packet.get(VNET_HEADER..).unwrap_or_default();
+        let ends = [ip::source(inner), ip::destination(inner)];
+        if ends.into_iter().flatten().any(|ip| ip.is_loopback()) {
+            self.net.counts.add(Reason::NotOurs);
+            self.net.link.recycle(packet);
+        } else {
+            self.take_in(packet);
+        }
+    }
+
+    fn take_in(&mut self, packet: Vec<u8>) {
         match self.dispatch(&packet) {
             Ok(Some((segment, flow))) => self.streams.receive(&mut self.net, packet, segment, flow),
             Ok(None) => self.net.link.recycle(packet),
@@ -197,7 +223,7 @@ impl Engine {
         let inner = packet.get(VNET_HEADER..).unwrap_or_default();
         if is_fragment(inner) {
             if let Some(whole) = self.fragments.receive(self.net.now, inner)? {
-                self.receive(whole);
+                self.take_in(whole);
             }
             return Ok(None);
         }
@@ -223,7 +249,10 @@ impl Engine {
             }
             ICMP | ICMPV6 => {
                 if let Some(error) = self.echo.receive(&mut self.net, &arrival) {
-                    self.streams.unreachable(&mut self.net, &error);
+                    match error.sequence {
+                        Some(sequence) => self.streams.unreachable(&mut self.net, &error, sequence),
+                        None => self.datagrams.unreachable(&error),
+                    }
                 }
             }
             _ => return Err(Reason::NoPort),
@@ -236,4 +265,10 @@ impl Engine {
         self.datagrams.close_all();
         self.streams.abort_all(&mut self.net)
     }
+}
+
+/// Answer a request; without a result there is no such socket.
+fn respond(answer: &Answer, result: Option<Result<SocketAddr, i32>>) {
+    // The owner waits for it, so it cannot have gone.
+    let _ = answer.send(result.unwrap_or(Err(libc::EBADF)));
 }

@@ -7,6 +7,7 @@
 //! enough to be implemented here. To the program a stream is one end of a socket pair.
 
 pub mod addresses;
+pub mod attempt;
 pub mod buffers;
 pub mod counts;
 pub mod cubic;
@@ -17,6 +18,7 @@ pub mod events;
 pub mod fragments;
 pub mod link;
 pub mod listener;
+pub mod local;
 pub mod mapping;
 pub mod memory;
 pub mod net;
@@ -36,4 +38,5 @@ pub mod stream;
 pub mod streams;
 pub mod time_wait;
 pub mod timers;
+pub mod unconnected;
 pub mod window;

@@ -1,6 +1,5 @@
 //! What all parts of the engine work with: the interface, the link, and the queues to the owner.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -10,7 +9,7 @@ use smoltcp::wire::HardwareAddress;
 
 use crate::addresses::Addresses;
 use crate::counts::Counts;
-use crate::events::{Event, Events, Id};
+use crate::events::{Events, Id};
 use crate::link::Link;
 use crate::memory::Memory;
 use crate::numbers::{InitialNumbers, seed_for};
@@ -29,6 +28,14 @@ pub struct Settings {
     pub buffer: usize,
     /// How much memory all streams may hold.
     pub memory: usize,
+}
+
+impl Settings {
+    /// The size of a socket pair's buffers.
+    #[must_use]
+    pub fn pair_buffer(&self) -> usize {
+        self.buffer.min(256 * 1024)
+    }
 }
 
 /// The context of all parts of the engine.
@@ -91,7 +98,7 @@ impl Net {
             memory: Memory::new(settings.memory),
             counts: shared.counts.clone(),
             epoll,
-            pair_buffer: settings.buffer.min(256 * 1024),
+            pair_buffer: settings.pair_buffer(),
             now: 0,
             shared,
         }
@@ -107,12 +114,6 @@ impl Net {
     #[must_use]
     pub fn next_id(&self) -> Id {
         self.shared.last_id.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
-    /// Report to the owner that a request failed.
-    pub fn failed(&self, id: Id, error: &io::Error) {
-        let errno = error.raw_os_error().unwrap_or(libc::EIO);
-        self.events.push(Event::Failed(id, errno));
     }
 }
 

@@ -4,29 +4,82 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::mpsc::SyncSender;
 
 use holloway_plane::LinkEndpoint;
 use parking_lot::Mutex;
 
+use crate::attempt::Attempt;
 use crate::counts::Counts;
 use crate::events::{Events, Id};
+use crate::local::Local;
+use crate::socket_pair::{DatagramEnd, StreamEnd};
 use crate::timers::Micros;
 
-/// A request to the stack. Its result is an event with the same number.
+/// Where the answer to a request goes: a local address, or an errno.
+pub type Answer = SyncSender<Result<SocketAddr, i32>>;
+
+/// A request to the stack.
 #[derive(Debug)]
 pub enum Request {
-    /// Connect by TCP: local and remote address, and timeout.
-    Connect(Id, Option<SocketAddr>, SocketAddr, Micros),
-    /// Listen for TCP connections: address and backlog.
-    Listen(Id, SocketAddr, usize),
-    /// Open a UDP port: local and remote address.
-    Datagrams(Id, Option<SocketAddr>, Option<SocketAddr>),
-    /// Send an ICMP echo request.
+    /// A new TCP socket: its number and our end.
+    Stream(Id, StreamEnd),
+    /// A new UDP socket: its number and our end.
+    Datagrams(Id, DatagramEnd),
+    /// Bind a socket; the port may be 0.
+    Bind(Id, Local, Answer),
+    /// Return the local address of a socket.
+    Name(Id, Answer),
+    /// Connect a TCP socket: remote address and timeout.
+    Connect(Id, SocketAddr, Micros, Arc<Attempt>),
+    /// Connect a UDP socket.
+    Associate(Id, SocketAddr, Answer),
+    /// Listen for TCP connections with a bound socket: backlog.
+    Listen(Id, usize, Answer),
+    /// Send an ICMP echo request. Its result is an event with the same number.
     Echo(Id, IpAddr),
-    /// Cancel what is not open yet, or close a listener.
+    /// Cancel an echo request.
     Cancel(Id),
     /// Reset everything and end.
     Close,
+}
+
+/// The requests that the engine has not taken yet.
+#[derive(Debug)]
+pub struct Requests(Mutex<Option<VecDeque<Request>>>);
+
+impl Default for Requests {
+    fn default() -> Self {
+        Self(Mutex::new(Some(VecDeque::new())))
+    }
+}
+
+impl Requests {
+    /// Add a request, and return whether the engine must be woken. Once the engine has ended, a request is
+    /// dropped, and so are the ways by which it would be answered.
+    pub fn push(&self, request: Request) -> bool {
+        let mut queue = self.0.lock();
+        let Some(queue) = queue.as_mut() else {
+            return false;
+        };
+        queue.push_back(request);
+        queue.len() == 1
+    }
+
+    /// Remove and return all.
+    #[must_use]
+    pub fn take(&self) -> VecDeque<Request> {
+        self.0
+            .lock()
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
+    /// Drop all, those of later too.
+    pub fn end(&self) {
+        *self.0.lock() = None;
+    }
 }
 
 /// What the engine shares with its owner.
@@ -37,7 +90,7 @@ pub struct Shared {
     /// The events for the owner.
     pub events: Events,
     /// The requests of the owner.
-    pub requests: Mutex<VecDeque<Request>>,
+    pub requests: Requests,
     /// What was dropped.
     pub counts: Arc<Counts>,
     /// The last number that was assigned.

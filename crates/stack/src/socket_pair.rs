@@ -24,14 +24,87 @@ impl StreamEnd {
     /// to read, `FIRST` until `grow`.
     pub fn pair(buffer: usize) -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = pair(libc::SOCK_STREAM, buffer)?;
-        set_buffer(&ours, buffer.min(FIRST));
+        set_buffer(ours.as_raw_fd(), buffer.min(FIRST));
         send(theirs.as_raw_fd(), &[0])?;
         Ok((Self(ours), theirs))
     }
 
+    /// Make the program's end unwritable until `release`, as a socket is that is connecting.
+    pub fn hold(theirs: RawFd) -> io::Result<()> {
+        // The kernel calls it writable while less than a quarter of its buffer is used. What stays unread
+        // in the end is a message of its own, which hardly counts.
+        set_buffer(theirs, HELD);
+        send(theirs, &[0; FILLER])?;
+        send(theirs, &[0])?;
+        Ok(())
+    }
+
+    /// Make the program's end writable: it is connected, or connecting has failed. The program may write as
+    /// soon as it is, so just what `hold` wrote is read.
+    pub fn release(&self) {
+        let mut scrap = [0_u8; FILLER + 1];
+        let mut left = scrap.len();
+        while left > 0 {
+            let place = scrap.as_mut_ptr().cast();
+            // SAFETY: room for as many bytes as it says.
+            let count = unsafe { libc::recv(self.as_raw_fd(), place, left, QUIET) };
+            match usize::try_from(count) {
+                Ok(count) if count > 0 => left -= count,
+                _ => return,
+            }
+        }
+    }
+
+    /// Whether the program has closed its end.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        is_gone(&self.0)
+    }
+
+    /// Send a message to a listening socket of the program: a connection.
+    pub fn pass(&self, names: &[u8], connection: OwnedFd) -> io::Result<()> {
+        let mut part = iovec {
+            iov_base: names.as_ptr().cast_mut().cast(),
+            iov_len: names.len(),
+        };
+        let mut control = Control::default();
+        let size = size_of::<RawFd>() as u32;
+        // SAFETY: plain data, for which zeros are valid.
+        let mut message: msghdr = unsafe { std::mem::zeroed() };
+        message.msg_iov = &raw mut part;
+        message.msg_iovlen = 1;
+        message.msg_control = (&raw mut control).cast();
+        // SAFETY: the lengths of a header and one descriptor, for which `Control` has room.
+        unsafe {
+            message.msg_controllen = libc::CMSG_SPACE(size) as _;
+            let header = libc::CMSG_FIRSTHDR(&raw const message);
+            (*header).cmsg_level = libc::SOL_SOCKET;
+            (*header).cmsg_type = libc::SCM_RIGHTS;
+            (*header).cmsg_len = libc::CMSG_LEN(size) as _;
+            libc::CMSG_DATA(header)
+                .cast::<RawFd>()
+                .write_unaligned(connection.as_raw_fd());
+        }
+        // SAFETY: `message` names valid buffers, which are only read.
+        check(unsafe { libc::sendmsg(self.as_raw_fd(), &raw const message, QUIET) })?;
+        Ok(())
+    }
+
+    /// What the kernel counts for all that the program has not read yet.
+    #[must_use]
+    pub fn unread(&self) -> usize {
+        let mut count: c_int = 0;
+        // SAFETY: SIOCOUTQ writes one int.
+        let result = unsafe { libc::ioctl(self.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
+        if result < 0 {
+            return 0;
+        }
+        usize::try_from(count).unwrap_or(0)
+    }
+
     /// Let about `buffer` bytes wait for the program; without, as few as in the beginning.
     pub fn grow(&self, buffer: Option<usize>) {
-        set_buffer(&self.0, buffer.unwrap_or(FIRST));
+        set_buffer(self.as_raw_fd(), buffer.unwrap_or(FIRST));
     }
 
     /// How many bytes of the program are not read yet.
@@ -105,6 +178,12 @@ impl DatagramEnd {
         Ok((Self(ours), theirs))
     }
 
+    /// Whether the program has closed its end.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        is_gone(&self.0)
+    }
+
     /// Read a message, truncated to the buffer.
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let place = buffer.as_mut_ptr().cast();
@@ -126,6 +205,18 @@ impl DatagramEnd {
     }
 }
 
+/// Whether the other end of a pair is closed.
+fn is_gone(end: &OwnedFd) -> bool {
+    let mut poll = libc::pollfd {
+        fd: end.as_raw_fd(),
+        events: 0,
+        revents: 0,
+    };
+    // SAFETY: one valid pollfd, as the count says.
+    let count = unsafe { libc::poll(&raw mut poll, 1, 0) };
+    count == 1 && poll.revents & libc::POLLHUP != 0
+}
+
 impl AsRawFd for StreamEnd {
     fn as_raw_fd(&self) -> RawFd {
         self.0.as_raw_fd()
@@ -141,6 +232,16 @@ impl AsRawFd for DatagramEnd {
 /// How many bytes may wait for a program that may never read them.
 const FIRST: usize = 16 * 1024;
 
+/// The program's buffer while it is connecting; the kernel doubles it.
+const HELD: usize = 8 * 1024;
+/// What fills it.
+const FILLER: usize = 6 * 1024;
+
+/// Room for a header and one descriptor.
+#[derive(Default)]
+#[repr(C, align(8))]
+struct Control([u8; 32]);
+
 const QUIET: c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 
 fn pair(kind: c_int, buffer: usize) -> io::Result<(OwnedFd, OwnedFd)> {
@@ -151,26 +252,18 @@ fn pair(kind: c_int, buffer: usize) -> io::Result<(OwnedFd, OwnedFd)> {
     // SAFETY: both are new and nobody else owns them.
     let [ours, theirs] = fds.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
     for end in [&ours, &theirs] {
-        set_buffer(end, buffer);
+        set_buffer(end.as_raw_fd(), buffer);
     }
     Ok((ours, theirs))
 }
 
 /// Bound what may be written to an end and not read yet. The kernel has bounds too.
-fn set_buffer(end: &OwnedFd, size: usize) {
+fn set_buffer(end: RawFd, size: usize) {
     let size = c_int::try_from(size).unwrap_or(c_int::MAX);
     let place = (&raw const size).cast::<c_void>();
     let length = size_of::<c_int>() as libc::socklen_t;
     // SAFETY: SO_SNDBUF reads one int.
-    unsafe {
-        libc::setsockopt(
-            end.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_SNDBUF,
-            place,
-            length,
-        )
-    };
+    unsafe { libc::setsockopt(end, libc::SOL_SOCKET, libc::SO_SNDBUF, place, length) };
 }
 
 fn send(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
@@ -256,5 +349,43 @@ mod tests {
         ours.write(b"unread").expect("room");
         drop(theirs);
         assert!(ours.is_reset());
+    }
+
+    #[test]
+    fn an_end_that_is_held_becomes_writable_when_it_is_released_and_so_again() {
+        let (ours, theirs) = StreamEnd::pair(65_536).expect("a pair");
+        for _ in 0..3 {
+            StreamEnd::hold(theirs.as_raw_fd()).expect("room");
+            assert!(!holloway_poll::writable(&theirs, 0));
+            ours.release();
+            assert!(holloway_poll::writable(&theirs, 0));
+            assert_eq!(ours.waiting(), 0);
+        }
+        let mut theirs = UnixStream::from(theirs);
+        theirs.write_all(b"first").expect("room");
+        let mut buffer = [0; 5];
+        assert_eq!(ours.waiting(), 5);
+        assert_eq!(ours.read(&mut buffer).expect("bytes"), 5);
+        assert_eq!(&buffer, b"first");
+        drop(ours);
+        let error = theirs.read(&mut [0; 1]).expect_err("a reset");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[test]
+    fn what_waits_to_be_accepted_is_counted_and_all_count_the_same() {
+        let (ours, theirs) = StreamEnd::pair(65_536).expect("a pair");
+        let mut counts = Vec::new();
+        for _ in 0..3 {
+            let (_, connection) = StreamEnd::pair(4096).expect("a pair");
+            ours.pass(&[7; 36], connection).expect("room");
+            counts.push(ours.unread());
+        }
+        assert!(counts[0] > 0);
+        assert_eq!(counts[1], 2 * counts[0]);
+        assert_eq!(counts[2], 3 * counts[0]);
+        assert!(!ours.is_gone());
+        drop(theirs);
+        assert!(ours.is_gone());
     }
 }

@@ -1,23 +1,27 @@
 //! The stack as its owner sees it: the thread, requests and events.
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use holloway_plane::LinkEndpoint;
+use holloway_poll::Process;
 use parking_lot::Mutex;
 
+use crate::attempt::Attempt;
 use crate::counts::{Counts, REASONS, Reason};
 use crate::engine::Engine;
-use crate::events::{Accepted, Event, Events, Id};
+use crate::events::{Event, Events, Id};
+use crate::local::Local;
 use crate::net::Settings;
-use crate::shared::{Request, Shared};
+use crate::shared::{Answer, Request, Requests, Shared};
+use crate::socket_pair::{DatagramEnd, StreamEnd};
 use crate::timers::Micros;
 
 /// How long closing waits until the plane has taken the last resets.
@@ -26,8 +30,10 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// TCP, UDP and ICMP over a `LinkEndpoint`, in a thread of its own.
 #[derive(Debug)]
 pub struct Stack {
+    owner: Process,
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    pair_buffer: usize,
 }
 
 impl Stack {
@@ -36,7 +42,7 @@ impl Stack {
         let shared = Arc::new(Shared {
             endpoint: Arc::new(endpoint),
             events: Events::new()?,
-            requests: Mutex::new(VecDeque::new()),
+            requests: Requests::default(),
             counts: Arc::new(Counts::default()),
             last_id: AtomicU64::new(0),
         });
@@ -47,14 +53,17 @@ impl Stack {
             .spawn(move || {
                 let result = catch_unwind(AssertUnwindSafe(|| run(&mut engine, &ours)));
                 // All sockets fail before the owner gets the event.
+                ours.requests.end();
                 drop(engine);
                 if let Err(errno) = result.unwrap_or(Err(libc::EIO)) {
                     ours.events.push(Event::Ended(errno));
                 }
             })?;
         Ok(Self {
+            owner: Process::current(),
             shared,
             thread: Mutex::new(Some(thread)),
+            pair_buffer: settings.pair_buffer(),
         })
     }
 
@@ -64,25 +73,51 @@ impl Stack {
         self.shared.events.take(limit)
     }
 
-    /// Connect by TCP; `timeout` is in microseconds.
-    pub fn connect(&self, local: Option<SocketAddr>, remote: SocketAddr, timeout: Micros) -> Id {
-        self.submit(|id| Request::Connect(id, local, remote, timeout))
+    /// Make a TCP socket: its number and the program's descriptor.
+    pub fn stream(&self) -> io::Result<(Id, OwnedFd)> {
+        let (ours, theirs) = StreamEnd::pair(self.pair_buffer)?;
+        Ok((self.submit(|id| Request::Stream(id, ours)), theirs))
     }
 
-    /// Listen for TCP connections.
-    pub fn listen(&self, local: SocketAddr, backlog: usize) -> Id {
-        self.submit(|id| Request::Listen(id, local, backlog.max(1)))
+    /// Make a UDP socket: its number and the program's descriptor.
+    pub fn datagrams(&self) -> io::Result<(Id, OwnedFd)> {
+        let (ours, theirs) = DatagramEnd::pair(self.pair_buffer)?;
+        Ok((self.submit(|id| Request::Datagrams(id, ours)), theirs))
     }
 
-    /// Remove and return a connection of a listener.
-    #[must_use]
-    pub fn accept(&self, listener: Id) -> Option<Accepted> {
-        self.shared.events.accept(listener)
+    /// Bind a socket. Returns its address, or an errno.
+    pub fn bind(&self, id: Id, local: Local) -> Result<SocketAddr, i32> {
+        self.ask(|answer| Request::Bind(id, local, answer))
     }
 
-    /// Open a UDP port.
-    pub fn datagrams(&self, local: Option<SocketAddr>, remote: Option<SocketAddr>) -> Id {
-        self.submit(|id| Request::Datagrams(id, local, remote))
+    /// The local address of a socket, or an errno.
+    pub fn name(&self, id: Id) -> Result<SocketAddr, i32> {
+        self.ask(|answer| Request::Name(id, answer))
+    }
+
+    /// Connect a TCP socket; `timeout` is in microseconds. The program's descriptor `theirs` is not writable
+    /// until the attempt ends.
+    pub fn connect(
+        &self,
+        id: Id,
+        theirs: RawFd,
+        remote: SocketAddr,
+        timeout: Micros,
+    ) -> io::Result<Arc<Attempt>> {
+        StreamEnd::hold(theirs)?;
+        let attempt = Arc::new(Attempt::default());
+        self.request(Request::Connect(id, remote, timeout, attempt.clone()));
+        Ok(attempt)
+    }
+
+    /// Connect a UDP socket. Returns its address, or an errno.
+    pub fn associate(&self, id: Id, remote: SocketAddr) -> Result<SocketAddr, i32> {
+        self.ask(|answer| Request::Associate(id, remote, answer))
+    }
+
+    /// Listen for TCP connections with a bound socket. Returns its address, or an errno.
+    pub fn listen(&self, id: Id, backlog: usize) -> Result<SocketAddr, i32> {
+        self.ask(|answer| Request::Listen(id, backlog.max(1), answer))
     }
 
     /// Send an ICMP echo request.
@@ -90,7 +125,7 @@ impl Stack {
         self.submit(|id| Request::Echo(id, to))
     }
 
-    /// Cancel what is not open yet, or close a listener.
+    /// Cancel an echo request.
     pub fn cancel(&self, id: Id) {
         self.request(Request::Cancel(id));
     }
@@ -107,24 +142,42 @@ impl Stack {
         id
     }
 
+    /// Wait for the engine's answer to a request; it takes as long as a turn of its loop.
+    fn ask(&self, request: impl FnOnce(Answer) -> Request) -> Result<SocketAddr, i32> {
+        let (answer, answered) = mpsc::sync_channel(1);
+        self.request(request(answer));
+        answered.recv().unwrap_or(Err(libc::ENETDOWN))
+    }
+
     fn request(&self, request: Request) {
-        let is_first = {
-            let mut requests = self.shared.requests.lock();
-            requests.push_back(request);
-            requests.len() == 1
-        };
-        if is_first {
+        if self.shared.requests.push(request) {
             self.shared.endpoint.wake();
         }
     }
 
-    /// Reset all streams, close all ports, and end the thread. A second call does nothing.
+    /// Have the thread do what `close` does, and do not wait for its end.
+    pub fn start_closing(&self) {
+        self.request(Request::Close);
+        self.shared.endpoint.wake();
+    }
+
+    /// Whether the thread has ended, so that `close` does not wait.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        let thread = self.thread.lock();
+        thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Reset all streams, close all ports, and end the thread. A second call does nothing, nor does one in a fork.
     pub fn close(&self) {
         let Some(thread) = self.thread.lock().take() else {
             return;
         };
-        self.request(Request::Close);
-        self.shared.endpoint.wake();
+        if !self.owner.is_current() {
+            std::mem::forget(thread); // a fork has no such thread
+            return;
+        }
+        self.start_closing();
         // The thread catches its panics, so joining cannot fail.
         let _ = thread.join();
     }

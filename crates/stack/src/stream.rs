@@ -4,14 +4,17 @@
 //! stream is in then. `streams` dispatches packets and readiness to it.
 
 use std::io::{self, ErrorKind::Interrupted, ErrorKind::WouldBlock};
+use std::sync::Arc;
 
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{IpEndpoint, IpListenEndpoint};
 
+use crate::attempt::Attempt;
 use crate::buffers::Buffers;
 use crate::events::Id;
+use crate::local::Local;
 use crate::net::Net;
 use crate::packet::Flow;
 use crate::recovery::Recovery;
@@ -50,11 +53,22 @@ const SEGMENTS: usize = 8;
 /// How much memory that holds nothing a stream may keep while memory is scarce.
 const WASTED: usize = 64 * 1024;
 
+/// The program's side of a stream that connects.
+#[derive(Debug)]
+pub struct Connecting {
+    /// Our end, which is held.
+    pub end: StreamEnd,
+    /// What the socket was bound to.
+    pub bound: Option<Local>,
+    /// Gets the outcome.
+    pub attempt: Arc<Attempt>,
+}
+
 /// A stream's phase as the program sees it.
 #[derive(Debug)]
 pub enum Phase {
     /// The program connects.
-    Connecting,
+    Connecting(Connecting),
     /// The other side connects to this listener.
     Incoming(Id),
     /// The program has the other end of this socket pair.
@@ -129,8 +143,14 @@ pub struct Stream {
 
 impl Stream {
     /// Create a stream that connects.
-    pub fn connect(net: &mut Net, flow: Flow, buffer: usize, deadline: Micros) -> io::Result<Self> {
-        let mut stream = Self::new(net, flow, Phase::Connecting, buffer)?;
+    pub fn connect(
+        net: &mut Net,
+        flow: Flow,
+        connecting: Connecting,
+        buffer: usize,
+        deadline: Micros,
+    ) -> io::Result<Self> {
+        let mut stream = Self::new(net, flow, Phase::Connecting(connecting), buffer)?;
         stream.deadline = Some(deadline);
         let remote = IpEndpoint::from(flow.remote);
         let local = IpListenEndpoint::from(flow.local);
@@ -218,7 +238,7 @@ impl Stream {
     /// Whether it connects, and its SYN has this sequence number.
     #[must_use]
     pub fn is_connecting_with(&self, sequence: u32) -> bool {
-        matches!(self.phase, Phase::Connecting) && self.sequence.ours == sequence
+        matches!(self.phase, Phase::Connecting(_)) && self.sequence.ours == sequence
     }
 
     /// Abort it: the next `process` sends a reset.
@@ -313,9 +333,10 @@ impl Stream {
         let is_over = state == State::TimeWait || socket.remote_endpoint().is_none();
         let is_silent = socket.send_queue() > 0 && now >= self.last_received + SILENCE;
         match &self.phase {
-            Phase::Connecting | Phase::Incoming(_) if socket.may_send() => Outcome::Established,
-            Phase::Connecting if state == State::Closed => Outcome::Failed(libc::ECONNREFUSED),
-            Phase::Connecting if is_late => Outcome::Failed(libc::ETIMEDOUT),
+            Phase::Connecting(_) if self.is_abandoned => Outcome::Failed(libc::ECONNABORTED),
+            Phase::Connecting(_) | Phase::Incoming(_) if socket.may_send() => Outcome::Established,
+            Phase::Connecting(_) if state == State::Closed => Outcome::Failed(libc::ECONNREFUSED),
+            Phase::Connecting(_) if is_late => Outcome::Failed(libc::ETIMEDOUT),
             Phase::Incoming(_) if is_over || is_late => Outcome::Broken,
             Phase::Orphan if state == State::TimeWait => Outcome::Done,
             Phase::Orphan if is_over || is_late => Outcome::Broken,

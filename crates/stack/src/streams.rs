@@ -4,31 +4,30 @@
 //! timer is due.
 
 use std::collections::{HashMap, VecDeque};
-use std::io;
-use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
 
 use crate::counts::Reason;
 use crate::echo::Unreachable;
-use crate::events::{Accepted, Event, Id};
+use crate::events::Id;
 use crate::listener::Listeners;
 use crate::memory::FLOOR;
 use crate::net::Net;
 use crate::orphans::Orphans;
 use crate::packet::Flow;
-use crate::ports;
 use crate::segment::{ACK, RST, SYN, Segment};
-use crate::socket_pair::StreamEnd;
 use crate::stream::{Outcome, Phase, Stream};
 use crate::time_wait::TimeWait;
 use crate::timers::{Micros, Timers};
+use crate::unconnected::Unconnected;
 
-/// All streams and listeners.
+mod opening;
+
+/// All streams, listeners, and the program's other TCP sockets.
 #[derive(Debug)]
 pub struct Streams {
     streams: HashMap<Id, Box<Stream>>,
     flows: HashMap<Flow, Id>,
     listeners: Listeners,
+    unconnected: Unconnected,
     listed: VecDeque<Id>,
     refused: Vec<Id>,
     timers: Timers,
@@ -46,6 +45,7 @@ impl Streams {
             streams: HashMap::new(),
             flows: HashMap::new(),
             listeners: Listeners::default(),
+            unconnected: Unconnected::default(),
             listed: VecDeque::new(),
             refused: Vec::new(),
             timers: Timers::default(),
@@ -68,96 +68,6 @@ impl Streams {
         self.streams.is_empty()
     }
 
-    /// Connect. The result is an event.
-    pub fn connect(
-        &mut self,
-        net: &mut Net,
-        id: Id,
-        local: Option<SocketAddr>,
-        remote: SocketAddr,
-        deadline: Micros,
-    ) {
-        let begun = self.flow(net, local, remote).and_then(|flow| {
-            if self.streams.len() >= net.memory.max_streams() {
-                return Err(io::Error::from_raw_os_error(libc::ENOBUFS));
-            }
-            let stream = Stream::connect(net, flow, self.buffer, deadline)?;
-            self.add(id, stream);
-            Ok(())
-        });
-        if let Err(error) = begun {
-            net.failed(id, &error);
-        }
-    }
-
-    fn flow(&self, net: &Net, local: Option<SocketAddr>, remote: SocketAddr) -> io::Result<Flow> {
-        let refuse = |errno| Err(io::Error::from_raw_os_error(errno));
-        if remote.port() == 0 || remote.ip().is_unspecified() || remote.ip().is_multicast() {
-            return refuse(libc::EADDRNOTAVAIL);
-        }
-        let wanted = local
-            .map(|local| local.ip())
-            .filter(|ip| !ip.is_unspecified());
-        let Some(source) = wanted.or_else(|| net.link.addresses().toward(remote.ip())) else {
-            return refuse(libc::ENETUNREACH);
-        };
-        if !net.link.addresses().contains(source) || source.is_ipv4() != remote.is_ipv4() {
-            return refuse(libc::EADDRNOTAVAIL);
-        }
-        let flow = |port| Flow {
-            local: SocketAddr::new(source, port),
-            remote,
-        };
-        match local.map_or(0, |local| local.port()) {
-            0 => {
-                let is_free = |port| {
-                    let flow = flow(port);
-                    !self.flows.contains_key(&flow)
-                        && !self.time_wait.contains(&flow)
-                        && !self.listeners.has(flow.local)
-                };
-                let port = ports::choose(is_free);
-                port.map_or_else(|| refuse(libc::EADDRNOTAVAIL), |port| Ok(flow(port)))
-            }
-            port if self.flows.contains_key(&flow(port)) => refuse(libc::EADDRINUSE),
-            port => Ok(flow(port)),
-        }
-    }
-
-    /// Listen. The address may be unspecified, the port 0.
-    pub fn listen(&mut self, net: &mut Net, id: Id, local: SocketAddr, backlog: usize) {
-        let ours = local.ip().is_unspecified() || net.link.addresses().contains(local.ip());
-        let chosen = match local.port() {
-            0 => {
-                let at = |port| SocketAddr::new(local.ip(), port);
-                let is_free = |port| !self.listeners.has(at(port));
-                ports::choose(is_free).map(at)
-            }
-            _ => (!self.listeners.has(local)).then_some(local),
-        };
-        match chosen {
-            _ if !ours => net.events.push(Event::Failed(id, libc::EADDRNOTAVAIL)),
-            None => net.events.push(Event::Failed(id, libc::EADDRINUSE)),
-            Some(local) => {
-                self.listeners.add(id, local, backlog);
-                net.events.keep_for(id, true);
-                net.events.push(Event::Opened(id, None, local));
-            }
-        }
-    }
-
-    /// Cancel a connection that is not open yet, or close a listener and its half-open connections.
-    pub fn cancel(&mut self, net: &mut Net, id: Id) {
-        if let Some(half_open) = self.listeners.remove(id) {
-            net.events.keep_for(id, false);
-            half_open.into_iter().for_each(|id| self.abort(id));
-        } else if let Some(stream) = self.streams.get(&id)
-            && matches!(stream.phase, Phase::Connecting)
-        {
-            self.remove(net, id);
-        }
-    }
-
     fn abort(&mut self, id: Id) {
         if let Some(stream) = self.streams.get_mut(&id) {
             stream.abort();
@@ -167,6 +77,11 @@ impl Streams {
 
     /// Reset all streams, as far as there is room, and return whether all were reset.
     pub fn abort_all(&mut self, net: &mut Net) -> bool {
+        for stream in self.streams.values() {
+            if let Phase::Connecting(connecting) = &stream.phase {
+                connecting.attempt.end(Err(libc::ENETDOWN));
+            }
+        }
         let all: Vec<_> = self.streams.keys().copied().collect();
         all.into_iter().for_each(|id| self.abort(id));
         net.link.is_refused = false;
@@ -208,13 +123,13 @@ impl Streams {
 
     /// Start an incoming connection. None if there is no listener; an error if it must wait.
     fn incoming(&mut self, net: &mut Net, flow: Flow) -> Result<Option<Id>, Reason> {
-        let Some(listener) = self.listeners.find(flow.local) else {
+        let Some(listener) = self.listeners.find(&flow) else {
             return Ok(None);
         };
         if self.streams.len() >= net.memory.max_streams() {
             return Err(Reason::NoResources);
         }
-        if net.events.waiting(listener.id) >= listener.backlog {
+        if listener.is_full() {
             return Err(Reason::Backlog);
         }
         let stream = Stream::incoming(net, flow, listener.id, self.buffer);
@@ -235,21 +150,20 @@ impl Streams {
     }
 
     /// Fail a connection about which an ICMP error came.
-    pub fn unreachable(&mut self, net: &mut Net, error: &Unreachable) {
+    pub fn unreachable(&mut self, net: &mut Net, error: &Unreachable, sequence: u32) {
         let Some(&id) = self.flows.get(&error.flow) else {
             return;
         };
         let stream = self.streams.get(&id);
-        if stream.is_some_and(|stream| stream.is_connecting_with(error.sequence)) {
-            self.remove(net, id);
-            net.events.push(Event::Failed(id, error.errno));
+        if stream.is_some_and(|stream| stream.is_connecting_with(sequence)) {
+            self.failed(net, id, error.errno);
         }
     }
 
-    /// Record that the program's end of a stream is ready. False if there is no such stream.
+    /// Record that the program's end of a socket is ready. False if there is no such socket.
     pub fn ready(&mut self, id: Id, events: u32) -> bool {
         let Some(stream) = self.streams.get_mut(&id) else {
-            return false;
+            return self.closed(id, events);
         };
         stream.ready(events);
         self.list(id);
@@ -327,10 +241,7 @@ impl Streams {
                 }
             }
             Outcome::Established => self.established(net, id),
-            Outcome::Failed(errno) => {
-                self.remove(net, id);
-                net.events.push(Event::Failed(id, errno));
-            }
+            Outcome::Failed(errno) => self.failed(net, id, errno),
             Outcome::Done => self.done(net, id),
             Outcome::Broken => {
                 // It may be broken by a timeout alone: reset the other side.
@@ -347,44 +258,6 @@ impl Streams {
                 self.abort(oldest);
             }
         }
-    }
-
-    fn established(&mut self, net: &mut Net, id: Id) {
-        let Some(stream) = self.streams.get_mut(&id) else {
-            return;
-        };
-        let flow = stream.flow;
-        let pair = StreamEnd::pair(net.pair_buffer).and_then(|(ours, theirs)| {
-            net.epoll.add_stream(ours.as_raw_fd(), id)?;
-            Ok((ours, theirs))
-        });
-        let (ours, theirs) = match pair {
-            Ok(pair) => pair,
-            Err(error) => {
-                net.counts.add(Reason::NoResources);
-                if matches!(stream.phase, Phase::Connecting) {
-                    net.failed(id, &error);
-                }
-                stream.abort();
-                stream.process(net);
-                self.remove(net, id);
-                return;
-            }
-        };
-        match stream.phase {
-            Phase::Incoming(listener) => {
-                self.listeners.remove_half_open(listener, id);
-                let accepted = Accepted {
-                    fd: theirs,
-                    remote: flow.remote,
-                    local: flow.local,
-                };
-                net.events.offer(listener, accepted);
-            }
-            _ => net.events.push(Event::Opened(id, Some(theirs), flow.local)),
-        }
-        stream.open(ours);
-        self.list(id);
     }
 
     fn done(&mut self, net: &mut Net, id: Id) {

@@ -5,15 +5,15 @@ from typing import final
 
 from holloway._native_types.tun import Tun
 
-__all__ = ["Acceptable", "Echoed", "Ended", "Failed", "Opened", "Stack", "StackEvent"]
+__all__ = ["Attempt", "Echoed", "Ended", "Failed", "Stack", "StackEvent"]
 
 @final
 class Stack:
     """TCP, UDP and ICMP within the program, in a separate thread, over a `Tun` to the plane.
 
-    Each request has a number, and its result is a `StackEvent` with that number. An address is
-    numeric, with a port. A returned descriptor belongs to the caller, which must close it. It is
-    one end of a non-blocking socket pair, SOCK_STREAM for TCP, SOCK_SEQPACKET for UDP.
+    A socket has a number and a descriptor, one end of a non-blocking socket pair. The descriptor
+    belongs to the caller; the socket lives until all its copies are closed. An address is numeric,
+    with a port. Calls that return one wait for the thread, which never waits for the interpreter.
     """
 
     def __new__(
@@ -33,36 +33,55 @@ class Stack:
     def events(self, limit: int = 64) -> list[StackEvent]:
         """Take up to `limit` events; the eventfd stays readable if more wait."""
 
-    def connect(
-        self, local: tuple[str, int] | None, remote: tuple[str, int], timeout: float, /
-    ) -> int:
-        """Connect by TCP: `Opened` or `Failed` (ETIMEDOUT after `timeout` seconds)."""
+    def stream(self) -> tuple[int, int]:
+        """Make a TCP socket: its number and its descriptor, one end of a SOCK_STREAM pair."""
 
-    def listen(self, local: tuple[str, int], backlog: int, /) -> int:
-        """Listen for TCP connections: `Opened` or `Failed`, then `Acceptable`."""
+    def datagrams(self) -> tuple[int, int]:
+        """Make a UDP socket: its number and its descriptor, one end of a SOCK_SEQPACKET pair.
 
-    def accept(self, listener: int, /) -> tuple[int, tuple[str, int], tuple[str, int]] | None:
-        """Accept a connection: its descriptor, remote and local address; None if none waits."""
+        Each message has the other side's address before the payload, in both directions: two bytes
+        of port, then 16 of IPv6 address (IPv4 addresses are mapped). A shorter message that is read
+        is an errno, in the byte order of the machine.
+        """
 
-    def datagrams(self, local: tuple[str, int] | None, remote: tuple[str, int] | None, /) -> int:
-        """Open a UDP port: `Opened` or `Failed`.
+    def bind(self, socket: int, local: tuple[str, int], is_dual: bool, /) -> tuple[str, int]:
+        """Bind a socket, and return its address. Port 0 is a free one. With `is_dual`, `::` is all
+        IPv4 addresses too.
+        """
 
-        With `remote`, a message on the descriptor is a datagram's payload. Without, the remote
-        address precedes each payload in both directions: two bytes of port, then 16 of IPv6 address
-        (IPv4 addresses are mapped).
+    def name(self, socket: int, /) -> tuple[str, int]:
+        """Return the local address of a socket; OSError if it has none."""
+
+    def connect(self, socket: int, fd: int, remote: tuple[str, int], timeout: float, /) -> Attempt:
+        """Begin to connect a TCP socket. Its descriptor `fd` is not writable until the attempt has
+        ended, after `timeout` seconds at the latest (ETIMEDOUT).
+        """
+
+    def associate(self, socket: int, remote: tuple[str, int], /) -> tuple[str, int]:
+        """Connect a UDP socket, and return its local address."""
+
+    def listen(self, socket: int, backlog: int, /) -> tuple[str, int]:
+        """Listen for TCP connections with a bound socket.
+
+        Each that waits is a message on the socket's descriptor: the descriptor of the connection,
+        as ancillary data, with the remote and the local address as in a datagram.
         """
 
     def echo(self, to: str, /) -> int:
         """Send an ICMP echo request: `Echoed`, `Failed`, or no event."""
 
     def cancel(self, request: int, /) -> None:
-        """Cancel a request that is not open yet, or close a listener but no accepted connection.
-
-        An event that is already queued may still come.
-        """
+        """Cancel an echo request. An event that is already queued may still come."""
 
     def counts(self) -> dict[str, int]:
         """Count the discarded packets and connections by reason."""
+
+    def start_closing(self) -> None:
+        """Have the thread do what `close` does, and return at once."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the thread has ended, so that `close` does not wait for it."""
 
     def close(self) -> None:
         """Reset every stream, close every port and all unaccepted connections, end the thread.
@@ -72,31 +91,20 @@ class Stack:
         """
 
 @final
-class Opened:
-    """A request succeeded: its descriptor (None for a listener) and its local address."""
+class Attempt:
+    """An attempt to connect."""
 
-    @property
-    def id(self) -> int: ...
-    @property
-    def fd(self) -> int | None: ...
-    @property
-    def address(self) -> tuple[str, int]: ...
+    def outcome(self) -> tuple[int, tuple[str, int] | None] | None:
+        """Return an errno, or 0 and the local address; None while it lasts."""
 
 @final
 class Failed:
-    """A request failed."""
+    """An echo request failed."""
 
     @property
     def id(self) -> int: ...
     @property
     def errno(self) -> int: ...
-
-@final
-class Acceptable:
-    """A listener has connections to accept, after it had none."""
-
-    @property
-    def id(self) -> int: ...
 
 @final
 class Echoed:
@@ -114,4 +122,4 @@ class Ended:
     @property
     def errno(self) -> int: ...
 
-StackEvent = Opened | Failed | Acceptable | Echoed | Ended
+StackEvent = Failed | Echoed | Ended

@@ -1,7 +1,8 @@
 """Sockets of the userspace stack: one end of a socket pair, with the addresses in the tunnel.
 
-They are real sockets, which any library can read, write and wait for. Only addresses and TCP
-options are answered here instead of by the kernel. `userspace` makes them.
+They are real sockets, which any library can read, write and wait for. Only addresses, options, and
+what makes a connection are answered here or by the stack instead of by the kernel. `inner_stream`
+and `inner_datagram` have the two kinds; `userspace` makes them.
 """
 
 from __future__ import annotations
@@ -9,109 +10,145 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import struct
-from ipaddress import IPv6Address, ip_address
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from holloway.net.closing_socket import ClosingSocket
+from holloway.net.inner_address import WILDCARDS, read_address, to_tuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from holloway import _native
     from holloway.net.stack import Address
 
-SOCKADDR: Final = struct.Struct(">H16s")  # before a payload: port and address (crates/stack)
-MAX_MESSAGE: Final = 65_535 + SOCKADDR.size
-V4_MAPPED_PREFIX: Final = bytes(10) + b"\xff\xff"
+
+class Owner(Protocol):
+    """What the sockets need of their stack."""
+
+    @property
+    def buffer(self) -> int:
+        """The size of the buffers of a socket pair."""
+
+    @property
+    def reason(self) -> OSError | None:
+        """Why the stack is closed; None while it is open."""
+
+    def native(self) -> _native.Stack:
+        """Return the stack; raises OSError where it is closed, and in a fork."""
 
 
 class InnerSocket(ClosingSocket):
-    """A connected TCP socket. For the kernel its family is AF_UNIX, that of the pair."""
+    """What both kinds have in common. For the kernel the family is AF_UNIX, that of the pair."""
 
-    _local: Address = ("0.0.0.0", 0)  # noqa: S104
+    PAIR: socket.SocketKind
+    """The kernel's type of the pair."""
+    TYPE: socket.SocketKind
+    """The type that its user expects."""
+    _owner: Owner
+    _number = 0
+    _family = socket.AF_INET
+    _proto = 0
+    _local: Address | None = None
     _remote: Address | None = None
+    _options: dict[tuple[int, int], Any]
 
     @classmethod
-    def of(cls, fd: int, local: Address, remote: Address | None) -> Self:
-        """Make a socket that owns a descriptor."""
-        sock = cls(fileno=fd)
-        sock._local, sock._remote = local, remote
-        sock.setblocking(False)
+    def make(cls, owner: Owner, fd: int, **state: Any) -> Self:
+        """Make a blocking socket that owns a descriptor."""
+        sock = cls(socket.AF_UNIX, cls.PAIR, 0, fileno=fd)
+        sock._owner, sock._options = owner, {}
+        vars(sock).update(state)
+        # The descriptor is non-blocking; the default timeout may be another.
+        sock.settimeout(socket.getdefaulttimeout())
         return sock
 
-    def getsockname(self) -> Address:
-        return self._local
-
-    def getpeername(self) -> Address:
-        if self._remote is None:
-            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
-        if self.fileno() < 0:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        return self._remote
-
-    def setsockopt(self, level: int, option: int, *value: Any) -> None:
-        """Accept and ignore options of TCP and IP; segments leave without delay anyway."""
-        if level not in IP_LEVELS:
-            super().setsockopt(level, option, *value)
-
-    def getsockopt(self, level: int, option: int, *size: int) -> Any:
-        if level not in IP_LEVELS:
-            return super().getsockopt(level, option, *size)
-        if size:
-            return bytes(size[0])
-        return int((level, option) == (socket.IPPROTO_TCP, socket.TCP_NODELAY))
+    def assign(self, number: int, family: socket.AddressFamily, proto: int) -> None:
+        """Set what a new socket is to the stack and to its user."""
+        self._number, self._family, self._proto = number, family, proto
 
     def dup(self) -> Self:
-        return self.of(os.dup(self.fileno()), self._local, self._remote)
+        return self.over(os.dup(self.fileno()))
 
+    def over(self, fd: int) -> Self:
+        """Make the same socket over another descriptor of it."""
+        copy = self.make(self._owner, fd, **vars(self))
+        copy.settimeout(self.gettimeout())
+        return copy
 
-class InnerDatagramSocket(InnerSocket):
-    """A UDP socket: a pair that keeps message boundaries and notices when the other end closes.
-
-    Without a remote address each message is preceded by its address, so that only `sendto` and
-    `recvfrom` are usable.
-    """
-
-    _reason: Callable[[], OSError | None] = staticmethod(lambda: None)
+    @property
+    def family(self) -> socket.AddressFamily:
+        return self._family
 
     @property
     def type(self) -> socket.SocketKind:
-        """The type that its user expects."""
-        return socket.SOCK_DGRAM
+        return self.TYPE
 
-    def with_close_reason(self, reason: Callable[[], OSError | None]) -> Self:
-        """Raise the error that `reason` returns from reads, once the stack is closed."""
-        self._reason = reason
-        return self
+    @property
+    def proto(self) -> int:
+        return self._proto
 
-    def recv(self, size: int, flags: int = 0, /) -> bytes:
-        data = super().recv(size, flags)
-        reason = None if data else self._reason()
-        if reason is not None:
-            raise OSError(reason.errno, reason.strerror)
-        return data
+    def bind(self, address: Any) -> None:
+        wanted = read_address(address, self._family)
+        is_dual = self._family == socket.AF_INET6 and not self._options.get(V6ONLY)
+        try:
+            bound = self._owner.native().bind(self._number, wanted, is_dual)
+        except OSError as error:
+            raise self._error(error.errno) from None
+        self._local = to_tuple(bound, self._family)
 
-    def recvfrom(self, size: int, flags: int = 0, /) -> tuple[bytes, Address]:
-        if self._remote is not None:
-            return self.recv(size, flags), self._remote
-        message = self.recv(size + SOCKADDR.size, flags)
-        port, packed = SOCKADDR.unpack_from(message)
-        address = packed[12:] if packed.startswith(V4_MAPPED_PREFIX) else packed
-        return message[SOCKADDR.size :], (str(ip_address(address)), port)
+    def getsockname(self) -> Address:
+        if self.fileno() < 0:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        return self._local or to_tuple((WILDCARDS[self._family], 0), self._family)
 
-    def sendto(self, data: Any, *rest: Any) -> int:
-        """Send to the last argument; flags may stand before it."""
-        if self._remote is not None:
-            raise OSError(errno.EISCONN, os.strerror(errno.EISCONN))
-        *flags, (host, port, *_) = rest
-        address = ip_address(host)
-        packed = (
-            address.packed
-            if isinstance(address, IPv6Address)
-            else V4_MAPPED_PREFIX + address.packed
-        )
-        sent = super().send(SOCKADDR.pack(port, packed) + bytes(data), *flags)
-        return sent - SOCKADDR.size
+    def getpeername(self) -> Address:
+        if self.fileno() < 0:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        if self._remote is None:
+            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+        return self._remote
+
+    def setsockopt(self, level: int, option: int, *value: Any) -> None:
+        """Accept options of TCP and IP; only IPV6_V6ONLY has an effect."""
+        if level in IP_LEVELS or (level, option) in IGNORED:
+            self._options[level, option] = value[0]
+        else:
+            super().setsockopt(level, option, *value)
+
+    def getsockopt(self, level: int, option: int, *size: int) -> Any:
+        answer = self._answer(level, option)
+        if answer is None:
+            return super().getsockopt(level, option, *size)
+        if size and not isinstance(answer, bytes):
+            answer = int(answer).to_bytes(size[0], "little")
+        return answer
+
+    def _answer(self, level: int, option: int) -> Any:
+        """Return the value of an option that the kernel has otherwise; None for the kernel's."""
+        if level == socket.SOL_SOCKET:
+            known = {
+                socket.SO_TYPE: self.type,
+                socket.SO_DOMAIN: self._family,
+                socket.SO_PROTOCOL: self._proto or PROTOCOLS[self.type],
+            }
+            return known.get(option, self._options.get((level, option)))
+        if level not in IP_LEVELS:
+            return None
+        # Segments leave without delay anyway.
+        is_set = (level, option) == (socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        return int(is_set) or self._options.get((level, option), 0)
+
+    def _error(self, number: int | None) -> OSError:
+        """Return an error with the text of the system, or the reason why the stack is closed."""
+        reason = self._owner.reason
+        if number == errno.ENETDOWN and reason is not None:
+            return OSError(reason.errno, reason.strerror)
+        number = number or errno.EIO
+        return OSError(number, os.strerror(number))
 
 
 IP_LEVELS: Final = {socket.IPPROTO_TCP, socket.IPPROTO_IP, socket.IPPROTO_IPV6}
+IGNORED: Final = {(socket.SOL_SOCKET, socket.SO_REUSEPORT)}
+V6ONLY: Final = (int(socket.IPPROTO_IPV6), int(socket.IPV6_V6ONLY))
+PROTOCOLS: Final = {
+    socket.SOCK_STREAM: socket.IPPROTO_TCP,
+    socket.SOCK_DGRAM: socket.IPPROTO_UDP,
+}

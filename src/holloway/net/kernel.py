@@ -11,6 +11,7 @@ import contextlib
 import logging
 import select
 import socket
+import time
 import weakref
 from typing import TYPE_CHECKING, Final
 
@@ -18,21 +19,23 @@ from holloway import _native
 from holloway.net import sockets
 from holloway.net.errors import network_down
 from holloway.net.namespace import Namespace
+from holloway.net.ping import kernel_ping
+from holloway.net.socket_stack import SocketStack
 from holloway.net.stack import family_of
 from holloway.netlink.sock_diag import destroy_sockets
 from holloway.netlink.socket import NETLINK_SOCK_DIAG
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
     from socket import socket as Socket  # noqa: N812  # there is a method of that name
 
     from holloway.device.tunnel import Tunnel
-    from holloway.net.stack import Address, AnyProtocol, Interface
+    from holloway.net.stack import Address, Interface
 
 log = logging.getLogger(__name__)
 
 
-class KernelStack:
+class KernelStack(SocketStack):
     """See `stack.Stack`. `open` raises `NoNamespace` where the system forbids it."""
 
     name: Final = "kernel"
@@ -72,57 +75,14 @@ class KernelStack:
         self._sockets.add(sock)
         return sock
 
-    async def connect(
-        self,
-        address: Address,
-        *,
-        type: int,  # noqa: A002
-        source: Address | None = None,
-    ) -> Socket:
-        sock = self.socket(family_of(address[0]), type, 0)
-        return await sockets.connect(sock, address, source=source)
-
     def start_connecting(self, address: Address) -> Socket:
         sock = self.socket(family_of(address[0]), socket.SOCK_STREAM, 0)
         return sockets.start_connecting(sock, address)
 
-    async def listen(
-        self, address: Address, *, backlog: int, reuse_port: bool = False
-    ) -> sockets.SocketListener:
-        sock = self.socket(family_of(address[0]), socket.SOCK_STREAM, 0)
-        return sockets.listen(sock, address, backlog, self._sockets.add, reuse_port=reuse_port)
-
-    async def datagram_endpoint(
-        self,
-        factory: Callable[[], AnyProtocol],
-        *,
-        local: Address | None,
-        remote: Address | None,
-    ) -> tuple[asyncio.DatagramTransport, AnyProtocol]:
-        sock = await self.datagram_socket(local, remote)
-        try:
-            return await self._loop.create_datagram_endpoint(factory, sock=sock)
-        except BaseException:
-            sock.close()
-            raise
-
-    async def datagram_socket(self, local: Address | None, remote: Address | None) -> Socket:
-        address = local or remote
-        assert address is not None
-        sock = self.socket(family_of(address[0]), socket.SOCK_DGRAM, 0)
-        try:
-            sock.setblocking(False)
-            if local is not None:
-                sock.bind(local)
-            if remote is not None:
-                sock.connect(remote)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+    def _accepted(self, connection: Socket) -> None:
+        self._sockets.add(connection)
 
     async def ping(self, address: str, timeout: float) -> float:
-        from holloway.net.ping import kernel_ping
 
         return await kernel_ping(self.socket, address, timeout)
 
@@ -139,17 +99,12 @@ class KernelStack:
             tunnel.set_icmp_sockets(numbers[0], numbers[1], None)
 
     async def close(self, reason: OSError) -> None:
-        self._reason = reason
-        if self._namespace is None:
-            return
-        namespace, self._namespace = self._namespace, None
-        self._loop.remove_reader(namespace.fileno())
-        if namespace.is_owner:
-            self._abort()
-        namespace.close()
-        self._sock_diag.close()
-        if namespace.is_owner and not self.died.done():
-            await self._drain()
+        for _ in self._drain_turns(reason):
+            await asyncio.sleep(DRAIN_SECONDS)
+
+    def close_now(self, reason: OSError) -> None:
+        for _ in self._drain_turns(reason):
+            time.sleep(DRAIN_SECONDS)
 
     def _helper_exited(self) -> None:
         """The helper process has ended by itself."""
@@ -169,12 +124,23 @@ class KernelStack:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
 
-    async def _drain(self) -> None:
-        """Let the last packets, resets among them, leave through the tunnel."""
+    def _drain_turns(self, reason: OSError) -> Iterator[None]:
+        """Close, and yield while the last packets, resets among them, leave through the tunnel."""
+        self._reason = reason
+        if self._namespace is None:
+            return
+        namespace, self._namespace = self._namespace, None
+        if not self._loop.is_closed():
+            self._loop.remove_reader(namespace.fileno())
+        self._abort()
+        namespace.close()
+        self._sock_diag.close()
+        if self.died.done():
+            return
         readable = select.poll()
         readable.register(self.tun.fileno(), select.POLLIN)
         for _ in range(DRAIN_TURNS):
-            await asyncio.sleep(DRAIN_SECONDS)
+            yield
             if not readable.poll(0):
                 return
 

@@ -19,7 +19,7 @@ from holloway.net import addrinfo, placement, sockets
 from holloway.net.blocking import open as open_network
 from holloway.net.bridge import call
 from holloway.net.happy_eyeballs import connect_any, interleaved
-from holloway.net.inner_socket import InnerDatagramSocket, InnerSocket
+from holloway.net.inner_socket import InnerSocket
 from holloway.net.server import Server, tls_options
 from holloway.net.stack import family_of
 
@@ -60,10 +60,10 @@ class TunnelEventLoop(asyncio.SelectorEventLoop):
     def __init__(self, network: BlockingNetwork) -> None:
         super().__init__()
         self.network = network
-        self._addresses: weakref.WeakKeyDictionary[socket.socket, tuple[Any, Any]] = (
+        self._inner: weakref.WeakKeyDictionary[socket.socket, InnerSocket] = (
             weakref.WeakKeyDictionary()
         )
-        """Of sockets that a program made and that are now one end of a userspace stack's pair."""
+        """What sockets that a program made have become, on the userspace stack."""
 
     async def getaddrinfo(
         self,
@@ -157,34 +157,31 @@ class TunnelEventLoop(asyncio.SelectorEventLoop):
         sources: dict[int, Any] = {} if bound is None else {sock.family: bound[:2]}
         with await self._connected(found[0][4], sock.type, sources) as connected:
             placement.copy_options(sock, connected)
-            # The program's socket becomes the other one: it has its descriptor from now on.
-            os.dup2(connected.fileno(), sock.fileno(), inheritable=False)
-            if isinstance(connected, InnerSocket):
-                self._addresses[sock] = connected.getsockname(), connected.getpeername()
+            self._become(sock, connected)
 
     async def sock_sendto(self, sock: socket.socket, data: Any, address: Any) -> int:
         if placement.is_outside(sock) and not placement.is_loopback(address[0]):
             with placement.replace(self.network, sock) as inner:
-                if isinstance(inner, InnerSocket):
-                    raise OSError(
-                        errno.EOPNOTSUPP,
-                        "this socket was made outside of the tunnel: make it by net.socket()",
-                    )
-                os.dup2(inner.fileno(), sock.fileno(), inheritable=False)
+                self._become(sock, inner)
         return await super().sock_sendto(sock, data, address)
+
+    def _become(self, sock: socket.socket, inner: socket.socket) -> None:
+        """Let a program's socket be another one: it has a descriptor of it from now on."""
+        if isinstance(inner, InnerSocket):
+            if sock.type != socket.SOCK_STREAM:
+                raise OSError(errno.EOPNOTSUPP, "make this UDP socket inside, by net.socket()")
+            self._inner[sock] = inner
+        os.dup2(inner.fileno(), sock.fileno(), inheritable=False)
 
     def _with_addresses(self, sock: socket.socket) -> socket.socket:
         """Return the socket that knows its addresses for one that `sock_connect` has connected."""
-        if sock not in self._addresses:
-            return sock
-        kind = InnerDatagramSocket if sock.type == socket.SOCK_DGRAM else InnerSocket
-        local, remote = self._addresses.pop(sock)
-        return kind.of(sock.detach(), local, remote)
+        inner = self._inner.pop(sock, None)
+        return sock if inner is None else inner.over(sock.detach())
 
     def _replaced(self, sock: socket.socket) -> socket.socket:
         """Return the socket for a UDP port that was made outside: inside, if it may be either."""
         if not (placement.is_outside(sock) and placement.is_free(sock)):
-            return self._with_addresses(sock)
+            return sock
         with sock:
             return placement.replace(self.network, sock)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from typing import TypeVar
+from typing import TYPE_CHECKING
 
-Value = TypeVar("Value")
+if TYPE_CHECKING:
+    from holloway.net.stack import Address
 
 
-def renamed(old: str, given: Value | None, new: str, value: Value | None) -> Value | None:
+def renamed(old: str, given: Address | None, new: str, value: Address | None) -> Address | None:
     """Return the value of an argument that may have been given by its old name."""
     if given is None:
         return value

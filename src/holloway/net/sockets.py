@@ -15,6 +15,7 @@ import socket
 from typing import TYPE_CHECKING, Any, Final
 
 from holloway.net.closing_socket import ClosingSocket
+from holloway.net.owner import require_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,7 +125,7 @@ class SocketListener:
         self._owner = os.getpid()
         self._on_accept = on_accept
         self._waiting: set[asyncio.Future[None]] = set()
-        self._address: Address = listening.getsockname()[:2]
+        self._address: Address = listening.getsockname()
         self._kind = int(listening.family), int(listening.type), listening.proto
 
     @property
@@ -143,6 +144,7 @@ class SocketListener:
             return None
 
     async def accept(self) -> tuple[Socket, Address]:
+        require_loop(self._loop, "the listener")
         while True:
             try:
                 return self._accept()
@@ -150,13 +152,13 @@ class SocketListener:
                 await self._readable()
 
     def close(self) -> None:
-        if self._waiting:
-            self._loop.remove_reader(self._socket)
-        for waiting in self._waiting:
-            if not waiting.done():
-                waiting.set_exception(OSError(errno.EBADF, "the listener is closed"))
-        self._waiting.clear()
         if os.getpid() == self._owner:
+            if self._waiting:
+                self._loop.remove_reader(self._socket)
+            for waiting in self._waiting:
+                if not waiting.done():
+                    waiting.set_exception(OSError(errno.EBADF, "the listener is closed"))
+            self._waiting.clear()
             # Closing alone is not enough while another process has a copy of the descriptor, as the
             # helper of a namespace has for a moment: the port would stay in use.
             with contextlib.suppress(OSError):
@@ -164,12 +166,13 @@ class SocketListener:
         self._socket.close()
 
     def _accept(self) -> tuple[Socket, Address]:
-        accepted, address = self._socket.accept()
-        connection = ClosingSocket(*self._kind, fileno=accepted.detach())
+        connection, address = self._socket.accept()
+        if not isinstance(connection, ClosingSocket):
+            connection = ClosingSocket(*self._kind, fileno=connection.detach())
         connection.setblocking(False)
         if self._on_accept is not None:
             self._on_accept(connection)
-        return connection, address[:2]
+        return connection, address
 
     async def _readable(self) -> None:
         waiting = self._loop.create_future()

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     Interface = IPv4Interface | IPv6Interface
     """One of our addresses, with its prefix length."""
 
-    Address = tuple[str, int]
-    """A numeric IPv4 or IPv6 address and a port."""
+    Address = tuple[str, int] | tuple[str, int, int, int]
+    """A numeric address and a port; from sockets for IPv6 also flow information and scope."""
 
 BUFFER: Final = 4 << 20
 """The size of each of a userspace stream's two buffers, in bytes; empty ones take no memory."""
@@ -78,9 +78,9 @@ class Stack(Protocol):
         """Start; raises OSError. Leaves nothing behind if it fails or is cancelled."""
 
     def socket(self, family: int, type: int, proto: int) -> Socket:  # noqa: A002
-        """Make an ordinary, unconnected, blocking socket inside the tunnel.
+        """Make an ordinary, unconnected, blocking socket inside the tunnel; any thread may call it.
 
-        The userspace stack cannot: OSError(EOPNOTSUPP).
+        The userspace stack has TCP and UDP: OSError(EPROTONOSUPPORT).
         """
 
     async def connect(
@@ -128,3 +128,6 @@ class Stack(Protocol):
         The tunnel still serves `tun` meanwhile, so that resets reach the other side; the caller
         closes tunnel and `tun` afterwards. May be called more than once.
         """
+
+    def close_now(self, reason: OSError) -> None:
+        """Like `close`, blocking: in the event loop's thread, or once the loop does not run."""

@@ -81,10 +81,11 @@ class Acceptor:
             except BaseException as error:
                 self._places.release()
                 if isinstance(error, OSError):
-                    where = format_address(self.listener.address)
+                    where = format_address(self.listener.address[:2])
                     log.error("%s is served no more: %s", where, error.strerror)
                 raise
-            self._begin(*accepted)
+            sock, address = accepted
+            self._begin(sock, address[:2])
             number += 1
             if number % BURST == 0:
                 await asyncio.sleep(0)

@@ -86,7 +86,7 @@ class Proxy:
             )
             for listener in listeners
         ]
-        return [listener.address for listener in listeners]
+        return [listener.address[:2] for listener in listeners]
 
     async def _open(self, port: Port) -> list[str]:
         match port:

@@ -2,13 +2,10 @@
 
 use std::collections::HashSet;
 use std::io::{ErrorKind, Read, Write};
-use std::net::SocketAddr;
 
 use holloway_packet::checksum;
-use holloway_stack::events::Event;
-use holloway_stack::shared::Request;
 
-use crate::harness::{ACK, BUFFER, Harness, PORT, RST, SYN, Segment, THEM, US};
+use crate::harness::{ACK, BUFFER, Harness, RST, SYN, Segment, THEM, US};
 
 /// Our initial number in the answer to a SYN.
 fn answered(harness: &mut Harness, source: u16) -> u32 {
@@ -58,14 +55,10 @@ fn the_initial_numbers_of_one_pair_of_addresses_rise_with_the_clock() {
 #[test]
 fn ports_that_we_choose_do_not_follow_one_another() {
     let mut harness = Harness::new();
-    let mut ports = Vec::new();
+    let (mut ports, mut open) = (Vec::new(), Vec::new());
     for id in 1..100 {
-        let remote = SocketAddr::from((THEM, PORT));
-        harness.ask(Request::Connect(id, None, remote, 1_000_000_000));
-        harness.ask(Request::Datagrams(id + 1000, None, Some(remote)));
-        let Some(Event::Opened(_, _, local)) = harness.event() else {
-            panic!("a port");
-        };
+        open.push(harness.connect(id, 1_000_000_000));
+        let (_, local) = harness.datagrams(id + 1000);
         ports.push((harness.sent()[0].source, local.port()));
     }
     let steps = |of: fn(&(u16, u16)) -> u16| {
@@ -190,18 +183,14 @@ fn data_that_was_never_sent_cannot_be_acknowledged() {
 #[test]
 fn an_icmp_error_ends_a_connection_only_if_it_quotes_our_syn() {
     let mut harness = Harness::new();
-    let remote = SocketAddr::from((THEM, PORT));
-    harness.ask(Request::Connect(1, None, remote, 1_000_000_000));
+    let (_stream, attempt) = harness.connect(1, 1_000_000_000);
     let packet = harness.packets().pop().expect("a SYN");
     let mut forged = packet[10..].to_vec();
     forged[24] ^= 1;
     harness.give(&[unreachable(&forged)]);
-    assert!(harness.event().is_none());
+    assert!(attempt.outcome().is_none());
     harness.give(&[unreachable(&packet[10..])]);
-    assert!(matches!(
-        harness.event(),
-        Some(Event::Failed(1, libc::ECONNREFUSED))
-    ));
+    assert_eq!(attempt.outcome(), Some(Err(libc::ECONNREFUSED)));
 }
 
 /// ICMP port unreachable about a packet.

@@ -1,18 +1,23 @@
 //! A stack without its thread; tests write the other side's packets and control the clock.
 
 use std::io::IoSlice;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::mpsc;
 
 use holloway_packet::checksum;
 use holloway_plane::{READ_SIZE, Tun};
 use holloway_stack::addresses::{Addresses, Own};
+use holloway_stack::attempt::Attempt;
 use holloway_stack::engine::Engine;
-use holloway_stack::events::{Event, Events, Id};
+use holloway_stack::events::{Events, Id};
+use holloway_stack::local::Local;
 use holloway_stack::net::Settings;
-use holloway_stack::shared::{Request, Shared};
+use holloway_stack::shared::{Answer, Request, Shared};
+use holloway_stack::socket_pair::{DatagramEnd, StreamEnd};
 
 pub const FIN: u8 = 1;
 pub const SYN: u8 = 2;
@@ -24,6 +29,8 @@ pub const THEM: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 pub const PORT: u16 = 80;
 pub const BUFFER: usize = 64 * 1024;
 pub const MEMORY: usize = 4 * 1024 * 1024;
+
+const LISTENER: Id = 1_000_000;
 
 /// A TCP segment.
 #[derive(Clone, Debug, Default)]
@@ -108,6 +115,7 @@ pub struct Harness {
     pub now: i64,
     shared: Arc<Shared>,
     tun: Tun,
+    listener: Option<UnixStream>,
 }
 
 impl Harness {
@@ -141,6 +149,7 @@ impl Harness {
             now: 1,
             shared,
             tun,
+            listener: None,
         }
     }
 
@@ -153,20 +162,48 @@ impl Harness {
 
     /// Start a listener, and return its number.
     pub fn listen(&mut self) -> Id {
-        self.ask(Request::Listen(1_000_000, (US, PORT).into(), 16));
-        let event = self.event();
-        assert!(matches!(event, Some(Event::Opened(1_000_000, None, _))));
-        1_000_000
+        let (ours, theirs) = StreamEnd::pair(BUFFER).expect("a pair");
+        self.ask(Request::Stream(LISTENER, ours));
+        let local = Local {
+            address: (US, PORT).into(),
+            is_dual: false,
+        };
+        self.answer(|answer| Request::Bind(LISTENER, local, answer));
+        self.answer(|answer| Request::Listen(LISTENER, 16, answer));
+        self.listener = Some(UnixStream::from(theirs));
+        LISTENER
+    }
+
+    /// Connect to the other side. Returns the program's end, and what is to become of the attempt.
+    pub fn connect(&mut self, id: Id, timeout: i64) -> (UnixStream, Arc<Attempt>) {
+        let (ours, theirs) = StreamEnd::pair(BUFFER).expect("a pair");
+        self.ask(Request::Stream(id, ours));
+        let attempt = Arc::new(Attempt::default());
+        let remote = (THEM, PORT).into();
+        self.ask(Request::Connect(id, remote, timeout, attempt.clone()));
+        (UnixStream::from(theirs), attempt)
+    }
+
+    /// Connect a UDP socket to the other side. Returns the program's end, and its address.
+    pub fn datagrams(&mut self, id: Id) -> (OwnedFd, SocketAddr) {
+        let (ours, theirs) = DatagramEnd::pair(BUFFER).expect("a pair");
+        self.ask(Request::Datagrams(id, ours));
+        let remote = (THEM, PORT).into();
+        let local = self.answer(|answer| Request::Associate(id, remote, answer));
+        (theirs, local)
     }
 
     pub fn ask(&mut self, request: Request) {
-        self.shared.requests.lock().push_back(request);
+        self.shared.requests.push(request);
         self.shared.endpoint.wake();
         self.turn();
     }
 
-    pub fn event(&mut self) -> Option<Event> {
-        self.shared.events.take(1).pop()
+    /// Make a request that succeeds, and return its answer.
+    pub fn answer(&mut self, request: impl FnOnce(Answer) -> Request) -> SocketAddr {
+        let (answer, answered) = mpsc::sync_channel(1);
+        self.ask(request(answer));
+        answered.recv().expect("an answer").expect("success")
     }
 
     /// Run the stack until it is idle.
@@ -238,8 +275,9 @@ impl Harness {
         (next.flags, next.sequence) = (ACK, 1001);
         next.ack = answer.sequence.wrapping_add(1);
         self.send(&next);
-        let accepted = self.shared.events.accept(listener).expect("a connection");
-        let stream = UnixStream::from(accepted.fd);
+        assert_eq!(listener, LISTENER);
+        let end = self.listener.as_ref().expect("a listener");
+        let stream = accept(end.as_raw_fd()).expect("a connection");
         stream.set_nonblocking(true).expect("a socket");
         (stream, next)
     }
@@ -253,5 +291,31 @@ impl Harness {
             sent.extend(self.sent());
         }
         sent
+    }
+}
+
+/// Accept a connection, as the program does.
+#[allow(unsafe_code)]
+fn accept(listener: RawFd) -> Option<UnixStream> {
+    let mut names = [0_u8; 36];
+    let mut part = libc::iovec {
+        iov_base: names.as_mut_ptr().cast(),
+        iov_len: names.len(),
+    };
+    let mut control = [0_u64; 4];
+    // SAFETY: plain data, for which zeros are valid; it names two valid buffers.
+    unsafe {
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_iov = &raw mut part;
+        message.msg_iovlen = 1;
+        message.msg_control = (&raw mut control).cast();
+        message.msg_controllen = size_of_val(&control) as _;
+        let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
+        if libc::recvmsg(listener, &raw mut message, flags) < 0 {
+            return None;
+        }
+        let header = libc::CMSG_FIRSTHDR(&raw const message);
+        let fd = libc::CMSG_DATA(header).cast::<RawFd>().read_unaligned();
+        Some(UnixStream::from(OwnedFd::from_raw_fd(fd)))
     }
 }

@@ -1,14 +1,11 @@
 //! Peers that want the stack to hold as much as they can make it hold.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 
-use holloway_stack::events::Event;
 use holloway_stack::orphans::MAX_ORPHANS;
-use holloway_stack::shared::Request;
 
-use crate::harness::{ACK, FIN, Harness, PORT, RST, SYN, Segment, THEM};
+use crate::harness::{ACK, FIN, Harness, PORT, RST, SYN, Segment};
 
 const BUFFER: usize = 1 << 20;
 const MEMORY: usize = 4 << 20;
@@ -194,10 +191,8 @@ fn more_streams_than_the_budget_has_room_for_are_refused() {
         ..Segment::default()
     };
     assert!(harness.send(&syn).is_empty());
-    let remote = SocketAddr::from((THEM, PORT));
-    harness.ask(Request::Connect(1, None, remote, 1_000_000));
-    let refused = |event: &Event| matches!(event, Event::Failed(1, libc::ENOBUFS));
-    assert!(std::iter::from_fn(|| harness.event()).any(|event| refused(&event)));
+    let (_stream, attempt) = harness.connect(1, 1_000_000);
+    assert_eq!(attempt.outcome(), Some(Err(libc::ENOBUFS)));
     for (_, next) in streams {
         harness.send(&Segment { flags: RST, ..next });
     }
