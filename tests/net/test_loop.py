@@ -324,6 +324,20 @@ def test_a_closed_network_says_so(stack: str) -> None:
     run(net, main)
 
 
+def test_closing_a_network_ends_what_waits_in_the_loop(stack: str) -> None:
+    silent = peer(new_key(), *FIRST, endpoint=Endpoint("127.0.0.1", 9))
+    net = BlockingNetwork(network(2, new_key(), silent, stack=stack))
+
+    async def main() -> None:
+        waiting = asyncio.ensure_future(asyncio.open_connection(FIRST[0], PORT))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(net.close)
+        with pytest.raises(OSError, match=r"abort|Network is down|closed"):
+            await waiting
+
+    run(net, main)
+
+
 CONFIG = "[Interface]\nPrivateKey = {}\nAddress = {}\n"
 
 
