@@ -12,6 +12,7 @@ built. Prints medians with their spread, and our ratios.
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import shlex
 import subprocess
@@ -38,6 +39,7 @@ from progress import Progress
 from results import Report, Run, machine
 from rounds import rotated
 
+import holloway
 from hosts import PEERS
 
 if TYPE_CHECKING:
@@ -289,6 +291,8 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """Measure, and return the exit status."""
     options = arguments()
+    # As pip does when it installs: the loads have no rights to write bytecode themselves.
+    compileall.compile_dir(Path(holloway.__file__).parent, quiet=1)
     names = available(options.implementations.split(";"))
     about = {
         "machine": machine(),

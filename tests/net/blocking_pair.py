@@ -1,4 +1,4 @@
-"""Two blocking networks in one program, as in `pair`; the first one is the second's name server."""
+"""Two blocking networks in one program, each the other's peer, as in `pair`."""
 
 from __future__ import annotations
 
@@ -23,8 +23,18 @@ class BlockingPair(NamedTuple):
     second: BlockingNetwork
 
 
+def open_two(stack: str) -> tuple[BlockingNetwork, BlockingNetwork]:
+    """Open both; the second has the endpoint of the first."""
+    keys = new_key(), new_key()
+    first = BlockingNetwork(network(1, keys[0], peer(keys[1], *SECOND), stack=stack))
+    there = Endpoint("127.0.0.1", first.device.listen_port)
+    other = peer(keys[0], *FIRST, endpoint=there)
+    return first, BlockingNetwork(network(2, keys[1], other, stack=stack))
+
+
 @contextlib.contextmanager
 def blocking_pair(stack: str) -> Iterator[BlockingPair]:
+    """Open both; the first one is the second's name server."""
     keys = new_key(), new_key()
     with BlockingNetwork(network(1, keys[0], peer(keys[1], *SECOND), stack=stack)) as first:
         first.run(first.network.start_server(echo, port=ECHO))

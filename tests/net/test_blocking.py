@@ -227,6 +227,28 @@ def test_open_takes_a_file_or_its_text_and_the_script_may_just_end(tmp_path: Pat
     assert done.stderr == f"{note}\n" * 2
 
 
+LOADED = """
+import holloway, sys
+with holloway.open(sys.stdin.read(), stack=sys.argv[1]) as net:
+    with net.listen(7) as listener, net.connect("10.7.0.1", 7) as sock:
+        print(*sys.modules)
+"""
+
+
+def test_opening_and_connecting_loads_only_what_they_need(stack: str) -> None:
+    text = CONFIG.format(key=new_key().base64)
+    done = subprocess.run([sys.executable, "-c", LOADED, stack], input=text, timeout=30,
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    # Each takes milliseconds, most of all the backend.
+    late = {
+        "cryptography.hazmat.backends.openssl.backend", "cryptography.hazmat.primitives.hashes",
+        "hashlib", "holloway.control.resolve", "holloway.net.dns", "holloway.net.server",
+        "holloway.netlink.listen_port", "holloway.netlink.rtnetlink", "holloway.text.discards",
+        "pathlib",
+    }  # fmt: skip
+    assert not late & {*done.stdout.split()}
+
+
 def test_importing_holloway_loads_no_event_loop() -> None:
     script = "import holloway, sys; print('asyncio' in sys.modules, holloway.Key.__name__)"
     done = subprocess.run(

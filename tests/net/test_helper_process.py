@@ -309,40 +309,6 @@ def test_descriptors_beyond_the_limit_of_select_work() -> None:
     asyncio.run(run())
 
 
-FORKING = """
-import os, sys
-sys.path.insert(0, {tests!r})
-from holloway.net.blocking import BlockingNetwork
-from net.pair import network, new_key
-
-with BlockingNetwork(network(1, new_key(), stack="kernel")) as net:
-    listener = net.listen(5000)
-    sock = net.connect("10.7.0.1", 5000)
-    if (child := os.fork()) == 0:
-        try:
-            net.socket()
-        except PermissionError as error:
-            print(error.strerror, flush=True)
-        net.close()
-        os._exit(0)
-    os.waitpid(child, 0)
-    accepted, _ = listener.accept(timeout=20)
-    sock.sendall(b"whole")
-    print(accepted.recv(100), net.socket().close())
-    sock.close(); accepted.close(); listener.close()
-"""
-
-
-def test_a_fork_of_the_program_does_not_harm_the_network() -> None:
-    tests = str(Path(__file__).parent.parent)
-    done = subprocess.run([sys.executable, "-c", FORKING.format(tests=tests)], check=True,
-                          capture_output=True, text=True, timeout=30)  # fmt: skip
-    assert done.stdout.splitlines() == [
-        "a network serves the process that opened it, not its forks",
-        "b'whole' None",
-    ]
-
-
 def test_a_missing_helper_program_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

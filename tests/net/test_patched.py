@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import http.server
 import selectors
 import socket
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from holloway.net.blocking import BlockingNetwork
 
 
-@pytest.fixture(scope="module", params=["kernel"])
+@pytest.fixture(scope="module", params=["kernel", "userspace"])
 def both(request: pytest.FixtureRequest) -> Iterator[BlockingPair]:
     with blocking_pair(request.param) as made:
         yield made
@@ -147,6 +148,7 @@ def test_a_thread_that_is_started_in_the_block_is_inside_for_its_life(
     left.set()
     thread.join(20)
     assert found == [True]
+    gc.collect()
     assert "connect" not in vars(socket.socket)  # all is restored, now that nothing is inside
     with net.patched(threads=False):
         assert not in_thread(is_inside)
@@ -178,6 +180,16 @@ def test_a_task_that_enters_the_block_is_alone_inside(net: BlockingNetwork) -> N
         return await entering, here
 
     assert asyncio.run(run()) == (True, False)
+
+
+def test_what_the_network_itself_does_is_outside(net: BlockingNetwork) -> None:
+    """Its loop looks up names of the system and endpoints, and must not wait for itself."""
+
+    async def work() -> bool:
+        return is_inside()
+
+    with net.patched():
+        assert not net.run(work())
 
 
 def test_names_are_looked_up_inside(net: BlockingNetwork) -> None:
@@ -264,6 +276,27 @@ def test_tls_may_be_wrapped_around_a_socket_before_it_connects(
         served.result(20)
 
 
+def test_tls_may_be_wrapped_around_a_listening_socket(both: BlockingPair, tmp_path: Path) -> None:
+    path = certificate(tmp_path, "laptop.home")
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(path)
+    asking = ssl.create_default_context(cafile=str(path))
+
+    def serve() -> None:
+        connection, address = listening.accept()
+        with connection:
+            assert address[0] == FIRST[0]
+            connection.sendall(connection.recv(100))
+
+    with ThreadPoolExecutor(1) as pool, both.second.patched():
+        plain = socket.create_server((SECOND[0], 443))
+        with serving.wrap_socket(plain, server_side=True) as listening:
+            served = pool.submit(serve)
+            connected = both.first.connect(SECOND[0], 443, timeout=20)
+            assert echoes(asking.wrap_socket(connected, server_hostname="laptop.home"))
+            served.result(20)
+
+
 class Page(http.server.BaseHTTPRequestHandler):
     """Answers with the address of the client."""
 
@@ -332,7 +365,9 @@ def test_a_subclass_is_inside_too(net: BlockingNetwork) -> None:
     with net.patched():
         made = Subclass(port=ECHO)
         assert isinstance(made, earlier_socket)
+        assert isinstance(made, Subclass)
         made.reach()
+        assert isinstance(made, Subclass)
         assert echoes(made)
 
 

@@ -34,7 +34,7 @@ def lab() -> Iterator[HomeLab]:
         yield built
 
 
-@pytest.fixture(scope="module", params=["kernel"])
+@pytest.fixture(scope="module", params=["kernel", "userspace"])
 def results(request: pytest.FixtureRequest, lab: HomeLab) -> dict[str, object]:
     program = Path(patched_libraries.__file__)
     done = lab.sh(f"{sys.executable} -X dev -W error {program} {request.param}", timeout=150)

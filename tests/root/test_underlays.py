@@ -197,9 +197,10 @@ def test_the_route_is_that_of_the_mark_the_ports_and_the_address(forked: Host) -
 
 TOLD = """
 import select
-from holloway.device import routes
+from holloway.netlink import groups
+from holloway.netlink.socket import Watch
 
-watching = routes.watch()
+watching = Watch(groups.ROUTES)
 watching.drain()
 print("ready", flush=True)
 print(bool(select.select([watching], [], [], 5)[0]), flush=True)

@@ -158,6 +158,16 @@ impl Stack {
         Ok(dict)
     }
 
+    fn start_closing(&self) -> PyResult<()> {
+        self.open()?.start_closing();
+        Ok(())
+    }
+
+    #[getter]
+    fn has_ended(&self) -> PyResult<bool> {
+        Ok(self.open()?.has_ended())
+    }
+
     fn close(&self, py: Python<'_>) {
         let mut place = self.stack.lock().unwrap_or_else(PoisonError::into_inner);
         let stack = place.take();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 
+use holloway_poll::Process;
 use parking_lot::Mutex;
 
 use crate::discard::REASONS;
@@ -28,6 +29,7 @@ const DEFAULT_MTU: u32 = 1420;
 /// Moves packets between one TUN and UDP sockets, in two threads of its own.
 #[derive(Debug)]
 pub struct Plane {
+    owner: Process,
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     last_peer: AtomicU32,
@@ -40,6 +42,7 @@ impl Plane {
         let mut shard = Shard::new(shared.clone(), tun.clone())?;
         let mut handshakes = HandshakeThread::new(shared.clone(), tun)?;
         let plane = Self {
+            owner: Process::current(),
             shared,
             threads: Mutex::default(),
             last_peer: AtomicU32::new(0),
@@ -174,9 +177,14 @@ impl Plane {
         self.shared.discards.snapshot()
     }
 
-    /// Stop the threads, close the sockets, zero the keys. A second call does nothing.
+    /// Stop the threads, close the sockets, zero the keys. A second call does nothing, nor does one in a fork.
     pub fn close(&self) {
         let threads = std::mem::take(&mut *self.threads.lock());
+        if !self.owner.is_current() {
+            // A fork has no such threads, and would stop the original's sockets from being watched.
+            std::mem::forget(threads);
+            return;
+        }
         if threads.is_empty() {
             return;
         }

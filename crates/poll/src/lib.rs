@@ -2,9 +2,13 @@
 //! system calls, no policy.
 #![allow(unsafe_code)]
 
+mod process;
+
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+pub use process::Process;
 
 /// A file descriptor that is readable while it is set.
 #[derive(Debug)]

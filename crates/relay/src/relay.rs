@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use holloway_poll::Process;
+
 use crate::pair::{End, Moved, Options, Pair};
 use crate::shared::{Command, Join, Shared, WAKE, lock};
 use crate::socket::Socket;
@@ -16,6 +18,7 @@ use crate::worker::Worker;
 /// A running relay. Dropping it resets every pair.
 #[derive(Debug)]
 pub struct Relay {
+    owner: Process,
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -56,6 +59,7 @@ impl Relay {
                 }
             })?;
         Ok(Self {
+            owner: Process::current(),
             shared,
             thread: Mutex::new(Some(thread)),
         })
@@ -118,10 +122,12 @@ impl Relay {
         self.shared.total.read()
     }
 
-    /// End all pairs and the thread. `ends` still returns their ends.
+    /// End all pairs and the thread. `ends` still returns their ends. Does nothing in a fork.
     pub fn close(&self) {
         let thread = lock(&self.thread).take();
-        if let Some(thread) = thread {
+        if !self.owner.is_current() {
+            std::mem::forget(thread); // a fork has no such thread
+        } else if let Some(thread) = thread {
             self.shared.command(Command::Close);
             let _ = thread.join();
         }

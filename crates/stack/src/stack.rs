@@ -11,6 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use holloway_plane::LinkEndpoint;
+use holloway_poll::Process;
 use parking_lot::Mutex;
 
 use crate::attempt::Attempt;
@@ -29,6 +30,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// TCP, UDP and ICMP over a `LinkEndpoint`, in a thread of its own.
 #[derive(Debug)]
 pub struct Stack {
+    owner: Process,
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
     pair_buffer: usize,
@@ -58,6 +60,7 @@ impl Stack {
                 }
             })?;
         Ok(Self {
+            owner: Process::current(),
             shared,
             thread: Mutex::new(Some(thread)),
             pair_buffer: settings.pair_buffer(),
@@ -152,13 +155,29 @@ impl Stack {
         }
     }
 
-    /// Reset all streams, close all ports, and end the thread. A second call does nothing.
+    /// Have the thread do what `close` does, and do not wait for its end.
+    pub fn start_closing(&self) {
+        self.request(Request::Close);
+        self.shared.endpoint.wake();
+    }
+
+    /// Whether the thread has ended, so that `close` does not wait.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        let thread = self.thread.lock();
+        thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Reset all streams, close all ports, and end the thread. A second call does nothing, nor does one in a fork.
     pub fn close(&self) {
         let Some(thread) = self.thread.lock().take() else {
             return;
         };
-        self.request(Request::Close);
-        self.shared.endpoint.wake();
+        if !self.owner.is_current() {
+            std::mem::forget(thread); // a fork has no such thread
+            return;
+        }
+        self.start_closing();
         // The thread catches its panics, so joining cannot fail.
         let _ = thread.join();
     }

@@ -76,6 +76,13 @@ class Stack:
     def counts(self) -> dict[str, int]:
         """Count the discarded packets and connections by reason."""
 
+    def start_closing(self) -> None:
+        """Have the thread do what `close` does, and return at once."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the thread has ended, so that `close` does not wait for it."""
+
     def close(self) -> None:
         """Reset every stream, close every port and all unaccepted connections, end the thread.
 

@@ -197,9 +197,11 @@ async def _run(settings: Settings, options: argparse.Namespace) -> int:
     for note in settings.notes:
         log.warning("%s", note)
     with _named(settings.wg_path):
-        network = Network.from_config(settings.wg, stack=options.stack)
+        # At boot, names may be found late.
+        network = Network(settings.wg, stack=options.stack, timeout=None)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(network)
+        await network.open()
+        stack.push_async_callback(network.close)
         log.info("TCP/IP is the %s's: %s", network.stack, network.stack_reason)
         return await _serve(settings, options, network, stack)
 

@@ -167,7 +167,7 @@ def _begin(name: str, options: argparse.Namespace, command: Sequence[str]) -> in
         ports = [parse_publication(text) for text in options.publish]
         invocation = _Invocation(name, command, ports, options.quiet)
         config_file.warn_if_exposed(config)
-        network = ProgramNetwork.from_config(config, stack="kernel")
+        network = ProgramNetwork(config, stack="kernel", timeout=None)
         return asyncio.run(_run(invocation, network, Signals()))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

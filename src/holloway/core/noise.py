@@ -6,15 +6,13 @@ decryption returns a `Discard` and raises nothing. Only `peer` and `device` call
 
 from __future__ import annotations
 
-# What `hashlib.blake2s` is, without OpenSSL's hashes, which take longer to load.
-from _blake2 import blake2s
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidTag
 
 from holloway.core.discard import Discard
-from holloway.core.primitives import cipher, private_key, public_key
+from holloway.core.primitives import blake2s, cipher, private_key, public_key
 from holloway.core.wire import Initiation, Response
 
 if TYPE_CHECKING:

@@ -1,15 +1,18 @@
-"""X25519 and ChaCha20-Poly1305, from the extension of `cryptography`.
+"""X25519, ChaCha20-Poly1305 and BLAKE2s, from where they load fastest.
 
-Its public modules are the same objects, but the first key made with them loads a backend of all its
-algorithms: 15 ms, a tenth of the time in which a program opens a network. Where another version of
-the package has its extension elsewhere, the public modules are used.
+The public modules have the same objects. But the first key that those of `cryptography` make loads
+a backend of all its algorithms: 15 ms, a tenth of the time in which a program opens a network. And
+`hashlib` loads OpenSSL's hashes. Where another version has its extension elsewhere, the public
+modules are used.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import hashlib
     from collections.abc import Callable
 
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
         type[ChaCha20Poly1305],
     ]
 
-__all__ = ["cipher", "private_key", "public_key"]
+__all__ = ["blake2s", "cipher", "private_key", "public_key"]
 
 
 def from_extension() -> Primitives:
@@ -48,4 +51,14 @@ def choose(preferred: Callable[[], Primitives]) -> Primitives:
         return from_public_modules()
 
 
+def choose_blake2s(preferred: str) -> type[hashlib.blake2s]:
+    """Return the hash of the preferred module if this Python has it."""
+    try:
+        found: type[hashlib.blake2s] = import_module(preferred).blake2s
+    except (ImportError, AttributeError):
+        found = import_module("hashlib").blake2s
+    return found
+
+
 private_key, public_key, cipher = choose(from_extension)
+blake2s = choose_blake2s("_blake2")

@@ -7,8 +7,7 @@ and no state; the brain calls it with the messages that passed the plane's check
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from holloway.errors import BadMessage
 
@@ -26,8 +25,7 @@ INITIATION_LENGTH: Final = _INITIATION.size  # 116, without the macs
 RESPONSE_LENGTH: Final = _RESPONSE.size  # 60, without the macs
 
 
-@dataclass(frozen=True, slots=True)
-class Initiation:
+class Initiation(NamedTuple):
     """Message 1: the initiator's identity, encrypted for the responder."""
 
     sender: int
@@ -42,8 +40,7 @@ class Initiation:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """Message 2: the response, after which both sides have the session keys."""
 
     sender: int

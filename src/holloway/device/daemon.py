@@ -40,8 +40,8 @@ DEFAULT_MTU = 1420  # wireguard-go, kernel device.c: 1500 less the overhead over
 GC_THRESHOLD = 100_000
 """Allocations between two runs of the cycle collector; Python's default is 700."""
 LOADED_LATE = (
+    "holloway.device.routes",
     "holloway.netlink.listen_port",
-    "holloway.netlink.route",
     "holloway.text.convert",
     "holloway.text.discards",
 )

@@ -10,7 +10,6 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 log = logging.getLogger(__name__)
@@ -22,12 +21,12 @@ Place = tuple[type[BaseException], str, int]
 """The class of an exception, and the file and line that raised it."""
 
 
-@dataclass
 class _Seen:
     """When a place was last logged, and how many exceptions it has raised since."""
 
-    logged_at: float
-    since: int = 0
+    def __init__(self, logged_at: float) -> None:
+        self.logged_at = logged_at
+        self.since = 0
 
 
 class ErrorLog:

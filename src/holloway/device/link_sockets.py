@@ -13,7 +13,7 @@ import socket
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from holloway.netlink.rtnetlink import RTMGRP_LINK
+from holloway.netlink.groups import RTMGRP_LINK
 from holloway.netlink.socket import NETLINK_NETFILTER, Watch
 
 if TYPE_CHECKING:

@@ -1,9 +1,8 @@
 """The routes to peers in the network namespace of the UDP sockets.
 
 The device answers a peer from the address that the peer wrote to, and the packet leaves as the
-routing table says: if by another interface, that source address is wrong for its underlay. `watch`
-notifies of changes that may matter, and `Routes` asks the kernel. Knows nothing of peers; `tunnel`
-calls it.
+routing table says: if by another interface, that source address is wrong for its underlay. `Routes`
+asks the kernel. Knows nothing of peers; `tunnel` calls it, and loads it when a route has changed.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import socket
 from typing import Final, Protocol, Self
 
 from holloway.netlink import rtnetlink
-from holloway.netlink.socket import Watch
+from holloway.netlink.route import RouteSocket
 
 
 class Path(Protocol):
@@ -28,17 +27,10 @@ class Path(Protocol):
     def interface(self) -> int | None: ...
 
 
-def watch() -> Watch:
-    """Open a socket that is readable once routes, rules, addresses or links have changed."""
-    return Watch(GROUPS)
-
-
 class Routes:
     """The routes of packets from one port, with one mark; a context manager."""
 
     def __init__(self, port: int, mark: int) -> None:
-        from holloway.netlink.route import RouteSocket  # most tunnels end before a route moves
-
         self._kernel = RouteSocket()
         self._flow = rtnetlink.flow(mark, port)
         self._addresses = {(found.link, found.address) for found in self._kernel.address_messages()}
@@ -72,13 +64,4 @@ def _packed(address: str) -> bytes:
     return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
 
 
-GROUPS: Final = (
-    rtnetlink.RTMGRP_LINK
-    | rtnetlink.RTMGRP_IPV4_IFADDR
-    | rtnetlink.RTMGRP_IPV4_ROUTE
-    | rtnetlink.RTMGRP_IPV4_RULE
-    | rtnetlink.RTMGRP_IPV6_IFADDR
-    | rtnetlink.RTMGRP_IPV6_ROUTE
-    | rtnetlink.RTMGRP_IPV6_RULE
-)
 LOOPBACK: Final = 1  # LOOPBACK_IFINDEX (net/flow.h): the peer is on this host, and no path is wrong

@@ -19,10 +19,11 @@ from holloway import _native
 from holloway.core.constants import SECOND, Nanoseconds
 from holloway.core.device import Device
 from holloway.core.sent_initiations import SentInitiations
-from holloway.device import routes
 from holloway.device.discard_log import DiscardLog
 from holloway.device.error_log import ErrorLog
 from holloway.key import Key
+from holloway.netlink import groups
+from holloway.netlink.socket import Watch
 from holloway.text.native import State, Update, refusal
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from holloway import model
     from holloway.core.snapshot import HandshakeSnapshot
-    from holloway.netlink.socket import Watch
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class Tunnel:
         self._route_timer: asyncio.TimerHandle | None = None
         # Without netlink, a peer that no longer answers is the only sign that a route has moved.
         with contextlib.suppress(OSError):
-            self._routes = routes.watch()
+            self._routes = Watch(groups.ROUTES)
             self._watch_routes()
 
     @property
@@ -176,11 +176,13 @@ class Tunnel:
         if self._timer is not None:
             self._timer.cancel()
         self._discard_log.enable(wanted=False)
-        self._loop.remove_reader(self._plane.fileno())
         if self._route_timer is not None:
             self._route_timer.cancel()
+        if not self._loop.is_closed():
+            self._loop.remove_reader(self._plane.fileno())
+            if self._routes is not None:
+                self._loop.remove_reader(self._routes)
         if self._routes is not None:
-            self._loop.remove_reader(self._routes)
             self._routes.close()
         self._plane.close()
 
@@ -304,6 +306,8 @@ class Tunnel:
         paths = self._plane.sticky_sources()
         if not paths:
             return
+        from holloway.device import routes
+
         with routes.Routes(*self._device.port_and_mark) as kernel:
             for start in range(0, len(paths), PATHS_A_TURN):
                 for peer, path in paths[start : start + PATHS_A_TURN]:

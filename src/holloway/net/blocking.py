@@ -7,19 +7,18 @@ network.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import errno
 import functools
 import os
-import threading
 from socket import AF_INET, SOCK_STREAM
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from holloway.net.addrinfo import GLOBAL_DEFAULT_TIMEOUT, create_connection
-from holloway.net.errors import network_down
+from holloway.net.loop_thread import LoopThread
 from holloway.net.network import Network
 from holloway.net.no_answer import PING_SECONDS
-from holloway.net.patch import outside, patched
+from holloway.net.opening import OPEN_TIMEOUT
+from holloway.net.patch import patched
 from holloway.net.renamed import renamed
 from holloway.net.settings import DEFAULT_MTU, FALLBACK_NAME
 from holloway.net.stack import BUFFER
@@ -49,7 +48,7 @@ def open(  # noqa: A001  # `holloway.open`, like `gzip.open`
     name: str = FALLBACK_NAME,
     stack: str | None = None,
     buffer: int = BUFFER,
-    timeout: float | None = None,
+    timeout: float | None = OPEN_TIMEOUT,
 ) -> BlockingNetwork:
     """Open a network, from a wg-quick file's path or text, or from arguments; a context manager.
 
@@ -63,7 +62,8 @@ def open(  # noqa: A001  # `holloway.open`, like `gzip.open`
                     "endpoint": "vpn.example.com:51820", "allowed_ips": "10.0.0.0/24"}],
         ) as net: ...
 
-    The arguments are those of `Network`. `timeout` is for opening, in seconds.
+    The arguments are those of `Network`; `timeout` is for opening, and what it raises is what
+    `Network.open` does.
     """
     network = Network(
         config, private_key=private_key, peers=peers, addresses=addresses, dns=dns, mtu=mtu,
@@ -76,23 +76,27 @@ class BlockingNetwork:
     """A network that is open until `close`, or until the program ends; `open` makes one.
 
     Its methods are those of `Network`, and block. Any thread may use them.
+
+    Keep it as long as its connections live: one that nothing refers to any more is closed with a
+    ResourceWarning.
     """
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._owner = os.getpid()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name=f"holloway {network.name}", daemon=True
-        )
-        self._thread.start()
+        self._loop_thread = LoopThread(network.name)
         try:
             self.run(network.open())
         except BaseException:
-            self._stop()
+            self._loop_thread.stop()
             raise
-        # So that the other side learns that its connections have ended.
-        atexit.register(self.close)
+
+    def __del__(self) -> None:
+        loop_thread = getattr(self, "_loop_thread", None)  # it may not have been started
+        if loop_thread is not None and loop_thread.is_this_process and not self.closed:
+            try:
+                self._network._abandon(self)
+            finally:
+                loop_thread.stop_soon()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._network._state()}>"
@@ -104,17 +108,16 @@ class BlockingNetwork:
         self.close()
 
     def close(self) -> None:
-        """End every connection with an error, then the tunnel."""
-        if self.closed or os.getpid() != self._owner:
-            return  # a fork has no such thread, and does not own the connections
-        atexit.unregister(self.close)
+        """End every connection with an error, then the tunnel; does nothing in a fork."""
+        if self.closed or not self._loop_thread.is_this_process:
+            return
         self.run(self._network.close())
-        self._stop()
+        self._loop_thread.stop()
 
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""
-        return self._loop.is_closed()
+        return self._loop_thread.is_stopped
 
     @property
     def network(self) -> Network:
@@ -199,10 +202,10 @@ class BlockingNetwork:
         return create_connection(self, address, timeout, source_address, all_errors=all_errors)
 
     def patched(self, *, threads: bool = True) -> _GeneratorContextManager[None]:
-        """Put what the standard library's `socket` makes in the block inside the tunnel.
+        """Return a block in which the standard library's sockets and names are inside the tunnel.
 
-        For libraries that take neither a socket nor a function that connects. It is true of this
-        thread, of tasks and, unless `threads` is False, of threads that are started in the block.
+        For libraries that take neither a socket nor a function that connects. Inside are this
+        thread or task, and the tasks and, unless `threads` is False, threads that it starts.
         """
         return patched(self, threads=threads)
 
@@ -232,20 +235,11 @@ class BlockingNetwork:
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Run a coroutine in the network's event loop; an interrupt of this thread cancels it."""
-        future = self.submit(work)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
+        return self._loop_thread.run(work)
 
     def submit(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
         """Start a coroutine in the network's event loop, without waiting for it."""
-        if self.closed:
-            work.close()
-            raise network_down("the network is closed")
-        with outside():  # the loop is the network's own: what it connects leaves as it always did
-            return asyncio.run_coroutine_threadsafe(work, self._loop)
+        return self._loop_thread.submit(work)
 
     def loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop]:
         """Return what makes an event loop that connects through this network.
@@ -256,11 +250,6 @@ class BlockingNetwork:
 
         return functools.partial(TunnelEventLoop, self)
 
-    def _stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
 
 class BlockingListener:
     """A listening TCP port; a context manager."""
@@ -268,6 +257,7 @@ class BlockingListener:
     def __init__(self, listener: Listener, network: BlockingNetwork) -> None:
         self._listener = listener
         self._network = network
+        self._process = os.getpid()
 
     def __repr__(self) -> str:
         host, port = self.address[:2]
@@ -300,8 +290,8 @@ class BlockingListener:
         return connection, address
 
     def close(self) -> None:
-        """Stop listening; a waiting `accept` raises OSError."""
-        if self._network.closed:
+        """Stop listening; a waiting `accept` raises OSError. A fork closes its descriptor only."""
+        if self._network.closed or os.getpid() != self._process:
             self._listener.close()
         else:
             self._network.run(_in_loop(self._listener.close))

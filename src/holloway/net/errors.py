@@ -39,6 +39,16 @@ def network_down(reason: str) -> OSError:
     return OSError(errno.ENETDOWN, reason)
 
 
+def forked(name: str) -> OSError:
+    """The network was opened by another process, of which this one is a fork."""
+    return OSError(
+        errno.EPERM,
+        f"the network {name} serves the process that opened it, not its forks: open one in this "
+        'process, with a key of its own (with multiprocessing, in the child, or use "spawn"); '
+        "the sockets that it inherited still work",
+    )
+
+
 def explain(error: OSError) -> str:
     """Return in one line why an address was not reached."""
     if isinstance(error, TimeoutError) and not error.strerror:

@@ -49,6 +49,8 @@ class StreamSocket(InnerSocket):
 class UnconnectedSocket(StreamSocket):
     """A TCP socket that is new, bound, listening or connecting."""
 
+    CONNECTED = StreamSocket
+    """What it becomes."""
     _is_listening = False
     _attempt: _native.Attempt | None = None
 
@@ -83,7 +85,7 @@ class UnconnectedSocket(StreamSocket):
         return accepted, remote
 
     def connect(self, address: Any) -> None:
-        number = self.connect_ex(address)
+        number = UnconnectedSocket.connect_ex(self, address)  # a subclass may call `connect`
         if number == errno.EAGAIN:
             raise TimeoutError("timed out")
         if number:
@@ -146,7 +148,7 @@ class UnconnectedSocket(StreamSocket):
             self._remote = self._target
             # It was small, so that the socket was not writable.
             self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._owner.buffer)
-            self.__class__ = StreamSocket  # type: ignore[assignment]
+            self.__class__ = self.CONNECTED  # type: ignore[assignment]
         return number
 
     def _await_connection(self, number: int) -> None:

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import select
 import socket
+import time
 import weakref
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +26,7 @@ from holloway.netlink.sock_diag import destroy_sockets
 from holloway.netlink.socket import NETLINK_SOCK_DIAG
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from socket import socket as Socket  # noqa: N812  # there is a method of that name
 
     from holloway.device.tunnel import Tunnel
@@ -97,17 +99,12 @@ class KernelStack(SocketStack):
             tunnel.set_icmp_sockets(numbers[0], numbers[1], None)
 
     async def close(self, reason: OSError) -> None:
-        self._reason = reason
-        if self._namespace is None:
-            return
-        namespace, self._namespace = self._namespace, None
-        self._loop.remove_reader(namespace.fileno())
-        if namespace.is_owner:
-            self._abort()
-        namespace.close()
-        self._sock_diag.close()
-        if namespace.is_owner and not self.died.done():
-            await self._drain()
+        for _ in self._drain_turns(reason):
+            await asyncio.sleep(DRAIN_SECONDS)
+
+    def close_now(self, reason: OSError) -> None:
+        for _ in self._drain_turns(reason):
+            time.sleep(DRAIN_SECONDS)
 
     def _helper_exited(self) -> None:
         """The helper process has ended by itself."""
@@ -127,12 +124,23 @@ class KernelStack(SocketStack):
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
 
-    async def _drain(self) -> None:
-        """Let the last packets, resets among them, leave through the tunnel."""
+    def _drain_turns(self, reason: OSError) -> Iterator[None]:
+        """Close, and yield while the last packets, resets among them, leave through the tunnel."""
+        self._reason = reason
+        if self._namespace is None:
+            return
+        namespace, self._namespace = self._namespace, None
+        if not self._loop.is_closed():
+            self._loop.remove_reader(namespace.fileno())
+        self._abort()
+        namespace.close()
+        self._sock_diag.close()
+        if self.died.done():
+            return
         readable = select.poll()
         readable.register(self.tun.fileno(), select.POLLIN)
         for _ in range(DRAIN_TURNS):
-            await asyncio.sleep(DRAIN_SECONDS)
+            yield
             if not readable.poll(0):
                 return
 

@@ -17,7 +17,6 @@ from holloway.net.sockets import SocketListener
 from holloway.net.stack import family_of
 
 if TYPE_CHECKING:
-    import weakref
     from collections.abc import Awaitable, Callable, Sequence
     from socket import socket as Socket  # noqa: N812  # as in `network`
     from ssl import SSLContext
@@ -35,7 +34,6 @@ class Listening:
 
     if TYPE_CHECKING:  # `Network` has these
         _own: dict[str, None]
-        _servers: weakref.WeakSet[Server]
 
         def _opened(self) -> Running: ...
 
@@ -112,7 +110,7 @@ class Listening:
             sock.listen(backlog)
             listeners = [SocketListener(sock)]
         server = Server(listeners, factory, tls)
-        self._servers.add(server)
+        self._opened().servers.add(server)
         if start_serving:
             await server.start_serving()
         return server

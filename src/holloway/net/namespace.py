@@ -15,7 +15,6 @@ import socket
 import subprocess
 import threading
 from array import array
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from holloway.device.gso import gso_max_size
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     Kind = tuple[int, int, int]
 
 
-@dataclass
 class SocketPool:
     """Sockets of one kind that are made in advance: as many as were asked for so far.
 
@@ -37,8 +35,9 @@ class SocketPool:
     ones while it has some, so that it seldom waits for the helper.
     """
 
-    requested: int = 0
-    descriptors: list[int] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.requested = 0
+        self.descriptors: list[int] = []
 
     @property
     def needs_more(self) -> bool:
@@ -104,8 +103,6 @@ class Namespace:
         A request to the helper takes 20 to 130 us, so a program that opens many connections gets
         its sockets from a `SocketPool`.
         """
-        if not self.is_owner:
-            raise OSError(errno.EPERM, "a network serves the process that opened it, not its forks")
         with self._lock:
             try:
                 descriptor = self._take((int(family), int(kind), int(protocol)))

@@ -14,13 +14,14 @@ from socket import AF_INET, SOCK_STREAM
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from holloway.net.arguments import checked_address, checked_host, checked_port
-from holloway.net.choose_stack import look_up_endpoints
 from holloway.net.errors import network_down
 from holloway.net.kernel import KernelStack
+from holloway.net.key_claims import KeyClaim, calling_place
 from holloway.net.listening import Listening
 from holloway.net.no_answer import DNS_PORT, PING_SECONDS, Attempt, explained, no_answer
+from holloway.net.opening import OPEN_TIMEOUT, open_within
+from holloway.net.owner import running_loop
 from holloway.net.renamed import renamed
-from holloway.net.running import Running
 from holloway.net.settings import DEFAULT_MTU, FALLBACK_NAME, Settings, from_either
 from holloway.net.stack import BUFFER, MIN_BUFFER
 from holloway.text.address import numeric, site
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from holloway.model import Device, DeviceUpdate
     from holloway.net.keywords import AnyKey, AnyPeer, Texts
-    from holloway.net.server import Server
+    from holloway.net.running import Running
     from holloway.net.stack import Address, AnyProtocol
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,9 @@ class Network(Listening):
     each direction; the kernel sizes its own buffers. `timeout` is for `open`, in seconds.
 
     Where a method listens, an empty host means all our addresses.
+
+    It belongs to the process and the event loop that open it. Keep it as long as its connections
+    live: one that is neither closed nor referred to is closed with a ResourceWarning.
     """
 
     def __init__(
@@ -71,7 +75,7 @@ class Network(Listening):
         name: str = FALLBACK_NAME,
         stack: str | None = None,
         buffer: int = BUFFER,
-        timeout: float | None = None,
+        timeout: float | None = OPEN_TIMEOUT,
     ) -> None:
         settings = from_either(
             config, private_key=private_key, peers=peers, addresses=addresses, dns=dns, mtu=mtu,
@@ -87,7 +91,7 @@ class Network(Listening):
         *,
         stack: str | None = None,
         buffer: int = BUFFER,
-        timeout: float | None = None,
+        timeout: float | None = OPEN_TIMEOUT,
     ) -> Self:
         """Make one from a wg-quick file's path or text; raises ConfigError and OSError."""
         return cls(config, stack=stack, buffer=buffer, timeout=timeout)
@@ -102,10 +106,12 @@ class Network(Listening):
         self._buffer = buffer
         self._running: Running | None = None
         self._reason = network_down("the network is not open")
+        self._place = calling_place()
+        self._claim: KeyClaim | None = None
+        self._has_ended = False
         self._closing: asyncio.Task[None] | None = None
         self.failure: OSError | None = None
         """Why the network ended by itself, if it did."""
-        self._servers: weakref.WeakSet[Server] = weakref.WeakSet()
         self._own = dict.fromkeys(str(address.ip) for address in settings.addresses)
 
     def __repr__(self) -> str:
@@ -118,21 +124,46 @@ class Network(Listening):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def open(self) -> None:
-        """Start; raises OSError, ConfigError, and NoNamespace for a stack that was forced."""
+    def __del__(self) -> None:
+        # Nothing has been set if the arguments were refused.
+        if getattr(self, "_running", None) is not None:
+            self._abandon(self)
+
+    async def open(self) -> Self:
+        """Start within the network's `timeout`, and return the network.
+
+        Raises TimeoutError, OSError, ConfigError, and NoNamespace for a stack that was forced.
+        Raises RuntimeError if another open network of this process has the same key and a common
+        peer. Without a timeout, names of endpoints are looked up as long as wg(8) does.
+        """
         if self._running is not None:
             raise RuntimeError("a network can be opened only once: make a new one")
+        self._claim = claim = KeyClaim(self.name, self._place, self._settings.update)
         for note in self.notes:
             log.warning("%s", note)
-        self._settings = await look_up_endpoints(self._settings)
-        self._running = await Running.start(self._settings, self._wanted, self._buffer)
+        try:
+            running = await open_within(self._timeout, self._settings, self._wanted, self._buffer)
+        except BaseException:
+            claim.release()
+            raise
         self.died: asyncio.Future[OSError] = asyncio.get_running_loop().create_future()
         """Done when the network ends by itself; its result is the reason."""
-        self._running.died.add_done_callback(lambda died: self._fail(died.result()))
+        self._running = running
+        running.died.add_done_callback(_calling_weakly(self._fail))
+        return self
 
     async def close(self) -> None:
-        """End every connection with an error, then the tunnel."""
-        self._end(network_down("the network is closed"))
+        """End every connection with an error, then the tunnel; does nothing in a fork."""
+        if self._running is None or not self._running.owner.is_this_process:
+            return
+        reason = network_down("the network is closed")
+        loop = self._running.owner.loop
+        if running_loop() is not loop and not loop.is_running():
+            self._begin_end(reason)
+            self._running.close_now(reason)
+            return
+        self._running.owner.require_loop()
+        self._end(reason)
         if self._closing is not None:
             await asyncio.shield(self._closing)
 
@@ -144,7 +175,7 @@ class Network(Listening):
     @property
     def stack(self) -> str:
         """`kernel` or `userspace`; see `stack_reason`."""
-        return self._opened().stack.name
+        return self._opened_any_loop().stack.name
 
     @property
     def stack_reason(self) -> str:
@@ -174,28 +205,35 @@ class Network(Listening):
     @property
     def helper(self) -> int | None:
         """The process in the private namespace; None with the userspace stack."""
-        stack = self._opened().stack
+        stack = self._opened_any_loop().stack
         return stack.pid if isinstance(stack, KernelStack) else None
 
     @property
     def device(self) -> Device:
         """Keys, peers, traffic and handshakes: what `wg show` prints."""
-        return self._opened().tunnel.get()
+        return self._opened_any_loop().tunnel.get()
 
     def set(self, update: DeviceUpdate) -> None:
-        """Change peers or keys while connections live; raises OSError and ConfigError."""
+        """Change peers or keys while connections live; raises OSError and ConfigError.
+
+        Raises RuntimeError if another network has the same key and a common peer, as `open` does.
+        """
         from holloway.net.keywords import converted
 
-        self._opened().tunnel.set(converted(update))
+        tunnel = self._opened().tunnel
+        update = converted(update)
+        assert self._claim is not None
+        with self._claim.changing(update):
+            tunnel.set(update)
 
     def has_peer_for(self, address: IPv4Address | IPv6Address) -> bool:
         """Whether a peer has this address in its allowed IPs."""
-        return self._opened().tunnel.peer_of(address) is not None
+        return self._opened_any_loop().tunnel.peer_of(address) is not None
 
     def source_of(self, host: str) -> Hashable:
         """Return whose an address is: of IPv6, all that one peer has of a /64 is one source."""
         number = numeric(host)
-        if number is None or number.version == 4 or self._running is None or self._closing:
+        if number is None or number.version == 4 or self._running is None or self._has_ended:
             return host
         return self._running.tunnel.peer_of(number), site(number)
 
@@ -209,7 +247,7 @@ class Network(Listening):
 
         The userspace stack has sockets for TCP and UDP only: OSError(EPROTONOSUPPORT).
         """
-        return self._opened().stack.socket(family, type, proto)
+        return self._opened_any_loop().stack.socket(family, type, proto)
 
     async def connect(
         self,
@@ -239,7 +277,10 @@ class Network(Listening):
                 except OSError as error:
                     first = first or error
             assert first is not None
-            raise first
+            try:
+                raise first
+            finally:
+                first = None  # its traceback refers to this frame, and so to the network
 
     def start_connecting(self, host: str, port: int) -> Socket | None:
         """Return a TCP socket that is connecting; None if that takes time, as with a name.
@@ -334,6 +375,10 @@ class Network(Listening):
             return [host]
         from holloway.net.resolve import StubResolver  # many programs know the address
 
+        if self._running is not None and not self._has_ended:
+            self._running.owner.require_loop()
+        # Made for each call: one that is kept would refer to this network, and it to the resolver.
+
         resolver = StubResolver(
             self.connect,
             lambda server, port: no_answer(self._opened(), server, port),
@@ -357,7 +402,16 @@ class Network(Listening):
         return f"looking up {host}: {no_answer(self._opened(), self.name_servers[0], DNS_PORT)}"
 
     def _opened(self) -> Running:
-        if self._running is None or self._closing is not None:
+        """Return what is open; raises OSError, and RuntimeError in another event loop."""
+        running = self._opened_any_loop()
+        running.owner.require_loop()
+        return running
+
+    def _opened_any_loop(self) -> Running:
+        """Return what is open, for methods that any thread may call."""
+        if self._running is not None:
+            self._running.owner.require_process()
+        if self._running is None or self._has_ended:
             raise OSError(self._reason.errno, self._reason.strerror)
         return self._running
 
@@ -381,7 +435,7 @@ class Network(Listening):
 
     def _fail(self, reason: OSError) -> None:
         """The stack or the tunnel has ended by itself: no packet passes any more."""
-        if self._closing is not None:
+        if self._has_ended:
             return
         log.error("The network %s ended: %s", self.name, reason.strerror)
         self.failure = reason
@@ -389,15 +443,33 @@ class Network(Listening):
         self.died.set_result(reason)
 
     def _end(self, reason: OSError) -> None:
-        if self._closing is None and self._running is not None:
-            self._reason = reason
-            closing = self._close_all(self._running, reason)
+        if not self._has_ended and self._running is not None:
+            self._begin_end(reason)
+            closing = self._running.close(reason)
             self._closing = asyncio.get_running_loop().create_task(closing)
 
-    async def _close_all(self, running: Running, reason: OSError) -> None:
-        for server in list(self._servers):
-            server.end(reason)
-        await running.close(reason)
+    def _begin_end(self, reason: OSError) -> None:
+        if not self._has_ended:
+            self._has_ended, self._reason = True, reason
+            assert self._claim is not None
+            self._claim.release()
+
+    def _abandon(self, user: object) -> None:
+        """End because nothing refers to `user` any more: this network, or its blocking twin."""
+        if self._running is not None and not self._has_ended:
+            self._begin_end(network_down("the network is closed"))
+            self._running.abandon(user)
+
+
+def _calling_weakly(fail: Callable[[OSError], None]) -> Callable[[asyncio.Future[OSError]], None]:
+    """Return a callback for a future that keeps the network of `fail` from nobody's collection."""
+    weak = weakref.WeakMethod(fail)
+
+    def call(died: asyncio.Future[OSError]) -> None:
+        if (method := weak()) is not None:
+            method(died.result())
+
+    return call
 
 
 def _tls(

@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import _socket
 import contextlib
-import errno
 import functools
 import socket
 import threading
 import weakref
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +22,8 @@ from holloway.net.addrinfo import GLOBAL_DEFAULT_TIMEOUT, getaddrinfo
 from holloway.text.address import numeric
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import ThreadPoolExecutor
 
     from holloway.net.addrinfo import Entry
     from holloway.net.blocking import BlockingNetwork
@@ -74,8 +73,7 @@ def outside() -> Iterator[None]:
 class Replacements:
     """Replaced attributes: from the first `acquire` to the last `release`."""
 
-    def __init__(self, table: Sequence[tuple[Any, str, Callable[[Function], Any]]]) -> None:
-        self._table = table
+    def __init__(self) -> None:
         self._lock = threading.RLock()  # the collector of garbage may release at any point
         self._users = 0
         self._undo = contextlib.ExitStack()
@@ -84,7 +82,7 @@ class Replacements:
         with self._lock:
             self._users += 1
             if self._users == 1:
-                for owner, name, make in self._table:
+                for owner, name, make in _table():
                     self._undo.callback(_replace(owner, name, make))
 
     def release(self) -> None:
@@ -92,6 +90,30 @@ class Replacements:
             self._users -= 1
             if self._users == 0:
                 self._undo.close()
+
+
+def _table() -> list[tuple[Any, str, Callable[[Function], Any]]]:
+    import ssl  # not before it is needed, for a quick start
+    from concurrent.futures import ThreadPoolExecutor
+
+    return [
+        (socket, "create_connection", _create_connection),
+        (socket, "getaddrinfo", _getaddrinfo),
+        (socket, "gethostbyname", _gethostbyname),
+        (socket, "gethostbyname_ex", _gethostbyname_ex),
+        (socket, "gethostbyaddr", _gethostbyaddr),
+        (socket, "getnameinfo", _getnameinfo),
+        (socket.socket, "__new__", _new),
+        (socket.socket, "__init__", _init),
+        (socket.socket, "connect", _with_address_last),
+        (socket.socket, "connect_ex", _with_address_last),
+        (socket.socket, "bind", _with_address_last),
+        (socket.socket, "sendto", _with_address_last),
+        (socket.socket, "sendmsg", functools.partial(_with_address_last, least=4)),
+        (ssl.SSLContext, "wrap_socket", _wrap_socket),
+        (threading.Thread, "start", _start),
+        (ThreadPoolExecutor, "submit", _submit),
+    ]
 
 
 def _replace(owner: Any, name: str, make: Callable[[Function], Any]) -> Callable[[], None]:
@@ -149,8 +171,10 @@ def _init(original: Function) -> Function:
             return
         made = _make(inside, *kind)
         if type(made) is not socket.socket:
-            made.close()
-            raise OSError(errno.EOPNOTSUPP, NO_SUBCLASSES.format(type(self).__qualname__))
+            from holloway.net.inner_subclass import adopt
+
+            adopt(self, made)  # type: ignore[arg-type]  # it is one of the userspace stack
+            return
         timeout = made.gettimeout()
         original(self, *kind, fileno=made.detach())
         self.settimeout(timeout)
@@ -206,6 +230,24 @@ def _looked_up(inside: Inside, family: int, address: Any) -> Any:
         return address
     found = _look_up(inside, host, None, family, socket.SOCK_STREAM)
     return found[0][4][0], *address[1:]
+
+
+def _wrap_socket(original: Function) -> Function:
+    """`SSLContext.wrap_socket`: TLS around a socket of the userspace stack that will connect."""
+
+    @functools.wraps(original)
+    def wrap_socket(self: Any, sock: socket.socket, *arguments: Any, **named: Any) -> Any:
+        from holloway.net.inner_stream import UnconnectedSocket
+        from holloway.net.inner_subclass import wrap
+
+        if isinstance(sock, UnconnectedSocket):
+            with contextlib.suppress(OSError):
+                sock.getpeername()  # if it has connected meanwhile, it becomes a `StreamSocket`
+        if type(sock) is UnconnectedSocket:
+            return wrap(self, sock, *arguments, **named)
+        return original(self, sock, *arguments, **named)
+
+    return wrap_socket
 
 
 def _create_connection(original: Function) -> Function:
@@ -338,22 +380,4 @@ FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
 TYPE_FLAGS: Final = socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 WILDCARDS: Final = ("", "<broadcast>")  # names that `socket` itself knows
 HOST_NOT_FOUND: Final = 1  # netdb.h
-NO_SUBCLASSES: Final = "the userspace stack cannot make a {}: it makes plain sockets only"
-
-_replacements: Final = Replacements([
-    (socket, "create_connection", _create_connection),
-    (socket, "getaddrinfo", _getaddrinfo),
-    (socket, "gethostbyname", _gethostbyname),
-    (socket, "gethostbyname_ex", _gethostbyname_ex),
-    (socket, "gethostbyaddr", _gethostbyaddr),
-    (socket, "getnameinfo", _getnameinfo),
-    (socket.socket, "__new__", _new),
-    (socket.socket, "__init__", _init),
-    (socket.socket, "connect", _with_address_last),
-    (socket.socket, "connect_ex", _with_address_last),
-    (socket.socket, "bind", _with_address_last),
-    (socket.socket, "sendto", _with_address_last),
-    (socket.socket, "sendmsg", functools.partial(_with_address_last, least=4)),
-    (threading.Thread, "start", _start),
-    (ThreadPoolExecutor, "submit", _submit),
-])  # fmt: skip
+_replacements: Final = Replacements()

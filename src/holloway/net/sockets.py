@@ -15,6 +15,7 @@ import socket
 from typing import TYPE_CHECKING, Any, Final
 
 from holloway.net.closing_socket import ClosingSocket
+from holloway.net.owner import require_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,6 +144,7 @@ class SocketListener:
             return None
 
     async def accept(self) -> tuple[Socket, Address]:
+        require_loop(self._loop, "the listener")
         while True:
             try:
                 return self._accept()
@@ -150,13 +152,13 @@ class SocketListener:
                 await self._readable()
 
     def close(self) -> None:
-        if self._waiting:
-            self._loop.remove_reader(self._socket)
-        for waiting in self._waiting:
-            if not waiting.done():
-                waiting.set_exception(OSError(errno.EBADF, "the listener is closed"))
-        self._waiting.clear()
         if os.getpid() == self._owner:
+            if self._waiting:
+                self._loop.remove_reader(self._socket)
+            for waiting in self._waiting:
+                if not waiting.done():
+                    waiting.set_exception(OSError(errno.EBADF, "the listener is closed"))
+            self._waiting.clear()
             # Closing alone is not enough while another process has a copy of the descriptor, as the
             # helper of a namespace has for a moment: the port would stay in use.
             with contextlib.suppress(OSError):

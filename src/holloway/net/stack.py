@@ -128,3 +128,6 @@ class Stack(Protocol):
         The tunnel still serves `tun` meanwhile, so that resets reach the other side; the caller
         closes tunnel and `tun` afterwards. May be called more than once.
         """
+
+    def close_now(self, reason: OSError) -> None:
+        """Like `close`, blocking: in the event loop's thread, or once the loop does not run."""

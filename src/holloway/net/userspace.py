@@ -7,7 +7,6 @@ to futures of the event loop. Implements `stack.Stack`; `network` uses it.
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures.thread  # noqa: F401  # later there may be no descriptor left to import it
 import errno
 import os
 import socket
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from holloway.net.stack import Address, Interface
 
 PAIR_BUFFER: Final = 256 * 1024  # of a socket pair (crates/stack, net.rs)
+CLOSING_SECONDS: Final = 0.001
 
 
 class UserspaceStack(SocketStack):
@@ -100,20 +100,44 @@ class UserspaceStack(SocketStack):
         return echoed.nanoseconds / 1e9
 
     async def close(self, reason: OSError) -> None:
-        self.reason = reason
-        if self._stack is None:
-            return
         stack, self._stack = self._stack, None
-        self._loop.remove_reader(stack.fileno())
-        for waiting in self._waiting.values():
-            if not waiting.done():
-                waiting.set_exception(OSError(reason.errno, reason.strerror))
-        # It waits until the tunnel has taken the last resets.
-        await asyncio.to_thread(stack.close)
+        if stack is None:
+            return
+        try:
+            self._end_waiting(stack, reason)
+            stack.start_closing()
+            # The tunnel takes the last resets; the end of a thread wakes nobody.
+            while not stack.has_ended:  # noqa: ASYNC110
+                await asyncio.sleep(CLOSING_SECONDS)
+        finally:
+            stack.close()
+
+    def close_now(self, reason: OSError) -> None:
+        stack, self._stack = self._stack, None
+        if stack is not None:
+            try:
+                self._end_waiting(stack, reason)
+            finally:
+                stack.close()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that it was made in."""
+        return self._loop
 
     def counts(self) -> dict[str, int]:
         """Return the counts of dropped packets and connections, by reason."""
         return self.native().counts()
+
+    def _end_waiting(self, stack: _native.Stack, reason: OSError) -> None:
+        """End what waits in the event loop, with an error."""
+        self.reason = reason
+        if self._loop.is_closed():
+            return
+        self._loop.remove_reader(stack.fileno())
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(OSError(reason.errno, reason.strerror))
 
     async def _wait(self, number: int) -> _native.Echoed:
         waiting: asyncio.Future[_native.Echoed] = self._loop.create_future()
@@ -126,6 +150,7 @@ class UserspaceStack(SocketStack):
             raise
         finally:
             del self._waiting[number]
+            del waiting  # its exception refers to this frame
 
     def _take_events(self) -> None:
         assert self._stack is not None

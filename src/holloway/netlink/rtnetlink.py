@@ -240,13 +240,6 @@ RT_SCOPE_NOWHERE: Final = 255  # in a deletion: any scope
 RT_TABLE_UNSPEC: Final = 0
 RT_TABLE_COMPAT: Final = 252
 RT_TABLE_MAIN: Final = 254
-RTMGRP_LINK: Final = 0x1
-RTMGRP_IPV4_IFADDR: Final = 0x10
-RTMGRP_IPV4_ROUTE: Final = 0x40
-RTMGRP_IPV4_RULE: Final = 0x80
-RTMGRP_IPV6_IFADDR: Final = 0x100
-RTMGRP_IPV6_ROUTE: Final = 0x400
-RTMGRP_IPV6_RULE: Final = 0x40000  # 1 << (RTNLGRP_IPV6_RULE - 1)
 TCMSG: Final = struct.Struct("=BxxxiIII")  # struct tcmsg
 TCA_KIND: Final = 1
 # linux/if_link.h

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Never
 
 import pytest
@@ -27,3 +28,9 @@ def test_without_that_extension_the_public_modules_serve(error: type[Exception])
         raise error
 
     assert primitives.choose(absent) == primitives.from_public_modules()
+
+
+def test_blake2s_is_hashlibs() -> None:
+    assert primitives.blake2s is hashlib.blake2s
+    assert primitives.choose_blake2s("no_such_module") is hashlib.blake2s
+    assert primitives.choose_blake2s("math") is hashlib.blake2s
