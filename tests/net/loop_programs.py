@@ -115,6 +115,24 @@ async def aiohttp_server() -> None:
     await runner.cleanup()
 
 
+async def uvicorn_server() -> None:
+    from aiohttp import ClientSession
+    from uvicorn import Config, Server
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": scope["client"][0].encode()})
+
+    server = Server(Config(application, host=OWN, port=8000, lifespan="off", log_level="error"))
+    serving = asyncio.ensure_future(server.serve())
+    while not server.started:  # noqa: ASYNC110  # it has no event
+        await asyncio.sleep(0.01)
+    async with ClientSession() as session, session.get(f"http://{OWN}:8000/") as answer:
+        assert await answer.text() == OWN
+    server.should_exit = True
+    await serving
+
+
 async def httpx() -> None:
     from httpx import AsyncClient
 
@@ -177,6 +195,7 @@ ASYNCIO: dict[str, Callable[[], Awaitable[None]]] = {
     "grpclib": grpclib,
     "aiohttp": aiohttp,
     "aiohttp, a server": aiohttp_server,
+    "uvicorn, a server": uvicorn_server,
     "httpx": httpx,
     "aioquic": aioquic,
     "asyncssh": asyncssh,
