@@ -11,7 +11,7 @@ import asyncio
 import logging
 import weakref
 from socket import AF_INET, AF_INET6, SOCK_STREAM
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from holloway.net.choose_stack import look_up_endpoints
 from holloway.net.errors import network_down
@@ -21,6 +21,7 @@ from holloway.net.running import Running
 from holloway.net.server import Server
 from holloway.net.settings import Settings, from_arguments, from_config
 from holloway.net.stack import BUFFER, MIN_BUFFER, family_of
+from holloway.net.stream_transport import open_transport
 from holloway.text.address import numeric, site
 
 if TYPE_CHECKING:
@@ -238,14 +239,14 @@ class Network:
         timeout: float | None = None,
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect, as `asyncio.open_connection` does."""
-        connected = await self.connect(host, port, source=source, timeout=timeout)
-        try:
-            return await asyncio.open_connection(
-                sock=connected, limit=limit, **_tls(ssl, server_hostname, host)
-            )
-        except BaseException:
-            connected.close()
-            raise
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=limit, loop=loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        transport, _ = await self.create_connection(
+            lambda: protocol, host, port, ssl=ssl, server_hostname=server_hostname,
+            source=source, timeout=timeout,
+        )  # fmt: skip
+        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
     async def create_connection(
         self,
@@ -261,9 +262,11 @@ class Network:
         """Connect, as `loop.create_connection` does."""
         connected = await self.connect(host, port, source=source, timeout=timeout)
         try:
-            return await asyncio.get_running_loop().create_connection(
-                factory, sock=connected, **_tls(ssl, server_hostname, host)
+            create = asyncio.get_running_loop().create_connection
+            made = await open_transport(
+                create, factory, connected, **_tls(ssl, server_hostname, host)
             )
+            return cast("tuple[asyncio.Transport, AnyStreamProtocol]", made)
         except BaseException:
             connected.close()
             raise
@@ -272,16 +275,17 @@ class Network:
         self, port: int = 0, host: str | None = None, *, backlog: int = 100
     ) -> Listener:
         """Listen on one address; without `host` on all of the family of our first one."""
-        where = (host or self._wildcard_hosts()[0], port)
-        return await self._opened().stack.listen(where, backlog=backlog)
+        address = (await self._local_hosts(host or self._wildcard_hosts()[0]))[0]
+        return await self._opened().stack.listen((address, port), backlog=backlog)
 
     async def listen_on(
         self, hosts: Sequence[str] = (), port: int = 0, *, backlog: int = 100
     ) -> list[Listener]:
-        """Listen on several addresses, all on one port; without `hosts` on all our addresses."""
+        """Listen on several hosts, all on one port; without `hosts` on all our addresses."""
         listeners: list[Listener] = []
         try:
-            for host in hosts or self._wildcard_hosts():
+            found = [each for host in hosts or ("",) for each in await self._local_hosts(host)]
+            for host in dict.fromkeys(found):
                 chosen = listeners[0].address[1] if listeners else port
                 where = (host, chosen)
                 listeners.append(await self._opened().stack.listen(where, backlog=backlog))
@@ -294,14 +298,15 @@ class Network:
     async def create_server(
         self,
         factory: Callable[[], asyncio.BaseProtocol],
-        host: str | None = None,
+        host: str | Sequence[str] | None = None,
         port: int = 0,
         *,
         backlog: int = 100,
         ssl: SSLContext | None = None,
     ) -> Server:
         """Listen, as `loop.create_server` does; without `host` on all our addresses."""
-        listeners = await self.listen_on([host] if host else (), port, backlog=backlog)
+        hosts = [host] if isinstance(host, str) else host or ()
+        listeners = await self.listen_on(hosts, port, backlog=backlog)
         server = Server(listeners, factory, ssl)
         self._servers.add(server)
         await server.start_serving()
@@ -310,7 +315,7 @@ class Network:
     async def start_server(
         self,
         handler: Handler,
-        host: str | None = None,
+        host: str | Sequence[str] | None = None,
         port: int = 0,
         *,
         limit: int = 1 << 16,
@@ -336,14 +341,17 @@ class Network:
 
         A local address without a host is all addresses of the family of our first one.
         """
+        family = 0
         if remote_addr is not None:
             address = (await self.resolve(remote_addr[0]))[0]
             self._opened().check(address)
             remote_addr = (address, remote_addr[1])
-        elif local_addr is None:
-            local_addr = ("", 0)
-        if local_addr is not None and not local_addr[0]:
-            local_addr = (self._wildcard_hosts()[0], local_addr[1])
+            family = family_of(address)
+        if local_addr is not None or remote_addr is None:
+            host, port = (local_addr or ("", 0))[:2]
+            wildcards = self._wildcard_hosts()
+            default = next((each for each in wildcards if family_of(each) == family), wildcards[0])
+            local_addr = ((await self.resolve(host or default, family=family))[0], port)
         stack = self._opened().stack
         return await stack.datagram_endpoint(factory, local=local_addr, remote=remote_addr)
 
@@ -366,6 +374,10 @@ class Network:
         if self._running is None or self._closing is not None:
             raise OSError(self._reason.errno, self._reason.strerror)
         return self._running
+
+    async def _local_hosts(self, host: str) -> list[str]:
+        """Return the addresses to listen on for a host: an empty one is all our addresses."""
+        return await self.resolve(host) if host else self._wildcard_hosts()
 
     def _wildcard_hosts(self) -> list[str]:
         families = {family_of(address): None for address in self._own}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Self
 
 from holloway.device.tunnel import Tunnel
@@ -54,7 +55,9 @@ class Running:
         """Refuse an address that cannot be reached, for the reasons of the kernel's wg_xmit."""
         number = numeric(address)
         assert number is not None
-        if address in self._own or number.is_loopback:
+        if isinstance(number, IPv6Address):
+            number = number.ipv4_mapped or number
+        if str(number) in self._own or number.is_loopback or number.is_unspecified:
             return
         peer = self.tunnel.peer_of(number)
         if peer is None:

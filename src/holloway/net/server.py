@@ -12,6 +12,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from holloway.net.sockets import accept
+from holloway.net.stream_transport import open_transport
 
 if TYPE_CHECKING:
     import socket
@@ -100,7 +101,8 @@ class Server(asyncio.AbstractServer):
     async def _start_transport(self, connection: socket.socket) -> None:
         """Give a connection its transport, after the handshake if there is TLS."""
         try:
-            await self._loop.connect_accepted_socket(self._factory, connection, ssl=self._context)
+            begin = self._loop.connect_accepted_socket
+            await open_transport(begin, self._factory, connection, ssl=self._context)
         except OSError as error:  # ssl.SSLError is one
             log.info("A connection failed at its start: %s", error)
             connection.close()
