@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from ipaddress import IPv6Address
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 from holloway.device.tunnel import Tunnel
 from holloway.net.choose_stack import open_stack
@@ -20,6 +20,7 @@ from holloway.text.address import numeric
 if TYPE_CHECKING:
     from holloway.net.settings import Settings
     from holloway.net.stack import Stack
+    from holloway.net.userspace import UserspaceStack
 
 
 class Running:
@@ -79,6 +80,8 @@ class Running:
     def _configure(self, settings: Settings) -> None:
         if isinstance(self.stack, KernelStack):
             self.stack.provide_icmp_sockets(self.tunnel)
+        else:
+            cast("UserspaceStack", self.stack).check = self.check
         self.tunnel.set(settings.update)
         self.tunnel.link_changed(up=True, mtu=settings.mtu)
 
