@@ -11,7 +11,8 @@ import contextlib
 import os
 import warnings
 import weakref
-from typing import TYPE_CHECKING, Self
+from ipaddress import IPv6Address
+from typing import TYPE_CHECKING, Self, cast
 
 from holloway.net import at_exit
 from holloway.net.choose_stack import open_stack
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from holloway.net.server import Server
     from holloway.net.settings import Settings
     from holloway.net.stack import Stack
+    from holloway.net.userspace import UserspaceStack
 
 
 class Running:
@@ -74,7 +76,9 @@ class Running:
         """
         number = numeric(address)
         assert number is not None
-        if address in self._own or number.is_loopback:
+        if isinstance(number, IPv6Address):
+            number = number.ipv4_mapped or number
+        if str(number) in self._own or number.is_loopback or number.is_unspecified:
             return None
         peer = self.tunnel.peer_of(number)
         if peer is None:
@@ -144,6 +148,8 @@ class Running:
     def _configure(self, settings: Settings) -> None:
         if isinstance(self.stack, KernelStack):
             self.stack.provide_icmp_sockets(self.tunnel)
+        else:
+            cast("UserspaceStack", self.stack).check = self.check
         self.tunnel.set(settings.update)
         self.tunnel.link_changed(up=True, mtu=settings.mtu)
 

@@ -13,6 +13,7 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from holloway import _native
+from holloway.net.datagram_transport import open_datagram_transport
 from holloway.net.errors import network_down
 from holloway.net.inner_address import WILDCARDS
 from holloway.net.inner_datagram import DatagramSocket
@@ -20,11 +21,12 @@ from holloway.net.inner_stream import UnconnectedSocket
 from holloway.net.socket_stack import SocketStack
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from socket import socket as Socket  # noqa: N812  # there is a method of that name
 
     from holloway.net.inner_socket import InnerSocket
     from holloway.net.sockets import SocketListener
-    from holloway.net.stack import Address, Interface
+    from holloway.net.stack import Address, AnyProtocol, Interface
 
 PAIR_BUFFER: Final = 256 * 1024  # of a socket pair (crates/stack, net.rs)
 CLOSING_SECONDS: Final = 0.001
@@ -47,6 +49,8 @@ class UserspaceStack(SocketStack):
         self._stack: _native.Stack | None = None
         self._waiting: dict[int, asyncio.Future[_native.Echoed]] = {}
         self.reason: OSError | None = network_down("the network is not open")
+        self.check: Callable[[str], object] | None = None
+        """Raises OSError for an address that cannot be reached: here no ICMP error says so."""
         self.died: asyncio.Future[OSError] = self._loop.create_future()
 
     async def open(self) -> None:
@@ -84,6 +88,15 @@ class UserspaceStack(SocketStack):
     def start_connecting(self, address: Address) -> None:
         """Only `connect` can do that here: the descriptor alone does not say how it ends."""
 
+    def reaches(self, host: str) -> bool:
+        """Whether a peer has an address, and an endpoint; any thread may call it."""
+        if self.check is not None:
+            try:
+                self.check(host)
+            except OSError:
+                return False
+        return True
+
     def native(self) -> _native.Stack:
         """Return the stack; raises OSError where it is closed, and in a fork."""
         if self._stack is None:
@@ -92,6 +105,12 @@ class UserspaceStack(SocketStack):
         if os.getpid() != self._owner:
             raise OSError(errno.EPERM, "a network serves the process that opened it, not its forks")
         return self._stack
+
+    async def _datagram_transport(
+        self, factory: Callable[[], AnyProtocol], sock: Socket
+    ) -> tuple[asyncio.DatagramTransport, AnyProtocol]:
+        assert isinstance(sock, DatagramSocket)
+        return await open_datagram_transport(factory, sock)
 
     async def ping(self, address: str, timeout: float) -> float:
         stack = self.native()
