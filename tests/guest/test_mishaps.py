@@ -14,14 +14,7 @@ if TYPE_CHECKING:
 
     from guest.machine import Machine
 
-pytestmark = [
-    pytest.mark.root,
-    pytest.mark.guest,
-    pytest.mark.skipif(
-        os.environ.get("HYPOTHESIS_PROFILE") != "thorough",
-        reason="it sleeps for minutes, and the emulated machine may not wake up: make thorough",
-    ),
-]
+pytestmark = [pytest.mark.root, pytest.mark.guest]
 
 ASLEEP_SECONDS = 190
 """Longer than a session lives (paper, 6.1)."""
@@ -34,6 +27,10 @@ def devices(machine: Machine) -> Iterator[Devices]:
     devices.close()
 
 
+@pytest.mark.skipif(
+    os.environ.get("HYPOTHESIS_PROFILE") != "thorough",
+    reason="the machine sleeps for three minutes: make thorough",
+)
 @pytest.mark.timeout(600)
 def test_after_a_suspension_longer_than_a_session_lives(devices: Devices) -> None:
     assert devices.suspend(ASLEEP_SECONDS)["holloway"] is not None
