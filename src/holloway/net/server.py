@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from holloway.net.closing_socket import ClosingSocket
 from holloway.net.sockets import SocketListener, accept
-from holloway.net.stack import family_of
+from holloway.net.stream_transport import open_transport
 
 if TYPE_CHECKING:
     import ssl
@@ -189,9 +189,8 @@ class Server(asyncio.AbstractServer):
     async def _start_transport(self, connection: ClosingSocket) -> None:
         """Give a connection its transport, after the handshake if there is TLS."""
         try:
-            transport, _ = await self._loop.connect_accepted_socket(
-                self._factory, connection, **self._tls
-            )
+            begin = self._loop.connect_accepted_socket
+            transport, _ = await open_transport(begin, self._factory, connection, **self._tls)
         except OSError as error:  # ssl.SSLError is one
             log.info("A connection failed at its start: %s", error)
         else:
@@ -233,28 +232,6 @@ def tls_options(
     return cast("Tls", {"ssl": context, **given})
 
 
-class ListeningPort:
-    """What a `TransportSocket` shows of a port that has no descriptor: that of a stack within."""
-
-    type = socket.SOCK_STREAM
-    proto = 0
-
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-
-    @property
-    def family(self) -> socket.AddressFamily:
-        return family_of(self._listener.address[0])
-
-    def fileno(self) -> int:
-        return -1
-
-    def getsockname(self) -> tuple[Any, ...]:
-        extra = (0, 0) if self.family == socket.AF_INET6 else ()
-        return (*self._listener.address, *extra)
-
-
 def _transport_socket(listener: Listener) -> TransportSocket:
-    if isinstance(listener, SocketListener):
-        return TransportSocket(listener.socket)
-    return TransportSocket(cast("socket.socket", ListeningPort(listener)))
+    assert isinstance(listener, SocketListener)
+    return TransportSocket(listener.socket)
