@@ -115,6 +115,24 @@ async def aiohttp_server() -> None:
     await runner.cleanup()
 
 
+async def uvicorn_server() -> None:
+    from aiohttp import ClientSession
+    from uvicorn import Config, Server
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": scope["client"][0].encode()})
+
+    server = Server(Config(application, host=OWN, port=8000, lifespan="off", log_level="error"))
+    serving = asyncio.ensure_future(server.serve())
+    while not server.started:  # noqa: ASYNC110  # it has no event
+        await asyncio.sleep(0.01)
+    async with ClientSession() as session, session.get(f"http://{OWN}:8000/") as answer:
+        assert await answer.text() == OWN
+    server.should_exit = True
+    await serving
+
+
 async def httpx() -> None:
     from httpx import AsyncClient
 
@@ -167,14 +185,23 @@ async def trio() -> None:
         assert b"200 OK" in await secure.receive_some()
 
 
-PROGRAMS: dict[str, Callable[[], Awaitable[None]]] = {
-    each.__name__: each
-    for each in (
-        redis, websockets, websockets_server, asyncpg, sqlalchemy, grpclib, aiohttp,
-        aiohttp_server, httpx, aioquic, asyncssh, anyio,
-    )
-}  # fmt: skip
-TRIO_PROGRAMS = {"trio": trio, "trio_httpx": httpx, "trio_anyio": anyio}
+# By their names in docs/reference/libraries.md.
+ASYNCIO: dict[str, Callable[[], Awaitable[None]]] = {
+    "redis.asyncio": redis,
+    "asyncpg": asyncpg,
+    "SQLAlchemy with asyncpg": sqlalchemy,
+    "websockets": websockets,
+    "websockets, a server": websockets_server,
+    "grpclib": grpclib,
+    "aiohttp": aiohttp,
+    "aiohttp, a server": aiohttp_server,
+    "uvicorn, a server": uvicorn_server,
+    "httpx": httpx,
+    "aioquic": aioquic,
+    "asyncssh": asyncssh,
+    "anyio": anyio,
+}
+TRIO = {"trio": trio, "httpx under trio": httpx, "anyio under trio": anyio}
 
 
 def run_in_trio(program: Callable[[], Awaitable[None]], stack: str) -> None:
@@ -196,7 +223,7 @@ async def limited(program: Callable[[], Awaitable[None]]) -> None:
 
 if __name__ == "__main__":
     name, stack = sys.argv[1:]
-    if name in TRIO_PROGRAMS:
-        run_in_trio(TRIO_PROGRAMS[name], stack)
+    if name in TRIO:
+        run_in_trio(TRIO[name], stack)
     else:
-        holloway.run(limited(PROGRAMS[name]), "laptop.conf", stack=stack)
+        holloway.run(limited(ASYNCIO[name]), "laptop.conf", stack=stack)

@@ -1,6 +1,7 @@
-"""Servers at home that are Python's own: WebSocket, gRPC and QUIC, each an echo.
+"""Servers at home for libraries of asyncio and trio: nginx, and echoes by WebSocket, gRPC and QUIC.
 
-Run inside a host, with the directory of its certificate.
+`serve_loop_libraries` starts them in the home of a lab; this file is also the program of the
+echoes, which are Python's own.
 """
 
 from __future__ import annotations
@@ -21,9 +22,39 @@ from google.protobuf.wrappers_pb2 import StringValue
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
 
+    from net.home_lab import HomeLab
+
 HOST = "10.10.10.5"
 WEBSOCKET, GRPC, QUIC = 8765, 50051, 4433
 METHOD = "/home.Echo/Say"
+DIRECTORY = "/run/user"
+NGINX = f"""
+daemon off; pid /run/nginx.pid; error_log stderr crit; user root;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path /run/nginx; proxy_temp_path /run/nginx; fastcgi_temp_path /run/nginx;
+    uwsgi_temp_path /run/nginx; scgi_temp_path /run/nginx;
+    server {{
+        listen {HOST}:8080; listen [fd10::5]:8080; listen {HOST}:8443 ssl;
+        ssl_certificate {DIRECTORY}/certificate.pem;
+        ssl_certificate_key {DIRECTORY}/certificate.pem;
+        location / {{ return 200 "$uri by nginx\\n"; }}
+    }}
+}}
+"""
+
+
+def serve_loop_libraries(lab: HomeLab) -> None:
+    """Start the servers and wait until they listen."""
+    from net.library_servers import WAIT  # as a program, this file knows no other of the tests
+
+    lab.server.write("/run/nginx.conf", NGINX)
+    lab.start("nginx", "-c", "/run/nginx.conf")
+    lab.server.run(sys.executable, "-c", WAIT, HOST, "8080", "8443")
+    echoes = lab.start(sys.executable, __file__, DIRECTORY)
+    assert echoes.stdout is not None
+    assert echoes.stdout.readline() == "ready\n"
 
 
 async def websocket_echo(connection: ServerConnection) -> None:

@@ -256,6 +256,22 @@ def test_servers(near: BlockingNetwork) -> None:
     run(near, main)
 
 
+def test_servers_share_a_port_on_the_kernels_stack(near: BlockingNetwork) -> None:
+    async def main() -> None:
+        one = await asyncio.start_server(echo, port=0, reuse_port=True)
+        port = one.sockets[0].getsockname()[1]
+        two = await asyncio.start_server(echo, port=port, reuse_port=True)
+        one.close()
+        await exchange(*await asyncio.open_connection(SECOND[0], port))
+        two.close()
+
+    if near.stack == "kernel":
+        run(near, main)
+    else:
+        with pytest.raises(ValueError, match="reuse_port is not supported"):
+            run(near, main)
+
+
 def test_names_of_the_system(near: BlockingNetwork) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -320,6 +336,41 @@ def test_a_closed_network_says_so(stack: str) -> None:
         await server.wait_closed()
         transport.close()
         assert protocol is not None
+
+    run(net, main)
+
+
+def test_a_udp_port_ends_with_its_network(stack: str) -> None:
+    net = BlockingNetwork(network(2, new_key(), stack=stack))
+    errors: list[Exception] = []
+
+    class Port(asyncio.DatagramProtocol):
+        def error_received(self, error: Exception) -> None:
+            errors.append(error)
+
+    async def main() -> None:
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            Port, local_addr=("", 0)
+        )
+        await asyncio.to_thread(net.close)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(errors) == 1
+        transport.close()
+
+    run(net, main)
+
+
+def test_closing_a_network_ends_what_waits_in_the_loop(stack: str) -> None:
+    silent = peer(new_key(), *FIRST, endpoint=Endpoint("127.0.0.1", 9))
+    net = BlockingNetwork(network(2, new_key(), silent, stack=stack))
+
+    async def main() -> None:
+        waiting = asyncio.ensure_future(asyncio.open_connection(FIRST[0], PORT))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(net.close)
+        with pytest.raises(OSError, match=r"abort|Network is down|closed"):
+            await waiting
 
     run(net, main)
 

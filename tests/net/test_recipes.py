@@ -11,6 +11,7 @@ import pytest
 
 from net.home_lab import HomeLab, home_lab
 from net.library_servers import serve_redis
+from net.loop_servers import serve_loop_libraries
 from net.recipes import PAGES, Recipe, recipes
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def lab(request: pytest.FixtureRequest) -> Iterator[HomeLab]:
     with home_lab(request.param) as built:
         built.serve_postgresql()
         serve_redis(built)
+        serve_loop_libraries(built)
         yield built
 
 

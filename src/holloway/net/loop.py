@@ -22,6 +22,7 @@ from holloway.net.happy_eyeballs import connect_any, interleaved
 from holloway.net.inner_socket import InnerSocket
 from holloway.net.server import Server, tls_options
 from holloway.net.stack import family_of
+from holloway.text.address import numeric
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -77,9 +78,10 @@ class TunnelEventLoop(asyncio.SelectorEventLoop):
     ) -> Any:
         """Look a name up through the tunnel; see `addrinfo.getaddrinfo`."""
         query = (host, port, family, type, proto, flags)
-        return await call(
-            self.network, functools.partial(addrinfo.getaddrinfo, self.network.network, *query)
-        )
+        look_up = functools.partial(addrinfo.getaddrinfo, self.network.network, *query)
+        if not host or (isinstance(host, str) and numeric(host) is not None):
+            return await look_up()  # this asks nobody
+        return await call(self.network, look_up)
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
         """Return the names of this machine's addresses, and the numbers of all others."""
@@ -237,6 +239,9 @@ class TunnelEventLoop(asyncio.SelectorEventLoop):
 
     def _listen(self, addresses: Iterable[Any], options: dict[str, Any]) -> list[Listener]:
         """Listen on all addresses: outside on those of this machine, else inside the tunnel."""
+        reuse_port = bool(options.get("reuse_port"))
+        if reuse_port and self.network.stack == "userspace":
+            raise ValueError("reuse_port is not supported by the userspace stack")
         listeners: list[Listener] = []
         try:
             for host, port, *_ in addresses:
@@ -248,7 +253,7 @@ class TunnelEventLoop(asyncio.SelectorEventLoop):
                         make(family_of(host), socket.SOCK_STREAM),
                         (host, chosen),
                         options.get("backlog", 100),
-                        reuse_port=bool(options.get("reuse_port")),
+                        reuse_port=reuse_port,
                     )
                 )
         except BaseException:
