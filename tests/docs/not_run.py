@@ -70,6 +70,8 @@ NOT_RUN: dict[str, dict[str, str]] = {
     },
     "docs/reference/network.md": {
         'async with holloway.Network("laptop.conf") as net: ...     # asyncio': SYNOPSIS,
+        'holloway.run(main(), "laptop.conf")                                   # as asyncio.run':
+            SYNOPSIS,
     },
     "docs/reference/proxy.md": {
         "holloway proxy CONFIG [OPTION...]": SYNOPSIS,

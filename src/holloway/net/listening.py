@@ -42,8 +42,7 @@ class Listening:
     ) -> Listener:
         """Listen on one address; without `host` on all of the family of our first one."""
         (where, *_) = await self._local_addresses([host or self._wildcard_hosts()[0]], 0)
-        stack = self._opened().stack
-        return await stack.listen((where, checked_port(port)), backlog=backlog)
+        return await self._opened().stack.listen((where, checked_port(port)), backlog=backlog)
 
     async def listen_on(
         self,

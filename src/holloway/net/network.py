@@ -323,14 +323,13 @@ class Network(Listening):
         source: Address | None = None,
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect, as `asyncio.open_connection` does."""
-        local_addr = renamed("source", source, "local_addr", local_addr)
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=limit, loop=loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
         transport, _ = await self.create_connection(
             lambda: protocol, host, port, ssl=ssl, server_hostname=server_hostname,
             ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout,
-            local_addr=local_addr, timeout=timeout,
+            local_addr=renamed("source", source, "local_addr", local_addr), timeout=timeout,
         )  # fmt: skip
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
