@@ -217,13 +217,19 @@ def test_closing_resets_connections_on_the_other_side(stack: str) -> None:
     async def run() -> None:
         ended: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
 
+        accepted = asyncio.Event()
+
         class Watch(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                accepted.set()
+
             def connection_lost(self, error: Exception | None) -> None:
                 ended.set_result(error)
 
         async with pair(stack) as both:
             await both.first.create_server(Watch, port=5000)
             _, writer = await both.second.open_connection(FIRST[0], 5000)
+            await asyncio.wait_for(accepted.wait(), 20)  # earlier, there is nothing to reset
             await both.second.close()
             assert isinstance(await asyncio.wait_for(ended, 20), ConnectionResetError)
             writer.close()

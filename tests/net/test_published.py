@@ -168,9 +168,9 @@ def uvicorn_server(**options: Any) -> uvicorn.Server:
     return server
 
 
-def test_uvicorn_takes_a_socket_of_the_kernels_stack() -> None:
+def test_uvicorn_takes_a_socket_of_the_network(stack: str) -> None:
     async def run() -> None:
-        async with pair("kernel") as both:
+        async with pair(stack) as both:
             sock = both.server.socket()
             sock.bind((SERVER[0], 8000))
             server = uvicorn_server()

@@ -328,11 +328,8 @@ def test_a_name_may_be_listened_on(stack: str) -> None:
                 echo, ["two.hosts", FIRST[1]], 5001, family=socket.AF_INET6
             )
             assert [address[:2] for address in six.addresses] == [(FIRST[1], 5001)]
-            if stack == "kernel":
-                local = await made.first.start_server(
-                    echo, "localhost", 5003, family=socket.AF_INET
-                )
-                assert local.addresses == [("127.0.0.1", 5003)]
+            local = await made.first.start_server(echo, "localhost", 5003, family=socket.AF_INET)
+            assert local.addresses == [("127.0.0.1", 5003)]
             with pytest.raises(socket.gaierror):
                 await made.first.start_server(echo, FIRST[1], 5002, family=socket.AF_INET)
 
@@ -352,9 +349,9 @@ def test_several_servers_share_a_port_of_the_kernels_stack() -> None:
     asyncio.run(run())
 
 
-def test_a_server_takes_a_socket_of_the_network() -> None:
+def test_a_server_takes_a_socket_of_the_network(stack: str) -> None:
     async def run() -> None:
-        async with pair("kernel") as made:
+        async with pair(stack) as made:
             sock = made.first.socket()
             sock.bind((FIRST[0], 5000))
             with pytest.raises(ValueError, match="can not be specified at the same time"):

@@ -24,7 +24,6 @@ from holloway.net.owner import running_loop
 from holloway.net.renamed import renamed
 from holloway.net.settings import DEFAULT_MTU, FALLBACK_NAME, Settings, from_either
 from holloway.net.stack import BUFFER, MIN_BUFFER, family_of
-from holloway.net.stream_transport import open_transport
 from holloway.text.address import numeric, site
 
 if TYPE_CHECKING:
@@ -353,6 +352,8 @@ class Network(Listening):
         tls = _tls(ssl, server_hostname, host, ssl_handshake_timeout, ssl_shutdown_timeout)
         connected = await self.connect(host, port, local_addr=local_addr, timeout=timeout)
         try:
+            from holloway.net.stream_transport import open_transport  # some take sockets only
+
             create = asyncio.get_running_loop().create_connection
             made = await open_transport(create, factory, connected, **tls)
             return cast("tuple[asyncio.Transport, AnyStreamProtocol]", made)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from holloway.net.closing_socket import ClosingSocket
 from holloway.net.sockets import SocketListener, accept
-from holloway.net.stack import family_of
 from holloway.net.stream_transport import open_transport
 
 if TYPE_CHECKING:
@@ -233,28 +232,6 @@ def tls_options(
     return cast("Tls", {"ssl": context, **given})
 
 
-class ListeningPort:
-    """What a `TransportSocket` shows of a port that has no descriptor: that of a stack within."""
-
-    type = socket.SOCK_STREAM
-    proto = 0
-
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-
-    @property
-    def family(self) -> socket.AddressFamily:
-        return family_of(self._listener.address[0])
-
-    def fileno(self) -> int:
-        return -1
-
-    def getsockname(self) -> tuple[Any, ...]:
-        extra = (0, 0) if self.family == socket.AF_INET6 else ()
-        return (*self._listener.address, *extra)
-
-
 def _transport_socket(listener: Listener) -> TransportSocket:
-    if isinstance(listener, SocketListener):
-        return TransportSocket(listener.socket)
-    return TransportSocket(cast("socket.socket", ListeningPort(listener)))
+    assert isinstance(listener, SocketListener)
+    return TransportSocket(listener.socket)
