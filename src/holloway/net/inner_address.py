@@ -23,6 +23,7 @@ WILDCARDS: Final[dict[int, str]] = {
     socket.AF_INET: "0.0.0.0",  # noqa: S104
     socket.AF_INET6: "::",
 }
+LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 def read_address(address: Any, family: int) -> tuple[str, int]:
@@ -43,6 +44,12 @@ def read_address(address: Any, family: int) -> tuple[str, int]:
     if not 0 <= port <= 65_535:
         raise OverflowError("port must be 0-65535.")
     return _host(host, family), port
+
+
+def read_destination(address: Any, family: int) -> tuple[str, int]:
+    """Return where a library sends to: as on Linux, the unspecified address is this host."""
+    host, port = read_address(address, family)
+    return LOOPBACK.get(host, host), port
 
 
 def _host(host: str, family: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import select
 import socket
 import sys
 from typing import TYPE_CHECKING, Any, Final
@@ -17,11 +18,11 @@ from holloway.net.inner_address import (
     HEAD,
     WILDCARDS,
     pack_address,
-    read_address,
+    read_destination,
     to_tuple,
     unpack_address,
 )
-from holloway.net.inner_socket import InnerSocket
+from holloway.net.inner_socket import InnerSocket, needs_pair
 
 if TYPE_CHECKING:
     from holloway.net.stack import Address
@@ -36,8 +37,25 @@ class DatagramSocket(InnerSocket):
     TYPE = socket.SOCK_DGRAM
     _head: bytes | None = None
 
+    @property
+    def type(self) -> socket.SocketKind:
+        return self.PAIR if needs_pair() else self.TYPE
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it has a remote address."""
+        return self._remote is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the stack has ended."""
+        poll = select.poll()
+        poll.register(self.fileno(), 0)
+        return bool(poll.poll(0))
+
     def connect(self, address: Any) -> None:
-        remote = read_address(address, self._family)
+        remote = read_destination(address, self._family)
+        self.require_open()
         try:
             local = self._owner.native().associate(self._number, remote)
         except OSError as error:
@@ -101,9 +119,7 @@ class DatagramSocket(InnerSocket):
         return len(data), ancillary, found, address
 
     def send(self, data: Any, flags: int = 0, /) -> int:
-        if self._head is None:
-            raise OSError(errno.EDESTADDRREQ, os.strerror(errno.EDESTADDRREQ))
-        return self._send(self._head, (data,), flags)
+        return self.sendmsg((data,), (), flags)
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
         self.send(data, flags)
@@ -116,11 +132,12 @@ class DatagramSocket(InnerSocket):
     def sendmsg(
         self, buffers: Any, ancillary: Any = (), flags: int = 0, address: Any = None, /
     ) -> int:
+        self.require_open()
         if address is None:
             if self._head is None:
                 raise OSError(errno.EDESTADDRREQ, os.strerror(errno.EDESTADDRREQ))
             return self._send(self._head, buffers, flags)
-        head = pack_address(*read_address(address, self._family))
+        head = pack_address(*read_destination(address, self._family))
         if self._local is None:
             self.bind((WILDCARDS[self._family], 0))
         return self._send(head, buffers, flags)

@@ -7,6 +7,7 @@ and `inner_datagram` have the two kinds; `userspace` makes them.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import socket
@@ -64,6 +65,11 @@ class InnerSocket(ClosingSocket):
         """Set what a new socket is to the stack and to its user."""
         self._number, self._family, self._proto = number, family, proto
 
+    def require_open(self) -> None:
+        """Raise OSError if the socket is closed."""
+        if self.fileno() < 0:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
     def dup(self) -> Self:
         return self.over(os.dup(self.fileno()))
 
@@ -88,6 +94,7 @@ class InnerSocket(ClosingSocket):
     def bind(self, address: Any) -> None:
         wanted = read_address(address, self._family)
         is_dual = self._family == socket.AF_INET6 and not self._options.get(V6ONLY)
+        self.require_open()
         try:
             bound = self._owner.native().bind(self._number, wanted, is_dual)
         except OSError as error:
@@ -95,13 +102,11 @@ class InnerSocket(ClosingSocket):
         self._local = to_tuple(bound, self._family)
 
     def getsockname(self) -> Address:
-        if self.fileno() < 0:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        self.require_open()
         return self._local or to_tuple((WILDCARDS[self._family], 0), self._family)
 
     def getpeername(self) -> Address:
-        if self.fileno() < 0:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        self.require_open()
         if self._remote is None:
             raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
         return self._remote
@@ -125,9 +130,9 @@ class InnerSocket(ClosingSocket):
         """Return the value of an option that the kernel has otherwise; None for the kernel's."""
         if level == socket.SOL_SOCKET:
             known = {
-                socket.SO_TYPE: self.type,
+                socket.SO_TYPE: self.TYPE,
                 socket.SO_DOMAIN: self._family,
-                socket.SO_PROTOCOL: self._proto or PROTOCOLS[self.type],
+                socket.SO_PROTOCOL: self._proto or PROTOCOLS[self.TYPE],
             }
             return known.get(option, self._options.get((level, option)))
         if level not in IP_LEVELS:
@@ -143,6 +148,15 @@ class InnerSocket(ClosingSocket):
             return OSError(reason.errno, reason.strerror)
         number = number or errno.EIO
         return OSError(number, os.strerror(number))
+
+
+def needs_pair() -> bool:
+    """Whether the running loop is not asyncio's own: then it has to know what the kernel has.
+
+    uvloop makes a handle of its own from the descriptor of a socket that it is given.
+    """
+    loop = asyncio._get_running_loop()
+    return loop is not None and not isinstance(loop, asyncio.BaseEventLoop)
 
 
 IP_LEVELS: Final = {socket.IPPROTO_TCP, socket.IPPROTO_IP, socket.IPPROTO_IPV6}

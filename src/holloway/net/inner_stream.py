@@ -14,8 +14,8 @@ import socket
 from array import array
 from typing import TYPE_CHECKING, Any, Final
 
-from holloway.net.inner_address import HEAD, WILDCARDS, read_address, to_tuple, unpack_address
-from holloway.net.inner_socket import InnerSocket
+from holloway.net.inner_address import HEAD, WILDCARDS, read_destination, to_tuple, unpack_address
+from holloway.net.inner_socket import InnerSocket, needs_pair
 
 if TYPE_CHECKING:
     from holloway import _native
@@ -29,6 +29,10 @@ class StreamSocket(InnerSocket):
     """A connected TCP socket."""
 
     PAIR = TYPE = socket.SOCK_STREAM
+
+    @property
+    def family(self) -> socket.AddressFamily:
+        return socket.AF_UNIX if needs_pair() else self._family
 
     def bind(self, address: Any) -> None:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
@@ -54,10 +58,15 @@ class UnconnectedSocket(StreamSocket):
     _is_listening = False
     _attempt: _native.Attempt | None = None
 
+    @property
+    def family(self) -> socket.AddressFamily:
+        return self._family
+
     def bind(self, address: Any) -> None:
         InnerSocket.bind(self, address)
 
     def listen(self, backlog: int = 128, /) -> None:
+        self.require_open()
         native = self._owner.native()
         if self._local is None:
             self.bind((WILDCARDS[self._family], 0))
@@ -92,10 +101,11 @@ class UnconnectedSocket(StreamSocket):
             raise self._error(number)
 
     def connect_ex(self, address: Any) -> int:
+        self.require_open()
         if self._is_listening:
             return errno.EISCONN
         if self._attempt is None:
-            remote = read_address(address, self._family)
+            remote = read_destination(address, self._family)
             native = self._owner.native()
             self._attempt = native.connect(self._number, self.fileno(), remote, CONNECT_TIMEOUT)
             self._target = to_tuple(remote, self._family)
@@ -106,6 +116,12 @@ class UnconnectedSocket(StreamSocket):
         if not self._is_writable(self.gettimeout()):
             return errno.EAGAIN
         return self._finish()
+
+    def shutdown(self, how: int, /) -> None:
+        """End directions of the connection, or listen no more."""
+        if not self._is_listening:
+            self._await_connection(errno.ENOTCONN)
+        socket.socket.shutdown(self, how)
 
     def getsockname(self) -> Address:
         if self._attempt is not None and self.fileno() >= 0:
@@ -153,6 +169,7 @@ class UnconnectedSocket(StreamSocket):
 
     def _await_connection(self, number: int) -> None:
         """Raise unless it is connected; `number` is the error of a socket that never was."""
+        self.require_open()
         if self._attempt is None:
             raise OSError(number, os.strerror(number))
         if not self._is_writable(self.gettimeout()):

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import weakref
 from socket import AF_INET, SOCK_STREAM
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from holloway.net.arguments import checked_address, checked_host, checked_port
 from holloway.net.errors import network_down
@@ -23,7 +23,8 @@ from holloway.net.opening import OPEN_TIMEOUT, open_within
 from holloway.net.owner import running_loop
 from holloway.net.renamed import renamed
 from holloway.net.settings import DEFAULT_MTU, FALLBACK_NAME, Settings, from_either
-from holloway.net.stack import BUFFER, MIN_BUFFER
+from holloway.net.stack import BUFFER, MIN_BUFFER, family_of
+from holloway.net.stream_transport import open_transport
 from holloway.text.address import numeric, site
 
 if TYPE_CHECKING:
@@ -309,13 +310,15 @@ class Network(Listening):
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect, as `asyncio.open_connection` does."""
         local_addr = renamed("source", source, "local_addr", local_addr)
-        tls = _tls(ssl, server_hostname, host, ssl_handshake_timeout, ssl_shutdown_timeout)
-        connected = await self.connect(host, port, local_addr=local_addr, timeout=timeout)
-        try:
-            return await asyncio.open_connection(sock=connected, limit=limit, **tls)
-        except BaseException:
-            connected.close()
-            raise
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=limit, loop=loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        transport, _ = await self.create_connection(
+            lambda: protocol, host, port, ssl=ssl, server_hostname=server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout, local_addr=local_addr, timeout=timeout,
+        )  # fmt: skip
+        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
     async def create_connection(
         self,
@@ -336,8 +339,9 @@ class Network(Listening):
         tls = _tls(ssl, server_hostname, host, ssl_handshake_timeout, ssl_shutdown_timeout)
         connected = await self.connect(host, port, local_addr=local_addr, timeout=timeout)
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.create_connection(factory, sock=connected, **tls)
+            create = asyncio.get_running_loop().create_connection
+            made = await open_transport(create, factory, connected, **tls)
+            return cast("tuple[asyncio.Transport, AnyStreamProtocol]", made)
         except BaseException:
             connected.close()
             raise
@@ -354,14 +358,17 @@ class Network(Listening):
         """
         local_addr = checked_address(local_addr, "local_addr")
         remote_addr = checked_address(remote_addr, "remote_addr")
+        family = 0
         if remote_addr is not None:
             address = (await self.resolve(remote_addr[0]))[0]
             self._opened().check(address)
             remote_addr = (address, remote_addr[1])
-        elif local_addr is None:
-            local_addr = ("", 0)
-        if local_addr is not None and not local_addr[0]:
-            local_addr = (self._wildcard_hosts()[0], local_addr[1])
+            family = family_of(address)
+        if local_addr is not None or remote_addr is None:
+            host, port = (local_addr or ("", 0))[:2]
+            wildcards = self._wildcard_hosts()
+            default = next((each for each in wildcards if family_of(each) == family), wildcards[0])
+            local_addr = ((await self.resolve(host or default, family=family))[0], port)
         stack = self._opened().stack
         return await stack.datagram_endpoint(factory, local=local_addr, remote=remote_addr)
 

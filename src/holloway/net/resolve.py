@@ -57,6 +57,8 @@ class StubResolver:
 
     async def resolve(self, host: str, *, family: int = 0) -> list[str]:
         """The addresses of a name, each once; raises socket.gaierror."""
+        if host.rstrip(".").lower() == "localhost":  # RFC 6761, 6.3: not a question for servers
+            return [own for of, own in LOOPBACK.items() if family in {0, of}]
         if not self._servers:
             return await _ask_system(host, family)
         kinds = [kind for kind, of in FAMILIES.items() if family in {0, of}]
@@ -159,6 +161,7 @@ async def _ask_system(host: str, family: int) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
+LOOPBACK: Final = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
 FAMILIES: Final = {A: socket.AF_INET, AAAA: socket.AF_INET6}
 PORT: Final = 53
 ROUNDS: Final = 3  # so that there is time for a second handshake attempt, 5.3 s after the first

@@ -11,6 +11,7 @@ import contextlib
 import os
 import warnings
 import weakref
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Self
 
 from holloway.net import at_exit
@@ -74,7 +75,9 @@ class Running:
         """
         number = numeric(address)
         assert number is not None
-        if address in self._own or number.is_loopback:
+        if isinstance(number, IPv6Address):
+            number = number.ipv4_mapped or number
+        if str(number) in self._own or number.is_loopback or number.is_unspecified:
             return None
         peer = self.tunnel.peer_of(number)
         if peer is None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 from holloway.net.closing_socket import ClosingSocket
 from holloway.net.sockets import SocketListener, accept
 from holloway.net.stack import family_of
+from holloway.net.stream_transport import open_transport
 
 if TYPE_CHECKING:
     import ssl
@@ -189,9 +190,8 @@ class Server(asyncio.AbstractServer):
     async def _start_transport(self, connection: ClosingSocket) -> None:
         """Give a connection its transport, after the handshake if there is TLS."""
         try:
-            transport, _ = await self._loop.connect_accepted_socket(
-                self._factory, connection, **self._tls
-            )
+            begin = self._loop.connect_accepted_socket
+            transport, _ = await open_transport(begin, self._factory, connection, **self._tls)
         except OSError as error:  # ssl.SSLError is one
             log.info("A connection failed at its start: %s", error)
         else:

@@ -13,6 +13,7 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from holloway import _native
+from holloway.net.datagram_transport import open_datagram_transport
 from holloway.net.errors import network_down
 from holloway.net.inner_address import WILDCARDS
 from holloway.net.inner_datagram import DatagramSocket
@@ -20,11 +21,12 @@ from holloway.net.inner_stream import UnconnectedSocket
 from holloway.net.socket_stack import SocketStack
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from socket import socket as Socket  # noqa: N812  # there is a method of that name
 
     from holloway.net.inner_socket import InnerSocket
     from holloway.net.sockets import SocketListener
-    from holloway.net.stack import Address, Interface
+    from holloway.net.stack import Address, AnyProtocol, Interface
 
 PAIR_BUFFER: Final = 256 * 1024  # of a socket pair (crates/stack, net.rs)
 CLOSING_SECONDS: Final = 0.001
@@ -92,6 +94,12 @@ class UserspaceStack(SocketStack):
         if os.getpid() != self._owner:
             raise OSError(errno.EPERM, "a network serves the process that opened it, not its forks")
         return self._stack
+
+    async def _datagram_transport(
+        self, factory: Callable[[], AnyProtocol], sock: Socket
+    ) -> tuple[asyncio.DatagramTransport, AnyProtocol]:
+        assert isinstance(sock, DatagramSocket)
+        return await open_datagram_transport(factory, sock)
 
     async def ping(self, address: str, timeout: float) -> float:
         stack = self.native()
