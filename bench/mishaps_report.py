@@ -28,7 +28,8 @@ Compare the columns; the figures are not those of a real machine.
 - *Asleep*: suspended to memory for longer than a session lives.
 - *Wall clock*: the far side has lost its session when the clock is set. A device notices after 15
   seconds without an answer. The peer accepts an initiation only with a later timestamp than the
-  last (paper, 5.1), so a device whose timestamps follow the wall clock back stays out.
+  last (paper, 5.1), so a device whose timestamps follow the wall clock back stays out. It goes on
+  trying, and is in soon after the clock is set right; one with a session has to miss it first.
 """
 
 

@@ -29,6 +29,9 @@ NOT_RUN: dict[str, dict[str, str]] = {
         " 'bulk;bulk, ours far;connections a second;50 ms;1 % loss;cold start'"
         " --out docs/benchmarks/embedded.json": BENCHMARK,
     },
+    "docs/benchmarks/cold-start.md": {
+        "python bench/cold_start.py --before BEFORE/src": BENCHMARK,
+    },
     "docs/benchmarks/quick.md": {"make bench-quick": BENCHMARK},
     "docs/benchmarks/floods.md": {
         "python bench/floods.py --rounds 1 --seconds 12"

@@ -132,8 +132,18 @@ def http_server(network: BlockingNetwork, context: ssl.SSLContext | None) -> Ite
         yield
 
 
-def test_the_standard_librarys_http_server_takes_a_socket_of_the_network() -> None:
-    with holloway.open(CONFIG.format(key=new_key().base64), stack="kernel") as opened:
+def test_a_bare_socket_learns_that_no_peer_has_an_address(
+    pair: tuple[BlockingNetwork, BlockingNetwork],
+) -> None:
+    _, second = pair
+    with second.socket() as sock:
+        sock.settimeout(20)
+        with pytest.raises(OSError, match="No route to host"):
+            sock.connect(("10.9.0.1", 80))
+
+
+def test_the_standard_librarys_http_server_takes_a_socket_of_the_network(stack: str) -> None:
+    with holloway.open(CONFIG.format(key=new_key().base64), stack=stack) as opened:
         server = http.server.ThreadingHTTPServer((FIRST[0], 80), Page, bind_and_activate=False)
         server.socket.close()
         server.socket = opened.socket()

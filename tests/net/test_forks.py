@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+from holloway.net.blocking import BlockingNetwork
+from net.pair import network, new_key
 
 TESTS = str(Path(__file__).parent.parent)
 
@@ -99,6 +105,33 @@ with holloway.open(text, stack=sys.argv[1]):
     print(os.waitpid(child, 0)[1])
 """
 
+FORGOTTEN = """
+import asyncio, gc, os, sys, warnings
+sys.path.insert(0, sys.argv[2])
+from net.pair import FIRST, SECOND, Endpoint, network, new_key, peer
+
+def opened(*arguments):
+    return loop.run_until_complete(network(*arguments, stack=sys.argv[1]).open())
+
+loop = asyncio.new_event_loop()
+keys = new_key(), new_key()
+first = opened(1, keys[0], peer(keys[1], *SECOND))
+there = Endpoint("127.0.0.1", first.device.listen_port)
+second = opened(2, keys[1], peer(keys[0], *FIRST, endpoint=there))
+loop.run_until_complete(second.ping(FIRST[0]))
+if (child := os.fork()) == 0:
+    warnings.simplefilter("ignore")  # asyncio says that the loop was not closed
+    del loop, first, second
+    gc.collect()
+    sys.exit(0)  # which frees what is left
+print(os.waitpid(child, 0)[1])
+print(loop.run_until_complete(second.ping(FIRST[0])) > 0)
+print(loop.run_until_complete(first.ping(SECOND[1])) > 0)
+for each in (second, first):
+    loop.run_until_complete(each.close())
+loop.close()
+"""
+
 TEXT = (
     "the network holloway serves the process that opened it, not its forks: open one in this "
     'process, with a key of its own (with multiprocessing, in the child, or use "spawn"); '
@@ -126,11 +159,22 @@ def test_every_call_of_a_fork_is_refused_and_its_end_harms_nothing(stack: str) -
     ]
 
 
+def test_a_network_that_is_sent_to_another_process_says_what_to_do() -> None:
+    with BlockingNetwork(network(1, new_key(), stack="userspace")) as opened:
+        for each in (opened, opened.network):
+            with pytest.raises(TypeError, match="the network holloway cannot be sent to another"):
+                pickle.dumps(each)
+
+
 def test_a_fork_opens_a_network_of_its_own_and_is_warned_of_its_parents_key(stack: str) -> None:
     warning, *rest = printed(OWN, stack)
     assert warning.startswith("In the parent process the network holloway (made at <string>:")
     assert warning.endswith("give each process a key of its own")
     assert rest == ["True", "0"]
+
+
+def test_a_fork_that_forgets_a_network_leaves_it_working_in_the_original(stack: str) -> None:
+    assert printed(FORGOTTEN, stack) == ["0", "True", "True"]
 
 
 def test_a_fork_of_a_program_of_asyncio_is_refused(stack: str) -> None:

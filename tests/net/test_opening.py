@@ -70,20 +70,36 @@ def start(isolated: list[str], script: str) -> subprocess.Popen[str]:
     return program
 
 
+def interrupt(program: subprocess.Popen[str]) -> None:
+    """Interrupt a program once it looks a name up; it ends."""
+    assert program.stderr is not None
+    assert "Trying" in program.stderr.readline()
+    program.send_signal(signal.SIGINT)
+    try:
+        _, errors = program.communicate(timeout=20)
+    finally:
+        program.kill()
+    assert errors.splitlines()[-1] == "KeyboardInterrupt"
+    assert program.returncode == -signal.SIGINT
+
+
 @pytest.mark.parametrize("kind", OPEN)
 def test_an_interrupt_while_a_name_is_looked_up_ends_the_program(
     isolated: list[str], kind: str
 ) -> None:
     with start(isolated, OPEN[kind].format(timeout=None)) as program:
-        assert program.stderr is not None
-        assert "Trying" in program.stderr.readline()
-        program.send_signal(signal.SIGINT)
-        try:
-            _, errors = program.communicate(timeout=20)
-        finally:
-            program.kill()
-    assert errors.splitlines()[-1] == "KeyboardInterrupt"
-    assert program.returncode == -signal.SIGINT
+        interrupt(program)
+
+
+@pytest.mark.parametrize("isolated", ["silent"], indirect=True)
+def test_an_interrupt_while_a_network_looks_a_name_up_ends_the_program(isolated: list[str]) -> None:
+    script = """
+config = config.replace("vpn.example.org", "192.0.2.1")
+with holloway.open(config, stack="userspace") as net:
+    net.connect("nas.example.org", 80)
+"""
+    with start(isolated, script) as program:
+        interrupt(program)
 
 
 @pytest.mark.parametrize("kind", OPEN)

@@ -47,39 +47,16 @@ def passed(done: subprocess.CompletedProcess[str], outcome: str) -> bool:
     return True
 
 
-def test_every_example_of_the_page_passes(tmp_path: Path) -> None:
-    found = examples()
-    assert set(COUNTS) == {heading for heading, _ in found}
-    for number, (_, code) in enumerate(found):
-        (tmp_path / f"test_{number}.py").write_text(code)
-    assert passed(run_pytest(tmp_path), f"{sum(COUNTS.values())} passed")
+NOTHING = """
+import sys
 
+LOADED = set(sys.modules)  # this file is imported before the others
 
-STACK = """
-def test_stack(wg_network, wg_pair_factory):
-    print("stack", wg_network.stack)
-    with wg_pair_factory() as (server, client):
-        assert server.stack in {"kernel", "userspace"}
+def test_a_suite_without_networks_does_not_load_them(wg_pair_factory, request):
+    assert request.config.pluginmanager.has_plugin("holloway")
+    assert "holloway.pytest_plugin" in LOADED
+    assert not {"holloway.net", "holloway._native", "holloway.testing"} & LOADED
 """
-
-
-@pytest.mark.parametrize("chosen", ["kernel", "userspace", "both"])
-def test_the_stack_is_chosen_by_an_option_or_the_ini_file(tmp_path: Path, chosen: str) -> None:
-    (tmp_path / "test_stack.py").write_text(STACK)
-    (tmp_path / "pytest.ini").write_text("[pytest]\nwg_stack = kernel\n")
-    expected = ["kernel", "userspace"] if chosen == "both" else [chosen]
-    arguments = [] if chosen == "kernel" else ["--wg-stack", chosen]
-    done = run_pytest(tmp_path, "-s", *arguments)
-    assert passed(done, f"{len(expected)} passed")
-    assert re.findall(r"stack (\w+)", done.stdout) == expected
-
-
-def test_a_wrong_stack_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "test_stack.py").write_text(STACK)
-    done = run_pytest(tmp_path, "-o", "wg_stack=windows")
-    assert "`windows' is not one of auto, kernel, userspace, both" in done.stdout + done.stderr
-
-
 SCOPES = """
 import pytest
 
@@ -91,7 +68,7 @@ def pair(wg_pair_factory):
 seen = []
 
 @pytest.mark.parametrize("number", range(3))
-def test_all_use_one_pair(pair, wg_pair, number):
+def test_a_pair_of_any_scope_lives_beside_others(pair, wg_pair, number):
     assert pair.client.ping("10.77.0.1", timeout=10) > 0
     assert wg_pair.server.ping("fd77::2", timeout=10) > 0
     seen.append(pair)
@@ -100,18 +77,37 @@ def test_all_use_one_pair(pair, wg_pair, number):
 """
 
 
-def test_a_pair_of_any_scope_lives_beside_others(tmp_path: Path) -> None:
+def test_every_example_of_the_page_passes(tmp_path: Path) -> None:
+    """In one process, because its start is what takes long; what loads nothing comes first."""
+    found = examples()
+    assert set(COUNTS) == {heading for heading, _ in found}
+    (tmp_path / "test_0.py").write_text(NOTHING)
+    for number, (_, code) in enumerate(found, 1):
+        (tmp_path / f"test_{number}.py").write_text(code)
     (tmp_path / "test_scopes.py").write_text(SCOPES)
-    assert passed(run_pytest(tmp_path), "3 passed")
+    assert passed(run_pytest(tmp_path), f"{1 + sum(COUNTS.values()) + 3} passed")
 
 
-def test_a_suite_without_networks_does_not_load_them(tmp_path: Path) -> None:
-    (tmp_path / "test_nothing.py").write_text(
-        "import sys\n"
-        "def test_nothing(wg_pair_factory, request):\n"
-        "    assert request.config.pluginmanager.has_plugin('holloway')\n"
-        "    assert 'holloway.pytest_plugin' in sys.modules\n"
-        "    assert not {'holloway.net', 'holloway._native'} & set(sys.modules)\n"
-    )
-    alone = ("-p", "no:asyncio", "-p", "no:anyio")
-    assert passed(run_pytest(tmp_path, *alone), "1 passed")
+STACK = """
+def test_stack(wg_network, wg_pair_factory):
+    print("stack", wg_network.stack)
+    with wg_pair_factory() as (server, client):
+        assert server.stack in {"kernel", "userspace"}
+"""
+
+
+@pytest.mark.parametrize("chosen", ["userspace", "both"])
+def test_the_stack_is_chosen_by_an_option_or_the_ini_file(tmp_path: Path, chosen: str) -> None:
+    (tmp_path / "test_stack.py").write_text(STACK)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nwg_stack = userspace\n")
+    expected = ["kernel", "userspace"] if chosen == "both" else [chosen]
+    arguments = [] if chosen == "userspace" else ["--wg-stack", chosen]
+    done = run_pytest(tmp_path, "-s", *arguments)
+    assert passed(done, f"{len(expected)} passed")
+    assert re.findall(r"stack (\w+)", done.stdout) == expected
+
+
+def test_a_wrong_stack_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "test_stack.py").write_text(STACK)
+    done = run_pytest(tmp_path, "-o", "wg_stack=windows")
+    assert "`windows' is not one of auto, kernel, userspace, both" in done.stdout + done.stderr

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from holloway.net.blocking import BlockingNetwork
+    from holloway.net.from_threads import FromThreads
     from holloway.net.network import Network
 
     Entry = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
@@ -71,7 +72,7 @@ async def getaddrinfo(  # noqa: PLR0913, PLR0917
 
 
 def create_connection(
-    network: BlockingNetwork,
+    network: BlockingNetwork | FromThreads,
     address: tuple[Any, ...],
     timeout: float | None,
     source_address: tuple[Any, ...] | None,
@@ -108,7 +109,7 @@ async def _within(limit: float | None, network: Network, host: Any, port: Any) -
 
 
 def _source(
-    network: BlockingNetwork, source: tuple[Any, ...] | None, family: int
+    network: BlockingNetwork | FromThreads, source: tuple[Any, ...] | None, family: int
 ) -> tuple[str, int] | None:
     """Return the address to bind to; an empty host is every address of the family."""
     if source is None or source[:2] == ("", 0):

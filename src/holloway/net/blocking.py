@@ -11,9 +11,10 @@ import errno
 import functools
 import os
 from socket import AF_INET, SOCK_STREAM
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from holloway.net.addrinfo import GLOBAL_DEFAULT_TIMEOUT, create_connection
+from holloway.net.errors import not_picklable
 from holloway.net.loop_thread import LoopThread
 from holloway.net.network import Network
 from holloway.net.no_answer import PING_SECONDS
@@ -100,6 +101,9 @@ class BlockingNetwork:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._network._state()}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise not_picklable(self.name)
 
     def __enter__(self) -> Self:
         return self

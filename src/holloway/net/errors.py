@@ -49,6 +49,14 @@ def forked(name: str) -> OSError:
     )
 
 
+def not_picklable(name: str) -> TypeError:
+    """Something tries to send the network to another process."""
+    return TypeError(
+        f"the network {name} cannot be sent to another process: "
+        "open one there, with a key of its own"
+    )
+
+
 def explain(error: OSError) -> str:
     """Return in one line why an address was not reached."""
     if isinstance(error, TimeoutError) and not error.strerror:

@@ -32,6 +32,9 @@ class Owner(Protocol):
     def reason(self) -> OSError | None:
         """Why the stack is closed; None while it is open."""
 
+    def reaches(self, host: str) -> bool:
+        """Whether a peer has an address, and an endpoint; any thread may call it."""
+
     def native(self) -> _native.Stack:
         """Return the stack; raises OSError where it is closed, and in a fork."""
 

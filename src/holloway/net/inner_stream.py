@@ -107,6 +107,8 @@ class UnconnectedSocket(StreamSocket):
         if self._attempt is None:
             remote = read_destination(address, self._family)
             native = self._owner.native()
+            if not self._owner.reaches(remote[0]):
+                return errno.EHOSTUNREACH
             self._attempt = native.connect(self._number, self.fileno(), remote, CONNECT_TIMEOUT)
             self._target = to_tuple(remote, self._family)
             if self.gettimeout() == 0:

@@ -48,7 +48,7 @@ Texts = str | Network | Iterable[str | Network]
 
 
 class PeerArguments(TypedDict, total=False):
-    """A peer as a `dict`, with the names of `PeerUpdate`."""
+    """A peer as a `dict`, with the names of `PeerUpdate`; annotate one to have it checked."""
 
     public_key: Required[AnyKey]
     preshared_key: AnyKey | None
@@ -57,7 +57,8 @@ class PeerArguments(TypedDict, total=False):
     persistent_keepalive: int | None
 
 
-AnyPeer = Peer | PeerUpdate | PeerArguments
+AnyPeer = Peer | PeerUpdate | Mapping[str, object]
+"""A peer; a mapping has the names of `PeerArguments`."""
 
 
 @dataclass(frozen=True, slots=True)

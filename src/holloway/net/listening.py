@@ -41,8 +41,8 @@ class Listening:
         self, port: int = 0, host: str | None = None, *, backlog: int = 100
     ) -> Listener:
         """Listen on one address; without `host` on all of the family of our first one."""
-        where = (host or self._wildcard_hosts()[0], checked_port(port))
-        return await self._opened().stack.listen(where, backlog=backlog)
+        (where, *_) = await self._local_addresses([host or self._wildcard_hosts()[0]], 0)
+        return await self._opened().stack.listen((where, checked_port(port)), backlog=backlog)
 
     async def listen_on(
         self,

@@ -11,10 +11,10 @@ import asyncio
 import logging
 import weakref
 from socket import AF_INET, SOCK_STREAM
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, cast
 
 from holloway.net.arguments import checked_address, checked_host, checked_port
-from holloway.net.errors import network_down
+from holloway.net.errors import network_down, not_picklable
 from holloway.net.kernel import KernelStack
 from holloway.net.key_claims import KeyClaim, calling_place
 from holloway.net.listening import Listening
@@ -30,6 +30,7 @@ from holloway.text.address import numeric, site
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Hashable, Iterable
+    from contextlib import _GeneratorContextManager
     from ipaddress import IPv4Address, IPv6Address
     from socket import socket as Socket  # noqa: N812  # there is a method of that name
     from ssl import SSLContext
@@ -117,6 +118,9 @@ class Network(Listening):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._state()}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise not_picklable(self.name)
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -250,6 +254,17 @@ class Network(Listening):
         """
         return self._opened_any_loop().stack.socket(family, type, proto)
 
+    def patched(self, *, threads: bool = True) -> _GeneratorContextManager[None]:
+        """Return a block in which the standard library's sockets and names are inside the tunnel.
+
+        As `BlockingNetwork.patched`. For asyncio, and for blocking code in `asyncio.to_thread`; in
+        the thread of the event loop itself a blocking call raises RuntimeError.
+        """
+        from holloway.net.from_threads import FromThreads
+        from holloway.net.patch import patched
+
+        return patched(FromThreads(self), threads=threads)
+
     async def connect(
         self,
         host: str,
@@ -309,14 +324,13 @@ class Network(Listening):
         source: Address | None = None,
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect, as `asyncio.open_connection` does."""
-        local_addr = renamed("source", source, "local_addr", local_addr)
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=limit, loop=loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
         transport, _ = await self.create_connection(
             lambda: protocol, host, port, ssl=ssl, server_hostname=server_hostname,
-            ssl_handshake_timeout=ssl_handshake_timeout,
-            ssl_shutdown_timeout=ssl_shutdown_timeout, local_addr=local_addr, timeout=timeout,
+            ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout,
+            local_addr=renamed("source", source, "local_addr", local_addr), timeout=timeout,
         )  # fmt: skip
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 

@@ -9,7 +9,6 @@ import asyncio
 import errno
 from typing import TYPE_CHECKING, Final
 
-from holloway.net.look_up import look_up_endpoints
 from holloway.net.running import Running
 
 if TYPE_CHECKING:
@@ -26,7 +25,10 @@ async def open_within(
     step = "looking up the endpoints of its peers"
     try:
         async with asyncio.timeout(timeout) as limit:
-            settings = await look_up_endpoints(settings)
+            if settings.source is not None:
+                from holloway.net.look_up import look_up_endpoints  # few files have names
+
+                settings = await look_up_endpoints(settings)
             step = "starting its TCP/IP stack"
             return await Running.start(settings, wanted, buffer)
     except TimeoutError:

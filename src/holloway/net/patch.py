@@ -4,7 +4,7 @@ While there is a block, or a thread or task of one, functions of `socket`, metho
 `socket` and what starts work in threads are replaced. Each replacement asks a context variable
 whose network the caller is inside of; outside, it calls what it replaced. The class `socket.socket`
 itself stays, so that subclasses, `isinstance` and names that were imported earlier keep working.
-`blocking` uses this.
+`blocking` and `network` use this.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from holloway.net.addrinfo import Entry
     from holloway.net.blocking import BlockingNetwork
+    from holloway.net.from_threads import FromThreads
 
     Function = Callable[..., Any]
 
@@ -39,7 +40,7 @@ class Inside:
 
     __slots__ = ("__weakref__", "network", "threads")
 
-    def __init__(self, network: BlockingNetwork, *, threads: bool) -> None:
+    def __init__(self, network: BlockingNetwork | FromThreads, *, threads: bool) -> None:
         self.network = network
         self.threads = threads
         _replacements.acquire()
@@ -50,7 +51,7 @@ _inside: ContextVar[Inside | None] = ContextVar("holloway_inside", default=None)
 
 
 @contextlib.contextmanager
-def patched(network: BlockingNetwork, *, threads: bool) -> Iterator[None]:
+def patched(network: BlockingNetwork | FromThreads, *, threads: bool) -> Iterator[None]:
     """Be inside the network in this block; see `BlockingNetwork.patched`."""
     token = _inside.set(Inside(network, threads=threads))
     try:

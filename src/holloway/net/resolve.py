@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import weakref
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final, Protocol
 
 from holloway.errors import BadMessage
+from holloway.net.daemon_thread import in_daemon_thread
 from holloway.net.dns import (
     AAAA,
     NAME_ERROR,
@@ -150,9 +152,11 @@ async def _over_tcp(sock: socket.socket, query: bytes) -> Answer:
 
 
 async def _ask_system(host: str, family: int) -> list[str]:
-    loop = asyncio.get_running_loop()
+    limit = _look_ups.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(LOOK_UPS))
+    arguments = (host, None, family, socket.SOCK_STREAM)
     try:
-        found = await loop.getaddrinfo(host, None, family=family, type=socket.SOCK_STREAM)
+        async with limit:
+            found = await in_daemon_thread(socket.getaddrinfo, *arguments)
     except socket.gaierror as error:
         hint = "without DNS in the configuration the system is asked"
         raise socket.gaierror(error.errno, f"{error.strerror}: {host} ({hint})") from None
@@ -167,3 +171,8 @@ PORT: Final = 53
 ROUNDS: Final = 3  # so that there is time for a second handshake attempt, 5.3 s after the first
 ANSWER_SECONDS: Final = 2.5
 MAX_MESSAGE: Final = 65_535
+LOOK_UPS: Final = 32
+"""How many names an event loop asks the system for at once; each takes a thread."""
+_look_ups: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
+    weakref.WeakKeyDictionary()
+)

@@ -12,7 +12,7 @@ import os
 import warnings
 import weakref
 from ipaddress import IPv6Address
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 from holloway.net import at_exit
 from holloway.net.choose_stack import open_stack
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from holloway.net.server import Server
     from holloway.net.settings import Settings
     from holloway.net.stack import Stack
+    from holloway.net.userspace import UserspaceStack
 
 
 class Running:
@@ -147,6 +148,8 @@ class Running:
     def _configure(self, settings: Settings) -> None:
         if isinstance(self.stack, KernelStack):
             self.stack.provide_icmp_sockets(self.tunnel)
+        else:
+            cast("UserspaceStack", self.stack).check = self.check
         self.tunnel.set(settings.update)
         self.tunnel.link_changed(up=True, mtu=settings.mtu)
 

@@ -49,6 +49,8 @@ class UserspaceStack(SocketStack):
         self._stack: _native.Stack | None = None
         self._waiting: dict[int, asyncio.Future[_native.Echoed]] = {}
         self.reason: OSError | None = network_down("the network is not open")
+        self.check: Callable[[str], object] | None = None
+        """Raises OSError for an address that cannot be reached: here no ICMP error says so."""
         self.died: asyncio.Future[OSError] = self._loop.create_future()
 
     async def open(self) -> None:
@@ -85,6 +87,15 @@ class UserspaceStack(SocketStack):
 
     def start_connecting(self, address: Address) -> None:
         """Only `connect` can do that here: the descriptor alone does not say how it ends."""
+
+    def reaches(self, host: str) -> bool:
+        """Whether a peer has an address, and an endpoint; any thread may call it."""
+        if self.check is not None:
+            try:
+                self.check(host)
+            except OSError:
+                return False
+        return True
 
     def native(self) -> _native.Stack:
         """Return the stack; raises OSError where it is closed, and in a fork."""

@@ -10,6 +10,8 @@ from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import holloway
 from holloway import (
@@ -180,6 +182,21 @@ def test_a_value_of_a_wrong_type_is_refused_with_its_name(
 ) -> None:
     with pytest.raises(TypeError, match=message):
         from_arguments(**given)
+
+
+@given(
+    name=st.sampled_from(["endpoint", "allowed_ips", "public_key", "addresses", "private_key"]),
+    text=st.text(st.sampled_from("10.af:/[]%,= x\0é\ud800"), max_size=20) | st.text(),
+)
+def test_any_text_is_accepted_or_refused_with_its_name(name: str, text: str) -> None:
+    of_network = name in {"addresses", "private_key"}
+    values = arguments(**{name: text}) if of_network else with_peer(**{name: text})
+    refused: str | None = None
+    try:
+        from_arguments(**values)
+    except ConfigError as error:
+        refused = error.key
+    assert refused in {None, name if of_network else f"peers[0].{name}"}
 
 
 def test_an_unknown_name_of_an_endpoint_is_refused_with_its_peer() -> None:

@@ -130,8 +130,11 @@ impl Streams {
 
     fn flow(&self, net: &Net, bound: Option<Local>, remote: SocketAddr) -> Result<Flow, i32> {
         let addresses = net.link.addresses();
-        if remote.port() == 0 || remote.ip().is_multicast() {
-            return Err(libc::EADDRNOTAVAIL);
+        if remote.ip().is_multicast() {
+            return Err(libc::ENETUNREACH);
+        }
+        if remote.port() == 0 {
+            return Err(libc::ECONNREFUSED); // nobody listens there
         }
         let wanted = bound.map(|local| local.address.ip());
         let wanted = wanted.filter(|ip| !ip.is_unspecified());
@@ -200,6 +203,10 @@ impl Streams {
             return;
         };
         let flow = stream.flow;
+        if matches!(stream.phase, Phase::Connecting(_)) {
+            // The other side gets its acknowledgement before the program can close the stack.
+            stream.process(net);
+        }
         let end = match replace(&mut stream.phase, Phase::Orphan) {
             Phase::Connecting(connecting) => {
                 connecting.attempt.end(Ok(flow.local));
