@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from holloway.net import addrinfo, placement, sockets
 from holloway.net.blocking import open as open_network
 from holloway.net.bridge import call
+from holloway.net.datagram_transport import open_datagram_transport
 from holloway.net.happy_eyeballs import connect_any, interleaved
+from holloway.net.inner_datagram import DatagramSocket
 from holloway.net.inner_socket import InnerSocket
 from holloway.net.server import Server, tls_options
 from holloway.net.stack import family_of
@@ -142,6 +144,10 @@ class TunnelEventLoop(asyncio.SelectorEventLoop):
             local_addr = remote_addr = None
             options = {"sock": sock}
         try:
+            if isinstance(options.get("sock"), DatagramSocket):
+                # asyncio's transport would not see that the network has ended.
+                options["sock"].setblocking(False)
+                return await open_datagram_transport(protocol_factory, options["sock"])
             return await super().create_datagram_endpoint(
                 protocol_factory, local_addr, remote_addr, **options
             )
