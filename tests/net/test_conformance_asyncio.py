@@ -229,3 +229,31 @@ def test_the_loops_calls_take_a_socket(kind: str, run: Any) -> None:
                 assert raised.value.errno == errno.ECONNREFUSED
 
     run(work())
+
+
+def test_asyncios_own_functions_take_a_socket(kind: str) -> None:
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        async with two_sides(kind) as (server_side, client_side, hosts, own):
+            listener = server_side.socket(socket.AF_INET, socket.SOCK_STREAM)
+            listener.bind((hosts[0], 0))
+            server = await asyncio.start_server(echo, sock=listener)
+            made = client_side.socket(socket.AF_INET, socket.SOCK_STREAM)
+            made.setblocking(False)
+            await loop.sock_connect(made, server.sockets[0].getsockname())
+            reader, writer = await asyncio.open_connection(sock=made)
+            writer.write(b"hello")
+            assert await reader.readexactly(5) == b"hello"
+            writer.close()
+            server.close()
+            await server.wait_closed()
+            udp = server_side.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            udp.bind((hosts[0], 0))
+            transport, protocol = await loop.create_datagram_endpoint(Received, sock=udp)
+            with client_side.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                sender.sendto(b"x", udp.getsockname())
+                data, address = await protocol.came.get()
+                assert (data, address[0]) == (b"x", own[0])
+            transport.close()
+
+    asyncio.run(asyncio.wait_for(work(), 60))

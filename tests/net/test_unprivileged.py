@@ -30,6 +30,9 @@ FILES = [
     "test_blocking.py",
     "test_resolve.py",
     "test_libraries.py",
+    "test_conformance.py",
+    "test_conformance_udp.py",
+    "test_conformance_asyncio.py",
 ]
 
 

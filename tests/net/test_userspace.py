@@ -8,12 +8,17 @@ import os
 import resource
 import socket
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
+import uvloop
 
+from holloway.net.blocking import BlockingNetwork
 from net.pair import FIRST, SECOND, descriptors, echo, network, new_key, pair
 from waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -136,6 +141,64 @@ def resident() -> int:
 def test_a_buffer_that_is_too_small_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 4096 bytes: 0"):
         network(1, new_key(), stack="userspace", buffer=0)
+
+
+def test_uvloop_refuses_sockets_whose_addresses_it_would_lose() -> None:
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        async with pair("userspace") as both:
+            with both.first.socket() as listener:
+                listener.bind((FIRST[0], 5000))
+                listener.listen()
+                with pytest.raises(ValueError, match="Stream Socket was expected"):
+                    await loop.create_server(asyncio.Protocol, sock=listener)
+            udp = both.first.socket(type=socket.SOCK_DGRAM)
+            with udp, pytest.raises(ValueError, match="UDP Socket was expected"):
+                await loop.create_datagram_endpoint(asyncio.DatagramProtocol, sock=udp)
+            await both.first.start_server(echo, port=5000)
+            made = await both.second.connect(FIRST[0], 5000)
+            reader, writer = await asyncio.open_connection(sock=made)
+            writer.write(b"x")
+            assert await reader.readexactly(1) == b"x"
+            writer.close()
+
+    uvloop.run(run())
+
+
+def test_a_fork_may_not_connect_bind_or_listen() -> None:
+    with (
+        BlockingNetwork(network(1, new_key(), stack="userspace")) as opened,
+        opened.socket() as made,
+        opened.socket() as bound,
+    ):
+        bound.bind(("", 0))
+        calls: list[Callable[[], object]] = [
+            lambda: made.connect((SECOND[0], 80)), lambda: made.bind(("", 0)),
+            bound.listen, opened.socket,
+        ]  # fmt: skip
+        child = os.fork()
+        if child == 0:
+            refused = 0
+            try:
+                for call in calls:
+                    with contextlib.suppress(PermissionError):
+                        call()
+                        break
+                    refused += 1
+            finally:
+                os._exit(refused)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == len(calls)
+
+
+def test_only_tcp_and_udp_are_there() -> None:
+    async def run() -> None:
+        async with pair("userspace") as both:
+            with pytest.raises(OSError, match="sockets for TCP and UDP"):
+                both.first.socket(type=socket.SOCK_RAW, proto=socket.IPPROTO_ICMP)
+            with pytest.raises(OSError, match="Address family not supported"):
+                both.first.socket(socket.AF_UNIX)
+
+    asyncio.run(run())
 
 
 CHUNK: Final = bytes(1 << 16)

@@ -46,34 +46,40 @@ pub enum Request {
 
 /// The requests that the engine has not taken yet.
 #[derive(Debug)]
-pub struct Requests(Mutex<Option<VecDeque<Request>>>);
+pub struct Requests(Mutex<Option<Queue>>);
+
+#[derive(Debug, Default)]
+struct Queue {
+    requests: VecDeque<Request>,
+    is_woken: bool,
+}
 
 impl Default for Requests {
     fn default() -> Self {
-        Self(Mutex::new(Some(VecDeque::new())))
+        Self(Mutex::new(Some(Queue::default())))
     }
 }
 
 impl Requests {
     /// Add a request, and return whether the engine must be woken. Once the engine has ended, a request is
     /// dropped, and so are the ways by which it would be answered.
+    ///
+    /// A new socket can wait until something is asked of it.
     pub fn push(&self, request: Request) -> bool {
         let mut queue = self.0.lock();
         let Some(queue) = queue.as_mut() else {
             return false;
         };
-        queue.push_back(request);
-        queue.len() == 1
+        let is_new = matches!(request, Request::Stream(..));
+        queue.requests.push_back(request);
+        !is_new && !std::mem::replace(&mut queue.is_woken, true)
     }
 
     /// Remove and return all.
     #[must_use]
     pub fn take(&self) -> VecDeque<Request> {
-        self.0
-            .lock()
-            .as_mut()
-            .map(std::mem::take)
-            .unwrap_or_default()
+        let queue = self.0.lock().as_mut().map(std::mem::take);
+        queue.unwrap_or_default().requests
     }
 
     /// Drop all, those of later too.

@@ -62,6 +62,11 @@ class UnconnectedSocket(StreamSocket):
     def family(self) -> socket.AddressFamily:
         return self._family
 
+    @property
+    def type(self) -> socket.SocketKind:
+        # uvloop's servers call accept(2) with the descriptor; now they refuse the socket.
+        return socket.SOCK_SEQPACKET if needs_pair() else self.TYPE
+
     def bind(self, address: Any) -> None:
         InnerSocket.bind(self, address)
 

@@ -122,6 +122,7 @@ class SocketListener:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._socket = listening
+        self._fd = listening.fileno()
         self._owner = os.getpid()
         self._on_accept = on_accept
         self._waiting: set[asyncio.Future[None]] = set()
@@ -154,7 +155,7 @@ class SocketListener:
     def close(self) -> None:
         if os.getpid() == self._owner:
             if self._waiting:
-                self._loop.remove_reader(self._socket)
+                self._loop.remove_reader(self._fd)
             for waiting in self._waiting:
                 if not waiting.done():
                     waiting.set_exception(OSError(errno.EBADF, "the listener is closed"))
@@ -177,14 +178,14 @@ class SocketListener:
     async def _readable(self) -> None:
         waiting = self._loop.create_future()
         if not self._waiting:
-            self._loop.add_reader(self._socket, self._wake)
+            self._loop.add_reader(self._fd, self._wake)
         self._waiting.add(waiting)
         try:
             await waiting
         finally:
             self._waiting.discard(waiting)
             if not self._waiting and self._socket.fileno() >= 0:
-                self._loop.remove_reader(self._socket)
+                self._loop.remove_reader(self._fd)
 
     def _wake(self) -> None:
         for waiting in self._waiting:

@@ -62,6 +62,11 @@ impl Segment {
 
     /// The IP packet from the other side to us, behind an empty vnet_hdr.
     pub fn packet(&self) -> Vec<u8> {
+        self.packet_between(THEM, US)
+    }
+
+    /// The same with other addresses.
+    pub fn packet_between(&self, source: Ipv4Addr, destination: Ipv4Addr) -> Vec<u8> {
         let mut options = self.options.clone();
         options.resize(options.len().next_multiple_of(4).min(40), 0);
         let header = 20 + options.len();
@@ -70,8 +75,8 @@ impl Segment {
         out.extend_from_slice(&[0x45, 0]);
         out.extend_from_slice(&((20 + length) as u16).to_be_bytes());
         out.extend_from_slice(&[0, 0, 0x40, 0, 64, 6, 0, 0]);
-        out.extend_from_slice(&THEM.octets());
-        out.extend_from_slice(&US.octets());
+        out.extend_from_slice(&source.octets());
+        out.extend_from_slice(&destination.octets());
         checksum::write_ipv4_header(&mut out[10..30]);
         for port in [self.source, self.destination] {
             out.extend_from_slice(&port.to_be_bytes());
@@ -84,7 +89,7 @@ impl Segment {
         out.extend_from_slice(&[0; 4]);
         out.extend_from_slice(&options);
         out.extend_from_slice(&self.payload);
-        let addresses = [THEM.octets(), US.octets()].concat();
+        let addresses = [source.octets(), destination.octets()].concat();
         let sum = checksum::pseudo_header(&addresses, 6, length) + checksum::sum(&out[30..]);
         out[46..48].copy_from_slice(&(!checksum::fold(sum)).to_be_bytes());
         out
@@ -162,16 +167,26 @@ impl Harness {
 
     /// Start a listener, and return its number.
     pub fn listen(&mut self) -> Id {
+        self.listen_on(US)
+    }
+
+    /// The same on another address.
+    pub fn listen_on(&mut self, address: Ipv4Addr) -> Id {
         let (ours, theirs) = StreamEnd::pair(BUFFER).expect("a pair");
         self.ask(Request::Stream(LISTENER, ours));
         let local = Local {
-            address: (US, PORT).into(),
+            address: (address, PORT).into(),
             is_dual: false,
         };
         self.answer(|answer| Request::Bind(LISTENER, local, answer));
         self.answer(|answer| Request::Listen(LISTENER, 16, answer));
         self.listener = Some(UnixStream::from(theirs));
         LISTENER
+    }
+
+    /// Close the listener, as the program does.
+    pub fn stop_listening(&mut self) {
+        self.listener = None;
     }
 
     /// Connect to the other side. Returns the program's end, and what is to become of the attempt.

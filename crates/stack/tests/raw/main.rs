@@ -5,6 +5,7 @@ mod floods;
 mod fuzz_properties;
 mod harness;
 mod memory;
+mod opening;
 mod segments;
 mod uploads;
 mod windows;
