@@ -90,7 +90,7 @@ def test_the_handshake_thread_is_preferred(host: Host) -> None:
         fields = host.run("sh", "-c", f"cat /proc/{process}/task/*/stat").stdout.splitlines()
         nice = {line.split("(")[1].split(")")[0]: int(line.rsplit(")", 1)[1].split()[16])
                 for line in fields}  # fmt: skip
-        assert nice["holloway-handsh"] == -4
+        assert nice["holloway-handsh"] == -5
         assert nice["holloway-shard"] == 0
 
 
