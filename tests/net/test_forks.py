@@ -96,7 +96,8 @@ from net.pair import new_key
 
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 key = new_key().base64, new_key().public().base64
-text = "[Interface]\\nPrivateKey=%s\\nAddress=10.7.0.1/24\\n[Peer]\\nPublicKey=%s\\n" % key
+text = "[Interface]\\nPrivateKey=%s\\nAddress=10.7.0.1/24\\n" % key[0]
+text += "[Peer]\\nPublicKey=%s\\nAllowedIPs=10.7.0.2/32\\n" % key[1]
 with holloway.open(text, stack=sys.argv[1]):
     if (child := os.fork()) == 0:
         with holloway.open(text, stack=sys.argv[1]) as own:

@@ -22,7 +22,7 @@ STACK = "userspace"  # who has which keys does not depend on the stack
 
 def config(key: Key, *peers: Key) -> str:
     lines = [f"[Interface]\nPrivateKey = {key.base64}\nAddress = 10.7.0.1/24"]
-    lines += [f"[Peer]\nPublicKey = {each.base64}" for each in peers]
+    lines += [f"[Peer]\nPublicKey = {each.base64}\nAllowedIPs = 10.7.0.2/32" for each in peers]
     return "\n".join(lines) + "\n"
 
 

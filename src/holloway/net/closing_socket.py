@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 class ClosingSocket(socket.socket):
     """A socket with a function that is called once, with the socket, when it is closed."""
 
-    __slots__ = ("on_close",)
-
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self.on_close: Callable[[ClosingSocket], None] | None = None
         super().__init__(*arguments, **options)

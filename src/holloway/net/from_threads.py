@@ -46,8 +46,16 @@ class FromThreads:
     def socket(self, family: int, type: int, proto: int) -> Socket:  # noqa: A002
         return self.network.socket(family, type, proto)
 
-    def connect(self, host: str, port: int, *, timeout: float | None, **options: Any) -> Socket:
-        connected = self.run(self.network.connect(host, port, timeout=timeout, **options))
+    def connect(
+        self,
+        host: str,
+        port: int,
+        *,
+        timeout: float | None,
+        source_address: tuple[Any, ...] | None = None,
+    ) -> Socket:
+        work = self.network.connect(host, port, local_addr=source_address, timeout=timeout)
+        connected = self.run(work)
         connected.settimeout(timeout)
         return connected
 

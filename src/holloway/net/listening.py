@@ -93,7 +93,7 @@ class Listening:
         All addresses have one port. Ports are always as with `reuse_address`. Without
         `start_serving`, clients wait until the server starts.
         """
-        from holloway.net.server import Server, tls_options  # most programs are clients
+        from holloway.net.server import Server, start, tls_options  # most programs are clients
 
         del reuse_address
         tls = tls_options(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
@@ -112,7 +112,7 @@ class Listening:
         server = Server(listeners, factory, tls)
         self._opened().servers.add(server)
         if start_serving:
-            await server.start_serving()
+            await start(server)
         return server
 
     async def start_server(

@@ -22,7 +22,7 @@ from holloway.net.datagram_transport import open_datagram_transport
 from holloway.net.happy_eyeballs import connect_any, interleaved
 from holloway.net.inner_datagram import DatagramSocket
 from holloway.net.inner_socket import InnerSocket
-from holloway.net.server import Server, tls_options
+from holloway.net.server import Server, start, tls_options
 from holloway.net.stack import family_of
 from holloway.text.address import numeric
 
@@ -126,7 +126,7 @@ class TunnelEventLoop(asyncio.SelectorEventLoop):
         addresses = await self._server_addresses(hosts, port, options)
         server = Server(self._listen(addresses, options), protocol_factory, tls)
         if options.get("start_serving", True):
-            await server.start_serving()
+            await start(server)
         return server
 
     async def create_datagram_endpoint(

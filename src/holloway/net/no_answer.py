@@ -95,8 +95,10 @@ class Attempt:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        limit = self._timeout
+        del self._timeout  # it refers to the task, whose error refers to its frames, and so to this
         try:
-            await self._timeout.__aexit__(kind, error, traceback)
+            await limit.__aexit__(kind, error, traceback)
         except TimeoutError:
             raise TimeoutError(errno.ETIMEDOUT, self._reason()) from None
 

@@ -214,6 +214,15 @@ class Server(asyncio.AbstractServer):
             self._all_left.set()
 
 
+async def start(server: Server) -> None:
+    """Start a new server; nothing listens any more if this is cancelled."""
+    try:
+        await server.start_serving()
+    except BaseException:
+        server.close()
+        raise
+
+
 def tls_options(
     context: ssl.SSLContext | None, handshake_timeout: float | None, shutdown_timeout: float | None
 ) -> Tls:
