@@ -50,7 +50,7 @@ class Running:
         self._closing = asyncio.Lock()
         self._own = {str(address.ip) for address in settings.addresses}
         self.tunnel.died.add_done_callback(self._tunnel_died)
-        stack.died.add_done_callback(lambda died: self._fail(died.result()))
+        stack.died.add_done_callback(self._stack_died)
 
     @classmethod
     async def start(cls, settings: Settings, wanted: str | None, buffer: int) -> Self:
@@ -140,6 +140,9 @@ class Running:
                 server.end(reason)
 
     def _close_tunnel(self) -> None:
+        # A socket of the userspace stack refers to it, and must not keep the tunnel with it.
+        self.stack.died.remove_done_callback(self._stack_died)
+        self.tunnel.died.remove_done_callback(self._tunnel_died)
         self.tunnel.close()
         self.stack.tun.close()
         self.is_closed = True
@@ -152,6 +155,9 @@ class Running:
             cast("UserspaceStack", self.stack).check = self.check
         self.tunnel.set(settings.update)
         self.tunnel.link_changed(up=True, mtu=settings.mtu)
+
+    def _stack_died(self, died: asyncio.Future[OSError]) -> None:
+        self._fail(died.result())
 
     def _tunnel_died(self, died: asyncio.Future[int]) -> None:
         self._fail(network_down(f"the packet thread ended: {os.strerror(died.result())}"))

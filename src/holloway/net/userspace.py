@@ -151,6 +151,7 @@ class UserspaceStack(SocketStack):
     def _end_waiting(self, stack: _native.Stack, reason: OSError) -> None:
         """End what waits in the event loop, with an error."""
         self.reason = reason
+        self.check = None  # with it, every socket that is left would keep the tunnel
         if self._loop.is_closed():
             return
         self._loop.remove_reader(stack.fileno())
