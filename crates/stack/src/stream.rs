@@ -241,6 +241,11 @@ impl Stream {
         matches!(self.phase, Phase::Connecting(_)) && self.sequence.ours == sequence
     }
 
+    /// Whether the handshake is done.
+    pub fn is_established(&mut self) -> bool {
+        self.socket().may_send()
+    }
+
     /// Abort it: the next `process` sends a reset.
     pub fn abort(&mut self) {
         self.socket().abort();

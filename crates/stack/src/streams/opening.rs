@@ -189,8 +189,15 @@ impl Streams {
         }
     }
 
-    /// An attempt to connect has failed.
+    /// An attempt to connect has failed. The program may have closed the socket just after the handshake: then
+    /// the other side has a connection, which is reset.
     pub(super) fn failed(&mut self, net: &mut Net, id: Id, errno: i32) {
+        if let Some(stream) = self.streams.get_mut(&id)
+            && stream.is_established()
+        {
+            stream.abort();
+            stream.process(net);
+        }
         let stream = self.remove(net, id);
         if let Some(Phase::Connecting(connecting)) = stream.map(|stream| stream.phase) {
             self.refuse(id, connecting, errno);
