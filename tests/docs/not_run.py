@@ -76,8 +76,6 @@ NOT_RUN: dict[str, dict[str, str]] = {
         'async with holloway.Network("laptop.conf") as net: ...     # asyncio': SYNOPSIS,
         'holloway.run(main(), "laptop.conf")                                   # as asyncio.run':
             SYNOPSIS,
-        'holloway.run(main(), "laptop.conf")                                   # as asyncio.run':
-            SYNOPSIS,
     },
     "docs/reference/proxy.md": {
         "holloway proxy CONFIG [OPTION...]": SYNOPSIS,
