@@ -1,5 +1,5 @@
 """TCP, UDP and ICMP within the program."""
 
-from holloway._native import Acceptable, Echoed, Ended, Failed, Opened, Stack, StackEvent
+from holloway._native import Attempt, Echoed, Ended, Failed, Stack, StackEvent
 
-__all__ = ["Acceptable", "Echoed", "Ended", "Failed", "Opened", "Stack", "StackEvent"]
+__all__ = ["Attempt", "Echoed", "Ended", "Failed", "Stack", "StackEvent"]
