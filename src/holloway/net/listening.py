@@ -1,7 +1,7 @@
 """What a network listens with: the half of `Network` that waits for others.
 
 Servers as asyncio's, plain listeners, and bound UDP sockets, each on our addresses inside the
-tunnel. `Network` is made of it and of what connects.
+tunnel. `Network` is made of it and of `connecting`.
 """
 
 from __future__ import annotations

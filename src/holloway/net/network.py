@@ -1,8 +1,9 @@
 """A peer inside a program: connections and servers inside a tunnel, as asyncio's own functions.
 
 `Network` combines the modules beside it: `settings` reads the configuration, `running` holds the
-stack and the tunnel, `resolve` looks names up. A network belongs to one event loop, except for
-`socket`, which any thread may call; `blocking` is the same for plain scripts.
+stack and the tunnel, `connecting` and `listening` have the methods that do so. A network belongs to
+one event loop, except for `socket`, which any thread may call; `blocking` is the same for plain
+scripts.
 """
 
 from __future__ import annotations
@@ -11,19 +12,17 @@ import asyncio
 import logging
 import weakref
 from socket import AF_INET, SOCK_STREAM
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, cast
+from typing import TYPE_CHECKING, NoReturn, Self
 
-from holloway.net.arguments import checked_address, checked_host, checked_port
+from holloway.net.connecting import Connecting
 from holloway.net.errors import network_down, not_picklable
 from holloway.net.kernel import KernelStack
 from holloway.net.key_claims import KeyClaim, calling_place
 from holloway.net.listening import Listening
-from holloway.net.no_answer import DNS_PORT, PING_SECONDS, Attempt, explained, no_answer
 from holloway.net.opening import OPEN_TIMEOUT, open_within
 from holloway.net.owner import running_loop
-from holloway.net.renamed import renamed
 from holloway.net.settings import DEFAULT_MTU, FALLBACK_NAME, Settings, from_either
-from holloway.net.stack import BUFFER, MIN_BUFFER, family_of
+from holloway.net.stack import BUFFER, MIN_BUFFER
 from holloway.text.address import numeric, site
 
 if TYPE_CHECKING:
@@ -32,17 +31,15 @@ if TYPE_CHECKING:
     from contextlib import _GeneratorContextManager
     from ipaddress import IPv4Address, IPv6Address
     from socket import socket as Socket  # noqa: N812  # there is a method of that name
-    from ssl import SSLContext
 
     from holloway.model import Device, DeviceUpdate
     from holloway.net.keywords import AnyKey, AnyPeer, Texts
     from holloway.net.running import Running
-    from holloway.net.stack import Address, AnyProtocol
 
 log = logging.getLogger(__name__)
 
 
-class Network(Listening):
+class Network(Connecting, Listening):
     """A WireGuard peer of this program; an async context manager, or `open` and `close`.
 
         async with Network("laptop.conf") as net:
@@ -264,165 +261,6 @@ class Network(Listening):
 
         return patched(FromThreads(self), threads=threads)
 
-    async def connect(
-        self,
-        host: str,
-        port: int,
-        *,
-        type: int = SOCK_STREAM,  # noqa: A002
-        local_addr: Address | None = None,
-        timeout: float | None = None,
-        source: Address | None = None,
-    ) -> Socket:
-        """Return a connected, non-blocking TCP or UDP socket. Tries each address of a name.
-
-        Without a timeout, it waits 20 s for a handshake, then as long as the system's TCP does.
-        """
-        host, port = checked_host(host), checked_port(port)
-        local = renamed("source", source, "local_addr", local_addr)
-        local = checked_address(local, "local_addr")
-        async with Attempt(timeout, lambda: self._slow_lookup(host)) as attempt:
-            first: OSError | None = None
-            for address in await self.resolve(host):
-                try:
-                    running = self._opened()
-                    peer = running.check(address)
-                    async with attempt.to(running, peer, address, port):
-                        return await running.stack.connect((address, port), type=type, source=local)
-                except OSError as error:
-                    first = first or error
-            assert first is not None
-            try:
-                raise first
-            finally:
-                first = None  # its traceback refers to this frame, and so to the network
-
-    def start_connecting(self, host: str, port: int) -> Socket | None:
-        """Return a TCP socket that is connecting; None if that takes time, as with a name.
-
-        SO_ERROR says how that ended, once the socket is writable. Raises OSError.
-        """
-        if numeric(host) is None or "%" in host:
-            return None
-        running = self._opened()
-        running.check(host)
-        return running.stack.start_connecting((host, port))
-
-    async def open_connection(
-        self,
-        host: str,
-        port: int,
-        *,
-        limit: int = 1 << 16,
-        ssl: SSLContext | bool | None = None,
-        server_hostname: str | None = None,
-        ssl_handshake_timeout: float | None = None,
-        ssl_shutdown_timeout: float | None = None,
-        local_addr: Address | None = None,
-        timeout: float | None = None,
-        source: Address | None = None,
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Connect, as `asyncio.open_connection` does."""
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=limit, loop=loop)
-        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-        transport, _ = await self.create_connection(
-            lambda: protocol, host, port, ssl=ssl, server_hostname=server_hostname,
-            ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout,
-            local_addr=renamed("source", source, "local_addr", local_addr), timeout=timeout,
-        )  # fmt: skip
-        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
-
-    async def create_connection(
-        self,
-        factory: Callable[[], AnyStreamProtocol],
-        host: str,
-        port: int,
-        *,
-        ssl: SSLContext | bool | None = None,
-        server_hostname: str | None = None,
-        ssl_handshake_timeout: float | None = None,
-        ssl_shutdown_timeout: float | None = None,
-        local_addr: Address | None = None,
-        timeout: float | None = None,
-        source: Address | None = None,
-    ) -> tuple[asyncio.Transport, AnyStreamProtocol]:
-        """Connect, as `loop.create_connection` does."""
-        local_addr = renamed("source", source, "local_addr", local_addr)
-        tls = _tls(ssl, server_hostname, host, ssl_handshake_timeout, ssl_shutdown_timeout)
-        connected = await self.connect(host, port, local_addr=local_addr, timeout=timeout)
-        try:
-            from holloway.net.stream_transport import open_transport  # some take sockets only
-
-            create = asyncio.get_running_loop().create_connection
-            made = await open_transport(create, factory, connected, **tls)
-            return cast("tuple[asyncio.Transport, AnyStreamProtocol]", made)
-        except BaseException:
-            connected.close()
-            raise
-
-    async def create_datagram_endpoint(
-        self,
-        factory: Callable[[], AnyProtocol],
-        local_addr: Address | None = None,
-        remote_addr: Address | None = None,
-    ) -> tuple[asyncio.DatagramTransport, AnyProtocol]:
-        """Open a UDP port, as `loop.create_datagram_endpoint` does.
-
-        A local address without a host is all addresses of the family of our first one.
-        """
-        local_addr = checked_address(local_addr, "local_addr")
-        remote_addr = checked_address(remote_addr, "remote_addr")
-        family = 0
-        if remote_addr is not None:
-            address = (await self.resolve(remote_addr[0]))[0]
-            self._opened().check(address)
-            remote_addr = (address, remote_addr[1])
-            family = family_of(address)
-        if local_addr is not None or remote_addr is None:
-            host, port = (local_addr or ("", 0))[:2]
-            wildcards = self._wildcard_hosts()
-            default = next((each for each in wildcards if family_of(each) == family), wildcards[0])
-            local_addr = ((await self.resolve(host or default, family=family))[0], port)
-        stack = self._opened().stack
-        return await stack.datagram_endpoint(factory, local=local_addr, remote=remote_addr)
-
-    async def resolve(self, host: str, *, family: int = 0) -> list[str]:
-        """Look a name up with the name servers of `DNS`, through the tunnel.
-
-        Without name servers the system looks it up. Raises socket.gaierror, which is an OSError.
-        """
-        host = checked_host(host)
-        if numeric(host) is not None:
-            return [host]
-        from holloway.net.resolve import StubResolver  # many programs know the address
-
-        if self._running is not None and not self._has_ended:
-            self._running.owner.require_loop()
-        # Made for each call: one that is kept would refer to this network, and it to the resolver.
-
-        resolver = StubResolver(
-            self.connect,
-            lambda server, port: no_answer(self._opened(), server, port),
-            self.name_servers,
-            self.search_domains,
-        )
-        return await resolver.resolve(host, family=family)
-
-    async def ping(self, host: str, timeout: float = PING_SECONDS) -> float:
-        """Return the seconds until the answer to an ICMP echo request; TimeoutError."""
-        address = (await self.resolve(host))[0]
-        running = self._opened()
-        running.check(address)
-        with explained(running, address):
-            return await running.stack.ping(address, timeout)
-
-    def _slow_lookup(self, host: str) -> str:
-        """Return why a host was not looked up in time."""
-        if not self.name_servers:
-            return f"looking up {host} took too long"
-        return f"looking up {host}: {no_answer(self._opened(), self.name_servers[0], DNS_PORT)}"
-
     def _opened(self) -> Running:
         """Return what is open; raises OSError, and RuntimeError in another event loop."""
         running = self._opened_any_loop()
@@ -492,26 +330,3 @@ def _calling_weakly(fail: Callable[[OSError], None]) -> Callable[[asyncio.Future
             method(died.result())
 
     return call
-
-
-def _tls(
-    context: SSLContext | bool | None,
-    server_hostname: str | None,
-    host: str,
-    handshake_timeout: float | None,
-    shutdown_timeout: float | None,
-) -> dict[str, Any]:
-    """Return asyncio's arguments for TLS; the server's name is `host` unless another is given."""
-    timeouts = {
-        "ssl_handshake_timeout": handshake_timeout,
-        "ssl_shutdown_timeout": shutdown_timeout,
-    }
-    given = {name: value for name, value in timeouts.items() if value is not None}
-    if context:
-        return {"ssl": context, "server_hostname": server_hostname or host, **given}
-    for name in given:
-        raise ValueError(f"{name} is only meaningful with ssl")
-    return {}
-
-
-AnyStreamProtocol = TypeVar("AnyStreamProtocol", bound=asyncio.BaseProtocol)
