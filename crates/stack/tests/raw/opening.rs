@@ -29,6 +29,26 @@ fn an_attempt_that_the_program_gives_up_is_forgotten() {
 }
 
 #[test]
+fn a_connection_whose_program_leaves_just_as_it_is_made_is_reset() {
+    let mut harness = Harness::new();
+    let (stream, _) = harness.connect(1, 1_000_000_000);
+    let syn = harness.sent().remove(0);
+    let answer = Segment {
+        source: syn.destination,
+        destination: syn.source,
+        sequence: 1000,
+        ack: syn.sequence.wrapping_add(1),
+        flags: SYN | ACK,
+        window: 65_000,
+        ..Segment::default()
+    };
+    drop(stream);
+    let sent = harness.send(&answer);
+    assert!(sent.last().is_some_and(|last| last.flags & RST != 0));
+    assert_eq!(harness.engine.streams(), 0);
+}
+
+#[test]
 fn an_attempt_without_an_answer_ends_in_time() {
     let mut harness = Harness::new();
     let (_stream, attempt) = harness.connect(1, 3_000_000);
