@@ -200,8 +200,7 @@ async def _run(settings: Settings, options: argparse.Namespace) -> int:
         # At boot, names may be found late.
         network = Network(settings.wg, stack=options.stack, timeout=None)
     async with AsyncExitStack() as stack:
-        await network.open()
-        stack.push_async_callback(network.close)
+        await stack.enter_async_context(network)
         log.info("TCP/IP is the %s's: %s", network.stack, network.stack_reason)
         return await _serve(settings, options, network, stack)
 

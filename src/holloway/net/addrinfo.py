@@ -11,6 +11,7 @@ import errno
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
+from holloway.model import MAX_PORT
 from holloway.net.stack import family_of
 
 if TYPE_CHECKING:
@@ -146,4 +147,3 @@ def _check_port(port: str | bytes | int | None) -> None:
 
 
 LOOPBACK: Final = ("127.0.0.1", "::1")
-MAX_PORT: Final = 65_535

@@ -12,11 +12,10 @@ from operator import index
 from typing import TYPE_CHECKING, Final
 
 from holloway.errors import ConfigError
+from holloway.model import MAX_PORT
 
 if TYPE_CHECKING:
     from holloway.net.stack import Address
-
-MAX_PORT: Final = 0xFFFF
 
 
 class PortError(ConfigError, OverflowError):

@@ -178,7 +178,6 @@ class Connecting:
         if self._running is not None and not self._has_ended:
             self._running.owner.require_loop()
         # Made for each call: one that is kept would refer to this network, and it to the resolver.
-
         resolver = StubResolver(
             self.connect,
             lambda server, port: no_answer(self._opened(), server, port),

@@ -12,6 +12,7 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any, Final
 
+from holloway.model import MAX_PORT
 from holloway.text.address import numeric
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def read_address(address: Any, family: int) -> tuple[str, int]:
         host = host.decode("ascii")
     if not isinstance(host, str) or not isinstance(port, int):
         raise TypeError(f"{name} address must be a tuple of str and int: {address[:2]!r}")
-    if not 0 <= port <= 65_535:
+    if not 0 <= port <= MAX_PORT:
         raise OverflowError("port must be 0-65535.")
     return _host(host, family), port
 

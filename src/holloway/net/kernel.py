@@ -83,7 +83,6 @@ class KernelStack(SocketStack):
         self._sockets.add(connection)
 
     async def ping(self, address: str, timeout: float) -> float:
-
         return await kernel_ping(self.socket, address, timeout)
 
     def provide_icmp_sockets(self, tunnel: Tunnel) -> None:

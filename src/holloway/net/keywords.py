@@ -15,7 +15,6 @@ from ipaddress import (
     IPv6Address,
     IPv6Interface,
     IPv6Network,
-    ip_interface,
 )
 from typing import TYPE_CHECKING, Any, Final, Required, TypedDict
 
@@ -30,10 +29,10 @@ from holloway.net.settings import (
     MIN_MTU,
     NAME,
     Settings,
+    own_addresses,
 )
 
 if TYPE_CHECKING:
-    from holloway.net.stack import Interface
     from holloway.text.resolver import Resolver
 
 AnyKey = Key | str
@@ -103,7 +102,7 @@ def from_arguments(
             replace_peers=True,
             peers=updates,
         ),
-        addresses=_addresses(addresses),
+        addresses=own_addresses(_texts(addresses, "addresses"), "addresses"),
         dns=tuple(_texts(dns, "dns")),
         mtu=_number(mtu, "mtu", MIN_MTU, MAX_MTU),
         source=NamedEndpoints(names) if names else None,
@@ -217,18 +216,6 @@ def _allowed_ips(given: object, key: str) -> Iterable[AllowedIP]:
                 yield AllowedIP.parse(text)
             except ValueError:
                 raise ConfigError(f"`{text}' is not an IP address or network", key=key) from None
-
-
-def _addresses(given: object) -> tuple[Interface, ...]:
-    found = []
-    for text in _texts(given, "addresses"):
-        try:
-            found.append(ip_interface(text))
-        except ValueError:
-            raise ConfigError(f"`{text}' is not an IP address", key="addresses") from None
-    if not found:
-        raise ConfigError("a peer inside a program needs an address of its own", key="addresses")
-    return tuple(dict.fromkeys(found))
 
 
 def _texts(given: object, key: str) -> Iterable[str]:

@@ -21,7 +21,7 @@ from holloway.net.key_claims import KeyClaim, calling_place
 from holloway.net.listening import Listening
 from holloway.net.opening import OPEN_TIMEOUT, open_within
 from holloway.net.owner import running_loop
-from holloway.net.settings import DEFAULT_MTU, FALLBACK_NAME, Settings, from_either
+from holloway.net.settings import DEFAULT_MTU, FALLBACK_NAME, from_either
 from holloway.net.stack import BUFFER, MIN_BUFFER
 from holloway.text.address import numeric, site
 
@@ -79,22 +79,6 @@ class Network(Connecting, Listening):
             config, private_key=private_key, peers=peers, addresses=addresses, dns=dns, mtu=mtu,
             listen_port=listen_port, name=name,
         )  # fmt: skip
-        self._prepare(settings, stack, buffer)
-        self._timeout = timeout
-
-    @classmethod
-    def from_config(
-        cls,
-        config: str | os.PathLike[str],
-        *,
-        stack: str | None = None,
-        buffer: int = BUFFER,
-        timeout: float | None = OPEN_TIMEOUT,
-    ) -> Self:
-        """Make one from a wg-quick file's path or text; raises ConfigError and OSError."""
-        return cls(config, stack=stack, buffer=buffer, timeout=timeout)
-
-    def _prepare(self, settings: Settings, stack: str | None, buffer: int) -> None:
         if stack not in {None, "kernel", "userspace"}:
             raise ValueError(f"no such stack: {stack!r}")
         if buffer < MIN_BUFFER:
@@ -111,6 +95,19 @@ class Network(Connecting, Listening):
         self.failure: OSError | None = None
         """Why the network ended by itself, if it did."""
         self._own = dict.fromkeys(str(address.ip) for address in settings.addresses)
+        self._timeout = timeout
+
+    @classmethod
+    def from_config(
+        cls,
+        config: str | os.PathLike[str],
+        *,
+        stack: str | None = None,
+        buffer: int = BUFFER,
+        timeout: float | None = OPEN_TIMEOUT,
+    ) -> Self:
+        """Make one from a wg-quick file's path or text; raises ConfigError and OSError."""
+        return cls(config, stack=stack, buffer=buffer, timeout=timeout)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._state()}>"

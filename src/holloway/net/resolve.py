@@ -25,6 +25,7 @@ from holloway.net.dns import (
     encode_query,
     parse_answer_untrusted,
 )
+from holloway.net.no_answer import DNS_PORT
 
 
 class Connect(Protocol):
@@ -91,7 +92,7 @@ class StubResolver:
             try:
                 answer = await self._exchange(server, query)
             except TimeoutError:
-                reason = self._no_answer(server, PORT)
+                reason = self._no_answer(server, DNS_PORT)
                 failure = _temporary(name, f"name server {server}: {reason}")
             except socket.gaierror as error:
                 failure = error
@@ -106,12 +107,12 @@ class StubResolver:
 
     async def _exchange(self, server: str, query: bytes) -> Answer:
         async with asyncio.timeout(ANSWER_SECONDS):
-            with await self._connect(server, PORT, type=socket.SOCK_DGRAM) as sock:
+            with await self._connect(server, DNS_PORT, type=socket.SOCK_DGRAM) as sock:
                 answer = await _over_udp(sock, query)
         if not answer.truncated:
             return answer
         async with asyncio.timeout(ANSWER_SECONDS):
-            with await self._connect(server, PORT, type=socket.SOCK_STREAM) as sock:
+            with await self._connect(server, DNS_PORT, type=socket.SOCK_STREAM) as sock:
                 return await _over_tcp(sock, query)
 
 
@@ -167,7 +168,6 @@ async def _ask_system(host: str, family: int) -> list[str]:
 
 LOOPBACK: Final = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
 FAMILIES: Final = {A: socket.AF_INET, AAAA: socket.AF_INET6}
-PORT: Final = 53
 ROUNDS: Final = 3  # so that there is time for a second handshake attempt, 5.3 s after the first
 ANSWER_SECONDS: Final = 2.5
 MAX_MESSAGE: Final = 65_535

@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from ipaddress import ip_interface
 from typing import TYPE_CHECKING, Any, Final
 
 from holloway.errors import ConfigError
@@ -22,6 +21,8 @@ from holloway.text.conf import parse_conf
 from holloway.text.quick import QuickConfig, parse_quick
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from holloway.net.keywords import NamedEndpoints
     from holloway.net.stack import Interface
     from holloway.text.resolver import Resolver
@@ -68,7 +69,7 @@ def from_config(given: str | os.PathLike[str]) -> Settings:
     """Parse a file, or the text of one; raises ConfigError and OSError."""
     text, name = _read(given)
     config = parse_quick(text)
-    addresses = _addresses(config.addresses)
+    addresses = own_addresses(config.addresses, "Address")
     checking = _OfflineResolver()
     update = parse_conf(config, checking)
     _require_keys(update)
@@ -171,32 +172,22 @@ def _notes(config: QuickConfig) -> Iterable[str]:
         yield "SaveConfig means nothing here: the file is never written"
 
 
-def _listed(values: str | Iterable[str], name: str) -> Iterable[str]:
-    """Return what a program passed as a list, or as a file has it: separated by commas."""
-    if isinstance(values, str):
-        return values.replace(",", " ").split()
-    if not isinstance(values, Iterable):
-        raise TypeError(f"{name} is a list of texts, not {kind_of(values)}")
-    return values
-
-
-def _addresses(values: Iterable[str]) -> tuple[IPv4Interface | IPv6Interface, ...]:
+def own_addresses(values: Iterable[str], key: str) -> tuple[Interface, ...]:
+    """Parse our own addresses, each once; `key` is what errors name. Raises ConfigError."""
     found = []
     for value in values:
         try:
             found.append(ip_interface(value))
         except ValueError:
-            raise ConfigError(f"`{value}' is not an IP address", key="Address") from None
+            raise ConfigError(f"`{value}' is not an IP address", key=key) from None
     if not found:
-        raise ConfigError("a peer inside a program needs an address of its own", key="Address")
+        raise ConfigError("a peer inside a program needs an address of its own", key=key)
     return tuple(dict.fromkeys(found))
 
 
 def _mtu(value: int | None) -> int:
     if value is None:
         return DEFAULT_MTU
-    if not isinstance(value, int):
-        raise TypeError(f"mtu is a number of bytes, not {kind_of(value)}")
     if not MIN_MTU <= value <= MAX_MTU:
         raise ConfigError(f"`{value}' is not from {MIN_MTU} to {MAX_MTU}", key="MTU")
     return value
