@@ -13,7 +13,8 @@ from net.pair import FIRST, SECOND, new_key, pair
 
 if TYPE_CHECKING:
     from holloway.net.blocking import BlockingListener
-    from holloway.net.stack import Address, Listener
+    from holloway.net.sockets import Listener
+    from holloway.net.stack import Address
 
 
 async def client_of(listener: Listener) -> Address:

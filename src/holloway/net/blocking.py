@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
     from holloway.model import Device, DeviceUpdate
     from holloway.net.keywords import AnyKey, AnyPeer, Texts
-    from holloway.net.stack import Address, Listener
+    from holloway.net.sockets import Listener
+    from holloway.net.stack import Address
 
 Result = TypeVar("Result")
 

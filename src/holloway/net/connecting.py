@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from holloway.net.arguments import checked_address, checked_host, checked_port
 from holloway.net.no_answer import DNS_PORT, PING_SECONDS, Attempt, explained, no_answer
 from holloway.net.renamed import renamed
-from holloway.net.stack import family_of
+from holloway.net.stack import family_of, wildcards
 from holloway.text.address import numeric
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Connecting:
     if TYPE_CHECKING:  # `Network` has these
         _running: Running | None
         _has_ended: bool
+        _own: dict[str, None]
 
         @property
         def name_servers(self) -> tuple[str, ...]: ...
@@ -39,8 +40,6 @@ class Connecting:
         def search_domains(self) -> tuple[str, ...]: ...
 
         def _opened(self) -> Running: ...
-
-        def _wildcard_hosts(self) -> list[str]: ...
 
     async def connect(
         self,
@@ -159,8 +158,7 @@ class Connecting:
             family = family_of(address)
         if local_addr is not None or remote_addr is None:
             host, port = (local_addr or ("", 0))[:2]
-            wildcards = self._wildcard_hosts()
-            default = next((each for each in wildcards if family_of(each) == family), wildcards[0])
+            (default, *_) = wildcards(self._own, family) or wildcards(self._own)
             local_addr = ((await self.resolve(host or default, family=family))[0], port)
         stack = self._opened().stack
         return await stack.datagram_endpoint(factory, local=local_addr, remote=remote_addr)

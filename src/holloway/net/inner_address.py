@@ -13,6 +13,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any, Final
 
 from holloway.model import MAX_PORT
+from holloway.net.stack import WILDCARDS
 from holloway.text.address import numeric
 
 if TYPE_CHECKING:
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
 
 HEAD: Final = struct.Struct(">H16s")  # port and address (crates/stack, datagrams.rs)
 MAPPED: Final = bytes(10) + b"\xff\xff"
-WILDCARDS: Final[dict[int, str]] = {
-    socket.AF_INET: "0.0.0.0",  # noqa: S104
-    socket.AF_INET6: "::",
-}
 LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 

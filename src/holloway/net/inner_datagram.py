@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from holloway.net.inner_address import (
     HEAD,
-    WILDCARDS,
     pack_address,
     read_destination,
     to_tuple,
     unpack_address,
 )
 from holloway.net.inner_socket import InnerSocket, needs_pair
+from holloway.net.stack import WILDCARDS
 
 if TYPE_CHECKING:
     from holloway.net.stack import Address

@@ -14,7 +14,8 @@ import socket
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from holloway.net.closing_socket import ClosingSocket
-from holloway.net.inner_address import WILDCARDS, read_address, to_tuple
+from holloway.net.inner_address import read_address, to_tuple
+from holloway.net.stack import WILDCARDS
 
 if TYPE_CHECKING:
     from holloway import _native

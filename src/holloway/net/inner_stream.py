@@ -14,8 +14,9 @@ import socket
 from array import array
 from typing import TYPE_CHECKING, Any, Final
 
-from holloway.net.inner_address import HEAD, WILDCARDS, read_destination, to_tuple, unpack_address
+from holloway.net.inner_address import HEAD, read_destination, to_tuple, unpack_address
 from holloway.net.inner_socket import InnerSocket, needs_pair
+from holloway.net.stack import WILDCARDS
 
 if TYPE_CHECKING:
     from holloway import _native

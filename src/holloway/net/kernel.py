@@ -20,13 +20,12 @@ from holloway.net import sockets
 from holloway.net.errors import network_down
 from holloway.net.namespace import Namespace
 from holloway.net.ping import kernel_ping
-from holloway.net.socket_stack import SocketStack
-from holloway.net.stack import family_of
+from holloway.net.stack import Stack, family_of
 from holloway.netlink.sock_diag import destroy_sockets
 from holloway.netlink.socket import NETLINK_SOCK_DIAG
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from socket import socket as Socket  # noqa: N812  # there is a method of that name
 
     from holloway.device.tunnel import Tunnel
@@ -35,11 +34,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class KernelStack(SocketStack):
+class KernelStack(Stack):
     """See `stack.Stack`. `open` raises `NoNamespace` where the system forbids it."""
 
-    name: Final = "kernel"
-    tun: _native.Tun
+    name = "kernel"
 
     def __init__(self, name: str, addresses: tuple[Interface, ...], mtu: int) -> None:
         self._loop = asyncio.get_running_loop()
@@ -47,7 +45,7 @@ class KernelStack(SocketStack):
         self._sockets: weakref.WeakSet[Socket] = weakref.WeakSet()
         self._namespace: Namespace | None = None
         self._reason = network_down("the network is not open")
-        self.died: asyncio.Future[OSError] = self._loop.create_future()
+        self.died = self._loop.create_future()
 
     @property
     def pid(self) -> int | None:
@@ -85,8 +83,9 @@ class KernelStack(SocketStack):
     async def ping(self, address: str, timeout: float) -> float:
         return await kernel_ping(self.socket, address, timeout)
 
-    def provide_icmp_sockets(self, tunnel: Tunnel) -> None:
+    def attach(self, tunnel: Tunnel, check: Callable[[str], object]) -> None:
         """Let the tunnel answer unroutable packets with ICMP errors at once."""
+        del check  # ICMP errors say it
         with contextlib.ExitStack() as raw:
             numbers: list[int | None] = [None, None]
             for index, (family, protocol, level, option, filter_all) in enumerate(ICMP_SOCKETS):

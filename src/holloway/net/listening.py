@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from socket import AF_INET6, SOCK_STREAM
+from socket import SOCK_STREAM
 from typing import TYPE_CHECKING, Unpack, cast
 
 from holloway.net.arguments import checked_port
-from holloway.net.sockets import SocketListener
-from holloway.net.stack import family_of
+from holloway.net.sockets import Listener
+from holloway.net.stack import wildcards
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from holloway.net.network import Network
     from holloway.net.running import Running
     from holloway.net.server import Server, ServerOptions
-    from holloway.net.stack import Listener
 
     Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None] | None]
 
@@ -41,8 +40,9 @@ class Listening:
         self, port: int = 0, host: str | None = None, *, backlog: int = 100
     ) -> Listener:
         """Listen on one address; without `host` on all of the family of our first one."""
-        (where, *_) = await self._local_addresses([host or self._wildcard_hosts()[0]], 0)
-        return await self._opened().stack.listen((where, checked_port(port)), backlog=backlog)
+        where = (await self._local_addresses([host] if host else (), 0))[:1]
+        (listener,) = self._opened().stack.listen(where, checked_port(port), backlog=backlog)
+        return listener
 
     async def listen_on(
         self,
@@ -57,20 +57,10 @@ class Listening:
 
         A host may be a name, and then all addresses that it has are meant.
         """
-        listeners: list[Listener] = []
         port = checked_port(port)
-        try:
-            for host in await self._local_addresses(hosts, family):
-                chosen = listeners[0].address[1] if listeners else port
-                stack = self._opened().stack
-                listeners.append(
-                    await stack.listen((host, chosen), backlog=backlog, reuse_port=reuse_port)
-                )
-        except BaseException:
-            for listener in listeners:
-                listener.close()
-            raise
-        return listeners
+        addresses = await self._local_addresses(hosts, family)
+        stack = self._opened().stack
+        return stack.listen(addresses, port, backlog=backlog, reuse_port=reuse_port)
 
     async def create_server(
         self,
@@ -108,7 +98,7 @@ class Listening:
         else:
             sock.setblocking(False)
             sock.listen(backlog)
-            listeners = [SocketListener(sock)]
+            listeners = [Listener(sock)]
         server = Server(listeners, factory, tls)
         self._opened().servers.add(server)
         if start_serving:
@@ -138,8 +128,8 @@ class Listening:
 
         Without `host` it is bound to all addresses of the family of our first one.
         """
-        (where, *_) = await self._local_addresses([host or self._wildcard_hosts()[0]], 0)
-        return await self._opened().stack.datagram_socket((where, checked_port(port)), None)
+        (where, *_) = await self._local_addresses([host] if host else (), 0)
+        return self._opened().stack.datagram_socket((where, checked_port(port)), None)
 
     async def _local_addresses(self, hosts: Sequence[str], family: int) -> list[str]:
         """Return the addresses to listen on, of one family or of both (0)."""
@@ -152,11 +142,7 @@ class Listening:
                 entries = await getaddrinfo(network, host, None, family, SOCK_STREAM)
                 found += [str(address[0]) for *_, address in entries]
             else:
-                found += [each for each in self._wildcard_hosts() if family in {0, family_of(each)}]
+                found += wildcards(self._own, family)
         if not found:
             raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
         return list(dict.fromkeys(found))
-
-    def _wildcard_hosts(self) -> list[str]:
-        families = {family_of(address): None for address in self._own}
-        return ["::" if family == AF_INET6 else "0.0.0.0" for family in families]  # noqa: S104

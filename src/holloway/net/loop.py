@@ -23,14 +23,13 @@ from holloway.net.happy_eyeballs import connect_any, interleaved
 from holloway.net.inner_datagram import DatagramSocket
 from holloway.net.inner_socket import InnerSocket
 from holloway.net.server import Server, start, tls_options
-from holloway.net.stack import family_of
+from holloway.net.stack import family_of, wildcards
 from holloway.text.address import numeric
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
     from holloway.net.blocking import BlockingNetwork
-    from holloway.net.stack import Listener
 
 Result = TypeVar("Result")
 
@@ -236,37 +235,31 @@ class TunnelEventLoop(asyncio.SelectorEventLoop):
         family, flags = options.get("family", 0), options.get("flags", socket.AI_PASSIVE)
         found: dict[Any, None] = {}
         for host in hosts:
-            for each in [host] if host else placement.wildcards(self.network, family):
+            for each in [host] if host else wildcards(self.network.addresses, family):
                 entries = await self.getaddrinfo(
                     each, port, family=family, type=socket.SOCK_STREAM, flags=flags
                 )
                 found.update(dict.fromkeys(entry[4] for entry in entries))
         return list(found)
 
-    def _listen(self, addresses: Iterable[Any], options: dict[str, Any]) -> list[Listener]:
+    def _listen(self, addresses: Iterable[Any], options: dict[str, Any]) -> list[sockets.Listener]:
         """Listen on all addresses: outside on those of this machine, else inside the tunnel."""
         reuse_port = bool(options.get("reuse_port"))
         if reuse_port and self.network.stack == "userspace":
             raise ValueError("reuse_port is not supported by the userspace stack")
-        listeners: list[Listener] = []
-        try:
-            for host, port, *_ in addresses:
-                make = socket.socket if placement.is_loopback(host) else self.network.socket
-                # One port for all, if the system chooses it.
-                chosen = port or (listeners[0].address[1] if listeners else 0)
-                listeners.append(
-                    sockets.listen(
-                        make(family_of(host), socket.SOCK_STREAM),
-                        (host, chosen),
-                        options.get("backlog", 100),
-                        reuse_port=reuse_port,
-                    )
-                )
-        except BaseException:
-            for listener in listeners:
-                listener.close()
-            raise
-        return listeners
+
+        def make(host: str) -> socket.socket:
+            belongs_outside = placement.is_loopback(host)
+            kind = socket.socket if belongs_outside else self.network.socket
+            return kind(family_of(host), socket.SOCK_STREAM)
+
+        listening = sockets.listen(
+            make,
+            [address[:2] for address in addresses],
+            options.get("backlog", 100),
+            reuse_port=reuse_port,
+        )
+        return [sockets.Listener(each) for each in listening]
 
     async def _datagram_socket(
         self, local: Any, remote: Any, options: dict[str, Any]
@@ -274,7 +267,7 @@ class TunnelEventLoop(asyncio.SelectorEventLoop):
         """Make the socket of an endpoint: connected if it has a remote address, else bound."""
         family = options.get("family", 0)
         if local is not None and not local[0]:
-            local = (placement.wildcards(self.network, family)[0], local[1])
+            local = (wildcards(self.network.addresses, family)[0], local[1])
         if remote is not None:
             found = await self.getaddrinfo(*remote[:2], family=family, type=socket.SOCK_DGRAM)
             sources = await self._sources(local)

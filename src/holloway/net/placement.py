@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from holloway.net.inner_socket import InnerSocket
 from holloway.net.patch import outside
-from holloway.net.stack import family_of
+from holloway.net.stack import WILDCARDS
 from holloway.text.address import numeric
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def is_free(sock: socket.socket) -> bool:
     with contextlib.suppress(OSError):
         sock.getpeername()
         return False
-    return sock.getsockname()[0] in WILDCARD.values()
+    return sock.getsockname()[0] in WILDCARDS.values()
 
 
 def replace(network: BlockingNetwork, sock: socket.socket) -> socket.socket:
@@ -60,12 +60,6 @@ def replace(network: BlockingNetwork, sock: socket.socket) -> socket.socket:
         inner.close()
         raise
     return inner
-
-
-def wildcards(network: BlockingNetwork, family: int = 0) -> list[str]:
-    """Return the wildcard address of each family that a network has, or of the one asked for."""
-    families = dict.fromkeys(map(family_of, network.addresses))
-    return [WILDCARD[each] for each in families if family in {0, each}]
 
 
 def bound_address(sock: socket.socket) -> Any:
@@ -98,7 +92,6 @@ def _namespace_of(sock: socket.socket) -> bytes:
 
 SO_NETNS_COOKIE: Final = 71  # asm-generic/socket.h
 IP_FAMILIES: Final = {socket.AF_INET, socket.AF_INET6}
-WILDCARD: Final = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104
 OPTIONS: Final = (
     (socket.SOL_SOCKET, socket.SO_REUSEADDR),
     (socket.SOL_SOCKET, socket.SO_REUSEPORT),

@@ -12,12 +12,11 @@ import os
 import warnings
 import weakref
 from ipaddress import IPv6Address
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Self
 
 from holloway.net import at_exit
 from holloway.net.choose_stack import open_stack
 from holloway.net.errors import network_down, no_endpoint, no_peer
-from holloway.net.kernel import KernelStack
 from holloway.net.owner import Owner
 from holloway.text.address import numeric
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from holloway.net.server import Server
     from holloway.net.settings import Settings
     from holloway.net.stack import Stack
-    from holloway.net.userspace import UserspaceStack
 
 
 class Running:
@@ -149,10 +147,7 @@ class Running:
         at_exit.remove(self)
 
     def _configure(self, settings: Settings) -> None:
-        if isinstance(self.stack, KernelStack):
-            self.stack.provide_icmp_sockets(self.tunnel)
-        else:
-            cast("UserspaceStack", self.stack).check = self.check
+        self.stack.attach(self.tunnel, self.check)
         self.tunnel.set(settings.update)
         self.tunnel.link_changed(up=True, mtu=settings.mtu)
 

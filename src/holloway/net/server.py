@@ -15,14 +15,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from holloway.net.closing_socket import ClosingSocket
-from holloway.net.sockets import SocketListener, accept
+from holloway.net.sockets import accept
 from holloway.net.stream_transport import open_transport
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Sequence
 
-    from holloway.net.stack import Address, Listener
+    from holloway.net.sockets import Listener
+    from holloway.net.stack import Address
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,8 @@ class Server(asyncio.AbstractServer):
     @property
     def sockets(self) -> tuple[TransportSocket, ...]:
         """The listening sockets; none once it is closed."""
-        return () if self._is_closed else tuple(map(_transport_socket, self._listeners))
+        listening = () if self._is_closed else self._listeners
+        return tuple(TransportSocket(listener.socket) for listener in listening)
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
         return self._loop
@@ -239,8 +241,3 @@ def tls_options(
             raise ValueError(f"{name} is only meaningful with ssl")
         return {}
     return cast("Tls", {"ssl": context, **given})
-
-
-def _transport_socket(listener: Listener) -> TransportSocket:
-    assert isinstance(listener, SocketListener)
-    return TransportSocket(listener.socket)

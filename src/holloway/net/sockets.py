@@ -1,7 +1,6 @@
-"""Kernel sockets, in any namespace: how they connect, listen and accept.
+"""How sockets connect, listen and accept: those of both stacks and, for `proxy`, the host's own.
 
-Used for the sockets of a private namespace (`kernel`) and, by `proxy`, for the host's own. A socket
-is closed if what was asked of it fails.
+A socket is closed if what was asked of it fails.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ from holloway.net.closing_socket import ClosingSocket
 from holloway.net.owner import require_loop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from socket import socket as Socket  # noqa: N812  # as in `stack`
 
-    from holloway.net.stack import Address, Listener
+    from holloway.net.stack import Address
 
 log = logging.getLogger(__name__)
 
@@ -61,19 +60,28 @@ def start_connecting(sock: Socket, address: tuple[Any, ...] | str) -> Socket:
 
 
 def listen(
-    sock: Socket,
-    address: tuple[Any, ...],
+    make: Callable[[str], Socket],
+    addresses: Iterable[tuple[Any, ...]],
     backlog: int,
-    on_accept: Callable[[Socket], None] | None = None,
     *,
     reuse_port: bool = False,
-) -> SocketListener:
-    """Listen with a new TCP socket, on its own family only; raises OSError.
+) -> list[Socket]:
+    """Listen on each address, with a new socket for its host; raises OSError, and then on none.
 
-    `on_accept` is called with each accepted socket.
+    Where the port is 0, all have the one that the system chooses for the first.
     """
-    start_listening(sock, address, backlog, reuse_port=reuse_port)
-    return SocketListener(sock, on_accept)
+    listening: list[Socket] = []
+    try:
+        for host, port, *rest in addresses:
+            chosen = port or (listening[0].getsockname()[1] if listening else 0)
+            sock = make(host)
+            start_listening(sock, (host, chosen, *rest), backlog, reuse_port=reuse_port)
+            listening.append(sock)
+    except BaseException:
+        for sock in listening:
+            stop_listening(sock)
+        raise
+    return listening
 
 
 def start_listening(
@@ -92,6 +100,17 @@ def start_listening(
     except BaseException:
         sock.close()
         raise
+
+
+def stop_listening(sock: Socket) -> None:
+    """Close a listening socket, so that its port is free.
+
+    Closing alone is not enough while another process has a copy of the descriptor, as the helper of
+    a namespace has for a moment.
+    """
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RD)
+    sock.close()
 
 
 async def accept(listener: Listener) -> tuple[Socket, Address]:
@@ -114,8 +133,8 @@ async def accept(listener: Listener) -> tuple[Socket, Address]:
                 raise
 
 
-class SocketListener:
-    """See `stack.Listener`."""
+class Listener:
+    """A listening TCP port, of either stack or of the host."""
 
     def __init__(
         self, listening: Socket, on_accept: Callable[[Socket], None] | None = None
@@ -131,6 +150,7 @@ class SocketListener:
 
     @property
     def address(self) -> Address:
+        """The address that it listens on; the system chooses the port if 0 was asked for."""
         return self._address
 
     @property
@@ -139,12 +159,17 @@ class SocketListener:
         return self._socket
 
     def accept_now(self) -> tuple[Socket, Address] | None:
+        """Accept a connection if one waits. What fails fails again in `accept`."""
         try:
             return self._accept()
         except OSError:
             return None
 
     async def accept(self) -> tuple[Socket, Address]:
+        """Wait for a connection; returns a non-blocking socket and the client's address.
+
+        Raises OSError once the listener or the stack is closed. Cancelling it loses no connection.
+        """
         require_loop(self._loop, "the listener")
         while True:
             try:
@@ -153,6 +178,7 @@ class SocketListener:
                 await self._readable()
 
     def close(self) -> None:
+        """Stop listening; a waiting `accept` raises OSError, accepted connections stay open."""
         if os.getpid() == self._owner:
             if self._waiting:
                 self._loop.remove_reader(self._fd)
@@ -160,11 +186,9 @@ class SocketListener:
                 if not waiting.done():
                     waiting.set_exception(OSError(errno.EBADF, "the listener is closed"))
             self._waiting.clear()
-            # Closing alone is not enough while another process has a copy of the descriptor, as the
-            # helper of a namespace has for a moment: the port would stay in use.
-            with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RD)
-        self._socket.close()
+            stop_listening(self._socket)
+        else:
+            self._socket.close()
 
     def _accept(self) -> tuple[Socket, Address]:
         connection, address = self._socket.accept()

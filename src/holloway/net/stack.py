@@ -1,21 +1,26 @@
-"""The interface between `Network` and a TCP/IP stack inside the tunnel.
+"""A TCP/IP stack inside the tunnel, as `Network` uses it, and what both kinds do alike.
 
-`kernel` uses the kernel's stack, in a private namespace; `userspace` runs one within the program. A
+`kernel` uses the kernel's stack, in a private namespace; `userspace` runs one within the program.
+They differ in their sockets, and connect, listen and open UDP ports with them in the same way. A
 stack knows numeric addresses only; names, allowed IPs and streams are above it, in `network`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import socket
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from holloway.net import sockets
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from ipaddress import IPv4Interface, IPv6Interface
     from socket import socket as Socket  # noqa: N812  # within classes that have a `socket` method
 
     from holloway import _native
+    from holloway.device.tunnel import Tunnel
 
     Interface = IPv4Interface | IPv6Interface
     """One of our addresses, with its prefix length."""
@@ -30,58 +35,75 @@ MIN_BUFFER: Final = 4096
 AnyProtocol = TypeVar("AnyProtocol", bound="asyncio.DatagramProtocol")
 
 
+WILDCARDS: Final[dict[int, str]] = {
+    socket.AF_INET: "0.0.0.0",  # noqa: S104
+    socket.AF_INET6: "::",
+}
+"""The address of a family that is all of a host's."""
+
+
 def family_of(host: str) -> socket.AddressFamily:
     """Return the family of a numeric address."""
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
-class Listener(Protocol):
-    """A listening TCP port."""
-
-    @property
-    def address(self) -> Address:
-        """The address that it listens on; the system chooses the port if 0 was asked for."""
-
-    def accept_now(self) -> tuple[Socket, Address] | None:
-        """Accept a connection if one waits. What fails fails again in `accept`."""
-
-    async def accept(self) -> tuple[Socket, Address]:
-        """Wait for a connection; returns a non-blocking socket and the client's address.
-
-        Raises OSError once the listener or the stack is closed. Cancelling it loses no connection.
-        """
-
-    def close(self) -> None:
-        """Stop listening; a waiting `accept` raises OSError, accepted connections stay open."""
+def wildcards(own: Iterable[str], family: int = 0) -> list[str]:
+    """Return the wildcard address of each family of our addresses, or of the one asked for."""
+    families = dict.fromkeys(map(family_of, own))
+    return [WILDCARDS[each] for each in families if family in {0, each}]
 
 
-class Stack(Protocol):
+class Stack(ABC):
     """TCP/IP inside the tunnel. Make it inside the event loop that uses it.
 
     Each is made as `Kind(name, addresses, mtu)`: the interface's name, a tuple of `Interface`, and
     the tunnel's MTU. `await stack.open()` then does what may take time or fail.
     """
 
-    @property
-    def name(self) -> str:
-        """`kernel` or `userspace`."""
+    name: str
+    """`kernel` or `userspace`."""
+    tun: _native.Tun
+    """The TUN that the tunnel serves; set by `open`."""
+    died: asyncio.Future[OSError]
+    """Done when the stack has ended by itself, with the reason as its result."""
 
-    @property
-    def tun(self) -> _native.Tun:
-        """The TUN that the tunnel serves; set by `open`."""
-
-    @property
-    def died(self) -> asyncio.Future[OSError]:
-        """Done when the stack has ended by itself, with the reason as its result."""
-
+    @abstractmethod
     async def open(self) -> None:
         """Start; raises OSError. Leaves nothing behind if it fails or is cancelled."""
 
+    @abstractmethod
+    def attach(self, tunnel: Tunnel, check: Callable[[str], object]) -> None:
+        """Learn what serves `tun`; `check` raises OSError for an address that it cannot reach."""
+
+    @abstractmethod
     def socket(self, family: int, type: int, proto: int) -> Socket:  # noqa: A002
         """Make an ordinary, unconnected, blocking socket inside the tunnel; any thread may call it.
 
         The userspace stack has TCP and UDP: OSError(EPROTONOSUPPORT).
         """
+
+    @abstractmethod
+    def start_connecting(self, address: Address) -> Socket | None:
+        """Return a TCP socket that is connecting; None where only `connect` can do that.
+
+        SO_ERROR says how that ended, once the socket is writable. Raises OSError.
+        """
+
+    @abstractmethod
+    async def ping(self, address: str, timeout: float) -> float:
+        """Send an ICMP echo request and return the seconds to its answer; TimeoutError."""
+
+    @abstractmethod
+    async def close(self, reason: OSError) -> None:
+        """Close. Every socket of the stack fails with an error, and connections are reset.
+
+        The tunnel still serves `tun` meanwhile, so that resets reach the other side; the caller
+        closes tunnel and `tun` afterwards. May be called more than once.
+        """
+
+    @abstractmethod
+    def close_now(self, reason: OSError) -> None:
+        """Like `close`, blocking: in the event loop's thread, or once the loop does not run."""
 
     async def connect(
         self,
@@ -94,21 +116,27 @@ class Stack(Protocol):
 
         Raises the ordinary OSErrors, and TimeoutError when the stack gives up.
         """
+        sock = self.socket(family_of(address[0]), type, 0)
+        return await sockets.connect(sock, address, source=source)
 
-    def start_connecting(self, address: Address) -> Socket | None:
-        """Return a TCP socket that is connecting; None where only `connect` can do that.
-
-        SO_ERROR says how that ended, once the socket is writable. Raises OSError.
-        """
-
-    async def listen(self, address: Address, *, backlog: int, reuse_port: bool = False) -> Listener:
-        """Listen for TCP connections; `0.0.0.0` and `::` are all our addresses of one family.
+    def listen(
+        self, hosts: Iterable[str], port: int, *, backlog: int, reuse_port: bool = False
+    ) -> list[sockets.Listener]:
+        """Listen for TCP connections, on one port of all hosts; of all our addresses of one family
+        on `0.0.0.0` or `::`.
 
         The userspace stack has no `reuse_port`: ValueError.
         """
+        listening = sockets.listen(
+            lambda host: self.socket(family_of(host), socket.SOCK_STREAM, 0),
+            [(host, port) for host in hosts],
+            backlog,
+            reuse_port=reuse_port,
+        )
+        return [sockets.Listener(each, self._accepted) for each in listening]
 
-    async def datagram_socket(self, local: Address | None, remote: Address | None) -> Socket:
-        """Return a non-blocking UDP socket; one address is not None."""
+    def _accepted(self, connection: Socket) -> None:  # noqa: B027  # a stack may need to know
+        """Note an accepted connection."""
 
     async def datagram_endpoint(
         self,
@@ -118,16 +146,31 @@ class Stack(Protocol):
         remote: Address | None,
     ) -> tuple[asyncio.DatagramTransport, AnyProtocol]:
         """Open a UDP port as `loop.create_datagram_endpoint` does; one address is not None."""
+        sock = self.datagram_socket(local, remote)
+        try:
+            return await self._datagram_transport(factory, sock)
+        except BaseException:
+            sock.close()
+            raise
 
-    async def ping(self, address: str, timeout: float) -> float:
-        """Send an ICMP echo request and return the seconds to its answer; TimeoutError."""
+    def datagram_socket(self, local: Address | None, remote: Address | None) -> Socket:
+        """Return a non-blocking UDP socket; one address is not None."""
+        address = local or remote
+        assert address is not None
+        sock = self.socket(family_of(address[0]), socket.SOCK_DGRAM, 0)
+        try:
+            sock.setblocking(False)
+            if local is not None:
+                sock.bind(local)
+            if remote is not None:
+                sock.connect(remote)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
-    async def close(self, reason: OSError) -> None:
-        """Close. Every socket of the stack fails with an error, and connections are reset.
-
-        The tunnel still serves `tun` meanwhile, so that resets reach the other side; the caller
-        closes tunnel and `tun` afterwards. May be called more than once.
-        """
-
-    def close_now(self, reason: OSError) -> None:
-        """Like `close`, blocking: in the event loop's thread, or once the loop does not run."""
+    async def _datagram_transport(
+        self, factory: Callable[[], AnyProtocol], sock: Socket
+    ) -> tuple[asyncio.DatagramTransport, AnyProtocol]:
+        loop = asyncio.get_running_loop()
+        return await loop.create_datagram_endpoint(factory, sock=sock)

@@ -15,28 +15,27 @@ from typing import TYPE_CHECKING, Final
 from holloway import _native
 from holloway.net.datagram_transport import open_datagram_transport
 from holloway.net.errors import network_down
-from holloway.net.inner_address import WILDCARDS
 from holloway.net.inner_datagram import DatagramSocket
 from holloway.net.inner_stream import UnconnectedSocket
-from holloway.net.socket_stack import SocketStack
+from holloway.net.stack import WILDCARDS, Stack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from socket import socket as Socket  # noqa: N812  # there is a method of that name
 
+    from holloway.device.tunnel import Tunnel
     from holloway.net.inner_socket import InnerSocket
-    from holloway.net.sockets import SocketListener
+    from holloway.net.sockets import Listener
     from holloway.net.stack import Address, AnyProtocol, Interface
 
 PAIR_BUFFER: Final = 256 * 1024  # of a socket pair (crates/stack, net.rs)
 CLOSING_SECONDS: Final = 0.001
 
 
-class UserspaceStack(SocketStack):
+class UserspaceStack(Stack):
     """See `stack.Stack`."""
 
-    name: Final = "userspace"
-    tun: _native.Tun
+    name = "userspace"
 
     def __init__(
         self, name: str, addresses: tuple[Interface, ...], mtu: int, *, buffer: int
@@ -49,15 +48,19 @@ class UserspaceStack(SocketStack):
         self._stack: _native.Stack | None = None
         self._waiting: dict[int, asyncio.Future[_native.Echoed]] = {}
         self.reason: OSError | None = network_down("the network is not open")
-        self.check: Callable[[str], object] | None = None
-        """Raises OSError for an address that cannot be reached: here no ICMP error says so."""
-        self.died: asyncio.Future[OSError] = self._loop.create_future()
+        self._check: Callable[[str], object] | None = None
+        self.died = self._loop.create_future()
 
     async def open(self) -> None:
         self._stack = _native.Stack(*self._arguments)
         self.tun = self._stack.tun
         self.reason = None
         self._loop.add_reader(self._stack.fileno(), self._take_events)
+
+    def attach(self, tunnel: Tunnel, check: Callable[[str], object]) -> None:
+        """Ask `check` before connecting: here no ICMP error says what cannot be reached."""
+        del tunnel
+        self._check = check
 
     def socket(self, family: int, type: int, proto: int) -> Socket:  # noqa: A002
         native = self.native()
@@ -78,21 +81,21 @@ class UserspaceStack(SocketStack):
             sock.setblocking(False)
         return sock
 
-    async def listen(
-        self, address: Address, *, backlog: int, reuse_port: bool = False
-    ) -> SocketListener:
+    def listen(
+        self, hosts: Iterable[str], port: int, *, backlog: int, reuse_port: bool = False
+    ) -> list[Listener]:
         if reuse_port:
             raise ValueError("reuse_port is not supported by the userspace stack")
-        return await super().listen(address, backlog=backlog)
+        return super().listen(hosts, port, backlog=backlog)
 
     def start_connecting(self, address: Address) -> None:
         """Only `connect` can do that here: the descriptor alone does not say how it ends."""
 
     def reaches(self, host: str) -> bool:
         """Whether a peer has an address, and an endpoint; any thread may call it."""
-        if self.check is not None:
+        if self._check is not None:
             try:
-                self.check(host)
+                self._check(host)
             except OSError:
                 return False
         return True
@@ -139,11 +142,6 @@ class UserspaceStack(SocketStack):
             finally:
                 stack.close()
 
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop that it was made in."""
-        return self._loop
-
     def counts(self) -> dict[str, int]:
         """Return the counts of dropped packets and connections, by reason."""
         return self.native().counts()
@@ -151,7 +149,7 @@ class UserspaceStack(SocketStack):
     def _end_waiting(self, stack: _native.Stack, reason: OSError) -> None:
         """End what waits in the event loop, with an error."""
         self.reason = reason
-        self.check = None  # with it, every socket that is left would keep the tunnel
+        self._check = None  # with it, every socket that is left would keep the tunnel
         if self._loop.is_closed():
             return
         self._loop.remove_reader(stack.fileno())

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
     from socket import socket
 
-    from holloway.net.stack import Listener
+    from holloway.net.sockets import Listener
     from holloway.proxy.address import Address
     from holloway.proxy.connection_log import ConnectionLog
     from holloway.proxy.limits import Places

@@ -21,7 +21,8 @@ from holloway.text.address import numeric, site
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
-    from holloway.net.stack import AnyProtocol, Listener
+    from holloway.net.sockets import Listener
+    from holloway.net.stack import AnyProtocol
     from holloway.proxy.address import Address
 
 
@@ -72,20 +73,13 @@ class HostNetwork:
         raise failure or OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
 
     async def listen_on(self, hosts: Sequence[str], port: int, *, backlog: int) -> list[Listener]:
-        listeners: list[Listener] = []
-        try:
-            for host in hosts or ("",):
-                for family, address in await _addresses(host, port):
-                    # If any port will do, all listen on the port that the first one got.
-                    chosen = listeners[0].address[1] if listeners else port
-                    where = (address[0], chosen, *address[2:])
-                    sock = socket.socket(family, socket.SOCK_STREAM)
-                    listeners.append(sockets.listen(sock, where, backlog))
-        except BaseException:
-            for listener in listeners:
-                listener.close()
-            raise
-        return listeners
+        addresses = [
+            (address[0], port, *address[2:])
+            for host in hosts or ("",)
+            for _, address in await _addresses(host, port)
+        ]
+        listening = sockets.listen(lambda host: socket.socket(family_of(host)), addresses, backlog)
+        return [sockets.Listener(each) for each in listening]
 
     async def create_datagram_endpoint(
         self,

@@ -17,8 +17,8 @@ import anyio
 import anyio.abc
 from anyio.streams.stapled import MultiListener
 
-from holloway.net import bridge, placement, sockets
-from holloway.net.stack import family_of
+from holloway.net import bridge, sockets
+from holloway.net.stack import family_of, wildcards
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -47,19 +47,13 @@ async def create_tcp_listener(
     backlog: int = 100,
 ) -> MultiListener[Stream]:
     """Listen inside the tunnel, on all our addresses unless there is a host."""
-    listeners: list[Listener] = []
-    try:
-        for host in [local_host] if local_host else placement.wildcards(network):
-            # One port for all, if the system chooses it.
-            port = listeners[0].address[1] if listeners else local_port
-            listening = network.socket(family_of(host))
-            sockets.start_listening(listening, (host, port), backlog)
-            listeners.append(Listener(listening))
-    except BaseException:
-        for listener in listeners:
-            listener.close()
-        raise
-    return MultiListener(listeners)
+    hosts = [local_host] if local_host else wildcards(network.addresses)
+    listening = sockets.listen(
+        lambda host: network.socket(family_of(host)),
+        [(each, local_port) for each in hosts],
+        backlog,
+    )
+    return MultiListener([Listener(each) for each in listening])
 
 
 class Stream(anyio.abc.ByteStream):
@@ -114,12 +108,6 @@ class Listener(anyio.abc.Listener[Stream]):
         self._accepting = anyio.ResourceGuard("accepting connections from")
 
     @property
-    def address(self) -> Address:
-        """The address that it listens on."""
-        host, port, *_ = self._socket.getsockname()
-        return host, port
-
-    @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
         return _attributes(self._socket)
 
@@ -142,10 +130,6 @@ class Listener(anyio.abc.Listener[Stream]):
 
     async def aclose(self) -> None:
         await _close(self._socket)
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._socket.close()
 
 
 async def _call(

@@ -20,7 +20,7 @@ import trio
 
 from holloway.net import addrinfo, placement, sockets
 from holloway.net.bridge import close, start
-from holloway.net.stack import family_of
+from holloway.net.stack import WILDCARDS, family_of, wildcards
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -58,20 +58,11 @@ async def open_tcp_listeners(
     network: BlockingNetwork, port: int = 0, *, host: str | None = None, backlog: int = 128
 ) -> list[trio.SocketListener]:
     """Listen inside the tunnel, for `trio.serve_listeners`; without `host` on all our addresses."""
-    hosts = [host] if host else placement.wildcards(network)
-    found: list[trio.SocketListener] = []
-    try:
-        for each in hosts:
-            # One port for all, if the system chooses it.
-            chosen = found[0].socket.getsockname()[1] if found else port
-            listening = network.socket(family_of(each))
-            sockets.start_listening(listening, (each, chosen), backlog)
-            found.append(trio.SocketListener(Socket(network, listening, is_listening=True)))
-    except BaseException:
-        for listener in found:
-            listener.socket.close()
-        raise
-    return found
+    hosts = [host] if host else wildcards(network.addresses)
+    listening = sockets.listen(
+        lambda host: network.socket(family_of(host)), [(each, port) for each in hosts], backlog
+    )
+    return [trio.SocketListener(Socket(network, each, is_listening=True)) for each in listening]
 
 
 class SocketFactory(trio.abc.SocketFactory):
@@ -308,7 +299,7 @@ class Socket(trio.socket.SocketType):
 
     async def _numeric(self, address: Any, flags: int = 0) -> Any:
         """Look up the name in an address, if it is one."""
-        host = str(address[0] or placement.WILDCARD[self.family])
+        host = str(address[0] or WILDCARDS[self.family])
         if len(address) > 2 and family_of(host) == self.family:
             return address
         query = (host, address[1], self.family, self.type, self.proto, flags)
