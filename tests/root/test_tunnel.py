@@ -92,9 +92,14 @@ COUNT_COOKIES = (
 )
 
 
-def cookies(host: Host) -> int:
-    shown = host.run("nft", "list", "counter", "inet", "flood", "cookies").stdout
+def counted(host: Host, table: str, counter: str) -> int:
+    """Return the packets of a counter."""
+    shown = host.run("nft", "list", "counter", "inet", table, counter).stdout
     return int(re.findall(r"packets (\d+)", shown)[0])
+
+
+def cookies(host: Host) -> int:
+    return counted(host, "flood", "cookies")
 
 
 def test_encrypted_packets_carry_the_fwmark(sides: tuple[Side, Side]) -> None:
@@ -105,8 +110,7 @@ def test_encrypted_packets_carry_the_fwmark(sides: tuple[Side, Side]) -> None:
                    " counter marked {}; counter plain {}; }")  # fmt: skip
 
     def packets(name: str) -> int:
-        shown = first.host.run("nft", "list", "counter", "inet", "count", name).stdout
-        return int(re.findall(r"packets (\d+)", shown)[0])
+        return counted(first.host, "count", name)
 
     assert first.ping() == 1
     assert packets("marked") == 0
@@ -149,8 +153,7 @@ COUNT_INITIATIONS = (
 
 
 def initiations(host: Host) -> int:
-    shown = host.run("nft", "list", "counter", "inet", "begun", "initiations").stdout
-    return int(re.findall(r"packets (\d+)", shown)[0])
+    return counted(host, "begun", "initiations")
 
 
 def test_another_underlay_is_taken_when_the_first_one_ends(sides: tuple[Side, Side]) -> None:

@@ -17,7 +17,7 @@ from typing import Final
 
 from holloway.device.gso import gso_max_size
 from holloway.netlink import rtnetlink
-from holloway.netlink.attributes import u32
+from holloway.netlink.attributes import messages, u32
 from holloway.netlink.route import RouteSocket
 from holloway.netlink.socket import Watch
 
@@ -112,7 +112,7 @@ class LinkWatch:
         self._gso_mtu = 0
         return self._read([])
 
-    def _read(self, changes: list[tuple[int, bytes]]) -> LinkState:
+    def _read(self, changes: list[bytes]) -> LinkState:
         request = fcntl.ioctl(self._tun, TUNGETIFF, bytes(40))
         raw_name = request[:16]
         flags = fcntl.ioctl(self._netlink, SIOCGIFFLAGS, struct.pack("16sH22x", raw_name, 0))
@@ -125,7 +125,8 @@ class LinkWatch:
             mtu=mtu,
             was_down=any(
                 kind == rtnetlink.RTM_NEWLINK and rtnetlink.is_down(payload, index)
-                for kind, payload in changes
+                for datagram in changes
+                for kind, _, _, payload in messages(datagram)
             ),
         )
 

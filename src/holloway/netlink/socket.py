@@ -166,12 +166,12 @@ class Watch:
         """Send a request without asking for an answer; raises OSError."""
         self._socket.sendto(message(kind, 0, 0, payload), (0, 0))
 
-    def drain(self) -> list[tuple[int, bytes]]:
-        """Take all messages that came, as their types and payloads; raises OSError.
+    def drain(self) -> list[bytes]:
+        """Take all datagrams of the kernel that came; raises OSError.
 
-        The kernel may have lost some: that there were any is what counts.
+        Some may have been lost: that there were any is what counts.
         """
-        found: list[tuple[int, bytes]] = []
+        found: list[bytes] = []
         while True:
             try:
                 datagram, (sender, *_) = self._socket.recvfrom(DATAGRAM_SIZE)
@@ -182,7 +182,7 @@ class Watch:
                     raise
                 continue
             if sender == 0:
-                found += ((kind, payload) for kind, _, _, payload in messages(datagram))
+                found.append(datagram)
 
 
 def _status(payload: bytes) -> int:
