@@ -17,7 +17,6 @@ from holloway.net.stack import family_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from holloway.net.blocking import BlockingNetwork
     from holloway.net.from_threads import FromThreads
     from holloway.net.network import Network
 
@@ -73,7 +72,7 @@ async def getaddrinfo(  # noqa: PLR0913, PLR0917
 
 
 def create_connection(
-    network: BlockingNetwork | FromThreads,
+    network: FromThreads,
     address: tuple[Any, ...],
     timeout: float | None,
     source_address: tuple[Any, ...] | None,
@@ -110,7 +109,7 @@ async def _within(limit: float | None, network: Network, host: Any, port: Any) -
 
 
 def _source(
-    network: BlockingNetwork | FromThreads, source: tuple[Any, ...] | None, family: int
+    network: FromThreads, source: tuple[Any, ...] | None, family: int
 ) -> tuple[str, int] | None:
     """Return the address to bind to; an empty host is every address of the family."""
     if source is None or source[:2] == ("", 0):

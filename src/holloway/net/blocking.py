@@ -10,17 +10,15 @@ import asyncio
 import errno
 import functools
 import os
-from socket import AF_INET, SOCK_STREAM
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
-from holloway.net.addrinfo import GLOBAL_DEFAULT_TIMEOUT, create_connection
 from holloway.net.errors import not_picklable
+from holloway.net.from_threads import FromThreads
 from holloway.net.loop_thread import LoopThread
 from holloway.net.network import Network
 from holloway.net.no_answer import PING_SECONDS
 from holloway.net.opening import OPEN_TIMEOUT
 from holloway.net.patch import patched
-from holloway.net.renamed import renamed
 from holloway.net.settings import DEFAULT_MTU, FALLBACK_NAME
 from holloway.net.stack import BUFFER
 
@@ -74,7 +72,7 @@ def open(  # noqa: A001  # `holloway.open`, like `gzip.open`
     return BlockingNetwork(network)
 
 
-class BlockingNetwork:
+class BlockingNetwork(FromThreads):
     """A network that is open until `close`, or until the program ends; `open` makes one.
 
     Its methods are those of `Network`, and block. Any thread may use them.
@@ -168,44 +166,6 @@ class BlockingNetwork:
         """Change peers or keys while connections live; raises OSError and ConfigError."""
         self.run(_in_loop(lambda: self._network.set(update)))
 
-    def socket(
-        self,
-        family: int = AF_INET,
-        type: int = SOCK_STREAM,  # noqa: A002
-        proto: int = 0,
-    ) -> Socket:
-        """Make an ordinary socket inside the tunnel; see `Network.socket`."""
-        return self._network.socket(family, type, proto)
-
-    def connect(
-        self,
-        host: str,
-        port: int,
-        *,
-        type: int = SOCK_STREAM,  # noqa: A002
-        source_address: Address | None = None,
-        timeout: float | None = None,
-        source: Address | None = None,
-    ) -> Socket:
-        """Return a connected TCP or UDP socket; `timeout` is for connecting, and the socket's."""
-        local = renamed("source", source, "source_address", source_address)
-        connected = self.run(
-            self._network.connect(host, port, type=type, local_addr=local, timeout=timeout)
-        )
-        connected.settimeout(timeout)
-        return connected
-
-    def create_connection(
-        self,
-        address: tuple[Any, ...],
-        timeout: float | None = GLOBAL_DEFAULT_TIMEOUT,
-        source_address: tuple[Any, ...] | None = None,
-        *,
-        all_errors: bool = False,
-    ) -> Socket:
-        """Connect as `socket.create_connection` does, for libraries that take such a function."""
-        return create_connection(self, address, timeout, source_address, all_errors=all_errors)
-
     def patched(self, *, threads: bool = True) -> _GeneratorContextManager[None]:
         """Return a block in which the standard library's sockets and names are inside the tunnel.
 
@@ -239,7 +199,6 @@ class BlockingNetwork:
         return self.run(self._network.ping(host, timeout))
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Run a coroutine in the network's event loop; an interrupt of this thread cancels it."""
         return self._loop_thread.run(work)
 
     def submit(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:

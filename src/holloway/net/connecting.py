@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from socket import SOCK_STREAM
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack, cast
 
 from holloway.net.arguments import checked_address, checked_host, checked_port
 from holloway.net.no_answer import DNS_PORT, PING_SECONDS, Attempt, explained, no_answer
 from holloway.net.renamed import renamed
 from holloway.net.stack import family_of, wildcards
+from holloway.net.tls import tls_options
 from holloway.text.address import numeric
 
 if TYPE_CHECKING:
@@ -23,6 +24,18 @@ if TYPE_CHECKING:
 
     from holloway.net.running import Running
     from holloway.net.stack import Address, AnyProtocol
+
+
+class ConnectOptions(TypedDict, total=False):
+    """What `Network.create_connection` and `open_connection` take."""
+
+    ssl: SSLContext | bool | None
+    server_hostname: str | None
+    ssl_handshake_timeout: float | None
+    ssl_shutdown_timeout: float | None
+    local_addr: Address | None
+    timeout: float | None
+    source: Address | None
 
 
 class Connecting:
@@ -86,28 +99,16 @@ class Connecting:
         return running.stack.start_connecting((host, port))
 
     async def open_connection(
-        self,
-        host: str,
-        port: int,
-        *,
-        limit: int = 1 << 16,
-        ssl: SSLContext | bool | None = None,
-        server_hostname: str | None = None,
-        ssl_handshake_timeout: float | None = None,
-        ssl_shutdown_timeout: float | None = None,
-        local_addr: Address | None = None,
-        timeout: float | None = None,
-        source: Address | None = None,
+        self, host: str, port: int, *, limit: int = 1 << 16, **options: Unpack[ConnectOptions]
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Connect, as `asyncio.open_connection` does."""
+        """Connect, as `asyncio.open_connection` does; other arguments as of `create_connection`."""
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=limit, loop=loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-        transport, _ = await self.create_connection(
-            lambda: protocol, host, port, ssl=ssl, server_hostname=server_hostname,
-            ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout,
-            local_addr=renamed("source", source, "local_addr", local_addr), timeout=timeout,
-        )  # fmt: skip
+        options["local_addr"] = renamed(
+            "source", options.pop("source", None), "local_addr", options.get("local_addr")
+        )
+        transport, _ = await self.create_connection(lambda: protocol, host, port, **options)
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
     async def create_connection(
@@ -126,7 +127,9 @@ class Connecting:
     ) -> tuple[asyncio.Transport, AnyStreamProtocol]:
         """Connect, as `loop.create_connection` does."""
         local_addr = renamed("source", source, "local_addr", local_addr)
-        tls = _tls(ssl, server_hostname, host, ssl_handshake_timeout, ssl_shutdown_timeout)
+        tls = tls_options(ssl or None, ssl_handshake_timeout, ssl_shutdown_timeout)
+        if tls:
+            tls["server_hostname"] = server_hostname or host
         connected = await self.connect(host, port, local_addr=local_addr, timeout=timeout)
         try:
             from holloway.net.stream_transport import open_transport  # some take sockets only
@@ -197,26 +200,6 @@ class Connecting:
         if not self.name_servers:
             return f"looking up {host} took too long"
         return f"looking up {host}: {no_answer(self._opened(), self.name_servers[0], DNS_PORT)}"
-
-
-def _tls(
-    context: SSLContext | bool | None,
-    server_hostname: str | None,
-    host: str,
-    handshake_timeout: float | None,
-    shutdown_timeout: float | None,
-) -> dict[str, Any]:
-    """Return asyncio's arguments for TLS; the server's name is `host` unless another is given."""
-    timeouts = {
-        "ssl_handshake_timeout": handshake_timeout,
-        "ssl_shutdown_timeout": shutdown_timeout,
-    }
-    given = {name: value for name, value in timeouts.items() if value is not None}
-    if context:
-        return {"ssl": context, "server_hostname": server_hostname or host, **given}
-    for name in given:
-        raise ValueError(f"{name} is only meaningful with ssl")
-    return {}
 
 
 AnyStreamProtocol = TypeVar("AnyStreamProtocol", bound=asyncio.BaseProtocol)

@@ -83,10 +83,10 @@ class Listening:
         All addresses have one port. Ports are always as with `reuse_address`. Without
         `start_serving`, clients wait until the server starts.
         """
-        from holloway.net.server import Server, start, tls_options  # most programs are clients
+        from holloway.net.server import Server, server_tls, start  # most programs are clients
 
         del reuse_address
-        tls = tls_options(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
+        tls = server_tls(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
         listeners: list[Listener]
         if sock is None:
             hosts = [host] if isinstance(host, str) else host or ()

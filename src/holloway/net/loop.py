@@ -22,7 +22,7 @@ from holloway.net.datagram_transport import open_datagram_transport
 from holloway.net.happy_eyeballs import connect_any, interleaved
 from holloway.net.inner_datagram import DatagramSocket
 from holloway.net.inner_socket import InnerSocket
-from holloway.net.server import Server, start, tls_options
+from holloway.net.server import Server, server_tls, start
 from holloway.net.stack import family_of, wildcards
 from holloway.text.address import numeric
 
@@ -121,7 +121,7 @@ class TunnelEventLoop(asyncio.SelectorEventLoop):
         is_outside = all(each and placement.is_loopback(each) for each in hosts)
         if is_outside or options.get("sock") is not None:
             return await super().create_server(protocol_factory, host, port, **options)
-        tls = tls_options(*map(options.get, TLS))
+        tls = server_tls(*map(options.get, TLS))
         addresses = await self._server_addresses(hosts, port, options)
         server = Server(self._listen(addresses, options), protocol_factory, tls)
         if options.get("start_serving", True):

@@ -253,10 +253,10 @@ class Network(Connecting, Listening):
         As `BlockingNetwork.patched`. For asyncio, and for blocking code in `asyncio.to_thread`; in
         the thread of the event loop itself a blocking call raises RuntimeError.
         """
-        from holloway.net.from_threads import FromThreads
+        from holloway.net.from_threads import FromOtherThreads
         from holloway.net.patch import patched
 
-        return patched(FromThreads(self), threads=threads)
+        return patched(FromOtherThreads(self), threads=threads)
 
     def _opened(self) -> Running:
         """Return what is open; raises OSError, and RuntimeError in another event loop."""

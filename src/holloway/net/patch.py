@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
     from holloway.net.addrinfo import Entry
-    from holloway.net.blocking import BlockingNetwork
     from holloway.net.from_threads import FromThreads
 
     Function = Callable[..., Any]
@@ -40,7 +39,7 @@ class Inside:
 
     __slots__ = ("__weakref__", "network", "threads")
 
-    def __init__(self, network: BlockingNetwork | FromThreads, *, threads: bool) -> None:
+    def __init__(self, network: FromThreads, *, threads: bool) -> None:
         self.network = network
         self.threads = threads
         _replacements.acquire()
@@ -51,7 +50,7 @@ _inside: ContextVar[Inside | None] = ContextVar("holloway_inside", default=None)
 
 
 @contextlib.contextmanager
-def patched(network: BlockingNetwork | FromThreads, *, threads: bool) -> Iterator[None]:
+def patched(network: FromThreads, *, threads: bool) -> Iterator[None]:
     """Be inside the network in this block; see `BlockingNetwork.patched`."""
     token = _inside.set(Inside(network, threads=threads))
     try:

@@ -12,11 +12,12 @@ import logging
 import socket
 from asyncio.trsock import TransportSocket
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from holloway.net.closing_socket import ClosingSocket
 from holloway.net.sockets import accept
 from holloway.net.stream_transport import open_transport
+from holloway.net.tls import tls_options
 
 if TYPE_CHECKING:
     import ssl
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from holloway.net.sockets import Listener
     from holloway.net.stack import Address
+    from holloway.net.tls import Tls
 
 log = logging.getLogger(__name__)
 
@@ -40,14 +42,6 @@ class ServerOptions(TypedDict, total=False):
     ssl_handshake_timeout: float | None
     ssl_shutdown_timeout: float | None
     start_serving: bool
-
-
-class Tls(TypedDict, total=False):
-    """What the event loop's `connect_accepted_socket` takes."""
-
-    ssl: ssl.SSLContext
-    ssl_handshake_timeout: float
-    ssl_shutdown_timeout: float
 
 
 class Server(asyncio.AbstractServer):
@@ -225,19 +219,10 @@ async def start(server: Server) -> None:
         raise
 
 
-def tls_options(
+def server_tls(
     context: ssl.SSLContext | None, handshake_timeout: float | None, shutdown_timeout: float | None
 ) -> Tls:
     """Check the arguments about TLS as asyncio does; raises TypeError and ValueError."""
     if isinstance(context, bool):
         raise TypeError("ssl argument must be an SSLContext or None")
-    options: dict[str, Any] = {
-        "ssl_handshake_timeout": handshake_timeout,
-        "ssl_shutdown_timeout": shutdown_timeout,
-    }
-    given = {name: value for name, value in options.items() if value is not None}
-    if context is None:
-        for name in given:
-            raise ValueError(f"{name} is only meaningful with ssl")
-        return {}
-    return cast("Tls", {"ssl": context, **given})
+    return tls_options(context, handshake_timeout, shutdown_timeout)
