@@ -10,8 +10,9 @@ use std::io;
 use libc::{BPF_ABS, BPF_ADD, BPF_ALU, BPF_JGE, BPF_JMP, BPF_K, BPF_LD, BPF_MISC, BPF_MUL};
 use libc::{BPF_RET, BPF_TAX, BPF_W, BPF_X, sock_filter};
 
+use crate::bpf::{branch, statement};
 use crate::clock::{Nanos, SECOND};
-use crate::udp::{Udp, branch, statement};
+use crate::udp::Udp;
 
 /// How long a half may write: REKEY_TIMEOUT.
 const TURN: Nanos = 5 * SECOND;

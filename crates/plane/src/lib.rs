@@ -6,6 +6,7 @@
 mod allowed_ips;
 mod alternation;
 mod batch;
+mod bpf;
 mod bucket;
 mod channel_tun;
 mod clock;

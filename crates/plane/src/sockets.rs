@@ -4,10 +4,11 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::bpf::{branch, statement};
 use crate::cookie::{COOKIE_REPLY, INITIATION, INITIATION_SIZE, RESPONSE};
 use crate::mac::MAC;
 use crate::session::TRANSPORT;
-use crate::udp::{Udp, branch, statement};
+use crate::udp::Udp;
 
 /// How often binding tries another ephemeral port if the number is taken for IPv6.
 const PORT_ATTEMPTS: usize = 16;

@@ -296,21 +296,6 @@ impl AsRawFd for Udp {
     }
 }
 
-/// A statement of a classic BPF program.
-pub(crate) const fn statement(code: u32, k: u32) -> libc::sock_filter {
-    branch(code, k, 0, 0)
-}
-
-/// A jump of a classic BPF program, relative to the next statement.
-pub(crate) const fn branch(code: u32, k: u32, then: u8, or_else: u8) -> libc::sock_filter {
-    libc::sock_filter {
-        code: code as u16,
-        jt: then,
-        jf: or_else,
-        k,
-    }
-}
-
 /// A message header that points to the arguments, which must outlive it.
 pub(crate) fn message(
     name: &mut libc::sockaddr_storage,

@@ -15,7 +15,7 @@ use crate::counts::Reason;
 use crate::echo::Unreachable;
 use crate::events::Id;
 use crate::fragments::fragment;
-use crate::local::Local;
+use crate::local::{Bound, Local};
 use crate::net::Net;
 use crate::packet::{Flow, complete_udp, ip_header, write_udp};
 use crate::ports;
@@ -79,46 +79,16 @@ impl Datagrams {
 
     /// Bind a socket. None if there is no such socket.
     pub fn bind(&mut self, net: &Net, id: Id, wanted: Local) -> Option<Result<SocketAddr, i32>> {
-        let ip = wanted.address.ip();
         if self.sockets.get(&id)?.local.is_some() {
             return Some(Err(libc::EINVAL));
         }
-        if !ip.is_unspecified() && !net.link.addresses().contains(ip) {
-            return Some(Err(libc::EADDRNOTAVAIL));
-        }
-        let local = match wanted.address.port() {
-            0 => ports::choose(|port| self.is_free(&wanted.at(port))).map(|port| wanted.at(port)),
-            _ if self.is_free(&wanted) => Some(wanted),
-            port => {
-                self.forget_closed(port);
-                self.is_free(&wanted).then_some(wanted)
-            }
-        };
-        let Some(local) = local else {
-            return Some(Err(libc::EADDRINUSE));
+        let local = match self.claim(net, wanted) {
+            Ok(local) => local,
+            Err(errno) => return Some(Err(errno)),
         };
         self.bound.entry(local.address.port()).or_default().push(id);
         self.sockets.get_mut(&id)?.local = Some(local);
         Some(Ok(local.address))
-    }
-
-    fn is_free(&self, local: &Local) -> bool {
-        let others = self.bound.get(&local.address.port()).into_iter().flatten();
-        let mut others = others.filter_map(|id| self.sockets.get(id)?.local);
-        !others.any(|other| other.overlaps(local))
-    }
-
-    /// Close the sockets of a port that the program has closed.
-    fn forget_closed(&mut self, port: u16) {
-        for id in self.bound.get(&port).cloned().unwrap_or_default() {
-            if self
-                .sockets
-                .get(&id)
-                .is_some_and(|socket| socket.end.is_gone())
-            {
-                self.close(id);
-            }
-        }
     }
 
     /// The address of a socket. None if there is no such socket, or it is not bound.
@@ -378,4 +348,24 @@ pub fn specified(address: SocketAddr) -> SocketAddr {
         return SocketAddr::new(loopback(address.is_ipv4()), address.port());
     }
     address
+}
+
+impl Bound for Datagrams {
+    fn is_free(&self, local: &Local) -> bool {
+        let others = self.bound.get(&local.address.port()).into_iter().flatten();
+        let mut others = others.filter_map(|id| self.sockets.get(id)?.local);
+        !others.any(|other| other.overlaps(local))
+    }
+
+    fn forget_closed(&mut self, port: u16) {
+        for id in self.bound.get(&port).cloned().unwrap_or_default() {
+            if self
+                .sockets
+                .get(&id)
+                .is_some_and(|socket| socket.end.is_gone())
+            {
+                self.close(id);
+            }
+        }
+    }
 }

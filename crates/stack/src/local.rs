@@ -2,6 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::net::Net;
+use crate::ports;
+
 /// The address of a bound socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Local {
@@ -33,6 +36,35 @@ impl Local {
     pub fn overlaps(&self, other: &Self) -> bool {
         let is_same = self.covers(other.address.ip()) || other.covers(self.address.ip());
         self.address.port() == other.address.port() && is_same
+    }
+}
+
+/// The sockets of one protocol, which may be bound.
+pub trait Bound {
+    /// Whether no socket has this address or a part of it.
+    fn is_free(&self, local: &Local) -> bool;
+
+    /// Forget the sockets of a port that the program has closed, of which epoll has not reported it yet.
+    fn forget_closed(&mut self, port: u16);
+
+    /// Return what a socket that wants `wanted` is bound to, or an errno. Port 0 is any that is free.
+    fn claim(&mut self, net: &Net, wanted: Local) -> Result<Local, i32> {
+        let ip = wanted.address.ip();
+        if !ip.is_unspecified() && !net.link.addresses().contains(ip) {
+            return Err(libc::EADDRNOTAVAIL);
+        }
+        let port = wanted.address.port();
+        if port == 0 {
+            let found = ports::choose(|port| self.is_free(&wanted.at(port)));
+            return found.map(|port| wanted.at(port)).ok_or(libc::EADDRINUSE);
+        }
+        if !self.is_free(&wanted) {
+            self.forget_closed(port);
+        }
+        match self.is_free(&wanted) {
+            true => Ok(wanted),
+            false => Err(libc::EADDRINUSE),
+        }
     }
 }
 

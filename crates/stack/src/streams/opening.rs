@@ -11,7 +11,7 @@ use crate::attempt::Attempt;
 use crate::counts::Reason;
 use crate::datagrams::specified;
 use crate::events::Id;
-use crate::local::Local;
+use crate::local::{Bound, Local};
 use crate::net::Net;
 use crate::packet::Flow;
 use crate::ports;
@@ -30,38 +30,15 @@ impl Streams {
 
     /// Bind a socket. None if there is no such socket, or it is connected.
     pub fn bind(&mut self, net: &Net, id: Id, wanted: Local) -> Option<Result<SocketAddr, i32>> {
-        let ip = wanted.address.ip();
         if self.unconnected.get(id)?.local.is_some() {
             return Some(Err(libc::EINVAL));
         }
-        if !ip.is_unspecified() && !net.link.addresses().contains(ip) {
-            return Some(Err(libc::EADDRNOTAVAIL));
-        }
-        let local = match wanted.address.port() {
-            0 => ports::choose(|port| self.is_free(&wanted.at(port))).map(|port| wanted.at(port)),
-            _ if self.is_free(&wanted) => Some(wanted),
-            _ => {
-                self.forget_closed();
-                self.is_free(&wanted).then_some(wanted)
-            }
-        };
-        let Some(local) = local else {
-            return Some(Err(libc::EADDRINUSE));
+        let local = match self.claim(net, wanted) {
+            Ok(local) => local,
+            Err(errno) => return Some(Err(errno)),
         };
         self.unconnected.get(id)?.local = Some(local);
         Some(Ok(local.address))
-    }
-
-    fn is_free(&self, local: &Local) -> bool {
-        !self.listeners.has(local) && !self.unconnected.has(local)
-    }
-
-    /// Remove sockets that the program has closed, of which epoll has not reported it yet.
-    fn forget_closed(&mut self) {
-        self.unconnected.forget_closed();
-        while let Some(id) = self.listeners.closed() {
-            self.remove_listener(id);
-        }
     }
 
     /// The local address of a socket. None if there is none.
@@ -241,6 +218,19 @@ impl Streams {
                 stream.process(net);
                 self.remove(net, id);
             }
+        }
+    }
+}
+
+impl Bound for Streams {
+    fn is_free(&self, local: &Local) -> bool {
+        !self.listeners.has(local) && !self.unconnected.has(local)
+    }
+
+    fn forget_closed(&mut self, _: u16) {
+        self.unconnected.forget_closed();
+        while let Some(id) = self.listeners.closed() {
+            self.remove_listener(id);
         }
     }
 }
