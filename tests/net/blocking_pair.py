@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from holloway import Endpoint
 from holloway.net.blocking import BlockingNetwork
@@ -23,29 +23,25 @@ class BlockingPair(NamedTuple):
     second: BlockingNetwork
 
 
-def open_two(stack: str) -> tuple[BlockingNetwork, BlockingNetwork]:
-    """Open both; the second has the endpoint of the first."""
+def open_two(stack: str, *more: str, **options: Any) -> tuple[BlockingNetwork, BlockingNetwork]:
+    """Open both; the second has the endpoint of the first, which has `more` allowed IPs there."""
     keys = new_key(), new_key()
     first = BlockingNetwork(network(1, keys[0], peer(keys[1], *SECOND), stack=stack))
     there = Endpoint("127.0.0.1", first.device.listen_port)
-    other = peer(keys[0], *FIRST, endpoint=there)
-    return first, BlockingNetwork(network(2, keys[1], other, stack=stack))
+    other = peer(keys[0], *FIRST, *more, endpoint=there)
+    return first, BlockingNetwork(network(2, keys[1], other, stack=stack, **options))
 
 
 @contextlib.contextmanager
 def blocking_pair(stack: str) -> Iterator[BlockingPair]:
     """Open both; the first one is the second's name server."""
-    keys = new_key(), new_key()
-    with BlockingNetwork(network(1, keys[0], peer(keys[1], *SECOND), stack=stack)) as first:
+    first, second = open_two(stack, "10.7.1.0/24", dns=[FIRST[0], "home"])
+    with first, second:
         first.run(first.network.start_server(echo, port=ECHO))
         transport, _ = first.run(
             first.network.create_datagram_endpoint(OverUdp, local_addr=(FIRST[0], 53))
         )
-        there = Endpoint("127.0.0.1", first.device.listen_port)
-        other = peer(keys[0], *FIRST, "10.7.1.0/24", endpoint=there)
-        dns = [FIRST[0], "home"]
-        with BlockingNetwork(network(2, keys[1], other, stack=stack, dns=dns)) as second:
-            yield BlockingPair(first, second)
+        yield BlockingPair(first, second)
         first.run(_close(transport))
 
 

@@ -16,6 +16,7 @@ import holloway
 from holloway import Endpoint
 from holloway.net.blocking import BlockingNetwork
 from hosts import eventually
+from net.blocking_pair import open_two
 from net.pair import FIRST, SECOND, descriptors, echo, network, new_key, peer
 
 if TYPE_CHECKING:
@@ -51,18 +52,14 @@ class Receiver(asyncio.DatagramProtocol):
 @pytest.fixture(scope="module", params=["kernel", "userspace"])
 def near(request: pytest.FixtureRequest) -> Iterator[BlockingNetwork]:
     """The second network of a pair whose first one echoes TCP and UDP, and tells who calls."""
-    stack: str = request.param
-    keys = new_key(), new_key()
-    with BlockingNetwork(network(1, keys[0], peer(keys[1], *SECOND), stack=stack)) as first:
+    first, second = open_two(request.param)
+    with first, second:
         first.run(first.network.start_server(echo, port=PORT))
         ports = [
             first.run(first.network.create_datagram_endpoint(Echo, (address, PORT)))[0]
             for address in FIRST
         ]
-        there = Endpoint("127.0.0.1", first.device.listen_port)
-        other = peer(keys[0], *FIRST, endpoint=there)
-        with BlockingNetwork(network(2, keys[1], other, stack=stack)) as second:
-            yield second
+        yield second
         for transport in ports:
             first.run(_closed(transport))
 

@@ -12,10 +12,10 @@ import httpx
 import pytest
 import trio
 
-from holloway import Endpoint
 from holloway.net.adapters import trio as adapter
 from holloway.net.blocking import BlockingNetwork
-from net.pair import FIRST, SECOND, echo, network, new_key, peer
+from net.blocking_pair import open_two
+from net.pair import FIRST, SECOND, echo
 from net.test_libraries import web
 
 if TYPE_CHECKING:
@@ -27,15 +27,11 @@ PORT = 7
 @pytest.fixture(scope="module", params=["kernel", "userspace"])
 def near(request: pytest.FixtureRequest) -> Iterator[BlockingNetwork]:
     """The second network of a pair whose first one echoes, and serves a page."""
-    stack: str = request.param
-    keys = new_key(), new_key()
-    with BlockingNetwork(network(1, keys[0], peer(keys[1], *SECOND), stack=stack)) as first:
+    first, second = open_two(request.param)
+    with first, second:
         first.run(first.network.start_server(echo, port=PORT))
         first.run(first.network.start_server(web, port=80))
-        there = Endpoint("127.0.0.1", first.device.listen_port)
-        other = peer(keys[0], *FIRST, endpoint=there)
-        with BlockingNetwork(network(2, keys[1], other, stack=stack)) as second:
-            yield second
+        yield second
 
 
 async def exchange(stream: trio.SocketStream) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from holloway import _native
 from holloway.net.datagram_transport import open_datagram_transport
-from holloway.net.errors import network_down
+from holloway.net.errors import forked, network_down
 from holloway.net.inner_datagram import DatagramSocket
 from holloway.net.inner_stream import UnconnectedSocket
 from holloway.net.stack import WILDCARDS, Stack
@@ -106,7 +106,7 @@ class UserspaceStack(Stack):
             assert self.reason is not None
             raise OSError(self.reason.errno, self.reason.strerror)
         if os.getpid() != self._owner:
-            raise OSError(errno.EPERM, "a network serves the process that opened it, not its forks")
+            raise forked(self._arguments[0])
         return self._stack
 
     async def _datagram_transport(
