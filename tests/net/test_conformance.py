@@ -7,6 +7,7 @@ import errno
 import os
 import select
 import socket
+import struct
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -418,6 +419,29 @@ def test_each_direction_ends_by_itself(sides: Sides) -> None:
         accepted.close()
         assert made.recv(100, socket.MSG_WAITALL) == b"answer"
         assert made.recv(1) == b""
+
+
+def test_a_reset_after_the_end_leaves_what_came_and_the_end(sides: Sides) -> None:
+    with connection(sides) as (client, server):
+        server.sendall(b"last words")
+        server.shutdown(socket.SHUT_WR)
+        assert client.recv(4) == b"last"
+        reset = struct.pack("ii", 1, 0)  # close resets the connection
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+        server.close()
+        assert eventually(lambda: not can_send(client), 10)
+        assert client.recv(100) == b" words"
+        assert client.recv(100) == b""
+        assert error_of(client.send, b"x") == errno.EPIPE
+
+
+def can_send(sock: socket.socket) -> bool:
+    """Whether a byte is taken; what was sent to a connection that is gone brings its reset."""
+    try:
+        sock.send(b"x")
+    except BrokenPipeError:
+        return False
+    return True
 
 
 def test_options_tell_what_a_socket_is(sides: Sides) -> None:

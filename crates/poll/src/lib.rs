@@ -71,12 +71,17 @@ impl Epoll {
         self.control(libc::EPOLL_CTL_ADD, fd, token, STREAM)
     }
 
+    /// The same, except that what the other end reads wakes nobody, until `watch_stream`.
+    pub fn add_reading(&self, fd: RawFd, token: u64) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, fd, token, STREAM & !libc::EPOLLOUT)
+    }
+
     /// Watch a stream socket only for the end of both directions. Any thread may call this.
     pub fn add_closing(&self, fd: RawFd, token: u64) -> io::Result<()> {
         self.control(libc::EPOLL_CTL_ADD, fd, token, libc::EPOLLET)
     }
 
-    /// Watch a socket of `add_closing` as `add_stream` does.
+    /// Watch a socket of `add_closing` or `add_reading` as `add_stream` does.
     pub fn watch_stream(&self, fd: RawFd, token: u64) -> io::Result<()> {
         self.control(libc::EPOLL_CTL_MOD, fd, token, STREAM)
     }

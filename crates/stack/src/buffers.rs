@@ -10,6 +10,9 @@ use crate::timers::{Micros, SECOND};
 /// A stream that is idle for so long releases memory if so many bytes went through its buffers.
 const REST: Micros = SECOND;
 const MIN_RELEASED: usize = 64 * 1024;
+/// How many buffers of streams that have ended are kept at most, and what each may have in memory.
+const SPARES: usize = 64;
+const MAX_SPARE: usize = 16 * 1024;
 
 /// One buffer.
 #[derive(Debug)]
@@ -99,6 +102,26 @@ impl Ring {
     }
 }
 
+/// Buffers of streams that have ended, for the next ones. Where connections are short, mapping memory and
+/// releasing it costs more than all else: the kernel interrupts each processor that runs the program.
+#[derive(Debug, Default)]
+pub struct Spares(Vec<Buffers>);
+
+impl Spares {
+    /// Two buffers, of `size` bytes each if they are new. All are of one size.
+    pub fn take(&mut self, size: usize) -> io::Result<Buffers> {
+        self.0.pop().map_or_else(|| Buffers::new(size), Ok)
+    }
+
+    /// Keep buffers, if they have little in memory and there are not enough.
+    pub fn keep(&mut self, mut buffers: Buffers) {
+        if self.0.len() < SPARES && buffers.touched() <= MAX_SPARE {
+            buffers.begin();
+            self.0.push(buffers);
+        }
+    }
+}
+
 impl Buffers {
     /// Two buffers of `size` bytes each.
     pub fn new(size: usize) -> io::Result<Self> {
@@ -108,6 +131,12 @@ impl Buffers {
             used: 0,
             last_used: 0,
         })
+    }
+
+    /// Become those of a new stream. What is in memory stays there.
+    fn begin(&mut self) {
+        (self.receive.at, self.send.at) = (0, 0);
+        (self.used, self.last_used) = (0, 0);
     }
 
     /// Record that bytes went through a buffer.
@@ -151,5 +180,44 @@ impl Buffers {
     /// The stream is idle, and its memory is released.
     pub fn rest(&mut self) {
         self.used = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(buffers: &Buffers) -> *const u8 {
+        // SAFETY: the only slice, which is not used.
+        #[allow(unsafe_code)]
+        unsafe { buffers.receive.as_static() }.as_ptr()
+    }
+
+    #[test]
+    fn buffers_serve_the_next_stream_from_their_beginning() {
+        let mut spares = Spares::default();
+        let mut buffers = spares.take(1 << 20).expect("memory");
+        let first = place(&buffers);
+        buffers.receive.wrote(1000);
+        buffers.receive.moved_from(first, 1000);
+        buffers.moved(MIN_RELEASED, SECOND);
+        spares.keep(buffers);
+        let buffers = spares.take(1 << 20).expect("memory");
+        assert_eq!(place(&buffers), first);
+        assert_eq!((buffers.receive.at, buffers.rest_due()), (0, None));
+        assert_eq!(buffers.touched(), 1000, "it is still in memory");
+    }
+
+    #[test]
+    fn few_buffers_are_kept_and_none_with_much_in_memory() {
+        let mut spares = Spares::default();
+        let mut large = Buffers::new(1 << 20).expect("memory");
+        large.send.wrote(MAX_SPARE + 1);
+        spares.keep(large);
+        assert!(spares.0.is_empty());
+        for _ in 0..=SPARES {
+            spares.keep(Buffers::new(1 << 20).expect("memory"));
+        }
+        assert_eq!(spares.0.len(), SPARES);
     }
 }

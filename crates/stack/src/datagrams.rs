@@ -65,7 +65,7 @@ impl Default for Datagrams {
 impl Datagrams {
     /// Take a new socket of the program.
     pub fn open(&mut self, net: &Net, id: Id, end: DatagramEnd) {
-        if net.epoll.add_stream(end.as_raw_fd(), id).is_ok() {
+        if net.epoll.add_reading(end.as_raw_fd(), id).is_ok() {
             let socket = Socket {
                 end,
                 local: None,

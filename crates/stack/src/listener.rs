@@ -126,7 +126,7 @@ impl Listener {
     /// Let the program accept a connection, and return our end of it.
     pub fn offer(&mut self, net: &Net, id: Id, flow: &Flow) -> io::Result<StreamEnd> {
         let (ours, theirs) = StreamEnd::pair(net.pair_buffer)?;
-        net.epoll.add_stream(ours.as_raw_fd(), id)?;
+        net.epoll.add_reading(ours.as_raw_fd(), id)?;
         let mut names = [0; 2 * NAME];
         names[..NAME].copy_from_slice(&name(flow.remote));
         names[NAME..].copy_from_slice(&name(flow.local));

@@ -8,6 +8,7 @@ use smoltcp::iface::{Config, Interface};
 use smoltcp::wire::HardwareAddress;
 
 use crate::addresses::Addresses;
+use crate::buffers::Spares;
 use crate::counts::Counts;
 use crate::events::{Events, Id};
 use crate::link::Link;
@@ -52,6 +53,8 @@ pub struct Net {
     pub events: EventsOf,
     /// The memory of all streams.
     pub memory: Memory,
+    /// Buffers for new streams.
+    pub spares: Spares,
     /// What was dropped.
     pub counts: Arc<Counts>,
     /// The descriptors that are watched.
@@ -96,6 +99,7 @@ impl Net {
             link,
             events: EventsOf(shared.clone()),
             memory: Memory::new(settings.memory),
+            spares: Spares::default(),
             counts: shared.counts.clone(),
             epoll,
             pair_buffer: settings.pair_buffer(),

@@ -20,11 +20,18 @@ pub struct StreamEnd(OwnedFd);
 pub struct DatagramEnd(OwnedFd);
 
 impl StreamEnd {
-    /// Create a pair: our end and the program's. What the program writes may be about `buffer` bytes; what it is
-    /// to read, `FIRST` until `grow`.
+    /// Create a pair for a connection: our end and the program's. What the program writes may be about `buffer`
+    /// bytes; what it is to read, `FIRST` until `grow`.
     pub fn pair(buffer: usize) -> io::Result<(Self, OwnedFd)> {
-        let (ours, theirs) = pair(libc::SOCK_STREAM, buffer)?;
-        set_buffer(ours.as_raw_fd(), buffer.min(FIRST));
+        let (ours, theirs) = Self::unconnected()?;
+        ours.grow(None);
+        set_buffer(theirs.as_raw_fd(), buffer);
+        Ok((ours, theirs))
+    }
+
+    /// Create a pair for a new socket of the program. Both buffers have the system's size until it is connected.
+    pub fn unconnected() -> io::Result<(Self, OwnedFd)> {
+        let (ours, theirs) = pair(libc::SOCK_STREAM)?;
         send(theirs.as_raw_fd(), &[0])?;
         Ok((Self(ours), theirs))
     }
@@ -45,12 +52,9 @@ impl StreamEnd {
         let mut scrap = [0_u8; FILLER + 1];
         let mut left = scrap.len();
         while left > 0 {
-            let place = scrap.as_mut_ptr().cast();
-            // SAFETY: room for as many bytes as it says.
-            let count = unsafe { libc::recv(self.as_raw_fd(), place, left, QUIET) };
-            match usize::try_from(count) {
-                Ok(count) if count > 0 => left -= count,
-                _ => return,
+            match self.read_into(&mut scrap[..left]) {
+                0 => return,
+                count => left -= count,
             }
         }
     }
@@ -163,18 +167,29 @@ impl StreamEnd {
         result == 0 && error == libc::ECONNRESET
     }
 
-    /// Close without an error. Dropping it instead is a reset.
+    /// Close without an error, whatever the program has written. Dropping it instead is a reset.
     pub fn close(self) {
-        let mut stale = [0; 1];
-        // SAFETY: room for one byte.
-        unsafe { libc::recv(self.as_raw_fd(), stale.as_mut_ptr().cast(), 1, QUIET) };
+        let mut unread = [0_u8; 4096];
+        // A part of it is all that was left.
+        while self.read_into(&mut unread) == unread.len() {}
+    }
+
+    /// Read what the program wrote, with the byte that stays unread otherwise. Returns how much.
+    fn read_into(&self, buffer: &mut [u8]) -> usize {
+        let place = buffer.as_mut_ptr().cast();
+        // SAFETY: room for as many bytes as it says.
+        let count = unsafe { libc::recv(self.as_raw_fd(), place, buffer.len(), QUIET) };
+        usize::try_from(count).unwrap_or(0)
     }
 }
 
 impl DatagramEnd {
     /// Create a pair: our end and the program's. Its type has messages and reports when the other end closes.
     pub fn pair(buffer: usize) -> io::Result<(Self, OwnedFd)> {
-        let (ours, theirs) = pair(libc::SOCK_SEQPACKET, buffer)?;
+        let (ours, theirs) = pair(libc::SOCK_SEQPACKET)?;
+        for end in [&ours, &theirs] {
+            set_buffer(end.as_raw_fd(), buffer);
+        }
         Ok((Self(ours), theirs))
     }
 
@@ -244,16 +259,13 @@ struct Control([u8; 32]);
 
 const QUIET: c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 
-fn pair(kind: c_int, buffer: usize) -> io::Result<(OwnedFd, OwnedFd)> {
+fn pair(kind: c_int) -> io::Result<(OwnedFd, OwnedFd)> {
     let mut fds = [-1; 2];
     let kind = kind | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // SAFETY: room for two descriptors.
     check(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, fds.as_mut_ptr()) } as isize)?;
     // SAFETY: both are new and nobody else owns them.
     let [ours, theirs] = fds.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
-    for end in [&ours, &theirs] {
-        set_buffer(end.as_raw_fd(), buffer);
-    }
     Ok((ours, theirs))
 }
 
@@ -341,6 +353,14 @@ mod tests {
         let mut all = Vec::new();
         theirs.read_to_end(&mut all).expect("an end");
         assert_eq!(all, b"bye");
+    }
+
+    #[test]
+    fn closing_it_is_an_end_though_the_program_wrote_more() {
+        let (ours, mut theirs) = ends();
+        theirs.write_all(&[7; 10_000]).expect("room");
+        ours.close();
+        assert_eq!(theirs.read(&mut [0; 1]).expect("an end"), 0);
     }
 
     #[test]

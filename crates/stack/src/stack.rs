@@ -75,7 +75,7 @@ impl Stack {
 
     /// Make a TCP socket: its number and the program's descriptor.
     pub fn stream(&self) -> io::Result<(Id, OwnedFd)> {
-        let (ours, theirs) = StreamEnd::pair(self.pair_buffer)?;
+        let (ours, theirs) = StreamEnd::unconnected()?;
         Ok((self.submit(|id| Request::Stream(id, ours)), theirs))
     }
 

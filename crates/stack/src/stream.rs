@@ -4,6 +4,7 @@
 //! stream is in then. `streams` dispatches packets and readiness to it.
 
 use std::io::{self, ErrorKind::Interrupted, ErrorKind::WouldBlock};
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 
 use smoltcp::iface::{SocketHandle, SocketSet};
@@ -107,6 +108,8 @@ pub struct Stream {
     handle: SocketHandle,
     is_readable: bool,
     is_writable: bool,
+    /// The program's end is watched for room too, from the first time that it had none.
+    has_been_full: bool,
     /// The program has shut down its direction.
     is_finished: bool,
     /// The program has closed its end.
@@ -161,7 +164,7 @@ impl Stream {
     }
 
     /// Create a stream for the first segment of a connection to `listener`.
-    pub fn incoming(net: &Net, flow: Flow, listener: Id, buffer: usize) -> io::Result<Self> {
+    pub fn incoming(net: &mut Net, flow: Flow, listener: Id, buffer: usize) -> io::Result<Self> {
         let mut stream = Self::new(net, flow, Phase::Incoming(listener), buffer)?;
         stream.deadline = Some(net.now + HALF_OPEN);
         let local = IpListenEndpoint::from(flow.local);
@@ -171,9 +174,9 @@ impl Stream {
     }
 
     #[allow(unsafe_code)]
-    fn new(net: &Net, flow: Flow, phase: Phase, buffer: usize) -> io::Result<Self> {
+    fn new(net: &mut Net, flow: Flow, phase: Phase, buffer: usize) -> io::Result<Self> {
         let number = net.numbers.choose(&flow, net.now);
-        let buffers = Buffers::new(buffer)?;
+        let buffers = net.spares.take(buffer)?;
         // SAFETY: one slice of each, in a socket that is dropped before them.
         let slices = unsafe { [buffers.receive.as_static(), buffers.send.as_static()] };
         let [rx, tx] = slices.map(SocketBuffer::new);
@@ -190,6 +193,7 @@ impl Stream {
             handle,
             is_readable: false,
             is_writable: true,
+            has_been_full: false,
             is_finished: false,
             is_abandoned: false,
             is_ended: false,
@@ -244,6 +248,21 @@ impl Stream {
     /// Whether the handshake is done.
     pub fn is_established(&mut self) -> bool {
         self.socket().may_send()
+    }
+
+    /// Our end, if it is full for the first time: only now is it of interest when the program reads.
+    pub fn is_full_first(&mut self) -> Option<RawFd> {
+        let Phase::Open(end) = &self.phase else {
+            return None;
+        };
+        (!self.is_writable && !std::mem::replace(&mut self.has_been_full, true))
+            .then(|| end.as_raw_fd())
+    }
+
+    /// Whether the program was given the other side's end.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.is_ended
     }
 
     /// Abort it: the next `process` sends a reset.
@@ -325,9 +344,13 @@ impl Stream {
         received + self.buffers.send.touched() + waiting
     }
 
-    /// Return its share of the memory budget, before it is dropped.
-    pub fn discharge(&mut self, net: &mut Net) {
+    /// Return its memory, and the budget's share of it; what is left is its phase.
+    #[must_use]
+    pub fn into_phase(mut self, net: &mut Net) -> Phase {
         net.memory.charge(&mut self.charged, 0);
+        drop(self.set); // it has slices of the buffers
+        net.spares.keep(self.buffers);
+        self.phase
     }
 
     /// Its state.

@@ -228,6 +228,10 @@ impl Streams {
         let mut has_more = stream.process(net);
         let outcome = stream.outcome(net.now);
         let is_orphan = matches!(stream.phase, Phase::Orphan);
+        if let Some(end) = stream.is_full_first() {
+            // Without it the stream would wait for ever; it fails for a descriptor that is not watched only.
+            let _ = net.epoll.watch_stream(end, id);
+        }
         if net.link.is_refused {
             self.refused.push(id);
             has_more = false;
@@ -247,7 +251,13 @@ impl Streams {
                 // It may be broken by a timeout alone: reset the other side.
                 stream.abort();
                 stream.process(net);
-                self.remove(net, id);
+                let is_ended = stream.is_ended();
+                let phase = self.remove(net, id).map(|(_, phase)| phase);
+                // What the program was given before, and the end, it reads all the same: Linux's tcp_recvmsg
+                // looks at SOCK_DONE before the error.
+                if let (true, Some(Phase::Open(end))) = (is_ended, phase) {
+                    end.close();
+                }
             }
         }
         if is_orphan && !was_orphan {
@@ -261,22 +271,23 @@ impl Streams {
     }
 
     fn done(&mut self, net: &mut Net, id: Id) {
-        let Some(stream) = self.remove(net, id) else {
+        let Some((flow, phase)) = self.remove(net, id) else {
             return;
         };
-        self.time_wait.add(net.now, stream.flow);
-        if let Phase::Open(end) = stream.phase {
+        self.time_wait.add(net.now, flow);
+        if let Phase::Open(end) = phase {
             end.close();
         }
     }
 
-    fn remove(&mut self, net: &mut Net, id: Id) -> Option<Box<Stream>> {
-        let mut stream = self.streams.remove(&id)?;
-        stream.discharge(net);
-        self.flows.remove(&stream.flow);
-        if let Phase::Incoming(listener) = stream.phase {
+    fn remove(&mut self, net: &mut Net, id: Id) -> Option<(Flow, Phase)> {
+        let stream = self.streams.remove(&id)?;
+        let flow = stream.flow;
+        self.flows.remove(&flow);
+        let phase = stream.into_phase(net);
+        if let Phase::Incoming(listener) = phase {
             self.listeners.remove_half_open(listener, id);
         }
-        Some(stream)
+        Some((flow, phase))
     }
 }

@@ -28,7 +28,6 @@ from holloway.text.native import State, Update, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from ipaddress import IPv4Address, IPv6Address
 
     from holloway import model
     from holloway.core.snapshot import HandshakeSnapshot
@@ -123,9 +122,9 @@ class Tunnel:
         except _native.Refused as refused:
             raise refusal(refused) from None
 
-    def peer_of(self, address: IPv4Address | IPv6Address) -> int | None:
-        """Return the id of the peer whose allowed IPs contain an inner address."""
-        return self._plane.lookup_allowed_ip(address.packed)
+    def peer_of(self, address: bytes) -> int | None:
+        """Return the id of the peer whose allowed IPs contain an inner address, packed."""
+        return self._plane.lookup_allowed_ip(address)
 
     def has_endpoint(self, peer: int) -> bool:
         """Whether the peer with this id has an endpoint, configured or discovered."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import struct
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any, Final
 
 from holloway.model import MAX_PORT
@@ -29,19 +29,18 @@ def read_address(address: Any, family: int) -> tuple[str, int]:
 
     Looks names up as `socket` does. Raises TypeError, OverflowError, and socket.gaierror.
     """
-    name = socket.AddressFamily(family).name
     if not isinstance(address, tuple):
-        raise TypeError(f"{name} address must be tuple, not {type(address).__name__}")
+        raise _wrong(family, f"be tuple, not {type(address).__name__}")
     if not 2 <= len(address) <= (4 if family == socket.AF_INET6 else 2):
-        raise TypeError(f"{name} address must be a tuple (host, port), not of {len(address)} items")
+        raise _wrong(family, f"be a tuple (host, port), not of {len(address)} items")
     host, port = address[:2]
     if isinstance(host, (bytes, bytearray)):
         host = host.decode("ascii")
     if not isinstance(host, str) or not isinstance(port, int):
-        raise TypeError(f"{name} address must be a tuple of str and int: {address[:2]!r}")
+        raise _wrong(family, f"be a tuple of str and int: {address[:2]!r}")
     if not 0 <= port <= MAX_PORT:
         raise OverflowError("port must be 0-65535.")
-    return _host(host, family), port
+    return _numeric_host(host, family) or _looked_up(host, family), port
 
 
 def read_destination(address: Any, family: int) -> tuple[str, int]:
@@ -50,16 +49,26 @@ def read_destination(address: Any, family: int) -> tuple[str, int]:
     return LOOPBACK.get(host, host), port
 
 
-def _host(host: str, family: int) -> str:
+def _wrong(family: int, what: str) -> TypeError:
+    return TypeError(f"{socket.AddressFamily(family).name} address must {what}")
+
+
+@lru_cache(maxsize=256)
+def _numeric_host(host: str, family: int) -> str | None:
+    """Return a numeric host of this family as the stack takes it; None for a name."""
     if not host:
         return WILDCARDS[family]
     number = numeric(host)
     if number is None or number.version != (6 if family == socket.AF_INET6 else 4):
-        (_, _, _, _, found), *_ = socket.getaddrinfo(host, 0, family, socket.SOCK_DGRAM)
-        number = ip_address(found[0])
+        return None
     if isinstance(number, IPv6Address):
         return str(number.ipv4_mapped or number).partition("%")[0]
     return str(number)
+
+
+def _looked_up(host: str, family: int) -> str:
+    (_, _, _, _, (found, *_)), *_ = socket.getaddrinfo(host, 0, family, socket.SOCK_DGRAM)
+    return _numeric_host(str(found), family) or str(found)
 
 
 def to_tuple(address: tuple[str, int], family: int) -> Address:

@@ -138,22 +138,26 @@ class UnconnectedSocket(StreamSocket):
         return super().getsockname()
 
     def getpeername(self) -> Address:
-        if self._attempt is not None and self._is_writable(0):
+        if self._is_over():
             self._finish()
         return InnerSocket.getpeername(self)  # it may have another class now
 
     def detach(self) -> int:
-        if self._attempt is not None and self._is_writable(0):
+        if self._is_over():
             self._finish()
         return socket.socket.detach(self)
 
     def _answer(self, level: int, option: int) -> Any:
         if level == socket.SOL_SOCKET and option == socket.SO_ERROR:
-            is_over = self._attempt is not None and self._is_writable(0)
-            return self._finish() if is_over else 0
+            return self._finish() if self._is_over() else 0
         if level == socket.SOL_SOCKET and option == socket.SO_ACCEPTCONN:
             return int(self._is_listening)
         return super()._answer(level, option)
+
+    def _is_over(self) -> bool:
+        """Whether connecting has ended and nobody has looked at how."""
+        attempt = self._attempt
+        return attempt is not None and (attempt.outcome() is not None or self._is_writable(0))
 
     def _is_writable(self, timeout: float | None) -> bool:
         """Wait until connecting has ended."""
@@ -171,7 +175,8 @@ class UnconnectedSocket(StreamSocket):
             self._local = to_tuple(local, self._family)
             self._remote = self._target
             # It was small, so that the socket was not writable.
-            self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._owner.buffer)
+            size = self._owner.buffer
+            socket.socket.setsockopt(self, socket.SOL_SOCKET, socket.SO_SNDBUF, size)
             self.__class__ = self.CONNECTED  # type: ignore[assignment]
         return number
 

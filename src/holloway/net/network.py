@@ -226,14 +226,14 @@ class Network(Connecting, Listening):
 
     def has_peer_for(self, address: IPv4Address | IPv6Address) -> bool:
         """Whether a peer has this address in its allowed IPs."""
-        return self._opened_any_loop().tunnel.peer_of(address) is not None
+        return self._opened_any_loop().tunnel.peer_of(address.packed) is not None
 
     def source_of(self, host: str) -> Hashable:
         """Return whose an address is: of IPv6, all that one peer has of a /64 is one source."""
         number = numeric(host)
         if number is None or number.version == 4 or self._running is None or self._has_ended:
             return host
-        return self._running.tunnel.peer_of(number), site(number)
+        return self._running.tunnel.peer_of(number.packed), site(number)
 
     def socket(
         self,

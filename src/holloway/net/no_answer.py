@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Final, Self
 from holloway.key import Key
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from holloway.core.snapshot import HandshakeSnapshot
+    from holloway.device.tunnel import Tunnel
     from holloway.net.running import Running
 
 PING_SECONDS: Final = 12.0
@@ -79,14 +80,14 @@ class Attempt:
     """
 
     def __init__(self, timeout: float | None, before: Callable[[], str]) -> None:
+        self._limit = None if timeout is None else asyncio.timeout(timeout)
         self._is_bounded = timeout is not None
-        self._timeout = asyncio.timeout(timeout)
         self._reason = before
-        self._loop = asyncio.get_running_loop()
         self._ends: dict[int, float] = {}
 
     async def __aenter__(self) -> Self:
-        await self._timeout.__aenter__()
+        if self._limit is not None:
+            await self._limit.__aenter__()
         return self
 
     async def __aexit__(
@@ -95,39 +96,77 @@ class Attempt:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        limit = self._timeout
-        del self._timeout  # it refers to the task, whose error refers to its frames, and so to this
+        # It refers to the task, whose error refers to its frames, and so to this.
+        limit, self._limit = self._limit, None
+        if limit is None:
+            return
         try:
             await limit.__aexit__(kind, error, traceback)
         except TimeoutError:
             raise TimeoutError(errno.ETIMEDOUT, self._reason()) from None
 
-    @contextlib.asynccontextmanager
-    async def to(
-        self, running: Running, peer: int | None, address: str, port: int
-    ) -> AsyncIterator[None]:
+    def to(self, running: Running, peer: int | None, address: str, port: int) -> Trial:
         """Bound one connection: without a timeout, by the wait for a handshake."""
         self._reason = functools.partial(no_answer, running, address, port)
-        with explained(running, address, port):
-            if self._is_bounded or peer is None:
-                yield
-                return
-            async with asyncio.timeout(None) as limit:
-                self._watch(limit, running, peer)
-                try:
-                    yield
-                finally:
-                    self._timer.cancel()
-
-    def _watch(self, limit: asyncio.Timeout, running: Running, peer: int) -> None:
-        """End the limit as soon as there has been no session for long enough."""
-
-        def check() -> None:
-            if running.tunnel.has_session(peer):
-                self._timer = self._loop.call_later(CHECK_SECONDS, check)
-            else:
-                limit.reschedule(self._loop.time())
-
+        if self._is_bounded or peer is None:
+            return Trial(self._reason, None)
         # The next address of the host may belong to the same peer.
-        end = self._ends.setdefault(peer, self._loop.time() + HANDSHAKE_SECONDS)
-        self._timer = self._loop.call_at(end, check)
+        now = asyncio.get_running_loop().time()
+        end = self._ends.setdefault(peer, now + HANDSHAKE_SECONDS)
+        return Trial(self._reason, HandshakeLimit(running.tunnel, peer, end))
+
+
+class Trial:
+    """One connection of an attempt: an async context manager. A class, since it costs less."""
+
+    def __init__(self, reason: Callable[[], str], limit: HandshakeLimit | None) -> None:
+        self._reason = reason
+        self._limit = limit
+
+    async def __aenter__(self) -> None:
+        if self._limit is not None:
+            await self._limit.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        limit, self._limit = self._limit, None
+        try:
+            if limit is not None:
+                await limit.__aexit__(kind, error, traceback)
+        except TimeoutError:
+            kind = TimeoutError
+        if kind is not None and issubclass(kind, TimeoutError):
+            raise TimeoutError(errno.ETIMEDOUT, self._reason()) from None
+
+
+class HandshakeLimit:
+    """Ends the body as soon as a peer has had no session for long enough, from `end` on."""
+
+    def __init__(self, tunnel: Tunnel, peer: int, end: float) -> None:
+        self._limit = asyncio.timeout(None)
+        self._tunnel = tunnel
+        self._peer = peer
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_at(end, self._check)
+
+    async def __aenter__(self) -> None:
+        await self._limit.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._timer.cancel()
+        await self._limit.__aexit__(kind, error, traceback)
+
+    def _check(self) -> None:
+        if self._tunnel.has_session(self._peer):
+            self._timer = self._loop.call_later(CHECK_SECONDS, self._check)
+        else:
+            self._limit.reschedule(self._loop.time())

@@ -11,6 +11,7 @@ import contextlib
 import os
 import warnings
 import weakref
+from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Self
 
@@ -72,13 +73,10 @@ class Running:
 
         Returns the id of its peer, or None for an address of our own.
         """
-        number = numeric(address)
-        assert number is not None
-        if isinstance(number, IPv6Address):
-            number = number.ipv4_mapped or number
-        if str(number) in self._own or number.is_loopback or number.is_unspecified:
+        packed, text, is_here = _parsed(address)
+        if is_here or text in self._own:
             return None
-        peer = self.tunnel.peer_of(number)
+        peer = self.tunnel.peer_of(packed)
         if peer is None:
             raise no_peer(address)
         if not self.tunnel.has_endpoint(peer):
@@ -90,7 +88,7 @@ class Running:
         number = numeric(address)
         if number is None or address in self._own or number.is_loopback:
             return None
-        return self.tunnel.peer_of(number)
+        return self.tunnel.peer_of(number.packed)
 
     async def close(self, reason: OSError) -> None:
         """End every connection with `reason`, then the tunnel.
@@ -160,6 +158,16 @@ class Running:
     def _fail(self, reason: OSError) -> None:
         if not self.died.done():
             self.died.set_result(reason)
+
+
+@lru_cache(maxsize=256)
+def _parsed(address: str) -> tuple[bytes, str, bool]:
+    """Return a numeric address packed, in its usual notation, and whether every host has it."""
+    number = numeric(address)
+    assert number is not None
+    if isinstance(number, IPv6Address):
+        number = number.ipv4_mapped or number
+    return number.packed, str(number), number.is_loopback or number.is_unspecified
 
 
 async def _open_stack(

@@ -31,19 +31,34 @@ async def connect(
     *,
     source: tuple[Any, ...] | None = None,
 ) -> Socket:
-    """Connect a new socket and make it non-blocking; raises OSError with the system's text."""
+    """Connect a new socket to a numeric address, and make it non-blocking; raises OSError."""
     try:
-        sock.setblocking(False)
         if source is not None:
             sock.bind(source)
-        await asyncio.get_running_loop().sock_connect(sock, address)
-    except BaseException as error:
+        start_connecting(sock, address)
+        await _writable(sock.fileno())
+        if number := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            raise OSError(number, os.strerror(number))
+    except BaseException:
         sock.close()
-        if isinstance(error, OSError) and error.errno is not None:
-            # asyncio's text names the call instead of the reason.
-            raise OSError(error.errno, os.strerror(error.errno)) from None
         raise
     return sock
+
+
+async def _writable(fd: int) -> None:
+    """Wait until a descriptor is writable. The loop's `sock_connect` takes twice the time."""
+    loop = asyncio.get_running_loop()
+    waiting = loop.create_future()
+    loop.add_writer(fd, _wake, waiting)
+    try:
+        await waiting
+    finally:
+        loop.remove_writer(fd)
+
+
+def _wake(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
 
 
 def start_connecting(sock: Socket, address: tuple[Any, ...] | str) -> Socket:
@@ -213,8 +228,7 @@ class Listener:
 
     def _wake(self) -> None:
         for waiting in self._waiting:
-            if not waiting.done():
-                waiting.set_result(None)
+            _wake(waiting)
 
 
 OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})

@@ -63,7 +63,7 @@ class UserspaceStack(Stack):
         self._check = check
 
     def socket(self, family: int, type: int, proto: int) -> Socket:  # noqa: A002
-        native = self.native()
+        native = self._open()
         kind = type & ~(socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         if family not in WILDCARDS:
             raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
@@ -102,11 +102,15 @@ class UserspaceStack(Stack):
 
     def native(self) -> _native.Stack:
         """Return the stack; raises OSError where it is closed, and in a fork."""
+        stack = self._open()
+        if os.getpid() != self._owner:
+            raise forked(self._arguments[0])
+        return stack
+
+    def _open(self) -> _native.Stack:
         if self._stack is None:
             assert self.reason is not None
             raise OSError(self.reason.errno, self.reason.strerror)
-        if os.getpid() != self._owner:
-            raise forked(self._arguments[0])
         return self._stack
 
     async def _datagram_transport(

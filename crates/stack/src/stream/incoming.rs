@@ -183,13 +183,18 @@ impl Stream {
         let mut moved = 0;
         while self.is_writable && !self.is_abandoned {
             let ring = &mut self.buffers.receive;
-            let result = socket.recv(|bytes| match end.write(bytes) {
-                _ if bytes.is_empty() => (0, Ok(0)),
-                Ok(count) => {
-                    ring.moved_from(bytes.as_ptr(), count);
-                    (count, Ok(count))
+            let result = socket.recv(|bytes| {
+                let written = match bytes {
+                    [] => Ok(0),
+                    _ => end.write(bytes),
+                };
+                match written {
+                    Ok(count) if count > 0 => {
+                        ring.moved_from(bytes.as_ptr(), count);
+                        (count, written)
+                    }
+                    _ => (0, written),
                 }
-                Err(error) => (0, Err(error)),
             });
             match result {
                 Ok(Ok(0)) | Err(RecvError::InvalidState) => break,

@@ -23,7 +23,7 @@ use crate::unconnected::Socket;
 impl Streams {
     /// Take a new socket of the program.
     pub fn open(&mut self, net: &Net, id: Id, end: StreamEnd) {
-        if net.epoll.add_stream(end.as_raw_fd(), id).is_ok() {
+        if net.epoll.add_reading(end.as_raw_fd(), id).is_ok() {
             self.unconnected.add(id, Socket { end, local: None });
         }
     }
@@ -175,8 +175,7 @@ impl Streams {
             stream.abort();
             stream.process(net);
         }
-        let stream = self.remove(net, id);
-        if let Some(Phase::Connecting(connecting)) = stream.map(|stream| stream.phase) {
+        if let Some((_, Phase::Connecting(connecting))) = self.remove(net, id) {
             self.refuse(id, connecting, errno);
         }
     }
@@ -193,6 +192,7 @@ impl Streams {
         }
         let end = match replace(&mut stream.phase, Phase::Orphan) {
             Phase::Connecting(connecting) => {
+                connecting.end.grow(None);
                 connecting.attempt.end(Ok(flow.local));
                 connecting.end.release();
                 Ok(connecting.end)
