@@ -55,7 +55,7 @@ class HomeLab:
     def run(self, script: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run a Python script in the laptop, unprivileged, in the directory of the files."""
         self.laptop.write(f"{DIRECTORY}/script.py", script, 0o644)
-        command = f"cd {DIRECTORY} && exec {sys.executable} -W error script.py"
+        command = f"cd {DIRECTORY} && exec {sys.executable} -X dev -W error script.py"
         return self.laptop.run(*unprivileged("sh", "-c", command), check=False, timeout=timeout)
 
     def sh(self, command: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
