@@ -61,7 +61,7 @@ def take(waiting: dict[int, int], ends: dict[int, socket.socket], descriptor: in
     except BlockingIOError:
         return False
     if got == 0:
-        raise RuntimeError("a connection has ended")
+        raise EOFError("a connection has ended")
     waiting[descriptor] -= got
     return waiting[descriptor] == 0
 
@@ -175,8 +175,8 @@ def _from(address: bytes) -> list[tuple[int, int, bytes]]:
 
 def main(kind: str, count: str, peers: str, hub: str, seconds: str) -> None:
     """Run both sides."""
-    limit = int(count) + 100
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, max(limit, 1 << 16)))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     enter_network(hub)
     if kind == "exchange":
         listening = socket.create_server(("", PORT), backlog=4096)
@@ -189,7 +189,9 @@ def main(kind: str, count: str, peers: str, hub: str, seconds: str) -> None:
     play = {"exchange": exchange_peers, "datagrams": datagrams_peers}
     server = os.fork()
     if server == 0:
-        serve[kind](listening)
+        with suppress(EOFError):  # the peers have ended
+            serve[kind](listening)
+        os._exit(0)
     try:
         enter_network(peers)
         print(json.dumps(play[kind](int(count), float(seconds))))

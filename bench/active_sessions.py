@@ -1,4 +1,4 @@
-"""Thousands of peers of one device, as one process: real handshakes, and one plane for all sessions.
+"""Thousands of peers of one device in one process: real handshakes, one plane for all sessions.
 
     active_sessions.py COUNT KEY HOST    print what became of the handshakes as JSON; run until
                                          the input ends
@@ -97,6 +97,7 @@ class Sessions:
         peer = self._plane.peer(self._remote.raw)
         allowed = PeerUpdate(Key(bytes(32)), allowed_ips=(AllowedIP.parse(f"{far(number)}/32"),))
         (change,) = update_of(DeviceUpdate(peers=(allowed,))).peer_changes()
+        assert change.allowed_ips is not None
         peer.change_allowed_ips(change.allowed_ips)
         peer.set_endpoint(self._endpoint)
         return peer
