@@ -28,6 +28,7 @@ from holloway.core.constants import NEVER, REJECT_AFTER_TIME
 from holloway.core.wire import Response, parse_handshake_untrusted
 from holloway.device.daemon import DEFAULT_MTU, open_tun
 from holloway.device.tunnel import now
+from holloway.errors import BadMessage
 from holloway.key import Key
 from holloway.model import AllowedIP, DeviceUpdate, PeerUpdate
 from holloway.text.convert import update_of
@@ -108,8 +109,14 @@ class Sessions:
             left = max(0, end - time.monotonic())
             if not select.select([self._caller], [], [], left)[0]:
                 return
-            message = parse_handshake_untrusted(self._caller.recv(256)[:-MACS])
-            assert isinstance(message, Response)
+            try:
+                message = parse_handshake_untrusted(self._caller.recv(256)[:-MACS])
+            except (
+                BadMessage
+            ):  # a device under load wants a cookie: the next attempt may do without
+                continue
+            if not isinstance(message, Response):
+                continue
             state = self._states[message.receiver]
             keys = noise.consume_response_untrusted(state, noise.NO_PRESHARED_KEY, message)
             if isinstance(keys, noise.SessionKeys) and message.receiver in self._missing:

@@ -15,7 +15,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import active_report
 import floods_report
+import gateway_report
 import mishaps_report
 from chart import draw
 from results import Report
@@ -27,6 +29,8 @@ PAGE = REPOSITORY / "docs/benchmarks/README.md"
 FLOODS = REPOSITORY / "docs/benchmarks/floods.json"
 MISHAPS = REPOSITORY / "docs/benchmarks/mishaps.json"
 CLOCKS = REPOSITORY / "docs/benchmarks/clocks.json"
+GATEWAY = REPOSITORY / "docs/benchmarks/gateway.json"
+ACTIVE = REPOSITORY / "docs/benchmarks/active-peers.json"
 
 QUOTED = [
     ("TCP throughput, one stream", "TCP, 1 stream", "Mbit/s"),
@@ -123,6 +127,8 @@ def pages() -> dict[Path, str]:
     found[FLOODS.with_suffix(".md")] = floods_report.page(floods)
     mishaps, clocks = Report.read(MISHAPS), Report.read(CLOCKS)
     found[MISHAPS.with_suffix(".md")] = mishaps_report.page(mishaps, clocks)
+    found[GATEWAY.with_suffix(".md")] = gateway_report.page(Report.read(GATEWAY))
+    found[ACTIVE.with_suffix(".md")] = active_report.page(Report.read(ACTIVE))
     return found
 
 
