@@ -107,13 +107,16 @@ class Testbed:
     def exchange(self, seconds: float) -> Figures:
         """Let all peers send and receive; meanwhile show the device."""
         with self._load("exchange", seconds) as measured:
-            shown = [self._show() for _ in range(SHOWS)]
+            dumps = [self._show(WG["original"], "dump") for _ in range(SHOWS)]
+            shown = {name: self._show(program) for name, program in WG.items()}
         gigabytes = 2 * measured["exchanges"] * active_load.SIZE / 1e9
         return {
             "Mbit/s, both ways": gigabytes * 8e3 / seconds,
             "hub's CPU s/GB": measured["cpu"] / gigabytes,
             "active peers": measured["active"],
-            "wg show ms": statistics.median(shown),
+            "wg show dump ms": statistics.median(dumps),
+            "original wg show ms": shown["original"],
+            "our wg show ms": shown["holloway"],
             "MiB": device_memory(self.hub),
         }
 
@@ -148,8 +151,8 @@ class Testbed:
             yield milliseconds(self.hub, WG["original"], "set", "wg0", *words)
             gone, count = come, count + 1
 
-    def _show(self) -> float:
-        return milliseconds(self.hub, WG["original"], "show", "wg0")
+    def _show(self, program: str, *what: str) -> float:
+        return milliseconds(self.hub, program, "show", "wg0", *what)
 
     @contextmanager
     def _load(self, kind: str, seconds: float) -> Iterator[Figures]:

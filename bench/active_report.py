@@ -23,12 +23,13 @@ NOTES = """\
   and the growth of memory.
 - *All send and receive*: a TCP connection from each peer to the hub. A request of 32 KiB and an
   answer as long follow one another; at most 64 connections have one under way, in turn. *Active
-  peers* have finished at least one exchange in the measured time. `wg show` runs three times
-  meanwhile; *MiB* is the resident memory at the end.
+  peers* have finished at least one exchange in the measured time. Meanwhile the original `wg show
+  wg0 dump` runs three times, and the original `wg show wg0` and ours once each; most of the time of
+  these two is their own. *MiB* is the resident memory at the end.
 - *Others come and go*: 5,000 numbered datagrams of 1,000 bytes a second, from each peer in turn,
   and back from the hub. Ten times a second `wg set` adds ten other peers and removes the ten
   before. *Lost* are those that did not come back.
-- `wg` is the original one. All share the machine's processors.
+- `wg setconf` and `wg set` are the original ones. All share the machine's processors.
 
 `make bench-gateway` repeats the run, and `make report` generates this page from its results.
 """

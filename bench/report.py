@@ -127,8 +127,9 @@ def pages() -> dict[Path, str]:
     found[FLOODS.with_suffix(".md")] = floods_report.page(floods)
     mishaps, clocks = Report.read(MISHAPS), Report.read(CLOCKS)
     found[MISHAPS.with_suffix(".md")] = mishaps_report.page(mishaps, clocks)
-    found[GATEWAY.with_suffix(".md")] = gateway_report.page(Report.read(GATEWAY))
-    found[ACTIVE.with_suffix(".md")] = active_report.page(Report.read(ACTIVE))
+    for path, page_of in ((GATEWAY, gateway_report.page), (ACTIVE, active_report.page)):
+        if path.exists():
+            found[path.with_suffix(".md")] = page_of(Report.read(path))
     return found
 
 
