@@ -52,6 +52,8 @@ HUB_OUTSIDE = "10.99.0.1"
 COME, TURN = 10, 0.1
 """How many peers come and go at once, and how often."""
 SHOWS = 3
+TRANSMIT_DROPPED, RECEIVE_DROPPED = 12, 5
+"""Columns of /proc/net/dev, and of the line of UDP in /proc/net/snmp (RcvbufErrors)."""
 SILENT = (  # as many addresses of a host's own as there are peers
     "for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 >$f; done;"
     " echo 0 >/proc/sys/net/ipv4/tcp_slow_start_after_idle"
@@ -122,7 +124,7 @@ class Testbed:
 
     def churn(self, seconds: float) -> Figures:
         """Send numbered datagrams there and back, while other peers come and go."""
-        ended, times = threading.Event(), list[float]()
+        ended, times, before = threading.Event(), list[float](), self._dropped()
         changing = threading.Thread(target=lambda: times.extend(self._change(ended)))
         with self._load("datagrams", seconds) as measured:
             changing.start()
@@ -133,11 +135,21 @@ class Testbed:
         return {
             "datagrams": measured["sent"],
             "lost": measured["lost"],
+            "dropped before a device": self._dropped() - before,
             "twice": measured["twice"],
             "peers added/s": len(times) * COME / took,
             "wg set ms": statistics.median(times),
             "CPU s/s": measured["cpu"] / seconds,
         }
+
+    def _dropped(self) -> int:
+        """Return the packets that found a queue full: of an interface, or of a UDP socket."""
+        total = 0
+        for host in (self.hub, self.peers):
+            lines = host.run("cat", "/proc/net/dev", "/proc/net/snmp").stdout.splitlines()
+            fields = {line.split()[0]: line.split() for line in lines}  # the last of each name
+            total += int(fields["wg0:"][TRANSMIT_DROPPED]) + int(fields["Udp:"][RECEIVE_DROPPED])
+        return total
 
     def _change(self, ended: threading.Event) -> Iterator[float]:
         """Add some peers and remove those before, again and again; yield the milliseconds."""

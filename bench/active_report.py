@@ -28,7 +28,8 @@ NOTES = """\
   these two is their own. *MiB* is the resident memory at the end.
 - *Others come and go*: 5,000 numbered datagrams of 1,000 bytes a second, from each peer in turn,
   and back from the hub. Ten times a second `wg set` adds ten other peers and removes the ten
-  before. *Lost* are those that did not come back.
+  before. *Lost* are those that did not come back; *dropped before a device* are all packets
+  that found the queue of an interface or of a UDP socket full.
 - `wg setconf` and `wg set` are the original ones. All share the machine's processors.
 
 `make bench-gateway` repeats the run, and `make report` generates this page from its results.
