@@ -7,7 +7,9 @@ left behind.
 
 from __future__ import annotations
 
+import errno
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 PERIOD_US = 10_000
 """Short, because a thread that has used its quota stands still until the period ends."""
 PREFIX = "holloway-bench-"
+REMOVAL_SECONDS = 30.0
 
 
 def cpu_cgroup() -> Path | None:
@@ -84,10 +87,19 @@ class SlowProcessors:
 
     def _remove(self, path: Path) -> None:
         """Give what is in a cgroup back to its parent, and remove it."""
-        for task in (path / "tasks").read_text().split():
-            with suppress(OSError):  # it has ended
-                (self._parent / "tasks").write_text(task)
-        path.rmdir()
+        end = time.monotonic() + REMOVAL_SECONDS
+        while True:
+            for task in (path / "tasks").read_text().split():
+                with suppress(OSError):  # it has ended
+                    (self._parent / "tasks").write_text(task)
+            try:
+                path.rmdir()
+            except OSError as error:  # a task that is ending is in it still
+                if error.errno != errno.EBUSY or time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
 
 
 def shard_threads(process: str) -> Iterator[str]:
