@@ -81,8 +81,6 @@ def start(name: str, *, foreground: bool) -> int:
 
 def _prepare(name: str) -> tuple[Tun, socket.socket]:
     gc.disable()  # nothing to collect while modules are loaded; `daemon.serve` enables it again
-    # The device has no TLS, and asyncio does without: a tenth of what there is to load.
-    sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]
     from holloway import _native
     from holloway.device import daemon, uapi_server
 

@@ -7,7 +7,6 @@ a `Monitor` next to it keeps some. `cli.device` reads the environment, forks and
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import gc
@@ -22,8 +21,10 @@ from holloway import _native
 from holloway.core.noise import Identity
 from holloway.device import confinement, link
 from holloway.device.link import LinkWatch
+from holloway.device.loop import DeviceLoop
 from holloway.device.monitor import Monitor
 from holloway.device.privileged import PrivilegedCalls
+from holloway.device.stream import Server
 from holloway.device.tunnel import Tunnel
 from holloway.device.uapi_server import SocketWatch, UapiConnection
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from holloway.device.log import DeviceLog
+    from holloway.device.loop import Timer
     from holloway.device.privileged import Privileged
     from holloway.netlink.socket import Watch
 
@@ -70,11 +72,8 @@ def serve(
     watch = SocketWatch(path)
     privileged = drop_privileges(PrivilegedCalls(tun, path), listener, watch)
 
-    async def run() -> None:
-        await Daemon(tun, listener, watch, privileged, device_log).run(ready)
-
     try:
-        asyncio.run(run())
+        Daemon(tun, listener, watch, privileged, device_log).run(ready)
     finally:
         privileged.end()
 
@@ -107,7 +106,7 @@ def _load_all() -> None:
 
 
 class Daemon:
-    """One device from start to end. Create it inside the event loop."""
+    """One device from start to end."""
 
     def __init__(
         self,
@@ -117,45 +116,44 @@ class Daemon:
         privileged: Privileged,
         device_log: DeviceLog,
     ) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop = DeviceLoop()
         self._tun = tun
         self._listener = listener
         self._socket_watch = socket_watch
         self._privileged = privileged
         self._log = device_log
-        self._ended = asyncio.Event()
         self._last_error: str | None = None
-        self._retry: asyncio.TimerHandle | None = None
+        self._retry: Timer | None = None
 
-    async def run(self, ready: Callable[[], None]) -> None:
+    def run(self, ready: Callable[[], None]) -> None:
         """Serve until a signal, or until the interface or the socket is gone.
 
         `ready` is called once the socket answers.
         """
         with contextlib.ExitStack() as stack:
+            stack.callback(self._loop.close)
             self._start_tunnel(stack)
             self._watch_link(stack)
             self._watch_socket(stack)
             for number in (signal.SIGTERM, signal.SIGINT):
-                self._loop.add_signal_handler(number, self._ended.set)
-            # Not `create_unix_server`: that of Python 3.13 wants to remove the socket's file.
-            server = await self._loop.create_server(
-                lambda: UapiConnection(self._tunnel, self._log), sock=self._listener
+                self._loop.add_signal_handler(number, self._loop.stop)
+            server = Server(
+                self._loop, self._listener, lambda: UapiConnection(self._tunnel, self._log)
             )
             stack.callback(server.close)
             log.info("UAPI listener started")
             ready()
             notify("READY=1")
-            await self._ended.wait()
+            self._loop.run()
             notify("STOPPING=1")
             self._report_discards()
             log.info("Shutting down")
         log.debug("Interface destroyed")
 
     def _start_tunnel(self, stack: contextlib.ExitStack) -> None:
-        self._tunnel = Tunnel(self._tun, self._privileged.port_holder)
+        self._tunnel = Tunnel(self._tun, self._privileged.port_holder, self._loop)
         stack.callback(self._tunnel.close)
-        self._tunnel.died.add_done_callback(lambda _: self._ended.set())
+        self._tunnel.on_death = lambda _: self._loop.stop()
         self._log.observe(self._tunnel.log_level_changed)
         log.debug("Interface created")
 
@@ -180,7 +178,7 @@ class Daemon:
             state = self._link.state()
         except OSError as error:
             if error.errno == errno.EBADFD:
-                self._ended.set()
+                self._loop.stop()
                 return
             self._retry_later(f"Unable to follow the interface: {error.strerror}")
         else:
@@ -216,7 +214,7 @@ class Daemon:
 
         def check() -> None:
             if watch.removed():
-                self._ended.set()
+                self._loop.stop()
 
         self._loop.add_reader(watch.fileno(), check)
         stack.callback(self._loop.remove_reader, watch.fileno())

@@ -8,7 +8,6 @@ the log level, `log=follow` sends the log, and `discards=1` returns counters. `d
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
 import errno
 import logging
@@ -23,6 +22,7 @@ from holloway.text.native import State, UapiError, Update, read_request
 
 if TYPE_CHECKING:
     from holloway.device.log import DeviceLog
+    from holloway.device.stream import Transport
 
 log = logging.getLogger(__name__)
 
@@ -118,10 +118,10 @@ class UapiHandler(Protocol):
         """Apply an update whole, or raise (OSError, ConfigError) and change nothing."""
 
 
-class UapiConnection(asyncio.Protocol):
+class UapiConnection:
     """One client's connection. A malformed request closes it, a refused one is answered."""
 
-    _transport: asyncio.Transport
+    _transport: Transport
 
     def __init__(self, device: UapiHandler, device_log: DeviceLog) -> None:
         self._device = device
@@ -130,8 +130,7 @@ class UapiConnection(asyncio.Protocol):
         self._received = bytearray()
         self._searched = 0
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport: Transport) -> None:
         self._transport = transport
 
     def connection_lost(self, _: Exception | None) -> None:
