@@ -19,16 +19,15 @@ from typing import TYPE_CHECKING
 
 from holloway import _native
 from holloway.core.noise import Identity
-from holloway.device import confinement, link
+from holloway.device import confinement, link, resident
 from holloway.device.link import LinkWatch
 from holloway.device.loop import DeviceLoop
-from holloway.device.monitor import Monitor
-from holloway.device.privileged import PrivilegedCalls
 from holloway.device.stream import Server
 from holloway.device.tunnel import Tunnel
 from holloway.device.uapi_server import SocketWatch, UapiConnection
 
 if TYPE_CHECKING:
+    import _socket
     from collections.abc import Callable
 
     from holloway.device.log import DeviceLog
@@ -38,13 +37,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DEFAULT_MTU = 1420  # wireguard-go, kernel device.c: 1500 less the overhead over IPv6
 GC_THRESHOLD = 100_000
 """Allocations between two runs of the cycle collector; Python's default is 700."""
 LOADED_LATE = (
     "holloway.device.routes",
     "holloway.netlink.listen_port",
-    "holloway.text.convert",
     "holloway.text.discards",
 )
 """The modules that `tunnel` and the modules below it import within functions."""
@@ -52,46 +49,37 @@ RETRY_SECONDS = 5
 """The wait before a device that could not come up tries again."""
 
 
-def open_tun(name: str) -> _native.Tun:
-    """Create the interface with the settings of a WireGuard interface."""
-    tun = _native.Tun(name, DEFAULT_MTU)
+def configure_tun(tun: _native.Tun) -> None:
+    """Give a new interface the settings of a WireGuard interface."""
     link.configure_tun(tun.name)
-    return tun
 
 
 def serve(
-    tun: _native.Tun, listener: socket.socket, device_log: DeviceLog, ready: Callable[[], None]
+    tun: _native.Tun,
+    claimed: _socket.socket,
+    privileged: Privileged,
+    device_log: DeviceLog,
+    ready: Callable[[], None],
 ) -> None:
-    """Run a device until it ends; `ready` is called once its socket answers."""
+    """Run a device until it ends; `ready` is called once its socket, `claimed`, answers.
+
+    Drops all privileges but those of the calls of `privileged`.
+    """
     # Peers live long and contain hardly any cycles. With Python's default threshold the collector
     # would scan them again and again while ten thousand peers are set.
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
     gc.enable()
-    path = listener.getsockname()
-    watch = SocketWatch(path)
-    privileged = drop_privileges(PrivilegedCalls(tun, path), listener, watch)
-
+    listener = socket.socket(fileno=claimed.detach())
     try:
+        watch = SocketWatch(listener.getsockname())
+        _load_all()
+        resident.release()
+        if confinement.wanted():
+            confinement.confine_device()
         Daemon(tun, listener, watch, privileged, device_log).run(ready)
     finally:
         privileged.end()
-
-
-def drop_privileges(calls: Privileged, listener: socket.socket, watch: SocketWatch) -> Privileged:
-    """Confine this process, and return the calls, which a monitor makes from now on."""
-    if not confinement.wanted():
-        return calls
-
-    def prepare() -> None:
-        listener.close()  # else clients could connect to a device that is gone
-        watch.close()
-        confinement.confine_monitor()
-
-    _load_all()
-    monitor = Monitor.start(calls, prepare)
-    confinement.confine_device()
-    return monitor
 
 
 def _load_all() -> None:

@@ -1,4 +1,4 @@
-"""The UAPI socket of a running device: claimed, served, and watched for its removal.
+"""The UAPI socket of a running device: served, and watched for its removal.
 
 A request becomes an `Update` or asks for an answer; what the device does with it is not known here.
 The protocol is WireGuard's cross-platform one: a blank line ends a request, a connection may carry
@@ -12,8 +12,6 @@ import ctypes
 import errno
 import logging
 import os
-import socket
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from holloway.device.log import LEVELS
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SOCKET_DIRECTORY: Final = Path("/var/run/wireguard")
 MAX_REQUEST: Final = 256 << 20
 """The most bytes of one request: room for a million peers."""
 
@@ -41,40 +38,6 @@ MAX_BACKLOG: Final = 256 << 10
 """The most bytes queued for a slow follower of the log; further lines are left out."""
 IN_ATTRIB: Final = 0x4  # linux/inotify.h; an unlink changes the link count
 IN_DELETE_SELF: Final = 0x400
-
-
-def claim(name: str) -> socket.socket:
-    """Listen on an interface's socket, which only its owner may open.
-
-    A socket that nobody serves is replaced. Raises OSError (EADDRINUSE) if somebody does.
-    """
-    SOCKET_DIRECTORY.mkdir(mode=0o755, parents=True, exist_ok=True)
-    path = socket_path(name)
-    if path.exists():
-        _remove_stale(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    umask = os.umask(0o077)
-    try:
-        listener.bind(str(path))
-    finally:
-        os.umask(umask)
-    listener.listen()
-    return listener
-
-
-def socket_path(name: str) -> Path:
-    """Return the path where wg(8) looks for an interface."""
-    return SOCKET_DIRECTORY / f"{name}.sock"
-
-
-def _remove_stale(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink(missing_ok=True)
-            return
-    raise OSError(errno.EADDRINUSE, "unix socket in use", str(path))
 
 
 class SocketWatch:
