@@ -12,6 +12,8 @@ import gc
 import os
 import sys
 
+from holloway.put_off import put_off
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,6 +151,7 @@ def _serve(tun: Tun, listener: _socket.socket, ready: Callable[[], None]) -> int
     from holloway.device.monitor import start_monitor
 
     privileged = start_monitor(tun, listener)
+    put_off()
     from holloway.device import daemon
 
     device_log = _make_log(tun.name)

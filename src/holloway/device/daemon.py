@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING
 
 from holloway import _native
 from holloway.core.noise import Identity
-from holloway.device import confinement, link, resident
+from holloway.device import confinement, link
 from holloway.device.link import LinkWatch
 from holloway.device.loop import DeviceLoop
+from holloway.device.resident import Resident
 from holloway.device.stream import Server
 from holloway.device.tunnel import Tunnel
 from holloway.device.uapi_server import SocketWatch, UapiConnection
@@ -73,16 +74,17 @@ def serve(
     listener = socket.socket(fileno=claimed.detach())
     try:
         watch = SocketWatch(listener.getsockname())
-        _load_all()
+        load_all()
+        resident = Resident()
         resident.release()
         if confinement.wanted():
             confinement.confine_device()
-        Daemon(tun, listener, watch, privileged, device_log).run(ready)
+        Daemon(tun, listener, watch, privileged, device_log).run(ready, resident)
     finally:
         privileged.end()
 
 
-def _load_all() -> None:
+def load_all() -> None:
     """Load what would else be loaded when it is first used.
 
     The device's user may be unable to read Python's files, as in a home directory of root's.
@@ -113,7 +115,7 @@ class Daemon:
         self._last_error: str | None = None
         self._retry: Timer | None = None
 
-    def run(self, ready: Callable[[], None]) -> None:
+    def run(self, ready: Callable[[], None], resident: Resident) -> None:
         """Serve until a signal, or until the interface or the socket is gone.
 
         `ready` is called once the socket answers.
@@ -132,6 +134,7 @@ class Daemon:
             log.info("UAPI listener started")
             ready()
             notify("READY=1")
+            resident.release()
             self._loop.run()
             notify("STOPPING=1")
             self._report_discards()

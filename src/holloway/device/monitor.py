@@ -17,9 +17,10 @@ import errno
 import os
 import struct
 
-from holloway.device import confinement, resident
+from holloway.device import confinement
 from holloway.device.link_sockets import LinkSockets
 from holloway.device.privileged import PrivilegedCalls
+from holloway.device.resident import Resident
 from holloway.netlink.socket import Watch
 
 TYPE_CHECKING = False
@@ -52,7 +53,7 @@ def start_monitor(tun: _native.Tun, listener: _socket.socket) -> Privileged:
 
     def prepare() -> None:
         listener.close()  # else clients could connect to a device that is gone
-        resident.release()
+        Resident().release()
         confinement.confine_monitor()
 
     return Monitor.start(calls, prepare)

@@ -3,7 +3,7 @@
 A start touches most of Python's and of the libraries' code, to load modules, and then never again.
 The kernel would keep those pages mapped, and `mlockall` would keep them in memory for good. What is
 needed again is read from the page cache, once. `monitor` and `daemon` call this before they confine
-themselves.
+themselves, and `daemon` again once the device answers.
 """
 
 from __future__ import annotations
@@ -15,17 +15,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final
 
-MADV_DONTNEED: Final = 4  # linux/mman.h
+# linux/mman.h
+MADV_DONTNEED: Final = 4
+MADV_DONTNEED_LOCKED: Final = 24  # Linux 5.18; the other refuses memory that is locked
 
 
-def release() -> None:
-    """Unmap pages of files that can be read again, and return free heap to the system."""
-    library = ctypes.CDLL(None)
-    if hasattr(library, "malloc_trim"):  # not in musl
-        library.malloc_trim(0)
-    library.madvise.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
-    for start, end in list(_unchanged_files()):
-        library.madvise(start, end - start, MADV_DONTNEED)
+class Resident:
+    """The memory of this process. Create it while /proc/self can be read."""
+
+    def __init__(self) -> None:
+        self._files = list(_unchanged_files())
+        self._library = ctypes.CDLL(None)
+        self._library.madvise.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+
+    def release(self) -> None:
+        """Unmap pages of files that can be read again, and return free heap to the system."""
+        if hasattr(self._library, "malloc_trim"):  # not in musl
+            self._library.malloc_trim(0)
+        for start, end in self._files:
+            for advice in (MADV_DONTNEED, MADV_DONTNEED_LOCKED):
+                if self._library.madvise(start, end - start, advice) == 0:
+                    break
 
 
 def _unchanged_files() -> Iterator[tuple[int, int]]:
