@@ -88,13 +88,22 @@ def _prepare(name: str) -> tuple[Tun, _socket.socket]:
     from holloway.device.uapi_listener import claim
 
     tun_fd = os.environ.get("WG_TUN_FD")
-    tun = _native.Tun.from_fd(int(tun_fd)) if tun_fd else _native.Tun(name, DEFAULT_MTU)
+    tun = _native.Tun.from_fd(int(tun_fd)) if tun_fd else _open_tun(name)
     uapi_fd = os.environ.get("WG_UAPI_FD")
     listener = _socket.socket(fileno=int(uapi_fd)) if uapi_fd else claim(tun.name)
     if name_file := os.environ.get("WG_TUN_NAME_FILE"):
         with open(name_file, "w") as file:
             file.write(f"{tun.name}\n")
     return tun, listener
+
+
+def _open_tun(name: str) -> Tun:
+    from holloway import _native
+    from holloway.device.tun_settings import configure_tun
+
+    tun = _native.Tun(name, DEFAULT_MTU)
+    configure_tun(tun.name)
+    return tun
 
 
 def _explain(error: OSError, name: str) -> str:
@@ -149,16 +158,16 @@ def _report_ready(write_end: int) -> None:
 
 def _serve(tun: Tun, listener: _socket.socket, ready: Callable[[], None]) -> int:
     from holloway.device.monitor import start_monitor
+    from holloway.device.uapi_listener import UapiSocket
 
-    privileged = start_monitor(tun, listener)
-    put_off()
-    from holloway.device import daemon
-
-    device_log = _make_log(tun.name)
     try:
-        if not os.environ.get("WG_TUN_FD"):  # else it has its owner's settings
-            daemon.configure_tun(tun)
-        daemon.serve(tun, listener, privileged, device_log, ready)
+        uapi = UapiSocket(listener)
+        privileged = start_monitor(tun, uapi)
+        put_off()
+        from holloway.device import daemon
+
+        device_log = _make_log(tun.name)
+        daemon.serve(tun, uapi, privileged, device_log, ready)
     except OSError as error:
         import logging
 

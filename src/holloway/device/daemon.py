@@ -19,21 +19,21 @@ from typing import TYPE_CHECKING
 
 from holloway import _native
 from holloway.core.noise import Identity
-from holloway.device import confinement, link
+from holloway.device import confinement
 from holloway.device.link import LinkWatch
 from holloway.device.loop import DeviceLoop
 from holloway.device.resident import Resident
 from holloway.device.stream import Server
 from holloway.device.tunnel import Tunnel
-from holloway.device.uapi_server import SocketWatch, UapiConnection
+from holloway.device.uapi_server import UapiConnection
 
 if TYPE_CHECKING:
-    import _socket
     from collections.abc import Callable
 
     from holloway.device.log import DeviceLog
     from holloway.device.loop import Timer
     from holloway.device.privileged import Privileged
+    from holloway.device.uapi_listener import SocketWatch, UapiSocket
     from holloway.netlink.socket import Watch
 
 log = logging.getLogger(__name__)
@@ -50,19 +50,14 @@ RETRY_SECONDS = 5
 """The wait before a device that could not come up tries again."""
 
 
-def configure_tun(tun: _native.Tun) -> None:
-    """Give a new interface the settings of a WireGuard interface."""
-    link.configure_tun(tun.name)
-
-
 def serve(
     tun: _native.Tun,
-    claimed: _socket.socket,
+    uapi: UapiSocket,
     privileged: Privileged,
     device_log: DeviceLog,
     ready: Callable[[], None],
 ) -> None:
-    """Run a device until it ends; `ready` is called once its socket, `claimed`, answers.
+    """Run a device until it ends; `ready` is called once its socket answers.
 
     Drops all privileges but those of the calls of `privileged`.
     """
@@ -71,15 +66,14 @@ def serve(
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
     gc.enable()
-    listener = socket.socket(fileno=claimed.detach())
+    listener = socket.socket(fileno=uapi.listener.detach())
     try:
-        watch = SocketWatch(listener.getsockname())
         load_all()
         resident = Resident()
         resident.release()
         if confinement.wanted():
             confinement.confine_device()
-        Daemon(tun, listener, watch, privileged, device_log).run(ready, resident)
+        Daemon(tun, listener, uapi.watch, privileged, device_log).run(ready, resident)
     finally:
         privileged.end()
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from holloway import _native
     from holloway.device.privileged import Privileged
+    from holloway.device.uapi_listener import UapiSocket
 
 REQUEST: Final = struct.Struct("=IBH")  # its number, the call, a port
 ANSWER: Final = struct.Struct("=IiB")  # the request's number, an errno, which descriptors come
@@ -42,17 +43,17 @@ ANSWER_SECONDS: Final = 30.0
 """The limit of a wait for an answer: the monitor may have been stopped (SIGSTOP)."""
 
 
-def start_monitor(tun: _native.Tun, listener: _socket.socket) -> Privileged:
+def start_monitor(tun: _native.Tun, uapi: UapiSocket) -> Privileged:
     """Fork the monitor, and return the calls that it makes; without one, this process makes them.
 
     No thread may run yet.
     """
-    calls = PrivilegedCalls(tun, listener.getsockname())
+    calls = PrivilegedCalls(tun, uapi.path)
     if not confinement.wanted():
         return calls
 
     def prepare() -> None:
-        listener.close()  # else clients could connect to a device that is gone
+        uapi.close()  # else clients could connect to a device that is gone
         Resident().release()
         confinement.confine_monitor()
 

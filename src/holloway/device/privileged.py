@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from holloway.device.link_sockets import open_link_sockets
+from holloway.device.tun_settings import configure_tun
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,9 +59,7 @@ class PrivilegedCalls:
     def _namespace_entered(self) -> None:
         """Set the interface up again: a move to another namespace loses its settings."""
         if self._entered_before:
-            from holloway.device import link
-
-            link.configure_tun(self._tun.name)
+            configure_tun(self._tun.name)
         self._entered_before = True
 
 

@@ -1,4 +1,4 @@
-"""The UAPI socket of a running device: served, and watched for its removal.
+"""The UAPI socket of a running device: its protocol.
 
 A request becomes an `Update` or asks for an answer; what the device does with it is not known here.
 The protocol is WireGuard's cross-platform one: a blank line ends a request, a connection may carry
@@ -8,10 +8,8 @@ the log level, `log=follow` sends the log, and `discards=1` returns counters. `d
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import logging
-import os
 from typing import TYPE_CHECKING, Final, Protocol
 
 from holloway.device.log import LEVELS
@@ -36,36 +34,6 @@ LOG_OPERATION: Final = b"log="
 BEGINNINGS: Final = (*OPERATIONS, DISCARDS_OPERATION, LOG_OPERATION)
 MAX_BACKLOG: Final = 256 << 10
 """The most bytes queued for a slow follower of the log; further lines are left out."""
-IN_ATTRIB: Final = 0x4  # linux/inotify.h; an unlink changes the link count
-IN_DELETE_SELF: Final = 0x400
-
-
-class SocketWatch:
-    """Detects that the socket's file is gone; `fileno` is readable when it may be."""
-
-    def __init__(self, path: str) -> None:
-        # The device may not look into the directory once it has dropped its privileges.
-        self._file = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        library = ctypes.CDLL(None, use_errno=True)
-        self._inotify = library.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
-        watch = library.inotify_add_watch(
-            self._inotify, os.fsencode(path), IN_ATTRIB | IN_DELETE_SELF
-        )
-        if self._inotify < 0 or watch < 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), path)
-
-    def fileno(self) -> int:
-        return int(self._inotify)
-
-    def removed(self) -> bool:
-        """Drain the events and return whether the file is gone."""
-        os.read(self._inotify, 65536)
-        return os.fstat(self._file).st_nlink == 0
-
-    def close(self) -> None:
-        os.close(self._inotify)
-        os.close(self._file)
 
 
 class UapiHandler(Protocol):
