@@ -21,7 +21,7 @@
 #   make profile   where a device's time goes, by perf, while traffic runs (as root)
 #   make transfer    GB gigabytes both ways at once: equal hashes, nothing out of order (as root)
 #   make transfers   10,000 random transfers through a network over a lossy link, unchanged (as root)
-#   make soak    traffic both ways for SOAK_SECONDS, and streams over renewed sessions (as root)
+#   make soak    traffic both ways for SOAK_SECONDS, the same with faults, and streams over renewed sessions (root)
 #   make format  put the code in its form
 #   make coverage   which lines and branches the tests without root reach: all of the core
 #   make fuzz    each fuzz target for FUZZ_SECONDS (nightly Rust; Atheris)
@@ -235,6 +235,7 @@ soak: release
 	@scripts/debian-packages wireguard-tools iperf3 dnsmasq-base
 	@scripts/peers
 	$(BIN)/python bench/soak.py --seconds $(SOAK_SECONDS)
+	$(BIN)/python bench/soak_faults.py --seconds $(SOAK_SECONDS) $(SOAK)
 	SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/pytest -s tests/net/test_renewals.py
 
 loom:
