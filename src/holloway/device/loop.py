@@ -86,7 +86,11 @@ class DeviceLoop:
         self, delay: float, callback: Callable[..., object], *arguments: object
     ) -> Timer:
         """Call back once, after a number of seconds."""
-        return Timer(self._timers, self.time() + delay, (callback, arguments))
+        return self.call_at(self.time() + delay, callback, *arguments)
+
+    def call_at(self, when: float, callback: Callable[..., object], *arguments: object) -> Timer:
+        """Call back once, when the clock says so."""
+        return Timer(self._timers, when, (callback, arguments))
 
     def add_reader(
         self, fd: Descriptor, callback: Callable[..., object], *arguments: object
