@@ -26,7 +26,7 @@ from holloway._native import Endpoint, Plane
 from holloway.core import noise
 from holloway.core.constants import NEVER, REJECT_AFTER_TIME
 from holloway.core.wire import Response, parse_handshake_untrusted
-from holloway.device.daemon import DEFAULT_MTU, open_tun
+from holloway.cli.device import DEFAULT_MTU, open_tun
 from holloway.device.tunnel import now
 from holloway.errors import BadMessage
 from holloway.key import Key

@@ -1,4 +1,4 @@
-"""The asyncio shell of one device: brain, plane and a single timer.
+"""The shell of one device: brain, plane and a single timer.
 
 It passes the plane's events and the clock to `core.Device`, keeps local addresses in line with the
 routes, and is itself a `Control`: `get` returns the device, `set` changes it. Packets stay in the
@@ -7,7 +7,6 @@ plane. `daemon` and `net` run one.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import logging
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
     from holloway import model
     from holloway.core.snapshot import HandshakeSnapshot
+    from holloway.device.event_loop import EventLoop, TimerHandle
 
 log = logging.getLogger(__name__)
 
@@ -54,12 +54,18 @@ def find_holder(port: int) -> str | None:
 
 
 class Tunnel:
-    """A running device. Create it inside the event loop that serves it."""
+    """A running device. Create it in the thread of the event loop that serves it.
+
+    That is asyncio's running loop if none is given.
+    """
 
     def __init__(
-        self, tun: _native.Tun, port_holder: Callable[[int], str | None] = find_holder
+        self,
+        tun: _native.Tun,
+        port_holder: Callable[[int], str | None] = find_holder,
+        loop: EventLoop | None = None,
     ) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop or _running_loop()
         self._tun = tun
         self._port_holder = port_holder
         self._plane = _native.Plane(tun)
@@ -69,19 +75,19 @@ class Tunnel:
             wall=time.time_ns,
             sent_initiations=SENT_INITIATIONS,
         )
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: TimerHandle | None = None
         # Without the brain's counts: it logs each message that it discards, with its sender.
-        self._discard_log = DiscardLog(self._plane.discards, self._plane_discards)
+        self._discard_log = DiscardLog(self._loop, self._plane.discards, self._plane_discards)
         self._error_log = ErrorLog(time.monotonic)
         self._is_up = False
         self._listen_error = 0  # why the port is not bound although the interface is up
         self.send_error = 0
         """The errno because of which the last UDP packets could not be sent; 0 if they were."""
-        self.died: asyncio.Future[int] = self._loop.create_future()
-        """Resolves to an errno when the plane has ended by itself."""
+        self.on_death: Callable[[int], object] = _ignore
+        """Called with an errno when the plane has ended by itself."""
         self._loop.add_reader(self._plane.fileno(), self._handle_events)
         self._routes: Watch | None = None
-        self._route_timer: asyncio.TimerHandle | None = None
+        self._route_timer: TimerHandle | None = None
         # Without netlink, a peer that no longer answers is the only sign that a route has moved.
         with contextlib.suppress(OSError):
             self._routes = Watch(groups.ROUTES)
@@ -172,6 +178,7 @@ class Tunnel:
 
     def close(self) -> None:
         """Stop. Session keys are zeroed; the TUN stays open."""
+        self.on_death = _ignore
         if self._timer is not None:
             self._timer.cancel()
         self._discard_log.enable(wanted=False)
@@ -262,13 +269,12 @@ class Tunnel:
                     "No valid endpoint has been configured or discovered for peer %d", event.peer
                 )
             case _native.Died():
-                self._resolve_died(event.errno)
+                self._report_death(event.errno)
 
-    def _resolve_died(self, number: int) -> None:
+    def _report_death(self, number: int) -> None:
         if number != errno.EBADFD:
             log.error("The packet thread ended: %s", os.strerror(number))
-        if not self.died.done():
-            self.died.set_result(number)
+        self.on_death(number)
 
     def _watch_routes(self) -> None:
         """Check the routes once they change.
@@ -331,6 +337,16 @@ class Tunnel:
         except Exception:  # the next turn handles the timers behind this one
             self._error_log.log_exception("an expired timer")
         self._set_timer()
+
+
+def _running_loop() -> EventLoop:
+    import asyncio  # a device has a loop of its own, and does without
+
+    return asyncio.get_running_loop()
+
+
+def _ignore(_: int) -> None:
+    """Nobody waits for the end of this tunnel."""
 
 
 def now() -> Nanoseconds:
