@@ -20,15 +20,16 @@ from typing import TYPE_CHECKING
 
 from holloway import _native
 from holloway.core.noise import Identity
-from holloway.device import confinement, link
+from holloway.device import confinement, link, session_record
 from holloway.device.link import LinkWatch
 from holloway.device.monitor import Monitor
 from holloway.device.privileged import PrivilegedCalls
-from holloway.device.tunnel import Tunnel
+from holloway.device.session_record import Session, SessionRecord, load, record_path
+from holloway.device.tunnel import Tunnel, now
 from holloway.device.uapi_server import SocketWatch, UapiConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from holloway.device.log import DeviceLog
     from holloway.device.privileged import Privileged
@@ -41,6 +42,7 @@ GC_THRESHOLD = 100_000
 """Allocations between two runs of the cycle collector; Python's default is 700."""
 LOADED_LATE = (
     "holloway.device.routes",
+    "holloway.device.underlay",
     "holloway.netlink.listen_port",
     "holloway.text.convert",
     "holloway.text.discards",
@@ -51,10 +53,20 @@ RETRY_SECONDS = 5
 
 
 def open_tun(name: str) -> _native.Tun:
-    """Create the interface with the settings of a WireGuard interface."""
+    """Create the interface with the settings of a WireGuard interface, or take over what is there.
+
+    What is there is persistent, and the device that had it was killed.
+    """
     tun = _native.Tun(name, DEFAULT_MTU)
     link.configure_tun(tun.name)
+    if is_persistent():
+        tun.set_persistent(True)
     return tun
+
+
+def is_persistent() -> bool:
+    """Whether the environment wants the interface to outlive a device that is killed."""
+    return os.environ.get("HOLLOWAY_PERSISTENT") == "1"
 
 
 def serve(
@@ -68,10 +80,11 @@ def serve(
     gc.enable()
     path = listener.getsockname()
     watch = SocketWatch(path)
+    had_session = load(record_path(path), now()) if session_record.wanted() else {}
     privileged = drop_privileges(PrivilegedCalls(tun, path), listener, watch)
 
     async def run() -> None:
-        await Daemon(tun, listener, watch, privileged, device_log).run(ready)
+        await Daemon(tun, listener, watch, privileged, device_log).run(ready, had_session)
 
     try:
         asyncio.run(run())
@@ -123,17 +136,22 @@ class Daemon:
         self._socket_watch = socket_watch
         self._privileged = privileged
         self._log = device_log
+        self._is_deleted = False
         self._ended = asyncio.Event()
         self._last_error: str | None = None
         self._retry: asyncio.TimerHandle | None = None
+        self._record: SessionRecord | None = None
 
-    async def run(self, ready: Callable[[], None]) -> None:
+    async def run(
+        self, ready: Callable[[], None], had_session: Mapping[bytes, _native.Endpoint]
+    ) -> None:
         """Serve until a signal, or until the interface or the socket is gone.
 
-        `ready` is called once the socket answers.
+        `ready` is called once the socket answers. `had_session` is what an earlier device recorded.
         """
         with contextlib.ExitStack() as stack:
             self._start_tunnel(stack)
+            self._start_record(stack, had_session)
             self._watch_link(stack)
             self._watch_socket(stack)
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -149,6 +167,7 @@ class Daemon:
             await self._ended.wait()
             notify("STOPPING=1")
             self._report_discards()
+            self._release()
             log.info("Shutting down")
         log.debug("Interface destroyed")
 
@@ -158,6 +177,19 @@ class Daemon:
         self._tunnel.died.add_done_callback(lambda _: self._ended.set())
         self._log.observe(self._tunnel.log_level_changed)
         log.debug("Interface created")
+
+    def _start_record(
+        self, stack: contextlib.ExitStack, had_session: Mapping[bytes, _native.Endpoint]
+    ) -> None:
+        self._tunnel.reconnects = session_record.wanted()
+        if not self._tunnel.reconnects:
+            return
+        self._tunnel.remember(had_session)
+        self._record = SessionRecord(
+            self._loop, self._privileged, lambda: map(Session._make, self._tunnel.sessions())
+        )
+        self._tunnel.session_began = self._record.schedule
+        stack.callback(self._record.close)
 
     def _watch_link(self, stack: contextlib.ExitStack) -> None:
         self._link = LinkWatch(self._tun.fileno(), self._open_link_sockets)
@@ -180,7 +212,7 @@ class Daemon:
             state = self._link.state()
         except OSError as error:
             if error.errno == errno.EBADFD:
-                self._ended.set()
+                self._delete()
                 return
             self._retry_later(f"Unable to follow the interface: {error.strerror}")
         else:
@@ -203,6 +235,30 @@ class Daemon:
             self._retry.cancel()
         self._retry = self._loop.call_later(RETRY_SECONDS, self._update_link_state)
 
+    def _delete(self) -> None:
+        """End, because the interface or the socket was removed."""
+        self._is_deleted = True
+        self._ended.set()
+
+    def _release(self) -> None:
+        """Leave what belongs to an end, rather than to a crash.
+
+        After a signal another device may follow, so the sessions are written down; it makes the
+        interface anew.
+        """
+        died = self._tunnel.died
+        number = died.result() if died.done() else 0
+        if number and number != errno.EBADFD:
+            raise OSError(number, f"The packet thread ended: {os.strerror(number)}")
+        if self._record is not None:
+            if self._is_deleted or number:
+                self._record.remove()
+            else:
+                self._record.write()
+        if is_persistent():
+            with contextlib.suppress(OSError):  # the interface is gone
+                self._tun.set_persistent(False)
+
     def _report_discards(self) -> None:
         """Log how many packets the device discarded, by reason."""
         counts = self._tunnel.discards()
@@ -216,7 +272,7 @@ class Daemon:
 
         def check() -> None:
             if watch.removed():
-                self._ended.set()
+                self._delete()
 
         self._loop.add_reader(watch.fileno(), check)
         stack.callback(self._loop.remove_reader, watch.fileno())

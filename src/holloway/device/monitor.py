@@ -28,6 +28,8 @@ ANSWER: Final = struct.Struct("=IiB")  # the request's number, an errno, which d
 MAX_ANSWER: Final = 1024
 LINK_SOCKETS: Final = 1
 PORT_HOLDER: Final = 2
+NEW_RECORD: Final = 3
+KEEP_RECORD: Final = 4
 DESCRIPTORS: Final = 4
 ANSWER_SECONDS: Final = 30.0
 """The limit of a wait for an answer: the monitor may have been stopped (SIGSTOP)."""
@@ -73,6 +75,15 @@ class Monitor:
             return None
         return text.decode(errors="replace") or None
 
+    def new_record(self) -> int:
+        _, _, descriptors = self._call(NEW_RECORD)
+        if not descriptors:
+            raise _protocol_error()
+        return descriptors[0]
+
+    def keep_record(self) -> None:
+        self._call(KEEP_RECORD)
+
     def end(self) -> None:
         """Have the monitor remove the UAPI socket, and wait until it has ended."""
         self._channel.close()
@@ -113,16 +124,23 @@ def _serve(channel: socket.socket, calls: Privileged) -> NoReturn:
 
 
 def _answer(channel: socket.socket, calls: Privileged, request: int, call: int, port: int) -> None:
-    opened, text = None, b""
+    opened, record, text = None, None, b""
     try:
         if call == LINK_SOCKETS:
             opened = calls.link_sockets()
         elif call == PORT_HOLDER:
             text = (calls.port_holder(port) or "").encode(errors="replace")
+        elif call == NEW_RECORD:
+            record = calls.new_record()
+        elif call == KEEP_RECORD:
+            calls.keep_record()
         number = 0
     except Exception as error:
         number = getattr(error, "errno", None) or errno.EIO
-    if opened is None:
+    if record is not None:
+        socket.send_fds(channel, [ANSWER.pack(request, 0, 1)], [record])
+        os.close(record)
+    elif opened is None:
         answer = ANSWER.pack(request, number, 0) + text
         channel.send(answer[:MAX_ANSWER])
     else:

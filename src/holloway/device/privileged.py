@@ -1,4 +1,4 @@
-"""What a running device needs root's rights for: three calls, none of which takes a path or a name.
+"""What a running device needs root's rights for: five calls, none of which takes a path or a name.
 
 `PrivilegedCalls` makes them in the process where it is. That is the monitor's, if the device is
 confined; `monitor` passes the calls to it.
@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from holloway.device import link
 from holloway.device.link_sockets import open_link_sockets
+from holloway.device.session_record import record_path
 from holloway.netlink import listen_port
 
 if TYPE_CHECKING:
     from holloway import _native
     from holloway.device.link_sockets import LinkSockets
+
+PRIVATE: Final = 0o600
 
 
 class Privileged(Protocol):
@@ -27,6 +30,12 @@ class Privileged(Protocol):
 
     def port_holder(self, port: int) -> str | None:
         """Name the interface or process that has a UDP port; None where that cannot be seen."""
+
+    def new_record(self) -> int:
+        """Open an empty file that is to become the record of sessions; raises OSError."""
+
+    def keep_record(self) -> None:
+        """Put that file in its place, or if it is empty, remove the record; raises OSError."""
 
     def end(self) -> None:
         """Remove the UAPI socket."""
@@ -39,6 +48,8 @@ class PrivilegedCalls:
         self._tun = tun
         self._socket_path = socket_path
         self._socket_file = _identity(socket_path)
+        self._record = record_path(socket_path)
+        self._new_record = self._record.with_suffix(".new")
         self._entered_before = False
 
     def link_sockets(self) -> LinkSockets:
@@ -46,6 +57,18 @@ class PrivilegedCalls:
 
     def port_holder(self, port: int) -> str | None:
         return listen_port.holder(port)
+
+    def new_record(self) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._new_record.unlink(missing_ok=True)
+        return os.open(self._new_record, flags, PRIVATE)
+
+    def keep_record(self) -> None:
+        if self._new_record.stat().st_size:
+            self._new_record.replace(self._record)
+        else:
+            self._new_record.unlink()
+            self._record.unlink(missing_ok=True)
 
     def end(self) -> None:
         # Another device may have bound the same path meanwhile.
