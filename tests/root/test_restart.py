@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from holloway.lab import Host, join
-from hosts import DEVICES, WG, eventually, key_pair, start_device
+from hosts import DEVICES, REPOSITORY, WG, eventually, key_pair, start_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -17,16 +18,17 @@ pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.spread]
 
 OUTSIDE = {4: ("10.99.0.{}", "10.99.0.{}:51820"), 6: ("fd99::{}", "[fd99::{}]:51820")}
 RECORD = "/run/wireguard/wg0.sessions"
+UNIT = (REPOSITORY / "units/holloway-device@.service").read_text().replace("%i", "wg0")
 SUPERVISOR = """
 while :; do
     "$1" -f wg0 & device=$!
     until wg show wg0 >/run/shown 2>&1; do sleep 0.02; done
-    wg setconf wg0 /run/wg0.conf
+    {configure}
     wait $device
     echo ended >>/run/ends
 done
-"""
-"""What systemd does with Restart= and ExecStartPost=."""
+""".replace("{configure}", "\n".join(re.findall(r"^ExecStartPost=-?(.*)$", UNIT, re.MULTILINE)))
+"""What systemd does with our unit."""
 
 
 class Sites:
@@ -156,31 +158,45 @@ def test_all_of_it_can_be_switched_off(sites: Sites) -> None:
 
 def test_a_killed_device_leaves_its_interface_to_the_next(sites: Sites) -> None:
     sites.start(1)
-    path = f"{DEVICES['holloway'][0].rsplit('/', 1)[0]}:/usr/bin:/bin:/usr/sbin:/sbin"
-    environment = {"HOLLOWAY_PERSISTENT": "1", "PATH": path}
-    sites.hub.popen("sh", "-c", SUPERVISOR, "supervisor", DEVICES["holloway"][0],
-                    environment=environment)  # fmt: skip
-    assert eventually(lambda: sites.hub.run("ip", "link", "show", "wg0", check=False).stdout)
-    sites.set_up(2)
-    sites.hub.run("ip", "route", "add", "10.97.0.0/16", "dev", "wg0")
-    assert eventually(sites.ping)
-    before = [shown(sites.hub, *words) for words in SHOWN]
-    for _ in range(2):
-        sites.hub.run("pkill", "-KILL", "-f", "[h]olloway-device -f")
+    assert "HOLLOWAY_PERSISTENT=1" in UNIT
+    sites.hub.run("sh", "-c", "mkdir -p /etc/wireguard; cp /run/wg0.conf /etc/wireguard/")
+    with supervised(sites.hub):
+        sites.set_up(2)
+        sites.hub.run("ip", "route", "add", "10.97.0.0/16", "dev", "wg0")
         assert eventually(sites.ping)
-        assert eventually(lambda: sites.ping(2, inner="fd98::{}"))
-        assert [shown(sites.hub, *words) for words in SHOWN] == before
-    assert "mtu 1300" in sites.hub.run("ip", "link", "show", "wg0").stdout
-    assert len(sites.hub.run("cat", "/run/ends").stdout.split()) >= 2
+        before = [shown(sites.hub, *words) for words in SHOWN]
+        for _ in range(2):
+            sites.hub.run("pkill", "-KILL", "-f", "[h]olloway-device -f")
+            assert eventually(sites.ping)
+            assert eventually(lambda: sites.ping(2, inner="fd98::{}"))
+            assert [shown(sites.hub, *words) for words in SHOWN] == before
+        assert "mtu 1300" in sites.hub.run("ip", "link", "show", "wg0").stdout
+        assert len(sites.hub.run("cat", "/run/ends").stdout.split()) >= 2
+
+
+@contextmanager
+def supervised(host: Host) -> Iterator[None]:
+    """Run a device that is started again whenever it ends, and configured each time."""
+    device = DEVICES["holloway"][0]
+    path = f"{device.rsplit('/', 1)[0]}:/usr/bin:/bin:/usr/sbin:/sbin"
+    script = f"echo $$ >/run/supervisor\n{SUPERVISOR}"
+    process = host.popen("sh", "-c", f'exec >/dev/null 2>&1\n{script}', "supervisor", device,
+                         environment={"HOLLOWAY_PERSISTENT": "1", "PATH": path})  # fmt: skip
+    try:
+        assert eventually(lambda: host.run("ip", "link", "show", "wg0", check=False).stdout)
+        yield
+    finally:
+        host.run("sh", "-c", "kill $(cat /run/supervisor); pkill -f '[h]olloway-device -f'")
+        process.communicate()
 
 
 SHOWN = (("address", "show", "dev", "wg0"), ("-4", "route"), ("-6", "route"))
 
 
 def shown(host: Host, *words: str) -> list[str]:
-    """The addresses or routes, without the interface's number and lifetimes."""
+    """The addresses or routes."""
     lines = host.run("ip", *words).stdout.splitlines()
-    return [line.strip() for line in lines if "wg0" in line or "inet" in line]
+    return [line.strip() for line in lines if "dev wg0" in line or "inet" in line]
 
 
 def test_an_orderly_end_removes_a_persistent_interface(sites: Sites) -> None:

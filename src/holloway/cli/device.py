@@ -37,6 +37,8 @@ Environment:
   WG_PROCESS_FOREGROUND=1     like --foreground
   WG_TUN_FD, WG_UAPI_FD       open file descriptors to use for the TUN and the listening socket
   WG_TUN_NAME_FILE            write the interface's name to this file
+  HOLLOWAY_PERSISTENT=1       keep the interface if the device is killed, for the next one
+  HOLLOWAY_RECONNECT=off      begin no sessions for those that a restart has lost
   HOLLOWAY_CONFINEMENT=off    keep all privileges instead of dropping them
 
 Examples:
