@@ -34,6 +34,9 @@ NOT_RUN: dict[str, dict[str, str]] = {
         "python bench/cold_start.py --before BEFORE/src": BENCHMARK,
     },
     "docs/benchmarks/quick.md": {"make bench-quick": BENCHMARK},
+    "docs/benchmarks/idle.md": {
+        'make bench-idle BENCH="--rounds 6 --before BEFORE/src"': BENCHMARK,
+    },
     "docs/benchmarks/floods.md": {
         "python bench/floods.py --rounds 3 --seconds 12"
         " --out docs/benchmarks/floods.json": BENCHMARK,
