@@ -7,6 +7,7 @@ BENCHMARK = "it measures for minutes, and no test asserts a speed"
 SYNOPSIS = "it is the synopsis of a command, with placeholders"
 SAMPLE = "it is sample output of a program, or a sample of a file"
 KERNEL = "it changes the kernel of the whole machine"
+SYSTEMD = "there is no systemd in a lab; test_restart.py runs the unit's commands"
 
 NOT_RUN: dict[str, dict[str, str]] = {
     "ARCHITECTURE.md": {"src/holloway/": "it is a table of directories"},
@@ -50,6 +51,13 @@ NOT_RUN: dict[str, dict[str, str]] = {
     "docs/explanation/where-the-time-goes.md": {
         "0.62 + 2 x (nanoseconds of cipher a packet) / 1420     seconds": "it is a formula",
         "for _ in packets {}                          // seal": "it is a change that was measured",
+    },
+    "docs/how-to/crash.md": {
+        "install -D -m 644 -t /etc/systemd/system units/holloway-device@.service": SYSTEMD,
+        "systemctl enable --now holloway-device@wg0": SYSTEMD,
+        "#!/bin/sh": SYSTEMD,
+        "[Service]": SYSTEMD,
+        "chmod +x /usr/local/bin/holloway-device-service": SYSTEMD,
     },
     "docs/how-to/install.md": {
         "python3 -m venv ~/.local/share/holloway": WHEEL,

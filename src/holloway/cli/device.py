@@ -40,6 +40,8 @@ Environment:
   WG_PROCESS_FOREGROUND=1     like --foreground
   WG_TUN_FD, WG_UAPI_FD       open file descriptors to use for the TUN and the listening socket
   WG_TUN_NAME_FILE            write the interface's name to this file
+  HOLLOWAY_PERSISTENT=1       keep the interface if the device is killed, for the next one
+  HOLLOWAY_RECONNECT=off      begin no sessions for those that a restart has lost
   HOLLOWAY_CONFINEMENT=off    keep all privileges instead of dropping them
 
 Examples:
@@ -104,6 +106,8 @@ def open_tun(name: str) -> Tun:
 
     tun = _native.Tun(name, DEFAULT_MTU)
     configure_tun(tun.name)
+    if os.environ.get("HOLLOWAY_PERSISTENT") == "1":
+        tun.set_persistent(True)
     return tun
 
 

@@ -19,16 +19,18 @@ from typing import TYPE_CHECKING
 
 from holloway import _native
 from holloway.core.noise import Identity
-from holloway.device import confinement
+from holloway.device import confinement, session_record
 from holloway.device.link import LinkWatch
 from holloway.device.loop import DeviceLoop
+from holloway.device.privileged import record_path
 from holloway.device.resident import Resident
+from holloway.device.session_record import Session, SessionRecord, load
 from holloway.device.stream import Server
-from holloway.device.tunnel import Tunnel
+from holloway.device.tunnel import Tunnel, now
 from holloway.device.uapi_server import UapiConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from holloway.device.log import DeviceLog
     from holloway.device.loop import Timer
@@ -42,6 +44,7 @@ GC_THRESHOLD = 100_000
 """Allocations between two runs of the cycle collector; Python's default is 700."""
 LOADED_LATE = (
     "holloway.device.routes",
+    "holloway.device.underlay",
     "holloway.netlink.listen_port",
     "holloway.text.discards",
 )
@@ -67,15 +70,21 @@ def serve(
     gc.set_threshold(GC_THRESHOLD)
     gc.enable()
     listener = socket.socket(fileno=uapi.listener.detach())
+    had_session = load(record_path(uapi.path), now()) if session_record.wanted() else {}
     try:
         load_all()
         resident = Resident()
         resident.release()
         if confinement.wanted():
             confinement.confine_device()
-        Daemon(tun, listener, uapi.watch, privileged, device_log).run(ready, resident)
+        Daemon(tun, listener, uapi.watch, privileged, device_log).run(ready, resident, had_session)
     finally:
         privileged.end()
+
+
+def is_persistent() -> bool:
+    """Whether the environment wants the interface to outlive a device that is killed."""
+    return os.environ.get("HOLLOWAY_PERSISTENT") == "1"
 
 
 def load_all() -> None:
@@ -107,16 +116,25 @@ class Daemon:
         self._privileged = privileged
         self._log = device_log
         self._last_error: str | None = None
+        self._is_deleted = False
+        self._death = 0
         self._retry: Timer | None = None
+        self._record: SessionRecord | None = None
 
-    def run(self, ready: Callable[[], None], resident: Resident) -> None:
+    def run(
+        self,
+        ready: Callable[[], None],
+        resident: Resident,
+        had_session: Mapping[bytes, _native.Endpoint],
+    ) -> None:
         """Serve until a signal, or until the interface or the socket is gone.
 
-        `ready` is called once the socket answers.
+        `ready` is called once the socket answers. `had_session` is what an earlier device recorded.
         """
         with contextlib.ExitStack() as stack:
             stack.callback(self._loop.close)
             self._start_tunnel(stack)
+            self._start_record(stack, had_session)
             self._watch_link(stack)
             self._watch_socket(stack)
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -132,15 +150,29 @@ class Daemon:
             self._loop.run()
             notify("STOPPING=1")
             self._report_discards()
+            self._release()
             log.info("Shutting down")
         log.debug("Interface destroyed")
 
     def _start_tunnel(self, stack: contextlib.ExitStack) -> None:
         self._tunnel = Tunnel(self._tun, self._privileged.port_holder, self._loop)
         stack.callback(self._tunnel.close)
-        self._tunnel.on_death = lambda _: self._loop.stop()
+        self._tunnel.on_death = self._die
         self._log.observe(self._tunnel.log_level_changed)
         log.debug("Interface created")
+
+    def _start_record(
+        self, stack: contextlib.ExitStack, had_session: Mapping[bytes, _native.Endpoint]
+    ) -> None:
+        self._tunnel.reconnects = session_record.wanted()
+        if not self._tunnel.reconnects:
+            return
+        self._tunnel.remember(had_session)
+        self._record = SessionRecord(
+            self._loop, self._privileged, lambda: map(Session._make, self._tunnel.sessions())
+        )
+        self._tunnel.session_began = self._record.schedule
+        stack.callback(self._record.close)
 
     def _watch_link(self, stack: contextlib.ExitStack) -> None:
         self._link = LinkWatch(self._tun.fileno(), self._open_link_sockets)
@@ -163,7 +195,7 @@ class Daemon:
             state = self._link.state()
         except OSError as error:
             if error.errno == errno.EBADFD:
-                self._loop.stop()
+                self._delete()
                 return
             self._retry_later(f"Unable to follow the interface: {error.strerror}")
         else:
@@ -186,6 +218,33 @@ class Daemon:
             self._retry.cancel()
         self._retry = self._loop.call_later(RETRY_SECONDS, self._update_link_state)
 
+    def _die(self, number: int) -> None:
+        self._death = number
+        self._loop.stop()
+
+    def _delete(self) -> None:
+        """End, because the interface or the socket was removed."""
+        self._is_deleted = True
+        self._loop.stop()
+
+    def _release(self) -> None:
+        """Leave what belongs to an end, rather than to a crash.
+
+        After a signal another device may follow, so the sessions are written down; it makes the
+        interface anew.
+        """
+        number = self._death
+        if number and number != errno.EBADFD:
+            raise OSError(number, f"The packet thread ended: {os.strerror(number)}")
+        if self._record is not None:
+            if self._is_deleted or number:
+                self._record.remove()
+            else:
+                self._record.write()
+        if is_persistent():
+            with contextlib.suppress(OSError):  # the interface is gone
+                self._tun.set_persistent(False)
+
     def _report_discards(self) -> None:
         """Log how many packets the device discarded, by reason."""
         counts = self._tunnel.discards()
@@ -199,7 +258,7 @@ class Daemon:
 
         def check() -> None:
             if watch.removed():
-                self._loop.stop()
+                self._delete()
 
         self._loop.add_reader(watch.fileno(), check)
         stack.callback(self._loop.remove_reader, watch.fileno())

@@ -38,6 +38,8 @@ INT: Final = struct.Struct("=i")
 MAX_ANSWER: Final = 1024
 LINK_SOCKETS: Final = 1
 PORT_HOLDER: Final = 2
+NEW_RECORD: Final = 3
+KEEP_RECORD: Final = 4
 DESCRIPTORS: Final = 4
 ANSWER_SECONDS: Final = 30.0
 """The limit of a wait for an answer: the monitor may have been stopped (SIGSTOP)."""
@@ -100,6 +102,15 @@ class Monitor:
             return None
         return text.decode(errors="replace") or None
 
+    def new_record(self) -> int:
+        _, _, descriptors = self._call(NEW_RECORD)
+        if not descriptors:
+            raise _protocol_error()
+        return descriptors[0]
+
+    def keep_record(self) -> None:
+        self._call(KEEP_RECORD)
+
     def end(self) -> None:
         """Have the monitor remove the UAPI socket, and wait until it has ended."""
         self._channel.close()
@@ -138,16 +149,23 @@ def _serve(channel: _socket.socket, calls: Privileged) -> NoReturn:
 
 
 def _answer(channel: _socket.socket, calls: Privileged, request: int, call: int, port: int) -> None:
-    opened, text = None, b""
+    opened, record, text = None, None, b""
     try:
         if call == LINK_SOCKETS:
             opened = calls.link_sockets()
         elif call == PORT_HOLDER:
             text = (calls.port_holder(port) or "").encode(errors="replace")
+        elif call == NEW_RECORD:
+            record = calls.new_record()
+        elif call == KEEP_RECORD:
+            calls.keep_record()
         number = 0
     except Exception as error:
         number = getattr(error, "errno", None) or errno.EIO
-    if opened is None:
+    if record is not None:
+        _send_descriptors(channel, ANSWER.pack(request, 0, 1), [record])
+        os.close(record)
+    elif opened is None:
         answer = ANSWER.pack(request, number, 0) + text
         channel.send(answer[:MAX_ANSWER])
     else:
@@ -160,11 +178,14 @@ def _send_sockets(channel: _socket.socket, request: int, opened: LinkSockets) ->
         if each is not None:
             descriptors.append(each.fileno())
             present |= 1 << number
-    packed = struct.pack(f"{len(descriptors)}i", *descriptors)
-    rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, packed)
-    channel.sendmsg([ANSWER.pack(request, 0, present)], [rights])
+    _send_descriptors(channel, ANSWER.pack(request, 0, present), descriptors)
     opened.watch.close()
     opened.close_icmp()
+
+
+def _send_descriptors(channel: _socket.socket, answer: bytes, descriptors: list[int]) -> None:
+    packed = struct.pack(f"{len(descriptors)}i", *descriptors)
+    channel.sendmsg([answer], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, packed)])
 
 
 def _receive(channel: _socket.socket) -> tuple[bytes, list[int]]:
