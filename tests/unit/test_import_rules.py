@@ -17,10 +17,12 @@ EVENT_LOOP = {
     "device/daemon.py",
     "device/discard_log.py",
     "device/uapi_server.py",
+    "device/session_record.py",
 }
 EXTENSION = {
     "device/confinement.py",
     "device/privileged.py",
+    "device/session_record.py",
     "device/tunnel.py",
     "device/daemon.py",
     "cli/device.py",
