@@ -217,6 +217,7 @@ def end_responder(pair: Pair) -> None:
 
 
 def kill_responder(pair: Pair) -> None:
+    time.sleep(1)  # a session that has just begun is not recorded yet
     pair.end(2, "KILL")
     time.sleep(1)
 

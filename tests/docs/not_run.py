@@ -48,6 +48,9 @@ NOT_RUN: dict[str, dict[str, str]] = {
     "docs/decisions/0017-secrets-are-not-echoed.md": {
         "Line unrecognized: `PrivatKey=(hidden)'": SAMPLE,
     },
+    "docs/decisions/0033-restart-is-not-silence.md": {
+        'python bench/mishaps.py --rounds 5 --only "the responder is restarted"': BENCHMARK,
+    },
     "docs/explanation/where-the-time-goes.md": {
         "0.62 + 2 x (nanoseconds of cipher a packet) / 1420     seconds": "it is a formula",
         "for _ in packets {}                          // seal": "it is a change that was measured",

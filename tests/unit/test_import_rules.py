@@ -18,6 +18,7 @@ EXTENSION = {
     "device/confinement.py",
     "device/monitor.py",
     "device/privileged.py",
+    "device/session_record.py",
     "device/tunnel.py",
     "device/daemon.py",
     "cli/device.py",

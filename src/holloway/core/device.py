@@ -339,7 +339,8 @@ class Device(Generic[EndpointType]):
 
     def _start(self, now: Nanoseconds, peer: Peer[EndpointType]) -> None:
         peer.start(now)
-        endpoint = self._had_session.pop(peer.public_key, None)
+        # Not taken away: an interface that goes down and up again has lost the new session too.
+        endpoint = self._had_session.get(peer.public_key)
         if endpoint is None or now >= self._had_session_until:
             return
         if peer.plane.endpoint is None:

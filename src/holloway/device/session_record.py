@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 VARIABLE: Final = "HOLLOWAY_RECONNECT"
-DELAY_SECONDS: Final = 0.5
+DELAY_SECONDS: Final = 0.05
 """Between a handshake and the writing: sessions come in bursts."""
-PAUSE_SECONDS: Final = 10.0
+PAUSE_SECONDS: Final = 1.0
 """The least time between two writings."""
-PAUSE_FACTOR: Final = 100
+PAUSE_FACTOR: Final = 200
 """After a writing, this many times its duration passes before the next one."""
 MAX_BYTES: Final = 16 << 20
 """The most that is read: room for more peers than a device holds."""
