@@ -32,7 +32,7 @@ def private_key(number: int) -> bytes:
 def peers(count: str) -> None:
     """Print the peers' sections of the configuration."""
     for number in range(int(count)):
-        public = noise.Identity.of(private_key(number)).remote.raw
+        public = noise.Identity(private_key(number)).public_key
         print(f"[Peer]\nPublicKey = {base64.b64encode(public).decode()}")
 
 
@@ -61,11 +61,11 @@ def call(count: str, public_key: str, host: str) -> None:
 
 
 def initiations(count: int, public_key: bytes) -> list[bytes]:
-    remote = noise.Remote.of(public_key)
+    remote = public_key
     mac1_key = hashlib.blake2s(b"mac1----" + public_key).digest()
     messages = []
     for number in range(count):
-        static_static = noise.Identity.of(private_key(number)).static_static(remote)
+        static_static = noise.Identity(private_key(number)).static_static(remote)
         assert static_static is not None
         written = noise.initiate(static_static, ephemeral=os.urandom(32), index=number,
                                  timestamp=tai64n.encode(time.time_ns()))  # fmt: skip

@@ -19,7 +19,6 @@ import socket
 from typing import TYPE_CHECKING
 
 from holloway import _native
-from holloway.core.noise import Identity
 from holloway.device import confinement, link
 from holloway.device.link import LinkWatch
 from holloway.device.monitor import Monitor
@@ -102,8 +101,6 @@ def _load_all() -> None:
     """
     for name in LOADED_LATE:
         importlib.import_module(name)
-    identity = Identity.of(os.urandom(32))
-    identity.static_static(identity.remote)
 
 
 class Daemon:
