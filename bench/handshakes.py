@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import select
 import socket
 import sys
@@ -61,19 +60,21 @@ def call(count: str, public_key: str, host: str) -> None:
 
 
 def initiations(count: int, public_key: bytes) -> list[bytes]:
-    remote = public_key
+    return [initiate(number, public_key)[0] for number in range(count)]
+
+
+def initiate(number: int, public_key: bytes) -> tuple[bytes, noise.InitiatorState]:
+    """Build a peer's initiation, with mac1 and without a cookie."""
+    static_static = noise.Identity(private_key(number)).static_static(public_key)
+    assert static_static is not None
+    timestamp = tai64n.encode(time.time_ns())
+    message, state = noise.initiate(
+        static_static, ephemeral=None, index=number, timestamp=timestamp
+    )
+    bare = message.build()
     mac1_key = hashlib.blake2s(b"mac1----" + public_key).digest()
-    messages = []
-    for number in range(count):
-        static_static = noise.Identity(private_key(number)).static_static(remote)
-        assert static_static is not None
-        written = noise.initiate(static_static, ephemeral=os.urandom(32), index=number,
-                                 timestamp=tai64n.encode(time.time_ns()))  # fmt: skip
-        assert isinstance(written, tuple)
-        bare = written[0].build()
-        mac1 = hashlib.blake2s(bare, key=mac1_key, digest_size=16).digest()
-        messages.append(bare + mac1 + bytes(16))
-    return messages
+    mac1 = hashlib.blake2s(bare, key=mac1_key, digest_size=16).digest()
+    return bare + mac1 + bytes(16), state
 
 
 if __name__ == "__main__":
