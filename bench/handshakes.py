@@ -60,11 +60,11 @@ def call(count: str, public_key: str, host: str) -> None:
 
 
 def initiations(count: int, public_key: bytes) -> list[bytes]:
-    return [initiate(number, public_key)[0] for number in range(count)]
+    return [initiation(number, public_key)[0] for number in range(count)]
 
 
-def initiate(number: int, public_key: bytes) -> tuple[bytes, noise.InitiatorState]:
-    """Build a peer's initiation, with mac1 and without a cookie."""
+def initiation(number: int, public_key: bytes) -> tuple[bytes, noise.InitiatorState]:
+    """Return a peer's initiation with its mac1, and what its response is read with."""
     static_static = noise.Identity(private_key(number)).static_static(public_key)
     assert static_static is not None
     timestamp = tai64n.encode(time.time_ns())

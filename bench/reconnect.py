@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from handshakes import initiate
+from handshakes import initiation
 
 from holloway.core import noise
 from holloway.core.wire import RESPONSE_LENGTH, Response, parse_handshake_untrusted
@@ -84,7 +84,7 @@ def number_of(packed: bytes) -> int:
 def clients(count: str, public_key: str, host: str) -> None:
     """Send every client's initiation as fast as answers are read, and complete its handshake."""
     total = int(count)
-    begun = [initiate(number, base64.b64decode(public_key)) for number in range(total)]
+    begun = [initiation(number, base64.b64decode(public_key)) for number in range(total)]
     hub = (host, 51820)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 32 << 20)
