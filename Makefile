@@ -42,7 +42,7 @@ GB ?= 10
 # Many tests wait more than they work, so there are more workers than processors.
 WORKERS ?= $(shell echo $$(($$(nproc) + 2)))
 PYTEST := $(BIN)/pytest -n $(WORKERS) --durations 20
-PURE_CRATES := -p holloway-aead -p holloway-codec -p holloway-flood -p holloway-packet -p holloway-poll -p holloway-plane
+PURE_CRATES := -p holloway-aead -p holloway-codec -p holloway-flood -p holloway-noise -p holloway-packet -p holloway-poll -p holloway-plane
 # As maturin sets them: with other values, cargo builds PyO3 and the extension anew, each time.
 PYO3_CONFIG = $(firstword $(wildcard $(CURDIR)/target/maturin/pyo3-config-*.txt))
 AS_MATURIN = $(if $(PYO3_CONFIG),PYO3_BUILD_EXTENSION_MODULE=1 PYO3_CONFIG_FILE=$(PYO3_CONFIG))

@@ -59,7 +59,7 @@ class Sessions:
     """The peers' sessions with a device."""
 
     def __init__(self, count: int, key: bytes, host: str) -> None:
-        self._remote = noise.Remote.of(key)
+        self._device_key = key
         self._endpoint = Endpoint(host, PORT)
         self._caller = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._caller.connect((host, PORT))
@@ -79,7 +79,7 @@ class Sessions:
             start = time.monotonic()
             for count, number in enumerate(sorted(self._missing)):
                 self._read_until(start + count / A_SECOND)
-                message, self._states[number] = initiation(number, self._remote)
+                message, self._states[number] = initiation(number, self._device_key)
                 self._caller.send(message)
             end = time.monotonic() + WAIT_SECONDS
             while self._missing and time.monotonic() < end:
@@ -95,7 +95,7 @@ class Sessions:
         self._caller.close()
 
     def _peer(self, number: int) -> Peer:
-        peer = self._plane.peer(self._remote.raw)
+        peer = self._plane.peer(self._device_key)
         allowed = PeerUpdate(Key(bytes(32)), allowed_ips=(AllowedIP.parse(f"{far(number)}/32"),))
         (change,) = update_of(DeviceUpdate(peers=(allowed,))).peer_changes()
         assert change.allowed_ips is not None
@@ -126,7 +126,7 @@ class Sessions:
     def _install(self, keys: noise.SessionKeys) -> None:
         """Install a session, which sends an empty packet."""
         self._peers[keys.local_index].install(
-            keys.local_index, keys.remote_index, keys.send, keys.receive, confirmed=True,
+            keys, confirmed=True,
             renew_on_send=NEVER, renew_on_receive=NEVER, reject=now() + REJECT_AFTER_TIME,
         )  # fmt: skip
 

@@ -43,7 +43,7 @@ def address(number: int) -> str:
 
 def public_key(number: int) -> str:
     """Return the public key of a peer in base64."""
-    return Key(noise.Identity.of(private_key(number)).remote.raw).base64
+    return Key(noise.Identity(private_key(number)).public_key).base64
 
 
 def network(number: int, server_key: str) -> Network:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import select
 import socket
 import sys
@@ -32,7 +31,7 @@ def private_key(number: int) -> bytes:
 def peers(count: str) -> None:
     """Print the peers' sections of the configuration."""
     for number in range(int(count)):
-        public = noise.Identity.of(private_key(number)).remote.raw
+        public = noise.Identity(private_key(number)).public_key
         print(f"[Peer]\nPublicKey = {base64.b64encode(public).decode()}")
 
 
@@ -61,18 +60,19 @@ def call(count: str, public_key: str, host: str) -> None:
 
 
 def initiations(count: int, public_key: bytes) -> list[bytes]:
-    remote = noise.Remote.of(public_key)
-    return [initiation(number, remote)[0] for number in range(count)]
+    return [initiation(number, public_key)[0] for number in range(count)]
 
 
-def initiation(number: int, remote: noise.Remote) -> tuple[bytes, noise.InitiatorState]:
+def initiation(number: int, public_key: bytes) -> tuple[bytes, noise.InitiatorState]:
     """Return a peer's initiation with its mac1, and what its response is read with."""
-    static_static = noise.Identity.of(private_key(number)).static_static(remote)
+    static_static = noise.Identity(private_key(number)).static_static(public_key)
     assert static_static is not None
-    message, state = noise.initiate(static_static, ephemeral=os.urandom(32), index=number,
-                                    timestamp=tai64n.encode(time.time_ns()))  # fmt: skip
+    timestamp = tai64n.encode(time.time_ns())
+    message, state = noise.initiate(
+        static_static, ephemeral=None, index=number, timestamp=timestamp
+    )
     bare = message.build()
-    mac1_key = hashlib.blake2s(b"mac1----" + remote.raw).digest()
+    mac1_key = hashlib.blake2s(b"mac1----" + public_key).digest()
     mac1 = hashlib.blake2s(bare, key=mac1_key, digest_size=16).digest()
     return bare + mac1 + bytes(16), state
 

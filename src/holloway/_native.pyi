@@ -1,7 +1,8 @@
-"""The extension: the packet plane, the text codec, a relay, a TCP/IP stack.
+"""The extension: packet plane, cryptography of handshakes, text codec, relay, TCP/IP stack.
 
-This is the border between brain and plane. Packet bytes never cross it to Python. Noise never
-crosses it to Rust, and a private key crosses only inside an update or a state. Integers named
+This is the border between brain and plane. Packet bytes never cross it to Python. The handshake's
+cryptography is beside the plane, not in it: the brain calls it, and passes the session keys that
+result on to the plane, which gets no private key. Integers named
 `now`, `reject`, `renew_*` and `next` are nanoseconds on CLOCK_BOOTTIME. Every class is frozen and
 may be used from any thread. `_native_types` documents each class.
 """
@@ -32,6 +33,14 @@ from holloway._native_types.events import (
     UnknownIndex,
     Unreachable,
 )
+from holloway._native_types.noise import (
+    Identity,
+    InitiatorState,
+    ResponderState,
+    SessionKeys,
+    StaticStatic,
+    UnprovenInitiation,
+)
 from holloway._native_types.plane import Due, Peer, Plane
 from holloway._native_types.relay import Relay, RelayPair
 from holloway._native_types.seccomp import confine_system_calls
@@ -53,19 +62,25 @@ __all__ = [
     "Event",
     "Failed",
     "Handshake",
+    "Identity",
+    "InitiatorState",
     "Peer",
     "PeerChange",
     "Plane",
     "Refused",
     "Relay",
     "RelayPair",
+    "ResponderState",
     "SendFailing",
+    "SessionKeys",
     "SessionNeeded",
     "Stack",
     "StackEvent",
     "State",
+    "StaticStatic",
     "Tun",
     "UnknownIndex",
+    "UnprovenInitiation",
     "Unreachable",
     "Update",
     "blank_line",

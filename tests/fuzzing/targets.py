@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from holloway.control import uapi
 from holloway.core import tai64n
 from holloway.core.constants import SECOND, Nanoseconds
-from holloway.core.noise import Identity, Remote, initiate
+from holloway.core.noise import Identity, initiate
 from holloway.core.wire import Initiation, Response, parse_handshake_untrusted
 from holloway.device.log import DeviceLog
 from holloway.device.uapi_server import UapiConnection
@@ -417,7 +417,7 @@ def decoded(data: bytes) -> str:
 
 def _initiation() -> bytes:
     """Message 1 of the peer: the only one that is answered."""
-    secret = Identity.of(THEM.raw).static_static(Remote.of(SELF.public().raw))
+    secret = Identity(THEM.raw).static_static(SELF.public().raw)
     assert secret is not None
     stamp = tai64n.encode(tai64n.STEP)
     message, _ = initiate(secret, ephemeral=bytes([3]) * 32, index=9, timestamp=stamp)

@@ -39,7 +39,6 @@ UNNEEDED = re.compile(
     r"|/lib/python3[.]\d+/(test|idlelib|lib2to3|tkinter|turtledemo|pydoc_data|ensurepip"
     r"|site-packages|dist-packages|config-[^/]*|distutils)/"
 )
-LIBRARIES = ("cryptography", "cffi", "_cffi_backend*", "pycparser")
 LOADER = b"""#!/bin/sh
 there=/opt/apparmor
 exec $there/ld-linux-x86-64.so.2 --library-path $there $there/apparmor_parser "$@"
@@ -133,8 +132,6 @@ def python() -> Iterator[str]:
     yield from (sys.executable, str(Path(sys.executable).parent.parent / "pyvenv.cfg"), interpreter)
     yield from (str(path) for path in Path(sys.executable).parent.glob("*") if path.is_symlink())
     trees = [Path(sysconfig.get_path("stdlib")), REPOSITORY / "src", REPOSITORY / "tests"]
-    for name in LIBRARIES:
-        trees += Path(site).glob(name)
     for script in ("wg", "wg-quick", "holloway", "holloway-device"):
         yield str(Path(sys.executable).parent / script)
     yield from map(str, Path(site).glob("holloway*.pth"))

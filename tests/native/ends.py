@@ -13,7 +13,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Self
 
-from holloway._native import Confirmed, Endpoint, Plane, Tun
+from holloway._native import Confirmed, Endpoint, Plane, SessionKeys, Tun
 from holloway.core.constants import NEVER, SECOND
 from holloway.key import Key
 from holloway.lab import Host
@@ -81,7 +81,7 @@ class End:
     ) -> None:
         local, remote = indices or (10 * self.number, 10 * (3 - self.number))
         self.peer.install(
-            local, remote, KEYS[self.number - 1], KEYS[2 - self.number],
+            SessionKeys(local, remote, KEYS[self.number - 1], KEYS[2 - self.number]),
             confirmed=confirmed, renew_on_send=renew_on_send, renew_on_receive=renew_on_receive,
             reject=boottime() + 180 * SECOND if reject is None else reject,
         )  # fmt: skip

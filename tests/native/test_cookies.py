@@ -12,7 +12,7 @@ from native.far import initiation, with_macs
 
 pytestmark = pytest.mark.root
 
-MANY = 1024
+MANY = 12_000
 """More messages without proof than may come at once."""
 ATTEMPTS = 20
 """Under load a few messages pass without a cookie, and the load ends if the machine is busy."""

@@ -116,7 +116,7 @@ class Outcome:
 
 def flooded(testbed: FloodHosts, *options: str, sources: str) -> Outcome:
     """Flood, and check that the device lives, its session goes on and its memory is bounded."""
-    words = ["--rate", "20000", "--seconds", "0.5", *options]
+    words = ["--rate", "20000", "--seconds", "1", *options]
     if sources == "own":
         words += ["--sources", "own"]
     traffic, known, memory = counted(testbed), discards(testbed), testbed.peak_memory()

@@ -82,7 +82,13 @@ class SimDevice(Device[SimEndpoint]):
         wall: Callable[[], int],
         sent_initiations: SentInitiations | None = None,
     ) -> None:
-        super().__init__(plane, random=random, wall=wall, sent_initiations=sent_initiations)
+        super().__init__(
+            plane,
+            random=random,
+            wall=wall,
+            ephemeral=lambda: random(32),
+            sent_initiations=sent_initiations,
+        )
         self._sim_plane = plane
 
     def configure(self, now: Nanoseconds, update: DeviceUpdate) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from holloway.core.constants import SECOND, Nanoseconds
+from holloway.core.noise import SessionKeys
 from holloway.core.wire import INITIATION_TYPE
 from holloway.model import AllowedIP, PeerUpdate
 from sim.values import (
@@ -131,10 +132,8 @@ class SimPeer:
 
     def install(
         self,
-        local_index: int,
-        remote_index: int,
-        send_key: bytes,
-        receive_key: bytes,
+        keys: SessionKeys,
+        /,
         *,
         confirmed: bool,
         renew_on_send: int,
@@ -142,16 +141,16 @@ class SimPeer:
         reject: int,
     ) -> None:
         session = Session(
-            local_index,
-            remote_index,
-            send_key,
-            receive_key,
+            keys.local_index,
+            keys.remote_index,
+            keys.send,
+            keys.receive,
             renew_on_send,
             renew_on_receive,
             reject,
             self._plane.now(),
         )
-        self._plane.installed.append(send_key)
+        self._plane.installed.append(keys.send)
         if not confirmed:
             self.next, self.previous = session, None
             return

@@ -34,8 +34,8 @@ class Brain:
         self.now = START
         self._draws = count(1)
         self._stamps = count(1)
-        self._identity = noise.Identity.of(THEM.raw)
-        static_static = self._identity.static_static(noise.Remote.of(US.public().raw))
+        self._identity = noise.Identity(THEM.raw)
+        static_static = self._identity.static_static(US.public().raw)
         assert static_static is not None
         self._static_static = static_static
         self._heard: list[HandshakeDatagram] = []

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import holloway
+from holloway._native_types import noise as noise_types
 
 SOURCES = Path(holloway.__file__).parent
 EVENT_LOOP = {"device/tunnel.py"}
@@ -22,6 +23,7 @@ EXTENSION = {
     "device/tunnel.py",
     "device/daemon.py",
     "cli/device.py",
+    "core/noise.py",
     "text/native.py",
     "key.py",
 }
@@ -53,8 +55,18 @@ def test_only_the_shell_touches_the_event_loop() -> None:
     assert users("asyncio") == EVENT_LOOP
 
 
-def test_only_the_shell_and_the_codec_touch_the_extension() -> None:
+def test_only_the_shell_the_codec_and_one_file_of_the_core_touch_the_extension() -> None:
     assert users("holloway._native") == EXTENSION
+
+
+def test_the_core_takes_only_cryptography_from_the_extension() -> None:
+    prefix = "holloway._native."
+    names = {
+        name.removeprefix(prefix)
+        for name in imported(SOURCES / "core/noise.py")
+        if name.startswith(prefix)
+    }
+    assert names == set(noise_types.__all__)
 
 
 @pytest.mark.parametrize("arguments", [["show", "interfaces"], ["genkey"], ["show", "nope"]])

@@ -96,8 +96,8 @@ def respond(ours: socket.socket, preshared_key: Key | None) -> dict[str, str]:
     datagram = ours.recv(2000)
     message = parse_handshake_untrusted(datagram[:-32])
     assert isinstance(message, Initiation)
-    identity = noise.Identity.of(OURS.raw)
-    static_static = identity.static_static(noise.Remote.of(THEIRS.public().raw))
+    identity = noise.Identity(OURS.raw)
+    static_static = identity.static_static(THEIRS.public().raw)
     assert static_static is not None
     unproven = noise.decrypt_static_untrusted(identity, message)
     assert isinstance(unproven, noise.UnprovenInitiation)
@@ -116,8 +116,8 @@ def respond(ours: socket.socket, preshared_key: Key | None) -> dict[str, str]:
 
 
 def initiate(ours: socket.socket, preshared_key: Key | None) -> dict[str, str]:
-    identity = noise.Identity.of(OURS.raw)
-    static_static = identity.static_static(noise.Remote.of(THEIRS.public().raw))
+    identity = noise.Identity(OURS.raw)
+    static_static = identity.static_static(THEIRS.public().raw)
     assert static_static is not None
     timestamp = tai64n.encode(tai64n.whiten(time.time_ns()))
     written = noise.initiate(static_static, ephemeral=EPHEMERAL, index=INDEX, timestamp=timestamp)

@@ -26,7 +26,7 @@ def test_their_initiation_gives_their_key_and_timestamp(vector: Vector) -> None:
     identity, static_static = _us(vector)
     unproven = noise.decrypt_static_untrusted(identity, _initiation(vector))
     assert isinstance(unproven, noise.UnprovenInitiation)
-    assert unproven.static == Key.from_hex(vector["their_private_key"]).public().raw
+    assert unproven.static_key == Key.from_hex(vector["their_private_key"]).public().raw
     proven = noise.decrypt_timestamp_untrusted(static_static, unproven)
     assert isinstance(proven, noise.ResponderState)
     assert proven.timestamp.hex() == vector["timestamp"]
@@ -72,8 +72,8 @@ def test_their_response_does_not_decrypt_with_another_preshared_key(vector: Vect
 
 
 def _us(vector: Vector) -> tuple[noise.Identity, noise.StaticStatic]:
-    identity = noise.Identity.of(bytes.fromhex(vector["our_private_key"]))
-    them = noise.Remote.of(Key.from_hex(vector["their_private_key"]).public().raw)
+    identity = noise.Identity(bytes.fromhex(vector["our_private_key"]))
+    them = Key.from_hex(vector["their_private_key"]).public().raw
     static_static = identity.static_static(them)
     assert static_static is not None
     return identity, static_static

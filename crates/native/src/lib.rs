@@ -5,6 +5,7 @@ mod change;
 mod endpoint;
 mod error;
 mod events;
+mod noise;
 mod peer;
 mod plane;
 mod relay;
@@ -32,6 +33,10 @@ mod _native {
     use crate::events::{
         Confirmed, CookieReceived, DebtBegan, Died, Handshake, SendFailing, SessionNeeded,
         UnknownIndex, Unreachable,
+    };
+    #[pymodule_export]
+    use crate::noise::{
+        Identity, InitiatorState, ResponderState, SessionKeys, StaticStatic, UnprovenInitiation,
     };
     #[pymodule_export]
     use crate::peer::{Due, Peer};

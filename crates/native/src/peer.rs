@@ -7,7 +7,8 @@ use pyo3::types::PyDict;
 
 use crate::change::AllowedIPsChange;
 use crate::endpoint::Endpoint;
-use crate::values::{NetworkParts, counts, key, packed};
+use crate::noise::SessionKeys;
+use crate::values::{NetworkParts, counts, packed};
 
 #[pyclass(frozen, module = "holloway._native")]
 pub struct Peer(pub Handle);
@@ -75,26 +76,21 @@ impl Peer {
     }
 
     #[pyo3(signature = (
-        local_index, remote_index, send_key, receive_key, *,
-        confirmed, renew_on_send, renew_on_receive, reject
+        keys, /, *, confirmed, renew_on_send, renew_on_receive, reject
     ))]
-    #[allow(clippy::too_many_arguments)]
     fn install(
         &self,
-        local_index: u32,
-        remote_index: u32,
-        send_key: &[u8],
-        receive_key: &[u8],
+        keys: &SessionKeys,
         confirmed: bool,
         renew_on_send: u64,
         renew_on_receive: u64,
         reject: u64,
-    ) -> PyResult<()> {
+    ) {
         let parameters = SessionParameters {
-            local_index,
-            remote_index,
-            send_key: key(send_key)?,
-            receive_key: key(receive_key)?,
+            local_index: keys.0.local_index,
+            remote_index: keys.0.remote_index,
+            send_key: &keys.0.send,
+            receive_key: &keys.0.receive,
             deadlines: Deadlines {
                 renew_on_send,
                 renew_on_receive,
@@ -102,7 +98,6 @@ impl Peer {
             },
         };
         self.0.install(&parameters, confirmed);
-        Ok(())
     }
 
     #[pyo3(signature = (now, keepalive, handshake, persistent, /))]

@@ -15,11 +15,13 @@ use crate::endpoint::Endpoint;
 use crate::peer::PeerId;
 use holloway_poll::Wake;
 
-/// How many handshake messages the queue holds (kernel, messages.h: MAX_QUEUED_INCOMING_HANDSHAKES).
-pub const MAX_HANDSHAKES: usize = 4096;
+/// How many handshake messages the queue holds: twice as many as the kernel's (messages.h,
+/// MAX_QUEUED_INCOMING_HANDSHAKES), because it is the brain that takes them.
+pub const MAX_HANDSHAKES: usize = 8192;
 
-/// From this number on the device is under load (kernel, receive.c: an eighth of the queue).
-const CROWDED: usize = MAX_HANDSHAKES / 8;
+/// From this number on the device is under load: the brain needs half a second for as many. (The kernel's
+/// limit, receive.c, is an eighth of its queue.)
+const CROWDED: usize = MAX_HANDSHAKES / 2;
 
 /// An event for the brain. `_native.pyi` documents them.
 #[derive(Debug)]
@@ -152,7 +154,7 @@ mod tests {
     fn handshakes_are_bounded_and_nothing_else_is() {
         let events = Events::new().expect("an eventfd");
         for waiting in 0..MAX_HANDSHAKES {
-            assert_eq!(events.crowded(), waiting >= 512);
+            assert_eq!(events.crowded(), waiting >= 4096);
             events.push_handshake(handshake()).expect("room");
         }
         assert_eq!(events.push_handshake(handshake()), Err(Discard::QueueFull));

@@ -5,6 +5,7 @@ from typing import final
 from holloway._native_types.change import AllowedIPsChange
 from holloway._native_types.codec import State
 from holloway._native_types.events import Event
+from holloway._native_types.noise import SessionKeys
 from holloway._native_types.tun import Endpoint, Tun
 from holloway.core.snapshot import DeviceSnapshot
 
@@ -140,10 +141,8 @@ class Peer:
 
     def install(
         self,
-        local_index: int,
-        remote_index: int,
-        send_key: bytes,
-        receive_key: bytes,
+        keys: SessionKeys,
+        /,
         *,
         confirmed: bool,
         renew_on_send: int,

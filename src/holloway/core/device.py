@@ -3,6 +3,7 @@
 The shell (`tunnel`) passes the plane's events to the `handle_` methods, calls `handle_timeout` at
 the time that `next_timeout` returns, and changes the device with `apply`. There is no clock and no
 I/O here: every call gets `now`, and the constructor gets functions for wall time and random bytes.
+Ephemeral private keys are drawn by the extension unless it gets a function for them, too.
 
 An exception in a `handle_` method is a defect. The shell logs it and goes on; here its peer is made
 to try again, because the plane reports some events only once.
@@ -42,12 +43,13 @@ class Device(Generic[EndpointType]):
         *,
         random: Callable[[int], bytes],
         wall: Callable[[], int],
+        ephemeral: Callable[[], bytes | None] = lambda: None,
         sent_initiations: SentInitiations | None = None,
     ) -> None:
         self._plane = plane
         indices = Indices[Peer[EndpointType]](random, plane.uses_index)
         self._context = DeviceContext[EndpointType](
-            random, wall, indices, sent_initiations or SentInitiations()
+            random, ephemeral, wall, indices, sent_initiations or SentInitiations()
         )
         self._private_key: Key | None = None
         self._listen_port = 0
@@ -123,7 +125,7 @@ class Device(Generic[EndpointType]):
                 self._discards[unproven] += 1
                 _log_invalid("initiation", remote, unproven)
                 return
-            peer = self._peers[unproven.static]
+            peer = self._peers[unproven.static_key]
             discard = peer.handle_initiation(now, unproven, size, remote)
         else:
             peer = self._context.indices.awaiting(parsed.receiver)
@@ -270,7 +272,10 @@ class Device(Generic[EndpointType]):
         if identity is None:
             return Discard.NO_PRIVATE_KEY
         unproven = noise.decrypt_static_untrusted(identity, message)
-        if isinstance(unproven, noise.UnprovenInitiation) and unproven.static not in self._peers:
+        if (
+            isinstance(unproven, noise.UnprovenInitiation)
+            and unproven.static_key not in self._peers
+        ):
             return Discard.UNKNOWN_PEER
         return unproven
 
@@ -306,12 +311,12 @@ class Device(Generic[EndpointType]):
         private_key = None if private_key is None else private_key.clamped()
         if private_key == self._private_key:
             return
-        identity = None if private_key is None else noise.Identity.of(private_key.raw)
-        if identity is not None and (own := self._peers.get(identity.remote.raw)) is not None:
+        identity = None if private_key is None else noise.Identity(private_key.raw)
+        if identity is not None and (own := self._peers.get(identity.public_key)) is not None:
             self._remove(own)
         self._private_key = private_key
         self._context.identity = identity
-        self._plane.set_identity(None if identity is None else identity.remote.raw)
+        self._plane.set_identity(None if identity is None else identity.public_key)
         for peer in self._peers.values():
             peer.change_identity(now)
 
@@ -353,7 +358,7 @@ class Device(Generic[EndpointType]):
         So all hosts can use the same list of peers.
         """
         identity = self._context.identity
-        return identity is not None and identity.remote.raw == public_key
+        return identity is not None and identity.public_key == public_key
 
     def _add(self, public_key: bytes) -> Peer[EndpointType]:
         plane = self._plane.peer(public_key)

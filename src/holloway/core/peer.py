@@ -67,6 +67,7 @@ class DeviceContext(Generic[EndpointType]):
     """The state that the peers of one device share."""
 
     random: Callable[[int], bytes]
+    ephemeral: Callable[[], bytes | None]
     wall: Callable[[], int]
     indices: Indices[Peer[EndpointType]]
     sent_initiations: SentInitiations
@@ -297,8 +298,9 @@ class Peer(Generic[EndpointType]):
 
     def _initiate(self, now: Nanoseconds) -> None:
         """Send message 1; the caller has checked the rate limit."""
-        self._wanted = self._context.identity is None or self.plane.endpoint is None
-        if self._wanted:
+        identity = self._context.identity
+        self._wanted = identity is None or self.plane.endpoint is None
+        if identity is None or self._wanted:
             return
         static_static = self._get_static_static()
         if static_static is None:
@@ -312,13 +314,13 @@ class Peer(Generic[EndpointType]):
         self._forget_handshake()
         self._last_timestamp = tai64n.advance(self._context.wall(), self._last_timestamp)
         self._context.sent_initiations.record(
-            static_static.us.remote.raw,
+            identity.public_key,
             self.public_key,
             LastInitiation(now, self._last_timestamp),
         )
         message, state = noise.initiate(
             static_static,
-            ephemeral=self._context.random(noise.EPHEMERAL_LENGTH),
+            ephemeral=self._context.ephemeral(),
             index=self._context.indices.allocate(),
             timestamp=tai64n.encode(self._last_timestamp),
         )
@@ -338,13 +340,13 @@ class Peer(Generic[EndpointType]):
         """Keep the distance from the last initiation of an earlier device with our keys."""
         identity = self._context.identity
         if identity is not None:
-            last = self._context.sent_initiations.last(identity.remote.raw, self.public_key)
+            last = self._context.sent_initiations.last(identity.public_key, self.public_key)
             self._not_before = Nanoseconds(last.sent_at + SPACING)
             self._last_timestamp = max(self._last_timestamp, last.timestamp)
 
     def _respond(self, now: Nanoseconds, proven: noise.ResponderState) -> None:
         index = self._context.indices.allocate()
-        ephemeral = self._context.random(noise.EPHEMERAL_LENGTH)
+        ephemeral = self._context.ephemeral()
         message, keys = noise.respond(proven, self.preshared_key, ephemeral=ephemeral, index=index)
         log.debug("Sending handshake response to peer %s", self)
         # Ours, if there is one, stays: where both sides initiate at once, each gets its response.
@@ -359,10 +361,7 @@ class Peer(Generic[EndpointType]):
         self._initiate_at = None
         # Only the initiator renews by age, or both sides would at the same time (paper, 6.2).
         self.plane.install(
-            keys.local_index,
-            keys.remote_index,
-            keys.send,
-            keys.receive,
+            keys,
             confirmed=initiator,
             renew_on_send=now + REKEY_AFTER_TIME if initiator else NEVER,
             renew_on_receive=now + RENEW_ON_RECEIVE_TIME if initiator else NEVER,
@@ -475,9 +474,7 @@ class Peer(Generic[EndpointType]):
     def _get_static_static(self) -> noise.StaticStatic | None:
         """Return the static-static secret; None if we have no key or the peer's is of low order."""
         if self._static_static is None and self._context.identity is not None:
-            self._static_static = self._context.identity.static_static(
-                noise.Remote.of(self.public_key)
-            )
+            self._static_static = self._context.identity.static_static(self.public_key)
         return self._static_static
 
     def _jitter(self) -> int:

@@ -7,7 +7,10 @@ nanoseconds on the clock that the shell passes as `now`.
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from holloway.core.noise import SessionKeys
 
 
 class Endpoint(Protocol):
@@ -54,10 +57,8 @@ class PeerPlane(Protocol[EndpointType]):
     def send_keepalive(self) -> None: ...
     def install(
         self,
-        local_index: int,
-        remote_index: int,
-        send_key: bytes,
-        receive_key: bytes,
+        keys: SessionKeys,
+        /,
         *,
         confirmed: bool,
         renew_on_send: int,

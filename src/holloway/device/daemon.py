@@ -18,7 +18,6 @@ import socket
 from typing import TYPE_CHECKING
 
 from holloway import _native
-from holloway.core.noise import Identity
 from holloway.device import confinement, session_record
 from holloway.device.link import LinkWatch
 from holloway.device.loop import DeviceLoop
@@ -94,8 +93,6 @@ def load_all() -> None:
     """
     for name in LOADED_LATE:
         importlib.import_module(name)
-    identity = Identity.of(os.urandom(32))
-    identity.static_static(identity.remote)
 
 
 class Daemon:

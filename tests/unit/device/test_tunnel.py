@@ -100,7 +100,7 @@ def test_a_peer_that_completes_handshakes_as_fast_as_it_may_keeps_four_indices(
         peer = plane.peer(KEYS[0].raw)
         for index in range(10_000):
             peer.install(
-                index, index, bytes(32), bytes(32), confirmed=index % 3 == 0,
+                _native.SessionKeys(index, index, bytes(32), bytes(32)), confirmed=index % 3 == 0,
                 renew_on_send=NEVER, renew_on_receive=NEVER, reject=NEVER,
             )  # fmt: skip
             used = [old for old in range(max(0, index - 20), index + 1) if plane.uses_index(old)]
