@@ -38,6 +38,7 @@ Environment:
   WG_TUN_FD, WG_UAPI_FD       open file descriptors to use for the TUN and the listening socket
   WG_TUN_NAME_FILE            write the interface's name to this file
   HOLLOWAY_CONFINEMENT=off    keep all privileges instead of dropping them
+  HOLLOWAY_SHARDS             use at most so many threads for packets, a peer or more each
 
 Examples:
   holloway-device wg0 && wg setconf wg0 /etc/wireguard/wg0.conf
@@ -73,6 +74,9 @@ def start(name: str, *, foreground: bool) -> int:
         tun, listener = _prepare(name)
     except OSError as error:
         print(f"holloway-device: {_explain(error, name)}", file=sys.stderr)
+        return 1
+    except ValueError as error:
+        print(f"holloway-device: {error}", file=sys.stderr)
         return 1
     if foreground:
         return _serve(tun, listener, lambda: None)

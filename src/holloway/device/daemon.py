@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from holloway import _native
 from holloway.core.noise import Identity
-from holloway.device import confinement, link
+from holloway.device import confinement, link, shards
 from holloway.device.link import LinkWatch
 from holloway.device.monitor import Monitor
 from holloway.device.privileged import PrivilegedCalls
@@ -51,8 +51,11 @@ RETRY_SECONDS = 5
 
 
 def open_tun(name: str) -> _native.Tun:
-    """Create the interface with the settings of a WireGuard interface."""
-    tun = _native.Tun(name, DEFAULT_MTU)
+    """Create the interface with the settings of a WireGuard interface, and a queue for each shard.
+
+    Raises ValueError if the number of shards in the environment is wrong.
+    """
+    tun = _native.Tun(name, DEFAULT_MTU, shards.limit())
     link.configure_tun(tun.name)
     return tun
 
