@@ -248,8 +248,8 @@ impl Inbound {
         }
         let routes = turn.shared.routes.read();
         // A session's packets that come to the handshake thread are not in its shard.
-        let steering = turn.shared.steering.as_deref();
-        let steering = steering.filter(|_| arrivals != Arrivals::Handshakes);
+        let steers = arrivals != Arrivals::Handshakes && turn.shared.shards.count() > 1;
+        let steering = turn.shared.steering.as_deref().filter(|_| steers);
         for run in &self.runs {
             let (mut bytes, mut unsteered) = (0, steering);
             for packet in &self.opened[run.packets.clone()] {
