@@ -10,6 +10,7 @@
 #   make guest   our tools beside the kernel's own WireGuard, in a virtual machine (as root)
 #   make bench   side by side with other implementations (as root; BENCH=--quick for a glance)
 #   make bench-embedded   peers without root side by side (as root; a part of make bench)
+#   make bench-gateway   a hub of 1, 8 and 64 clients, and of 10,000 active peers, side by side (as root)
 #   make report  the benchmark's page and picture, from docs/benchmarks/results.json
 #   make pictures   the documentation's pictures, from their texts and from the core
 #   make picture    the README's picture, from what the demo prints (as root)
@@ -20,7 +21,7 @@
 #   make profile   where a device's time goes, by perf, while traffic runs (as root)
 #   make transfer    GB gigabytes both ways at once: equal hashes, nothing out of order (as root)
 #   make transfers   10,000 random transfers through a network over a lossy link, unchanged (as root)
-#   make soak    traffic both ways for SOAK_SECONDS, and streams over renewed sessions (as root)
+#   make soak    traffic both ways for SOAK_SECONDS, the same with faults, and streams over renewed sessions (root)
 #   make format  put the code in its form
 #   make coverage   which lines and branches the tests without root reach: all of the core
 #   make fuzz    each fuzz target for FUZZ_SECONDS (nightly Rust; Atheris)
@@ -52,7 +53,7 @@ RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name 
 
 .PHONY: demo quick test thorough others test-rust test-rust-beside test-python \
 	check check-style check-types check-imports check-rust check-dependencies audit sbom requirements guest \
-	bench bench-embedded bench-configuration bench-quick floods mishaps report pictures picture profile \
+	bench bench-embedded bench-gateway bench-configuration bench-quick floods mishaps report pictures picture profile \
 	transfer transfers soak format coverage fuzz timing miri loom build release clean
 .DELETE_ON_ERROR:
 
@@ -180,6 +181,12 @@ bench-embedded: release
 	@scripts/peers-without-root
 	$(BIN)/python bench/embedded.py $(filter --quick,$(BENCH))
 
+bench-gateway: release
+	@scripts/debian-packages wireguard-tools
+	@scripts/peers
+	$(BIN)/python bench/gateway.py $(BENCH)
+	$(BIN)/python bench/active_peers.py $(filter --quick,$(BENCH))
+
 profile: release
 	@scripts/debian-packages wireguard-tools iperf3 linux-perf
 	$(BIN)/python bench/samples.py
@@ -229,6 +236,7 @@ soak: release
 	@scripts/debian-packages wireguard-tools iperf3 dnsmasq-base
 	@scripts/peers
 	$(BIN)/python bench/soak.py --seconds $(SOAK_SECONDS)
+	$(BIN)/python bench/soak_faults.py --seconds $(SOAK_SECONDS) $(SOAK)
 	SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/pytest -s tests/net/test_renewals.py
 
 loom:

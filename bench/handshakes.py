@@ -62,18 +62,19 @@ def call(count: str, public_key: str, host: str) -> None:
 
 def initiations(count: int, public_key: bytes) -> list[bytes]:
     remote = noise.Remote.of(public_key)
-    mac1_key = hashlib.blake2s(b"mac1----" + public_key).digest()
-    messages = []
-    for number in range(count):
-        static_static = noise.Identity.of(private_key(number)).static_static(remote)
-        assert static_static is not None
-        written = noise.initiate(static_static, ephemeral=os.urandom(32), index=number,
-                                 timestamp=tai64n.encode(time.time_ns()))  # fmt: skip
-        assert isinstance(written, tuple)
-        bare = written[0].build()
-        mac1 = hashlib.blake2s(bare, key=mac1_key, digest_size=16).digest()
-        messages.append(bare + mac1 + bytes(16))
-    return messages
+    return [initiation(number, remote)[0] for number in range(count)]
+
+
+def initiation(number: int, remote: noise.Remote) -> tuple[bytes, noise.InitiatorState]:
+    """Return a peer's initiation with its mac1, and what its response is read with."""
+    static_static = noise.Identity.of(private_key(number)).static_static(remote)
+    assert static_static is not None
+    message, state = noise.initiate(static_static, ephemeral=os.urandom(32), index=number,
+                                    timestamp=tai64n.encode(time.time_ns()))  # fmt: skip
+    bare = message.build()
+    mac1_key = hashlib.blake2s(b"mac1----" + remote.raw).digest()
+    mac1 = hashlib.blake2s(bare, key=mac1_key, digest_size=16).digest()
+    return bare + mac1 + bytes(16), state
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import active_report
 import floods_report
+import gateway_report
 import mishaps_report
 from chart import draw
 from results import Report
@@ -27,6 +29,8 @@ PAGE = REPOSITORY / "docs/benchmarks/README.md"
 FLOODS = REPOSITORY / "docs/benchmarks/floods.json"
 MISHAPS = REPOSITORY / "docs/benchmarks/mishaps.json"
 CLOCKS = REPOSITORY / "docs/benchmarks/clocks.json"
+GATEWAY = REPOSITORY / "docs/benchmarks/gateway.json"
+ACTIVE = REPOSITORY / "docs/benchmarks/active-peers.json"
 
 QUOTED = [
     ("TCP throughput, one stream", "TCP, 1 stream", "Mbit/s"),
@@ -123,6 +127,9 @@ def pages() -> dict[Path, str]:
     found[FLOODS.with_suffix(".md")] = floods_report.page(floods)
     mishaps, clocks = Report.read(MISHAPS), Report.read(CLOCKS)
     found[MISHAPS.with_suffix(".md")] = mishaps_report.page(mishaps, clocks)
+    for path, page_of in ((GATEWAY, gateway_report.page), (ACTIVE, active_report.page)):
+        if path.exists():
+            found[path.with_suffix(".md")] = page_of(Report.read(path))
     return found
 
 

@@ -120,10 +120,11 @@ def test_a_name_server_that_no_peer_has_is_named(stack: str) -> None:
     asyncio.run(run())
 
 
-def test_without_name_servers_the_system_is_asked(stack: str) -> None:
+def test_localhost_and_names_below_it_are_known_without_name_servers(stack: str) -> None:
     async def run() -> None:
         async with pair(stack) as both:
-            assert "127.0.0.1" in await both.second.resolve("localhost")
+            for name in ("localhost", "LOCALHOST.", "nas.localhost"):
+                assert "127.0.0.1" in await both.second.resolve(name)
 
     asyncio.run(run())
 

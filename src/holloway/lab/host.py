@@ -63,17 +63,23 @@ class Host:
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self._holder.stdout is not None
-        if self._holder.stdout.readline() != "ready\n":
-            _, errors = self._holder.communicate()
-            raise OSError(f"the namespaces of host {self.name} could not be made: {errors}")
+        try:
+            if self._holder.stdout.readline() == "ready\n":
+                return
+        except BaseException:  # interrupted: nobody calls `stop` for a host that has not started
+            self.stop()
+            raise
+        _, errors = self._holder.communicate()
+        raise OSError(f"the namespaces of host {self.name} could not be made: {errors}")
 
     def stop(self) -> None:
         """End every process of the host, and so remove its interfaces and mounts."""
         if self._holder is None:
             return
-        # The kernel ends all processes of the host with its init; the holder then ends by itself.
+        # The kernel ends all processes of the host with its init, if there is one already.
         with contextlib.suppress(ProcessLookupError, FileNotFoundError, IndexError):
             os.kill(self.pid, signal.SIGKILL)
+        self._holder.kill()
         self._holder.communicate()
         self._holder = None
 

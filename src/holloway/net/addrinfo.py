@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from holloway.model import MAX_PORT
 from holloway.net.stack import family_of
+from holloway.text.address import is_localhost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,11 +124,10 @@ def _source(
 
 
 async def _addresses(network: Network, name: str, family: int) -> list[str]:
-    label = name.removesuffix(".").lower()
     known: tuple[str, ...]
-    if label == "localhost" or label.endswith(".localhost"):  # RFC 6761, 6.3
+    if is_localhost(name):
         known = LOOPBACK
-    elif label == socket.gethostname().lower():
+    elif name.removesuffix(".").lower() == socket.gethostname().lower():
         known = network.addresses
     else:
         return await network.resolve(name, family=family)

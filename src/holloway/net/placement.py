@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from holloway.net.inner_socket import InnerSocket
 from holloway.net.patch import outside
 from holloway.net.stack import WILDCARDS
-from holloway.text.address import numeric
+from holloway.text.address import is_localhost, numeric
 
 if TYPE_CHECKING:
     from holloway.net.blocking import BlockingNetwork
@@ -25,8 +25,7 @@ def is_loopback(host: Any) -> bool:
     text = host.decode("ascii", "replace") if isinstance(host, bytes | bytearray) else str(host)
     number = numeric(text)
     if number is None:
-        name = text.lower().removesuffix(".")
-        return name == "localhost" or name.endswith(".localhost")
+        return is_localhost(text)
     mapped = number.ipv4_mapped if number.version == 6 else None
     return (mapped or number).is_loopback
 

@@ -26,6 +26,7 @@ from holloway.net.dns import (
     parse_answer_untrusted,
 )
 from holloway.net.no_answer import DNS_PORT
+from holloway.text.address import is_localhost
 
 
 class Connect(Protocol):
@@ -60,7 +61,7 @@ class StubResolver:
 
     async def resolve(self, host: str, *, family: int = 0) -> list[str]:
         """The addresses of a name, each once; raises socket.gaierror."""
-        if host.rstrip(".").lower() == "localhost":  # RFC 6761, 6.3: not a question for servers
+        if is_localhost(host):
             return [own for of, own in LOOPBACK.items() if family in {0, of}]
         if not self._servers:
             return await _ask_system(host, family)
