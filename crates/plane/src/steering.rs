@@ -223,3 +223,54 @@ fn bpf<T>(command: c_int, attributes: &T) -> io::Result<OwnedFd> {
     // SAFETY: `fd` is new and nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// None without CAP_BPF.
+    fn steering() -> Option<Steering> {
+        match Steering::new() {
+            Ok((steering, _)) => Some(steering),
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+                None
+            }
+        }
+    }
+
+    fn word(steering: &Steering, address: IpAddr) -> u32 {
+        steering.places()[place_of(address)].load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn a_place_belongs_to_the_first_peer_until_that_is_removed() {
+        let Some(steering) = steering() else { return };
+        let address = IpAddr::from([10, 0, 0, 1]);
+        steering.learn(address, 7, 2);
+        assert_eq!(word(&steering, address), 7 << 8 | 3);
+        steering.learn(address, 8, 1);
+        assert_eq!(word(&steering, address), 7 << 8 | 3);
+        steering.learn(address, 7, 0);
+        assert_eq!(word(&steering, address), 7 << 8 | 1);
+        steering.forget(8);
+        assert_eq!(word(&steering, address), 7 << 8 | 1);
+        steering.forget(7);
+        steering.learn(address, 8, 1);
+        assert_eq!(word(&steering, address), 8 << 8 | 2);
+    }
+
+    #[test]
+    fn addresses_of_both_families_are_spread_over_the_places() {
+        let v4 = (0..1000_u32)
+            .map(|number| place_of(IpAddr::from((0x0a00_0000 | number).to_be_bytes())));
+        let v6 = (0..1000_u16).map(|number| place_of([0xfd, 0, 0, number, 0, 0, 0, 1].into()));
+        for places in [v4.collect::<Vec<_>>(), v6.collect()] {
+            let mut different = places.clone();
+            different.sort_unstable();
+            different.dedup();
+            assert!(different.len() > 900, "{}", different.len());
+            assert!(places.iter().all(|place| *place < PLACES));
+        }
+    }
+}
