@@ -29,6 +29,7 @@ from holloway._native_types.events import (
     Handshake,
     SendFailing,
     SessionNeeded,
+    UnknownIndex,
     Unreachable,
 )
 from holloway._native_types.plane import Due, Peer, Plane
@@ -64,6 +65,7 @@ __all__ = [
     "StackEvent",
     "State",
     "Tun",
+    "UnknownIndex",
     "Unreachable",
     "Update",
     "blank_line",

@@ -15,6 +15,7 @@ use holloway_packet::offload::VNET_HEADER;
 use libc::{Ioctl, c_int, c_short, c_uint};
 
 use crate::channel_tun::{self, ChannelTun, LinkEndpoint};
+use crate::interface;
 use crate::steering::Steering;
 
 /// Room for one read of the interface: a vnet_hdr and the largest IP packet.
@@ -56,11 +57,12 @@ pub struct Offloads {
 }
 
 impl Tun {
-    /// Create an interface, or attach to a persistent one, and set its MTU. It has so many queues, or one
-    /// where the system refuses to choose among several.
+    /// Create an interface with this MTU, or attach to a persistent one, which keeps its own. It has so many
+    /// queues, or one where the system refuses to choose among several.
     pub fn create(name: &str, mtu: u32, queues: usize) -> io::Result<Self> {
         let several = [0, libc::IFF_MULTI_QUEUE];
         let [one, several] = if queues > 1 { [several[1], 0] } else { several };
+        let exists = interface::index_of(name).is_some();
         // A persistent interface was made for one queue or for several, and takes no other flag.
         let file = match open_queue(name, one) {
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
@@ -69,7 +71,9 @@ impl Tun {
             result => result?,
         };
         let mut tun = Self::configured(file, true)?;
-        tun.set_mtu(mtu)?;
+        if !exists {
+            tun.set_mtu(mtu)?;
+        }
         let _ = tun.open_queues(queues);
         Ok(tun)
     }
@@ -192,6 +196,19 @@ impl Tun {
         let bytes = request.ifr_name.iter().map(|&byte| byte.cast_unsigned());
         let name = bytes.take_while(|&byte| byte != 0).collect();
         String::from_utf8(name).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
+    }
+
+    /// Set whether the interface outlives the last of its descriptors, with its addresses and routes.
+    pub fn set_persistent(&self, persistent: bool) -> io::Result<()> {
+        // SAFETY: TUNSETPERSIST takes its argument by value.
+        let result = unsafe {
+            libc::ioctl(
+                self.as_raw_fd(),
+                libc::TUNSETPERSIST,
+                c_int::from(persistent),
+            )
+        };
+        check(result)
     }
 
     /// The offloads that the kernel granted.

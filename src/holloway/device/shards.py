@@ -1,7 +1,7 @@
 """How many threads may move the packets of a device, by the machine and the environment.
 
 The device starts with one, and adds one with each peer up to this number. Pure but for the
-environment; `daemon` calls it before it opens the TUN, which gets a queue for each.
+environment; `cli.device` calls it before it opens the TUN, which gets a queue for each.
 """
 
 from __future__ import annotations
