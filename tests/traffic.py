@@ -6,6 +6,7 @@ Each prints "ready" when it listens, and JSON at its end.
 from __future__ import annotations
 
 import base64
+import contextlib
 import errno
 import hashlib
 import json
@@ -87,6 +88,40 @@ def udp_send(address: str, port: str, text: str) -> None:
     with socket.socket(family, socket.SOCK_DGRAM) as sender:
         sender.sendto(text.encode(), (address, int(port)))
     print(json.dumps({"sent": len(text)}))
+
+
+def numbered_receive(address: str, port: str) -> None:
+    """Receive the datagrams of `numbered_send`, and count those that came after a later one."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    received = late = 0
+    newest = -1
+    with socket.socket(family, socket.SOCK_DGRAM) as receiver:
+        receiver.bind((address, int(port)))
+        receiver.settimeout(60)
+        print("ready", flush=True)
+        while data := receiver.recv(2048):
+            number = int.from_bytes(data[:8], "big")
+            received += 1
+            late += number < newest
+            newest = max(newest, number)
+    print(json.dumps({"received": received, "late": late}))
+
+
+def numbered_send(address: str, port: str, count: str) -> None:
+    """Send numbered datagrams in small bursts, and then empty ones."""
+    print("ready", flush=True)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sender:
+        sender.connect((address, int(port)))
+        for number in range(int(count)):
+            sender.send(number.to_bytes(8, "big") + bytes(number % 1000))
+            if number % 16 == 15:
+                time.sleep(0.001)
+        for _ in range(5):
+            time.sleep(0.2)
+            with contextlib.suppress(ConnectionRefusedError):  # the receiver has ended
+                sender.send(b"")
+    print(json.dumps({"sent": int(count)}))
 
 
 def udp_garbage(address: str, port: str, count: str, seed: str) -> None:

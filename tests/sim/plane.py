@@ -185,6 +185,9 @@ class SimPeer:
             self._armed = True
         return SimDue(owed, awaited, silent, min(looks) if looks else None)
 
+    def steer_index(self, index: int, /) -> int:
+        return index
+
     def arm_session_needed(self) -> None:
         self._watched = True
 

@@ -71,6 +71,11 @@ impl Peer {
         Ok(())
     }
 
+    #[pyo3(signature = (index, /))]
+    fn steer_index(&self, index: u32) -> u32 {
+        self.0.steer_index(index)
+    }
+
     fn send_keepalive(&self) {
         self.0.send_keepalive();
     }

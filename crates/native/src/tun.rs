@@ -33,9 +33,10 @@ impl Tun {
 #[pymethods]
 impl Tun {
     #[new]
-    #[pyo3(signature = (name, mtu = 1420))]
-    fn new(name: &str, mtu: u32) -> PyResult<Self> {
-        Ok(Self::own(plane::Tun::create(name, mtu).map_err(os_error)?))
+    #[pyo3(signature = (name, mtu = 1420, queues = 1))]
+    fn new(name: &str, mtu: u32, queues: usize) -> PyResult<Self> {
+        let tun = plane::Tun::create(name, mtu, queues);
+        Ok(Self::own(tun.map_err(os_error)?))
     }
 
     #[staticmethod]
@@ -46,6 +47,11 @@ impl Tun {
     #[getter]
     fn name(&self) -> PyResult<String> {
         self.open()?.name().map_err(os_error)
+    }
+
+    #[getter]
+    fn queues(&self) -> PyResult<usize> {
+        Ok(self.open()?.queues())
     }
 
     #[getter]

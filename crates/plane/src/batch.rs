@@ -180,6 +180,7 @@ impl Batch {
             return;
         };
         let packets = data.len().div_ceil(self.segment);
+        turn.shared.shards.count_packets(turn.shard, packets);
         match destination.session.reserve(turn.now, packets as u64) {
             Ok(first) => destination
                 .session
@@ -203,7 +204,8 @@ impl Batch {
 
     fn flush(&mut self, turn: &Turn<'_>) {
         let (shared, sockets) = (turn.shared, turn.sockets);
-        transmit_all(shared, sockets, &mut self.queue, &self.buffer, turn.now);
+        let (queue, data) = (&mut self.queue, &self.buffer);
+        transmit_all(shared, sockets, turn.shard, queue, data, turn.now);
         self.queue.clear();
     }
 }

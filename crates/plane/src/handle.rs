@@ -1,10 +1,10 @@
 //! A peer as the brain sees it: commands and queries, from any thread. Handshakes are sent from here.
-//! Data is not: a command that would send it wakes the shard, which keeps the order of packets.
+//! Data is not: a command that would send it wakes a shard, which keeps the order of packets.
 
 use std::sync::Arc;
 
 use crate::allowed_ips::{AllowedIpsChange, Prefix};
-use crate::clock::Nanos;
+use crate::clock::{self, Nanos};
 use crate::cookie::{INITIATION, INITIATION_SIZE, MACS};
 use crate::debts::Due;
 use crate::discard::{Discard, REASONS};
@@ -174,6 +174,14 @@ impl Handle {
         self.shared.request_flush(&self.peer);
     }
 
+    /// Change the low byte of a random index, so that its session comes to a shard that is not too busy.
+    #[must_use]
+    pub fn steer_index(&self, index: u32) -> u32 {
+        let session = self.peer.keypairs.lock().current().cloned();
+        let shards = &self.shared.shards;
+        shards.steer_index(index, session.as_deref(), clock::now())
+    }
+
     /// Install a new session: as current if `confirmed`, else as next. A confirmed one sends the staged
     /// packets, or an empty packet that confirms it to the responder.
     pub fn install(&self, parameters: &SessionParameters<'_>, confirmed: bool) {
@@ -243,5 +251,8 @@ impl Handle {
         self.shared.peers.lock().remove(&self.id());
         self.shared.forget_endpoint(&self.peer);
         self.shared.clear_send_failing(&self.peer);
+        if let Some(steering) = &self.shared.steering {
+            steering.forget(self.id());
+        }
     }
 }

@@ -1,8 +1,8 @@
-//! The thread that receives handshake messages: a flood of them costs it its time, and the shard none.
+//! The thread that receives handshake messages: a flood of them costs it its time, and the shards none.
 //!
 //! It serves the sockets for everything but data (`sockets`), and says which half of all addresses may write
-//! while they have no room for all (`alternation`). A train there can have transport messages behind the first, which it decrypts as the shard does. It sends only cookie
-//! replies; other packets it leaves to the shard.
+//! while they have no room for all (`alternation`). A train there can have transport messages behind the first, which it decrypts as a shard does. It sends only cookie
+//! replies; other packets it leaves to the shards.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -24,6 +24,9 @@ const PREFERENCE: i32 = 5;
 
 /// What epoll reports when the thread is to end. Sockets are reported by their number.
 const WAKE: u64 = u64::MAX;
+
+/// Whose queue and socket it uses for the few packets that come behind handshake messages.
+const FIRST: usize = 0;
 
 const FOREVER: i32 = -1;
 const SECOND_IN_MILLISECONDS: i32 = 1000;
@@ -58,7 +61,7 @@ impl HandshakeThread {
         })
     }
 
-    /// Run until `stop` is set, or until the interface is gone: the shard finds that out, too.
+    /// Run until `stop` is set, or until the interface is gone: the shards find that out, too.
     pub fn run(&mut self) {
         prefer_this_thread(PREFERENCE);
         let mut ready = NOTHING_READY;
@@ -76,7 +79,7 @@ impl HandshakeThread {
         let Some(sockets) = sockets.as_ref() else {
             return Ok(());
         };
-        let turn = Turn::begin(&shared, &tun, Some(sockets));
+        let turn = Turn::begin(&shared, &tun, FIRST, Some(sockets));
         self.alternate(&turn, sockets);
         for event in events {
             let number = usize::try_from(event.u64).unwrap_or(usize::MAX);

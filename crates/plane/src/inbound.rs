@@ -1,7 +1,7 @@
 //! From the peers to the TUN: decrypts a batch in place, checks it, joins packets and writes them.
 //!
 //! Each step processes the whole batch before the next one, so that every lock is taken once. The checks
-//! have the kernel's order (receive.c, wg_packet_consume_data_done). Called by the shard.
+//! have the kernel's order (receive.c, wg_packet_consume_data_done). Called by the shards.
 
 use std::io::{self, IoSlice};
 use std::ops::Range;
@@ -115,7 +115,7 @@ impl Inbound {
         for number in 0..self.runs.len() {
             self.accept_run(turn, number);
         }
-        self.check_sources(turn);
+        self.check_sources(turn, arrivals);
         let result = self.write(turn);
         self.coalescer.clear();
         self.opened.clear();
@@ -228,6 +228,8 @@ impl Inbound {
         if keepalives + data == 0 {
             return;
         }
+        let shards = &turn.shared.shards;
+        shards.count_packets(turn.shard, keepalives + data);
         if !peer
             .endpoint()
             .is_some_and(|known| known.same_path(&run.from))
@@ -248,13 +250,16 @@ impl Inbound {
     }
 
     /// Remove the padding, check the source, and pass on the packets that are allowed.
-    fn check_sources(&mut self, turn: &Turn<'_>) {
+    fn check_sources(&mut self, turn: &Turn<'_>, arrivals: Arrivals) {
         if self.opened.is_empty() {
             return;
         }
         let routes = turn.shared.routes.read();
+        // A session's packets that come to the handshake thread are not in its shard.
+        let steers = arrivals != Arrivals::Handshakes && turn.shared.shards.count() > 1;
+        let steering = turn.shared.steering.as_deref().filter(|_| steers);
         for run in &self.runs {
-            let mut bytes = 0;
+            let (mut bytes, mut unsteered) = (0, steering);
             for packet in &self.opened[run.packets.clone()] {
                 let Some(text) = packet.text.clone().filter(|text| !text.is_empty()) else {
                     continue;
@@ -264,6 +269,9 @@ impl Inbound {
                 match check(&routes, &run.peer, inner) {
                     Ok(length) => {
                         bytes += padded + OVERHEAD;
+                        if let Some((steering, source)) = unsteered.take().zip(ip::source(inner)) {
+                            steering.learn(source, run.peer.id(), turn.shard);
+                        }
                         ecn::decapsulate(&mut inner[..length], packet.congested);
                         let range = text.start..text.start + length;
                         self.coalescer.push(&mut self.buffer, range);
@@ -299,7 +307,7 @@ impl Inbound {
             *part = IoSlice::new(&self.buffer[range]);
             count += 1;
         }
-        turn.tun.write(&parts[..count]).map(drop)
+        turn.tun.write(turn.shard, &parts[..count]).map(drop)
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod allowed_ips;
 mod alternation;
+mod balance;
 mod batch;
 mod bpf;
 mod bucket;
@@ -41,8 +42,10 @@ mod priority;
 mod replay;
 mod session;
 mod shard;
+mod shards;
 mod shared;
 mod sockets;
+mod steering;
 mod transmit;
 mod trie;
 mod tun;

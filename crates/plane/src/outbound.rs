@@ -1,7 +1,7 @@
 //! From the TUN to the peers: finds the peer of a packet, cuts the packet, and sends or stages it.
 //!
 //! The checks have the kernel's order (device.c, wg_xmit; send.c, wg_packet_send_staged_packets). Called
-//! by the shard.
+//! by the shards.
 
 use std::io;
 use std::net::IpAddr;
@@ -60,7 +60,7 @@ impl Outbound {
         let mut bytes = 0;
         let mut result = Ok(());
         for _ in 0..MAX_READS {
-            match turn.tun.read(&mut self.packet) {
+            match turn.tun.read(turn.shard, &mut self.packet) {
                 Ok(length) => {
                     bytes += length;
                     self.forward(turn, &routes, length);
@@ -99,8 +99,18 @@ impl Outbound {
 
     /// Send what is collected, at the end of a turn.
     pub fn finish(&mut self, turn: &Turn<'_>) {
+        self.leave_route(turn);
         self.batch.finish(turn);
-        self.route = None;
+    }
+
+    /// What was staged waits for the session that the peer lacked. If that was installed meanwhile, another
+    /// shard may have sent what was staged before, and not this.
+    fn leave_route(&mut self, turn: &Turn<'_>) {
+        if let Some(Route::Waiting(peer)) = self.route.take()
+            && peer.session(turn.now).is_some()
+        {
+            self.flush(turn, &peer);
+        }
     }
 
     fn forward(&mut self, turn: &Turn<'_>, routes: &AllowedIps<Arc<Peer>>, length: usize) {
@@ -146,6 +156,7 @@ impl Outbound {
 
     /// Look up a peer's session and endpoint. False if the endpoint is not known.
     fn find(&mut self, turn: &Turn<'_>, peer: &Arc<Peer>) -> bool {
+        self.leave_route(turn);
         let Some(endpoint) = peer.endpoint() else {
             return false;
         };
@@ -158,9 +169,7 @@ impl Outbound {
                     endpoint,
                 };
                 // Staged packets must not be overtaken.
-                if destination.peer.has_staged() {
-                    self.send_staged(turn, &destination);
-                }
+                self.send_staged(turn, &destination);
                 Route::Open(destination)
             }
             None => Route::Waiting(peer),
@@ -195,8 +204,11 @@ impl Outbound {
     }
 
     fn send_staged(&mut self, turn: &Turn<'_>, destination: &Destination) {
-        let staged = destination.peer.take_staged();
-        for packet in &staged {
+        let mut staged = destination.peer.staged();
+        if staged.is_empty() {
+            return;
+        }
+        for packet in &*staged {
             let length = packet.len();
             let segments = Segments {
                 count: 1,
@@ -209,13 +221,11 @@ impl Outbound {
             let class = ecn::encapsulate(ip::tos(packet));
             self.batch.add(turn, destination, &segments, class);
         }
-        if !staged.is_empty() {
-            sent(
-                turn,
-                destination,
-                staged.iter().any(|packet| !packet.is_empty()),
-            );
-        }
+        // Another shard may have packets of the same flow, and sends them as soon as it finds nothing staged.
+        self.batch.finish(turn);
+        let data = staged.drain(..).any(|packet| !packet.is_empty());
+        drop(staged);
+        sent(turn, destination, data);
     }
 }
 

@@ -1,11 +1,12 @@
-//! The plane's state of one peer, shared by the shard and the brain's threads. Each part has its own
-//! lock, and no lock is held while another is taken.
+//! The plane's state of one peer, shared by the shards and the brain's threads. Each part has its own
+//! lock, and none is held while another is taken, except
+//! that of the staged packets while they are sent.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::allowed_ips::Owner;
 use crate::clock::Nanos;
@@ -173,6 +174,11 @@ impl Peer {
     #[must_use]
     pub fn has_staged(&self) -> bool {
         !self.staged.lock().is_empty()
+    }
+
+    /// Lock the staged packets. While one shard sends them, others wait: none may overtake them.
+    pub fn staged(&self) -> MutexGuard<'_, VecDeque<Vec<u8>>> {
+        self.staged.lock()
     }
 
     /// Remove and return the staged packets, oldest first.

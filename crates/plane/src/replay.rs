@@ -41,6 +41,12 @@ impl Window {
         new
     }
 
+    /// The greatest counter that was seen.
+    #[must_use]
+    pub const fn greatest(&self) -> u64 {
+        self.greatest
+    }
+
     fn advance(&mut self, counter: u64) {
         let from = self.greatest / BLOCK_BITS;
         let blocks = (counter / BLOCK_BITS - from).min(BLOCKS);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use holloway_aead::{Group, Key, TAG, nonce};
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::clock::Nanos;
+use crate::clock::{self, Nanos, SECOND};
 use crate::discard::Discard;
 use crate::replay::{WINDOW, Window};
 
@@ -59,6 +59,7 @@ pub struct Session {
     replay: Mutex<Window>,
     deadlines: Deadlines,
     asked_on_receive: AtomicBool,
+    began: Nanos,
 }
 
 impl Session {
@@ -80,6 +81,7 @@ impl Session {
             replay: Mutex::new(Window::new()),
             deadlines,
             asked_on_receive: AtomicBool::new(false),
+            began: clock::now(),
         }
     }
 
@@ -97,6 +99,20 @@ impl Session {
     #[must_use]
     pub const fn local_index(&self) -> u32 {
         self.local_index
+    }
+
+    /// When it was created.
+    #[cfg(test)]
+    #[must_use]
+    pub const fn began(&self) -> Nanos {
+        self.began
+    }
+
+    /// How many packets it had in a second, both directions together, on the average.
+    #[must_use]
+    pub fn packets_per_second(&self, now: Nanos) -> u64 {
+        let packets = self.next_counter.load(Ordering::Relaxed) + self.replay.lock().greatest();
+        packets / (now.saturating_sub(self.began) / SECOND).max(1)
     }
 
     /// The time from which on nothing is sent or accepted.

@@ -1,4 +1,5 @@
-//! The thread that moves packets: waits for the TUN, the sockets or a wake, and processes them in turns.
+//! A thread that moves packets: waits for its queue of the TUN, its sockets or a wake, and processes them
+//! in turns.
 //!
 //! It waits without a timeout, so an idle tunnel causes no wake-ups. It locks the sockets for one turn
 //! at a time; changing them waits for the end of the turn.
@@ -8,9 +9,9 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::events::Event;
 use crate::inbound::{Arrivals, Inbound};
 use crate::outbound::Outbound;
+use crate::shards::ShardHandle;
 use crate::shared::Shared;
 use crate::tun::Tun;
 use crate::turn::Turn;
@@ -35,20 +36,25 @@ pub enum Token {
 pub struct Shard {
     shared: Arc<Shared>,
     tun: Arc<Tun>,
+    number: usize,
     outbound: Outbound,
     inbound: Inbound,
 }
 
 impl Shard {
-    /// Create a shard that watches `tun` and drops it when it ends. Sockets are watched once bound.
-    pub fn new(shared: Arc<Shared>, tun: Arc<Tun>) -> io::Result<Self> {
-        let epoll = &shared.epoll;
-        epoll.add(tun.as_raw_fd(), Token::Tun as u64)?;
-        epoll.add(shared.wake.as_raw_fd(), Token::Wake as u64)?;
+    /// Create the shard with a number, which watches its queue of `tun` and drops it when it ends. Sockets
+    /// are watched once bound.
+    pub fn new(shared: Arc<Shared>, tun: Arc<Tun>, number: usize) -> io::Result<Self> {
+        let handle = handle(&shared, number)?;
+        handle.epoll.add(tun.queue_fd(number), Token::Tun as u64)?;
+        handle
+            .epoll
+            .add(handle.wake.as_raw_fd(), Token::Wake as u64)?;
         Ok(Self {
             outbound: Outbound::new(),
             inbound: Inbound::new(tun.offloads()),
             tun,
+            number,
             shared,
         })
     }
@@ -70,16 +76,15 @@ impl Shard {
         self.outbound = Outbound::new();
         self.inbound = Inbound::new(self.tun.offloads());
         if let Err(errno) = result {
-            self.shared.erase_all();
-            self.shared.events.push(Event::Died(errno));
+            self.shared.die(errno);
         }
     }
 
     fn turn(&mut self, ready: &mut Ready) -> io::Result<()> {
         let (shared, tun) = (self.shared.clone(), self.tun.clone());
-        let tokens = shared.epoll.wait(ready)?;
+        let tokens = handle(&shared, self.number)?.epoll.wait(ready)?;
         let sockets = shared.sockets.read();
-        let turn = Turn::begin(&shared, &tun, sockets.as_ref());
+        let turn = Turn::begin(&shared, &tun, self.number, sockets.as_ref());
         for token in tokens {
             self.serve(&turn, token)?;
         }
@@ -106,12 +111,14 @@ impl Shard {
                 true => sockets.v4.as_ref(),
                 false => sockets.v6.as_ref(),
             });
-        if let Some(pair) = pair {
+        if let Some(pair) = pair
+            && let Some(socket) = pair.data.get(self.number)
+        {
             let arrivals = match pair.handshakes.is_empty() {
                 false => Arrivals::Data,
                 true => Arrivals::Both,
             };
-            self.inbound.turn(turn, &pair.data, arrivals)?;
+            self.inbound.turn(turn, socket, arrivals)?;
         }
         for peer in self.inbound.take_confirmed() {
             self.outbound.flush(turn, &peer);
@@ -121,10 +128,17 @@ impl Shard {
     }
 
     fn flush(&mut self, turn: &Turn<'_>) {
-        turn.shared.wake.clear();
-        for peer in turn.shared.take_flush() {
-            self.outbound.flush(turn, &peer);
+        if let Some(handle) = turn.shared.shards.get(self.number) {
+            handle.wake.clear();
+            for peer in handle.take_flush() {
+                self.outbound.flush(turn, &peer);
+            }
         }
         self.outbound.finish(turn);
     }
+}
+
+fn handle(shared: &Shared, number: usize) -> io::Result<&ShardHandle> {
+    let handle = shared.shards.get(number);
+    handle.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))
 }

@@ -1,4 +1,4 @@
-//! The state that the shard and the brain's threads share.
+//! The state that the shards and the brain's threads share.
 //!
 //! Order of locks: `sockets`, `routes`, `icmp_sockets`, `index`, `endpoints`, then those of a peer. Each is taken once
 //! per batch, and never twice by one thread.
@@ -21,7 +21,9 @@ use crate::icmp_sockets::IcmpSockets;
 use crate::index::IndexTable;
 use crate::peer::{Peer, PeerId};
 use crate::session::Session;
+use crate::shards::Shards;
 use crate::sockets::Sockets;
+use crate::steering::Steering;
 use holloway_poll::{Epoll, Wake};
 
 /// The state of one plane.
@@ -46,27 +48,27 @@ pub struct Shared {
     pub events: Events,
     /// The packets that were not passed on.
     pub discards: Discards,
-    /// What the shard waits on.
-    pub epoll: Epoll,
-    /// Wakes the shard.
-    pub wake: Wake,
+    /// The shards.
+    pub shards: Shards,
+    /// Which of the interface's queues gets a packet, if there are several.
+    pub steering: Option<Arc<Steering>>,
     /// What the handshake thread waits on.
     pub handshake_epoll: Epoll,
     /// Wakes the handshake thread.
     pub handshake_wake: Wake,
-    /// Both threads end if this is set when they are woken.
+    /// All threads end if this is set when they are woken.
     pub stop: AtomicBool,
     /// The interface's MTU, which bounds the padding.
     pub mtu: AtomicU32,
-    flush: Mutex<Vec<Arc<Peer>>>,
     /// The peer that cannot be sent to and the errno; 0 if all can.
     send_failing: AtomicU64,
     send_failed_at: AtomicU64,
+    has_died: AtomicBool,
 }
 
 impl Shared {
-    /// Create the state without sockets and peers.
-    pub fn new(mtu: u32) -> io::Result<Self> {
+    /// Create the state without sockets and peers, with room for so many shards.
+    pub fn new(mtu: u32, shards: usize, steering: Option<Arc<Steering>>) -> io::Result<Self> {
         Ok(Self {
             sockets: RwLock::new(None),
             routes: RwLock::new(AllowedIps::new()),
@@ -78,15 +80,15 @@ impl Shared {
             peers: Mutex::default(),
             events: Events::new()?,
             discards: Discards::new(),
-            epoll: Epoll::new()?,
-            wake: Wake::new()?,
+            shards: Shards::new(shards)?,
+            steering,
             handshake_epoll: Epoll::new()?,
             handshake_wake: Wake::new()?,
             stop: AtomicBool::new(false),
             mtu: AtomicU32::new(mtu),
-            flush: Mutex::default(),
             send_failing: AtomicU64::new(0),
             send_failed_at: AtomicU64::new(0),
+            has_died: AtomicBool::new(false),
         })
     }
 
@@ -144,22 +146,11 @@ impl Shared {
         }
     }
 
-    /// Make the shard send the staged packets of `peer`.
+    /// Make a shard send the staged packets of `peer`.
     pub fn request_flush(&self, peer: &Arc<Peer>) {
         if !peer.set_to_flush(true) {
-            self.flush.lock().push(peer.clone());
-            self.wake.set();
+            self.shards.flush(peer);
         }
-    }
-
-    /// Remove and return the peers whose staged packets are to be sent.
-    #[must_use]
-    pub fn take_flush(&self) -> Vec<Arc<Peer>> {
-        let peers = std::mem::take(&mut *self.flush.lock());
-        for peer in &peers {
-            let _ = peer.set_to_flush(false);
-        }
-        peers
     }
 
     /// Record the result of sending to `peer` (`errno` 0: success), and push an event if it changes. Only
@@ -214,7 +205,7 @@ impl Shared {
     }
 
     /// Remove a peer's sessions and its pending handshake. Keys are zeroed when the last reference to a
-    /// session is dropped: here, or by the shard at the end of its turn.
+    /// session is dropped: here, or by a shard at the end of its turn.
     pub fn erase(&self, peer: &Peer) {
         let awaiting = peer.handshake.lock().awaiting.take();
         if let Some(awaiting) = awaiting {
@@ -222,6 +213,14 @@ impl Shared {
         }
         let sessions = peer.keypairs.lock().take();
         self.free(&sessions);
+    }
+
+    /// Zero all keys and report that the plane has ended by itself: once, though all shards find it out.
+    pub fn die(&self, errno: i32) {
+        self.erase_all();
+        if !self.has_died.swap(true, Ordering::AcqRel) {
+            self.events.push(Event::Died(errno));
+        }
     }
 
     /// Remove the sessions of all peers.

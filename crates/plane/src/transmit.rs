@@ -1,5 +1,5 @@
 //! Sending to peers, and what to do if the system refuses: send fewer at a time, use another source
-//! address, or wait briefly. Datagrams that are not sent are counted. Called by the shard for data and by
+//! address, or wait briefly. Datagrams that are not sent are counted. Called by the shards for data and by
 //! the brain's threads for handshakes.
 
 use std::io;
@@ -17,9 +17,12 @@ use crate::shared::Shared;
 use crate::sockets::Sockets;
 use crate::udp::{MAX_PAYLOAD, MAX_SEGMENTS, Udp};
 
-/// How many milliseconds a full socket may block the shard. The interface's queue holds senders back
+/// How many milliseconds a full socket may block a shard. The interface's queue holds senders back
 /// meanwhile.
 const WRITABLE_TIMEOUT: i32 = 10;
+
+/// The shard by whose sockets the brain sends.
+const FIRST: usize = 0;
 
 /// Datagrams to one peer, all of one length except the last, which may be shorter.
 #[derive(Clone, Copy, Debug)]
@@ -104,7 +107,7 @@ enum Refusal {
     Final(i32),
 }
 
-/// Send `datagrams` to `to`, and count for `peer` what was sent and what was not.
+/// Send `datagrams` to `to` by the first shard's socket, and count for `peer` what was sent and what was not.
 pub fn transmit(
     shared: &Shared,
     sockets: Option<&Sockets>,
@@ -112,7 +115,7 @@ pub fn transmit(
     to: &mut Endpoint,
     datagrams: Datagrams<'_>,
 ) {
-    let Some(socket) = sockets.and_then(|sockets| sockets.toward(&to.remote)) else {
+    let Some(socket) = sockets.and_then(|sockets| sockets.toward(&to.remote, FIRST)) else {
         let packets = datagrams.data.len().div_ceil(datagrams.segment);
         shared.discard(Discard::NoSocket, packets, Some(peer));
         return;
@@ -121,10 +124,11 @@ pub fn transmit(
     shared.send_result(peer, errno, datagrams.now);
 }
 
-/// Send all queued trains, several in one call.
+/// Send all queued trains by the sockets of a shard, several in one call.
 pub fn transmit_all(
     shared: &Shared,
     sockets: Option<&Sockets>,
+    shard: usize,
     queue: &mut [Queued],
     data: &[u8],
     now: Nanos,
@@ -132,7 +136,7 @@ pub fn transmit_all(
     let is_v4 = |one: &Queued| one.destination.endpoint.remote.is_ipv4();
     for queue in queue.chunk_by_mut(|one, next| is_v4(one) == is_v4(next)) {
         let to = &queue[0].destination.endpoint.remote;
-        match sockets.and_then(|sockets| sockets.toward(to)) {
+        match sockets.and_then(|sockets| sockets.toward(to, shard)) {
             Some(socket) => deliver(shared, socket, queue, data, now),
             None => {
                 for Queued {

@@ -9,15 +9,21 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
 
 use holloway_packet::offload::VNET_HEADER;
 use libc::{Ioctl, c_int, c_short, c_uint};
 
 use crate::channel_tun::{self, ChannelTun, LinkEndpoint};
 use crate::interface;
+use crate::steering::Steering;
 
 /// Room for one read of the interface: a vnet_hdr and the largest IP packet.
 pub const READ_SIZE: usize = VNET_HEADER + 65535;
+
+// linux/if_tun.h: TUNSETQUEUE, TUNSETSTEERINGEBPF. The C libraries lack them for some processors.
+const TUN_SET_QUEUE: Ioctl = libc::TUNSETQUEUE;
+const TUN_SET_STEERING: Ioctl = libc::TUNSETSTEERINGEBPF;
 
 const CSUM: c_uint = 0x01; // linux/if_tun.h: TUN_F_*
 const TSO: c_uint = 0x02 | 0x04 | 0x08; // TSO4, TSO6, TSO_ECN
@@ -28,12 +34,14 @@ const USO: c_uint = 0x20 | 0x40; // USO4, USO6: Linux 6.2
 pub struct Tun {
     backend: Backend,
     offloads: Offloads,
+    steering: Option<Arc<Steering>>,
 }
 
 /// What is behind the interface.
 #[derive(Debug)]
 enum Backend {
-    Kernel(File),
+    /// Its queues, of which the first is attached.
+    Kernel(Vec<File>),
     Channel(ChannelTun),
 }
 
@@ -49,24 +57,77 @@ pub struct Offloads {
 }
 
 impl Tun {
-    /// Create an interface with this MTU, or attach to a persistent one, which keeps its own.
-    pub fn create(name: &str, mtu: u32) -> io::Result<Self> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
-            .open("/dev/net/tun")?;
-        let mut request = interface_request(name)?;
+    /// Create an interface with this MTU, or attach to a persistent one, which keeps its own. It has so many
+    /// queues, or one where the system refuses to choose among several.
+    pub fn create(name: &str, mtu: u32, queues: usize) -> io::Result<Self> {
+        let several = [0, libc::IFF_MULTI_QUEUE];
+        let [one, several] = if queues > 1 { [several[1], 0] } else { several };
         let exists = interface::index_of(name).is_some();
-        let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
-        request.ifr_ifru.ifru_flags = flags as c_short;
-        // SAFETY: TUNSETIFF reads and writes one ifreq.
-        unsafe { ioctl(&file, libc::TUNSETIFF, &raw mut request)? };
-        let tun = Self::configured(file, true)?;
+        // A persistent interface was made for one queue or for several, and takes no other flag.
+        let file = match open_queue(name, one) {
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                open_queue(name, several).map_err(|_| error)?
+            }
+            result => result?,
+        };
+        let mut tun = Self::configured(file, true)?;
         if !exists {
             tun.set_mtu(mtu)?;
         }
+        let _ = tun.open_queues(queues);
         Ok(tun)
+    }
+
+    /// Open further queues, all of them or none.
+    fn open_queues(&mut self, queues: usize) -> io::Result<()> {
+        let name = self.name()?;
+        let Backend::Kernel(open) = &mut self.backend else {
+            return Ok(());
+        };
+        if queues < 2 {
+            return Ok(());
+        }
+        let (steering, program) = Steering::new()?;
+        let mut fd = program.as_raw_fd();
+        // SAFETY: TUNSETSTEERINGEBPF reads one int.
+        unsafe { ioctl(&open[0], TUN_SET_STEERING, &raw mut fd)? };
+        let further = (1..queues).map(|_| open_queue(&name, libc::IFF_MULTI_QUEUE));
+        let further = further.collect::<io::Result<Vec<_>>>()?;
+        // The last one first, so that they have the numbers of their shards once they are attached again.
+        for queue in further.iter().rev() {
+            set_queue(queue, libc::IFF_DETACH_QUEUE)?;
+        }
+        open.extend(further);
+        self.steering = Some(Arc::new(steering));
+        Ok(())
+    }
+
+    /// How many queues it can have.
+    #[must_use]
+    pub fn queues(&self) -> usize {
+        match &self.backend {
+            Backend::Kernel(queues) => queues.len(),
+            Backend::Channel(_) => 1,
+        }
+    }
+
+    /// Have packets come to a queue. The first has them from the beginning; the others follow in order.
+    pub fn attach(&self, queue: usize) -> io::Result<()> {
+        set_queue(self.queue(queue)?, libc::IFF_ATTACH_QUEUE)
+    }
+
+    /// How the interface chooses a queue, if it has several.
+    #[must_use]
+    pub fn steering(&self) -> Option<Arc<Steering>> {
+        self.steering.clone()
+    }
+
+    fn queue(&self, number: usize) -> io::Result<&File> {
+        let queue = match &self.backend {
+            Backend::Kernel(queues) => queues.get(number),
+            Backend::Channel(_) => None,
+        };
+        queue.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))
     }
 
     /// Take over an open descriptor. If this fails, the descriptor stays the caller's.
@@ -93,7 +154,12 @@ impl Tun {
             uso: false,
         };
         let backend = Backend::Channel(tun);
-        Ok((Self { backend, offloads }, endpoint))
+        let tun = Self {
+            backend,
+            offloads,
+            steering: None,
+        };
+        Ok((tun, endpoint))
     }
 
     fn configured(file: File, vnet_header: bool) -> io::Result<Self> {
@@ -113,14 +179,17 @@ impl Tun {
             offloads.tso = granted & TSO != 0;
             offloads.uso = granted & USO != 0;
         }
-        let backend = Backend::Kernel(file);
-        Ok(Self { backend, offloads })
+        Ok(Self {
+            backend: Backend::Kernel(vec![file]),
+            offloads,
+            steering: None,
+        })
     }
 
     /// Its current name.
     pub fn name(&self) -> io::Result<String> {
         let file = match &self.backend {
-            Backend::Kernel(file) => file,
+            Backend::Kernel(queues) => &queues[0],
             Backend::Channel(tun) => return Ok(tun.name().into()),
         };
         let request = attached(file)?;
@@ -148,19 +217,27 @@ impl Tun {
         self.offloads
     }
 
-    /// Read one packet with its vnet_hdr, if there is one.
-    pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    /// Read one packet of a queue with its vnet_hdr, if there is one.
+    pub fn read(&self, queue: usize, buffer: &mut [u8]) -> io::Result<usize> {
         match &self.backend {
-            Backend::Kernel(file) => (&*file).read(buffer),
+            Backend::Kernel(queues) => (&queues[queue]).read(buffer),
             Backend::Channel(tun) => tun.read(buffer),
         }
     }
 
-    /// Write one packet from its parts, the vnet_hdr first if there is one.
-    pub fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+    /// Write one packet to a queue from its parts, the vnet_hdr first if there is one.
+    pub fn write(&self, queue: usize, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         match &self.backend {
-            Backend::Kernel(file) => (&*file).write_vectored(parts),
+            Backend::Kernel(queues) => (&queues[queue]).write_vectored(parts),
             Backend::Channel(tun) => tun.write(parts),
+        }
+    }
+
+    /// The descriptor of a queue. An in-memory interface has one for all.
+    pub fn queue_fd(&self, number: usize) -> RawFd {
+        match self.queue(number) {
+            Ok(queue) => queue.as_raw_fd(),
+            Err(_) => self.as_raw_fd(),
         }
     }
 
@@ -184,10 +261,33 @@ impl Tun {
 impl AsRawFd for Tun {
     fn as_raw_fd(&self) -> RawFd {
         match &self.backend {
-            Backend::Kernel(file) => file.as_raw_fd(),
+            Backend::Kernel(queues) => queues[0].as_raw_fd(),
             Backend::Channel(tun) => tun.as_raw_fd(),
         }
     }
+}
+
+/// Open one queue of an interface, which is created if there is none of this name.
+fn open_queue(name: &str, several: c_int) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
+        .open("/dev/net/tun")?;
+    let mut request = interface_request(name)?;
+    let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR | several;
+    request.ifr_ifru.ifru_flags = flags as c_short;
+    // SAFETY: TUNSETIFF reads and writes one ifreq.
+    unsafe { ioctl(&file, libc::TUNSETIFF, &raw mut request)? };
+    Ok(file)
+}
+
+/// Attach a queue or detach it, which needs no privilege.
+fn set_queue(queue: &File, state: c_int) -> io::Result<()> {
+    let mut request = interface_request("")?;
+    request.ifr_ifru.ifru_flags = state as c_short;
+    // SAFETY: TUNSETQUEUE reads one ifreq.
+    unsafe { ioctl(queue, TUN_SET_QUEUE, &raw mut request) }
 }
 
 fn interface_request(name: &str) -> io::Result<libc::ifreq> {

@@ -1,4 +1,4 @@
-//! One turn of the shard: what all its parts work with, read once at the start of the turn.
+//! One turn of a shard: what all its parts work with, read once at the start of the turn.
 
 use std::sync::atomic::Ordering;
 
@@ -14,6 +14,8 @@ pub struct Turn<'a> {
     pub shared: &'a Shared,
     /// The interface.
     pub tun: &'a Tun,
+    /// The number of the shard: of its queue of the interface, and of its sockets.
+    pub shard: usize,
     /// The sockets, if bound.
     pub sockets: Option<&'a Sockets>,
     /// The time, read once.
@@ -24,10 +26,16 @@ pub struct Turn<'a> {
 
 impl<'a> Turn<'a> {
     /// Read the clock and the MTU. `sockets` stay locked during the turn.
-    pub fn begin(shared: &'a Shared, tun: &'a Tun, sockets: Option<&'a Sockets>) -> Self {
+    pub fn begin(
+        shared: &'a Shared,
+        tun: &'a Tun,
+        shard: usize,
+        sockets: Option<&'a Sockets>,
+    ) -> Self {
         Self {
             shared,
             tun,
+            shard,
             sockets,
             now: clock::now(),
             mtu: shared.mtu.load(Ordering::Relaxed) as usize,

@@ -64,36 +64,33 @@ impl Udp {
         Ok(udp)
     }
 
-    /// Bind others to the same port, and let a classic BPF program choose who gets a datagram (socket(7),
-    /// SO_ATTACH_REUSEPORT_CBPF). It returns 0 for this one, and 1 and so on for the others.
-    ///
-    /// This one was bound alone, so the port is nobody else's. Programs of other users cannot join it.
-    pub(crate) fn share(
-        &self,
-        mark: u32,
-        others: usize,
-        program: &[libc::sock_filter],
-    ) -> io::Result<Vec<Self>> {
-        let address = self.address()?;
-        self.set(libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
-        let joined = (0..others).map(|_| Self::join(&address, mark));
-        let joined: io::Result<Vec<Self>> = joined.collect();
-        let sorted = joined.and_then(|others| self.steer(program).map(|()| others));
-        if sorted.is_err() {
-            self.set(libc::SOL_SOCKET, libc::SO_REUSEPORT, 0)?;
-        }
-        sorted
+    /// Set whether others may bind to the same port. This one was bound alone, so the port is nobody
+    /// else's. Programs of other users cannot join it.
+    pub(crate) fn set_shared(&self, shared: bool) -> io::Result<()> {
+        self.set(libc::SOL_SOCKET, libc::SO_REUSEPORT, shared.into())
     }
 
-    fn join(address: &SocketAddr, mark: u32) -> io::Result<Self> {
-        let other = Self::open(address, mark, HANDSHAKE_BUFFER)?;
+    /// Bind another one to the same port, for data.
+    pub(crate) fn join_for_data(&self, mark: u32) -> io::Result<Self> {
+        self.join(Self::open(&self.address()?, mark, DATA_BUFFER)?)
+    }
+
+    /// Bind another one to the same port, for handshake messages.
+    pub(crate) fn join_for_handshakes(&self, mark: u32) -> io::Result<Self> {
+        let other = Self::open(&self.address()?, mark, HANDSHAKE_BUFFER)?;
         other.never_fragment()?;
-        other.set(libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
-        other.bind_to(address)?;
+        self.join(other)
+    }
+
+    fn join(&self, other: Self) -> io::Result<Self> {
+        other.set_shared(true)?;
+        other.bind_to(&self.address()?)?;
         Ok(other)
     }
 
-    fn steer(&self, program: &[libc::sock_filter]) -> io::Result<()> {
+    /// Let a classic BPF program choose which socket of the port gets a datagram (socket(7),
+    /// SO_ATTACH_REUSEPORT_CBPF). It returns 0 for the first that was bound, 1 for the second, and so on.
+    pub(crate) fn steer(&self, program: &[libc::sock_filter]) -> io::Result<()> {
         self.attach(libc::SO_ATTACH_REUSEPORT_CBPF, program)
     }
 
@@ -200,6 +197,16 @@ impl Udp {
     /// Change the mark of sent packets.
     pub(crate) fn set_mark(&self, mark: u32) -> io::Result<()> {
         self.set(libc::SOL_SOCKET, libc::SO_MARK, mark.cast_signed())
+    }
+
+    /// The mark of sent packets.
+    #[cfg(test)]
+    pub(crate) fn mark(&self) -> io::Result<u32> {
+        let (mut mark, mut size) = (0_u32, size_of::<u32>() as socklen_t);
+        let (fd, at) = (self.fd.as_raw_fd(), (&raw mut mark).cast());
+        // SAFETY: `mark` has room for `size` bytes; the kernel fills in no more.
+        check(unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_MARK, at, &raw mut size) })?;
+        Ok(mark)
     }
 
     fn set(&self, level: c_int, option: c_int, value: c_int) -> io::Result<()> {

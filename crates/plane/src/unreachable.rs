@@ -86,7 +86,7 @@ mod tests {
     }
 
     fn shared(reports: bool) -> Shared {
-        let shared = Shared::new(1420).expect("an epoll");
+        let shared = Shared::new(1420, 1, None).expect("an epoll");
         shared.reports_unreachable.store(reports, Ordering::Relaxed);
         shared
     }

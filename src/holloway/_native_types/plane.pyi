@@ -26,7 +26,7 @@ class Due:
 
 @final
 class Plane:
-    """Moves packets between one TUN and UDP sockets, in a separate thread."""
+    """Moves packets between one TUN and UDP sockets, in threads of its own."""
 
     def __new__(cls, tun: Tun) -> Plane: ...
     def fileno(self) -> int:
@@ -64,7 +64,7 @@ class Plane:
         """Start or stop reporting `Unreachable`."""
 
     def peer(self, public_key: bytes, /) -> Peer:
-        """Add a peer."""
+        """Add a peer, and a shard for it if there can be another one: a queue of the TUN each."""
 
     def uses_index(self, index: int, /) -> bool:
         """Return whether a session, or an initiation that awaits its response, has this index."""
@@ -95,7 +95,7 @@ class Plane:
         """Count the discarded packets by reason, with every reason."""
 
     def close(self) -> None:
-        """Stop the thread, close the sockets, zero the keys. The `Tun` stays open."""
+        """Stop the threads, close the sockets, zero the keys. The `Tun` stays open."""
 
 @final
 class Peer:
@@ -134,6 +134,12 @@ class Peer:
 
         After an initiation, the cookie checker accepts a response to its sender index, and to no
         earlier one of this peer. A failure to send is counted; the brain's timers retry.
+        """
+
+    def steer_index(self, index: int, /) -> int:
+        """Return `index` with the low byte that brings a new session to a shard.
+
+        That of the current session, if there is one and no other shard is much less busy.
         """
 
     def send_keepalive(self) -> None:

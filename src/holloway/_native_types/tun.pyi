@@ -8,8 +8,11 @@ __all__ = ["Endpoint", "Tun"]
 class Tun:
     """A TUN interface with vnet_hdr and, if the kernel has them, TSO and USO offloads."""
 
-    def __new__(cls, name: str, mtu: int = 1420) -> Tun:
-        """Create the interface, or attach to a persistent one, which keeps its MTU (OSError)."""
+    def __new__(cls, name: str, mtu: int = 1420, queues: int = 1) -> Tun:
+        """Create the interface, or attach to a persistent one, which keeps its MTU (OSError).
+
+        It has one queue where the system refuses several, or the program that chooses one.
+        """
 
     @staticmethod
     def from_fd(fd: int) -> Tun:
@@ -18,6 +21,10 @@ class Tun:
     @property
     def name(self) -> str:
         """The interface's present name in the kernel."""
+
+    @property
+    def queues(self) -> int:
+        """How many shards a plane can have on it."""
 
     @property
     def offloads(self) -> tuple[str, ...]:

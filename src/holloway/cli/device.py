@@ -43,6 +43,7 @@ Environment:
   HOLLOWAY_PERSISTENT=1       keep the interface if the device is killed, for the next one
   HOLLOWAY_RECONNECT=off      begin no sessions for those that a restart has lost
   HOLLOWAY_CONFINEMENT=off    keep all privileges instead of dropping them
+  HOLLOWAY_SHARDS             use at most so many threads for packets, a peer or more each
 
 Examples:
   holloway-device wg0 && wg setconf wg0 /etc/wireguard/wg0.conf
@@ -79,6 +80,9 @@ def start(name: str, *, foreground: bool) -> int:
     except OSError as error:
         print(f"holloway-device: {_explain(error, name)}", file=sys.stderr)
         return 1
+    except ValueError as error:
+        print(f"holloway-device: {error}", file=sys.stderr)
+        return 1
     if foreground:
         return _serve(tun, listener, lambda: None)
     return _serve_in_background(tun, listener)
@@ -100,11 +104,15 @@ def _prepare(name: str) -> tuple[Tun, _socket.socket]:
 
 
 def open_tun(name: str) -> Tun:
-    """Make an interface that looks like the kernel's; raises OSError."""
+    """Make an interface that looks like the kernel's, with a queue for each shard.
+
+    Raises OSError, and ValueError if the number of shards in the environment is wrong.
+    """
     from holloway import _native
+    from holloway.device import shards
     from holloway.device.tun_settings import configure_tun
 
-    tun = _native.Tun(name, DEFAULT_MTU)
+    tun = _native.Tun(name, DEFAULT_MTU, shards.limit())
     configure_tun(tun.name)
     if os.environ.get("HOLLOWAY_PERSISTENT") == "1":
         tun.set_persistent(True)

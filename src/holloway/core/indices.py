@@ -21,10 +21,13 @@ class Indices(Generic[Owner]):
         self._is_used = is_used
         self._awaiting: dict[int, Owner] = {}
 
-    def allocate(self) -> int:
-        """Return a random index that is not in use on this device."""
+    def allocate(self, steer: Callable[[int], int]) -> int:
+        """Return a random index that is not in use on this device, as `steer` changes it.
+
+        The plane chooses by its low byte which thread gets the session.
+        """
         while True:
-            index = int.from_bytes(self._random(4), "little")
+            index = steer(int.from_bytes(self._random(4), "little"))
             if index not in self._awaiting and not self._is_used(index):
                 return index
 

@@ -321,7 +321,7 @@ class Peer(Generic[EndpointType]):
         message, state = noise.initiate(
             static_static,
             ephemeral=self._context.ephemeral(),
-            index=self._context.indices.allocate(),
+            index=self._context.indices.allocate(self.plane.steer_index),
             timestamp=tai64n.encode(self._last_timestamp),
         )
         log.debug("Sending handshake initiation to peer %s", self)
@@ -345,7 +345,7 @@ class Peer(Generic[EndpointType]):
             self._last_timestamp = max(self._last_timestamp, last.timestamp)
 
     def _respond(self, now: Nanoseconds, proven: noise.ResponderState) -> None:
-        index = self._context.indices.allocate()
+        index = self._context.indices.allocate(self.plane.steer_index)
         ephemeral = self._context.ephemeral()
         message, keys = noise.respond(proven, self.preshared_key, ephemeral=ephemeral, index=index)
         log.debug("Sending handshake response to peer %s", self)

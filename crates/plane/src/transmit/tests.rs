@@ -137,7 +137,7 @@ proptest! {
         answers in prop::collection::vec(answer(), 0..60),
         waits: bool, sticky: bool,
     ) {
-        let shared = Shared::new(1420).expect("descriptors");
+        let shared = Shared::new(1420, 1, None).expect("descriptors");
         let peers = [1, 2].map(|id| Arc::new(Peer::new(id, &[9; 32])));
         let (data, mut queue) = queue(&shapes, &peers, sticky);
         let given: usize = queue.iter().map(|one| one.range.len() / one.segment).sum();
@@ -155,7 +155,7 @@ proptest! {
 }
 
 fn outcome(shapes: &[(usize, usize)], answers: &[Answer], waits: bool) -> (Scripted, u64) {
-    let shared = Shared::new(1420).expect("descriptors");
+    let shared = Shared::new(1420, 1, None).expect("descriptors");
     let (data, mut queue) = queue(shapes, &[Arc::new(Peer::new(1, &[9; 32]))], false);
     let sender = Scripted::new(answers, waits);
     deliver(&shared, &sender, &mut queue, &data, 0);
