@@ -16,6 +16,7 @@
 #   make picture    the README's picture, from what the demo prints (as root)
 #   make bench-configuration   wg with 10,000 peers beside the original on wireguard-go (as root)
 #   make bench-quick   wg-quick up and down beside the original on wireguard-go (as root)
+#   make bench-idle    an idle device's memory, its start, and wg show, beside wireguard-go (as root)
 #   make floods    floods of handshakes and other messages, side by side (as root; BENCH=--quick)
 #   make mishaps   the times of recovery from mishaps beside wireguard-go (as root; an hour)
 #   make profile   where a device's time goes, by perf, while traffic runs (as root)
@@ -53,7 +54,7 @@ RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name 
 
 .PHONY: demo quick test thorough others test-rust test-rust-beside test-python \
 	check check-style check-types check-imports check-rust check-dependencies audit sbom requirements guest \
-	bench bench-embedded bench-gateway bench-configuration bench-quick floods mishaps report pictures picture profile \
+	bench bench-embedded bench-gateway bench-configuration bench-quick bench-idle floods mishaps report pictures picture profile \
 	transfer transfers soak format coverage fuzz timing miri loom build release clean
 .DELETE_ON_ERROR:
 
@@ -209,6 +210,11 @@ bench-quick: release
 	@scripts/debian-packages wireguard-tools
 	@scripts/peers
 	$(BIN)/python bench/quick.py $(BENCH)
+
+bench-idle: release
+	@scripts/debian-packages wireguard-tools
+	@scripts/peers
+	$(BIN)/python bench/idle.py $(BENCH)
 
 floods: release
 	@scripts/debian-packages wireguard-tools iperf3 procps ethtool

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING
 from handshakes import initiation
 
 from holloway._native import Endpoint, Plane
+from holloway.cli.device import DEFAULT_MTU, open_tun
 from holloway.core import noise
 from holloway.core.constants import NEVER, REJECT_AFTER_TIME
 from holloway.core.wire import Response, parse_handshake_untrusted
-from holloway.device.daemon import DEFAULT_MTU, open_tun
 from holloway.device.tunnel import now
 from holloway.errors import BadMessage
 from holloway.key import Key

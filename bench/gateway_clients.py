@@ -16,8 +16,8 @@ import sys
 
 from handshakes import private_key
 
+from holloway.cli.device import DEFAULT_MTU, open_tun
 from holloway.core import noise
-from holloway.device.daemon import DEFAULT_MTU, open_tun
 from holloway.device.gso import gso_max_size
 from holloway.device.tunnel import Tunnel
 from holloway.key import Key

@@ -32,7 +32,7 @@ def recovery(implementation: str, name: str) -> float:
     mishap = MISHAPS[name]
     with ExitStack() as stack:
         pair = Pair(implementation, stack, version=mishap.version)
-        pings = stack.enter_context(pair.pings())
+        pings = stack.enter_context(pair.pings(mishap.sender))
         assert pings.seconds_to_answer(0) is not None, f"{implementation} has no session"
         found = mishap.recovery(pair, pings)
     return LIMIT_SECONDS if found is None else found

@@ -14,6 +14,10 @@ to the first ping that is answered.
 
 - *Addresses*: the left host has none for 20 seconds, longer than a device waits for an answer.
 - *The default route* goes away and comes back ten times in three seconds, and then once more.
+- *The responder* is the right host, which learns the left one's endpoint from packets. Its device
+  is ended for a second; the time includes the start and configuration of the next one.
+- *Another address*: the left host has none for two seconds and then another one, while only the
+  right host sends.
 - *A session begins*: the left host gets its peer anew, over a path that loses 30 of 100 packets
   each way, that delays each by up to 500 ms, or that has IPv6 only. An initiation or a response
   that is lost costs the five seconds until the next attempt (paper, 6.1), whatever the device. With

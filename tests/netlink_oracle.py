@@ -9,12 +9,14 @@ addresses, routes and rules, and deletes some of them again. The test runs it in
 from __future__ import annotations
 
 import json
+import socket
 import sys
 from ipaddress import ip_interface, ip_network
 from typing import Any
 
 from pyroute2 import IPRoute
 
+from holloway.device.tun_settings import REPLACE, no_link_local, no_multicast, queue_length
 from holloway.netlink import rtnetlink
 from holloway.netlink.route import Route, RouteSocket, Rule
 from holloway.netlink.rtnetlink import RTM_GETLINK, LinkMessage, RuleMessage
@@ -101,13 +103,17 @@ def path(route: Any, to: str) -> list[object] | None:
     return [found.get_attr("RTA_OIF"), metrics.get_attr("RTAX_MTU") if metrics else None]
 
 
+def set_up_as_a_tun(index: int) -> None:
+    with NetlinkSocket(NETLINK_ROUTE) as kernel:
+        for settings in (queue_length(index, 77), no_multicast(index), no_link_local(index)):
+            kernel.request(rtnetlink.RTM_SETLINK, settings)
+        kernel.request(rtnetlink.RTM_NEWQDISC, rtnetlink.qdisc(index, "pfifo"), REPLACE)
+
+
 def change_ours() -> None:
     with RouteSocket() as route:
         route.add_link("new", "veth")
-        route.set_queue_length("new", 77)
-        route.disable_multicast("new")
-        route.disable_link_local("new")
-        route.replace_qdisc("new", "pfifo")
+        set_up_as_a_tun(socket.if_nametoindex("new"))
         for text in ("10.1.0.1/24", "10.2.0.1/32", "fd00:1::1/64"):
             route.add_address("new", ip_interface(text))
         route.set_mtu_up("new", 1400)

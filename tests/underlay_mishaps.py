@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from holloway.lab import Host, join
-from hosts import PEERS, WG, eventually, key_pair, start_device
+from hosts import DEVICES, PEERS, WG, eventually, key_pair, start_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,20 +39,36 @@ class Pair:
         self.hosts = [stack.enter_context(Host(name)) for name in ("left", "right")]
         self.keys = [key_pair(host) for host in self.hosts]
         join(*self.hosts)
+        self._device = device
+        self.peer_endpoint = self.endpoint(2)
         for number, host in enumerate(self.hosts, 1):
             self.connect(number)
-            start_device(host, device, "wg0")
             host.write("/run/key", self.keys[number - 1].private)
-            self.wg(number, "set", "wg0", "private-key", "/run/key", "listen-port", str(PORT))
-            host.run("ip", "address", "add", f"10.98.0.{number}/24", "dev", "wg0")
-            host.run("ip", "link", "set", "wg0", "mtu", "1280", "up")
-        self.peer_endpoint = self.endpoint(2)
-        self.wg(2, "set", "wg0", "peer", self.keys[0].public, "allowed-ips", "10.98.0.1/32")
+            self.start(number)
         self.begin_session()
 
-    def connect(self, number: int) -> None:
-        """Give a host its address on the cable, and its default route."""
-        address, family = OUTSIDE[self.version].format(number), f"-{self.version}"
+    def start(self, number: int) -> None:
+        """Start a host's device and give it key, port and address; the right one gets its peer."""
+        host = self.hosts[number - 1]
+        start_device(host, self._device, "wg0", environment={"HOLLOWAY_PERSISTENT": "1"})
+        self.wg(number, "set", "wg0", "private-key", "/run/key", "listen-port", str(PORT))
+        if number == 2:
+            self.wg(2, "set", "wg0", "peer", self.keys[0].public, "allowed-ips", "10.98.0.1/32")
+        # A device that was killed may have left its interface.
+        host.run("ip", "address", "replace", f"10.98.0.{number}/24", "dev", "wg0")
+        host.run("ip", "link", "set", "wg0", "mtu", "1280", "up")
+
+    def end(self, number: int, signal: str) -> None:
+        """End a host's device, and what belongs to it, with a signal, as systemd does."""
+        host, program = self.hosts[number - 1], DEVICES[self._device][0].rsplit("/", 1)[1]
+        pattern = f"[{program[0]}]{program[1:]}"
+        host.run("pkill", f"-{signal}", "-f", pattern)
+        assert eventually(lambda: host.run("pgrep", "-f", pattern, check=False).returncode)
+        host.run("rm", "-f", "/run/wireguard/wg0.sock")
+
+    def connect(self, number: int, last: int | None = None) -> None:
+        """Give a host its address on the cable, perhaps with another end, and its default route."""
+        address, family = OUTSIDE[self.version].format(last or number), f"-{self.version}"
         flags = ["nodad"] if self.version == 6 else []
         length = 128 if self.version == 6 else 32
         host = self.hosts[number - 1]
@@ -104,9 +120,10 @@ class Pair:
         self._stack.callback(host.run, "pkill", "-x", "netem")
 
     @contextlib.contextmanager
-    def pings(self) -> Iterator[Pings]:
-        """Ping the right host all the time."""
-        pings = Pings(self.hosts[0], "10.98.0.2")
+    def pings(self, sender: int = 1) -> Iterator[Pings]:
+        """Ping one host from the other all the time; the left one has to begin."""
+        self.hosts[0].run("ping", "-n", "-c", "1", "-W", "5", "10.98.0.2", check=False)
+        pings = Pings(self.hosts[sender - 1], f"10.98.0.{3 - sender}")
         try:
             yield pings
         finally:
@@ -160,6 +177,8 @@ class Mishap:
     """Whether the tunnel recovers without a handshake."""
     has_struck: Callable[[Pair], bool] = lambda _: True
     """Whether its trace is there in the end."""
+    sender: int = 1
+    """The host that sends."""
 
     def recovery(self, pair: Pair, pings: Pings) -> float | None:
         """Strike and mend; return the seconds until the first answer after the mending began."""
@@ -190,6 +209,26 @@ def flap_default_route(pair: Pair) -> None:
 
 def roam(pair: Pair) -> None:
     pair.wg(1, "set", "wg0", "listen-port", str(PORT + 1))
+
+
+def end_responder(pair: Pair) -> None:
+    pair.end(2, "TERM")
+    time.sleep(1)
+
+
+def kill_responder(pair: Pair) -> None:
+    time.sleep(1)  # a session that has just begun is not recorded yet
+    pair.end(2, "KILL")
+    time.sleep(1)
+
+
+def lose_address(pair: Pair) -> None:
+    pair.disconnect(1)
+    time.sleep(2)
+
+
+def come_back_elsewhere(pair: Pair) -> None:
+    pair.connect(1, last=7)
 
 
 LOSE = """
@@ -225,7 +264,28 @@ def goes_through_relay(pair: Pair) -> bool:
     return pair.endpoint_of_left() not in (pair.endpoint(1), "(none)")
 
 
+def is_elsewhere(pair: Pair) -> bool:
+    return pair.endpoint_of_left() == pair.endpoint(7)
+
+
 MISHAPS = {
+    "the responder is restarted": Mishap(
+        end_responder, lambda pair: pair.start(2), interrupts=True
+    ),
+    "the responder is killed (kill -9)": Mishap(
+        kill_responder, lambda pair: pair.start(2), interrupts=True
+    ),
+    "the responder is restarted, IPv6 only": Mishap(
+        end_responder, lambda pair: pair.start(2), version=6, interrupts=True
+    ),
+    "another address while only the peer sends": Mishap(
+        lose_address, come_back_elsewhere, interrupts=True, keeps_session=True,
+        has_struck=is_elsewhere, sender=2,
+    ),
+    "another address while only the peer sends, IPv6 only": Mishap(
+        lose_address, come_back_elsewhere, version=6, interrupts=True, keeps_session=True,
+        has_struck=is_elsewhere, sender=2,
+    ),
     "all addresses are removed and returned": Mishap(
         remove_addresses, lambda pair: pair.connect(1), interrupts=True
     ),

@@ -30,6 +30,7 @@ from holloway._native_types.events import (
     Handshake,
     SendFailing,
     SessionNeeded,
+    UnknownIndex,
     Unreachable,
 )
 from holloway._native_types.noise import (
@@ -78,6 +79,7 @@ __all__ = [
     "State",
     "StaticStatic",
     "Tun",
+    "UnknownIndex",
     "UnprovenInitiation",
     "Unreachable",
     "Update",

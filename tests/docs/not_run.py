@@ -7,6 +7,7 @@ BENCHMARK = "it measures for minutes, and no test asserts a speed"
 SYNOPSIS = "it is the synopsis of a command, with placeholders"
 SAMPLE = "it is sample output of a program, or a sample of a file"
 KERNEL = "it changes the kernel of the whole machine"
+SYSTEMD = "there is no systemd in a lab; test_restart.py runs the unit's commands"
 
 NOT_RUN: dict[str, dict[str, str]] = {
     "ARCHITECTURE.md": {"src/holloway/": "it is a table of directories"},
@@ -33,6 +34,9 @@ NOT_RUN: dict[str, dict[str, str]] = {
         "python bench/cold_start.py --before BEFORE/src": BENCHMARK,
     },
     "docs/benchmarks/quick.md": {"make bench-quick": BENCHMARK},
+    "docs/benchmarks/idle.md": {
+        'make bench-idle BENCH="--rounds 6 --before BEFORE/src"': BENCHMARK,
+    },
     "docs/benchmarks/floods.md": {
         "python bench/floods.py --rounds 3 --seconds 12"
         " --out docs/benchmarks/floods.json": BENCHMARK,
@@ -44,9 +48,19 @@ NOT_RUN: dict[str, dict[str, str]] = {
     "docs/decisions/0017-secrets-are-not-echoed.md": {
         "Line unrecognized: `PrivatKey=(hidden)'": SAMPLE,
     },
+    "docs/decisions/0033-restart-is-not-silence.md": {
+        'python bench/mishaps.py --rounds 5 --only "the responder is restarted"': BENCHMARK,
+    },
     "docs/explanation/where-the-time-goes.md": {
         "0.62 + 2 x (nanoseconds of cipher a packet) / 1420     seconds": "it is a formula",
         "for _ in packets {}                          // seal": "it is a change that was measured",
+    },
+    "docs/how-to/crash.md": {
+        "install -D -m 644 -t /etc/systemd/system units/holloway-device@.service": SYSTEMD,
+        "systemctl enable --now holloway-device@wg0": SYSTEMD,
+        "#!/bin/sh": SYSTEMD,
+        "[Service]": SYSTEMD,
+        "chmod +x /usr/local/bin/holloway-device-service": SYSTEMD,
     },
     "docs/how-to/install.md": {
         "python3 -m venv ~/.local/share/holloway": WHEEL,

@@ -1,13 +1,16 @@
-"""An idle tunnel causes no wake-ups: it costs memory and no processor time."""
+"""An idle tunnel causes no wake-ups, and costs a bounded part of memory."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from contextlib import ExitStack
 
 import pytest
 from many_peers import configuration
-from tunnel import Tunnel
+from processes import for_each_process
+from tunnel import PROGRAMS, Tunnel
 
 from hosts import WG
 
@@ -40,3 +43,21 @@ def test_an_idle_tunnel_wakes_nobody_with_one_peer_or_with_a_thousand() -> None:
             tunnel.received(2) - before for tunnel, before in zip(tunnels, received, strict=True)
         ] == [KEEPALIVE, KEEPALIVE]
         assert [len(tunnel.ping(1)) for tunnel in tunnels] == [1, 1]
+
+
+ASYNCIO = "import asyncio; print(open('/proc/self/smaps_rollup').read())"
+
+
+def test_an_idle_device_with_its_monitor_has_less_memory_of_its_own_than_two_asyncios() -> None:
+    """Pages of files, of which Python and libraries have as many in memory as they like, aside."""
+    with ExitStack() as stack:
+        tunnel = Tunnel("holloway", stack)
+        found = for_each_process(
+            tunnel.hosts[0], "grep ^Anonymous: $p/smaps_rollup", include=PROGRAMS
+        )
+    device_and_monitor = [int(words[1]) for words in found]
+    command = [sys.executable, "-c", ASYNCIO]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True)
+    (asyncio,) = [int(line.split()[1]) for line in shown.stdout.splitlines() if "Anonym" in line]
+    assert len(device_and_monitor) == 2
+    assert sum(device_and_monitor) < 2 * asyncio

@@ -22,7 +22,7 @@ def test_a_tunnel_recovers_when(name: str) -> None:
     mishap = MISHAPS[name]
     with ExitStack() as stack:
         pair = Pair("holloway", stack, version=mishap.version)
-        pings = stack.enter_context(pair.pings())
+        pings = stack.enter_context(pair.pings(mishap.sender))
         assert pings.seconds_to_answer(0) is not None
         handshake = pair.latest_handshake()
         mishap.strike(pair)

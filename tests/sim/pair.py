@@ -26,6 +26,7 @@ from sim.values import (
     HandshakeEvent,
     SimEndpoint,
     StaleEvent,
+    UnknownIndexEvent,
 )
 
 WALL = 1_700_000_000 * SECOND
@@ -52,6 +53,8 @@ def dispatch(now: Nanoseconds, plane: SimPlane, device: SimDevice) -> int:
                     device.handle_confirmed(now, peer)
                 case CookieEvent(peer):
                     device.handle_cookie_received(now, peer)
+                case UnknownIndexEvent(peer):
+                    device.handle_unknown_index(now, peer)
     return taken
 
 

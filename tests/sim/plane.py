@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from holloway.core.constants import Nanoseconds
+from holloway.core.constants import SECOND, Nanoseconds
 from holloway.core.noise import SessionKeys
 from holloway.core.wire import INITIATION_TYPE
 from holloway.model import AllowedIP, PeerUpdate
@@ -25,9 +25,11 @@ from sim.values import (
     SimEndpoint,
     StaleEvent,
     TransportDatagram,
+    UnknownIndexEvent,
 )
 
 MAX_STAGED = 128
+INTERVAL = 5 * SECOND
 
 
 @dataclass
@@ -74,6 +76,7 @@ class SimPeer:
         self._watched = True
         self._rx = 0
         self._tx = 0
+        self._unknown_index_at: int | None = None
 
     # What the brain calls.
 
@@ -241,6 +244,15 @@ class SimPeer:
             self._flush()
         return True
 
+    def unknown_index(self, remote: SimEndpoint) -> None:
+        """Data came from an endpoint under an index that no session has."""
+        now = self._plane.now()
+        lives = self.current is not None and now < self.current.reject
+        last = self._unknown_index_at
+        if self._endpoint == remote and not lives and (last is None or now >= last + INTERVAL):
+            self._unknown_index_at = now
+            self._plane.push(UnknownIndexEvent(self._id))
+
     def _flush(self) -> None:
         now = self._plane.now()
         session = self.current
@@ -308,6 +320,7 @@ class SimPlane:
         self.identity: bytes | None = None
         self.bound: tuple[int, int] | None = None
         self.refuse_bind: OSError | None = None
+        self.reports_unknown_indices = True
         self._events: deque[Event] = deque()
         self._made = 0
 
@@ -361,6 +374,9 @@ class SimPlane:
                             if peer.open(session, datagram, remote) and datagram.payload:
                                 self.received.append(datagram.payload)
                             return
+                if self.reports_unknown_indices:
+                    for peer in self.peers.values():
+                        peer.unknown_index(remote)
 
     def happened(self, what: str) -> list[Nanoseconds]:
         """When an action of this name was taken."""

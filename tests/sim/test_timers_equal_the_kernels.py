@@ -42,6 +42,7 @@ class Brain:
         self._sessions: dict[int, noise.SessionKeys] = {}
         self._counter = count()
         self.plane = SimPlane(lambda: self.now, self._hear)
+        self.plane.reports_unknown_indices = False  # of which the kernel makes nothing
         self.device = SimDevice(self.plane, random=self._random, wall=lambda: self.now)
         self.device.up(self.now)
         peer = PeerUpdate(

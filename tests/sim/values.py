@@ -69,7 +69,12 @@ class CookieEvent:
     peer: int
 
 
-Event = HandshakeEvent | StaleEvent | ActiveEvent | ConfirmedEvent | CookieEvent
+@dataclass(frozen=True)
+class UnknownIndexEvent:
+    peer: int
+
+
+Event = HandshakeEvent | StaleEvent | ActiveEvent | ConfirmedEvent | CookieEvent | UnknownIndexEvent
 
 
 class Action(NamedTuple):

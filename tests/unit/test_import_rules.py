@@ -13,15 +13,13 @@ import holloway
 from holloway._native_types import noise as noise_types
 
 SOURCES = Path(holloway.__file__).parent
-EVENT_LOOP = {
-    "device/tunnel.py",
-    "device/daemon.py",
-    "device/discard_log.py",
-    "device/uapi_server.py",
-}
+EVENT_LOOP = {"device/tunnel.py"}
+"""Within a program it takes asyncio's loop; the device process has its own."""
 EXTENSION = {
     "device/confinement.py",
+    "device/monitor.py",
     "device/privileged.py",
+    "device/session_record.py",
     "device/tunnel.py",
     "device/daemon.py",
     "cli/device.py",
@@ -125,15 +123,54 @@ def test_wg_quick_down_loads_what_a_plain_file_needs() -> None:
 
 def test_the_device_loads_no_client_and_nothing_for_display() -> None:
     unneeded = {
-        "argparse", "holloway.control", "holloway.net", "holloway.quick", "holloway.text.convert",
-        "json", "multiprocessing", "prometheus_client", "pyroute2", "rich", "segno", "sqlite3",
-        "unittest",
+        "argparse", "ast", "asyncio", "concurrent.futures", "dis", "holloway.control",
+        "holloway.net", "holloway.quick", "holloway.text.convert", "json", "multiprocessing",
+        "pathlib", "prometheus_client", "pyroute2", "rich", "segno", "sqlite3", "ssl", "subprocess",
+        "tempfile", "unittest", "urllib",
     }  # fmt: skip
     script = (
-        "import sys, holloway.cli.device, holloway.device.daemon, holloway.device.log\n"
+        "import sys; from holloway.put_off import put_off; put_off()\n"
+        "import holloway.cli.device, holloway.device.daemon, holloway.device.log\n"
+        "from holloway.device.daemon import load_all; load_all()\n"
         f"print(sorted({unneeded!r} & set(sys.modules)))"
     )
     assert last_line(script) == "[]"
+
+
+def test_a_device_has_loaded_next_to_nothing_when_it_forks_its_monitor() -> None:
+    """What is loaded by then is in memory twice."""
+    unneeded = {
+        "collections", "contextlib", "cryptography", "dataclasses", "enum", "logging", "pathlib",
+        "re", "select", "socket", "threading", "traceback", "typing",
+    }  # fmt: skip
+    script = (
+        "import sys, holloway.cli.device, holloway.device.monitor, holloway.device.uapi_listener\n"
+        f"print(sorted({unneeded!r} & set(sys.modules)))"
+    )
+    assert last_line(script) == "[]"
+
+
+def test_a_module_that_is_put_off_is_loaded_when_it_is_used() -> None:
+    script = """
+import sys
+from holloway.put_off import put_off
+put_off()
+from dataclasses import dataclass
+@dataclass
+class WithText:
+    'A docstring.'
+    number: int
+assert 'ast' not in sys.modules
+@dataclass
+class Without:
+    number: int
+assert Without.__doc__ == 'Without(number: int)'
+import inspect
+from inspect import isfunction
+assert inspect.ismodule(sys.modules['inspect']) and inspect.__file__.endswith('inspect.py')
+print(isfunction(put_off))
+"""
+    assert last_line(script) == "True"
 
 
 def last_line(script: str) -> str:

@@ -51,6 +51,7 @@ event!(SessionNeeded, peer: u32);
 event!(DebtBegan, peer: u32);
 event!(Confirmed, peer: u32);
 event!(CookieReceived, peer: u32);
+event!(UnknownIndex, peer: u32);
 event!(SendFailing, errno: i32);
 event!(Died, errno: i32);
 
@@ -77,6 +78,7 @@ pub enum Event {
     DebtBegan(DebtBegan),
     Confirmed(Confirmed),
     CookieReceived(CookieReceived),
+    UnknownIndex(UnknownIndex),
     SendFailing(SendFailing),
     Unreachable(Unreachable),
     Died(Died),
@@ -90,6 +92,7 @@ impl From<plane::Event> for Event {
             plane::Event::DebtBegan(peer) => Self::DebtBegan(DebtBegan { peer }),
             plane::Event::Confirmed(peer) => Self::Confirmed(Confirmed { peer }),
             plane::Event::CookieReceived(peer) => Self::CookieReceived(CookieReceived { peer }),
+            plane::Event::UnknownIndex(peer) => Self::UnknownIndex(UnknownIndex { peer }),
             plane::Event::SendFailing(errno) => Self::SendFailing(SendFailing { errno }),
             plane::Event::Unreachable { to, peer } => Self::Unreachable(Unreachable { to, peer }),
             plane::Event::Died(errno) => Self::Died(Died { errno }),

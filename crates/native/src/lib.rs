@@ -32,7 +32,7 @@ mod _native {
     #[pymodule_export]
     use crate::events::{
         Confirmed, CookieReceived, DebtBegan, Died, Handshake, SendFailing, SessionNeeded,
-        Unreachable,
+        UnknownIndex, Unreachable,
     };
     #[pymodule_export]
     use crate::noise::{
@@ -69,6 +69,7 @@ mod _native {
             py.get_type::<DebtBegan>(),
             py.get_type::<Confirmed>(),
             py.get_type::<CookieReceived>(),
+            py.get_type::<UnknownIndex>(),
             py.get_type::<SendFailing>(),
             py.get_type::<Unreachable>(),
             py.get_type::<Died>(),

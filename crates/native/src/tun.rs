@@ -64,6 +64,11 @@ impl Tun {
         pyo3::types::PyTuple::new(py, on)
     }
 
+    #[pyo3(signature = (persistent, /))]
+    fn set_persistent(&self, persistent: bool) -> PyResult<()> {
+        self.open()?.set_persistent(persistent).map_err(os_error)
+    }
+
     fn fileno(&self) -> PyResult<RawFd> {
         Ok(self.open()?.as_raw_fd())
     }

@@ -32,6 +32,7 @@ pub enum Event {
     DebtBegan(PeerId),
     Confirmed(PeerId),
     CookieReceived(PeerId),
+    UnknownIndex(PeerId),
     SendFailing(i32),
     Unreachable { to: IpAddr, peer: Option<PeerId> },
     Died(i32),

@@ -60,7 +60,7 @@ impl Handle {
 
     /// Set its endpoint.
     pub fn set_endpoint(&self, endpoint: Endpoint) {
-        self.peer.set_endpoint(endpoint);
+        self.shared.set_endpoint(&self.peer, endpoint);
     }
 
     /// Let the kernel choose the local address again.
@@ -113,7 +113,7 @@ impl Handle {
 
     /// Count an authentic handshake message of `size` bytes, and take its source as the endpoint.
     pub fn handshake_received(&self, remote: Endpoint, size: usize, now: Nanos) {
-        self.peer.set_endpoint(remote);
+        self.shared.set_endpoint(&self.peer, remote);
         self.peer.count_received(size);
         self.shared.received(&self.peer, now, false);
     }
@@ -241,6 +241,7 @@ impl Handle {
         let _ = self.peer.take_staged();
         let _ = self.peer.disarm_session_needed();
         self.shared.peers.lock().remove(&self.id());
+        self.shared.forget_endpoint(&self.peer);
         self.shared.clear_send_failing(&self.peer);
     }
 }

@@ -54,6 +54,8 @@ pub struct Inbound {
     coalescer: Coalescer,
     handshakes: Handshakes,
     followers: Vec<Follower>,
+    /// The senders of data under unknown indices.
+    strays: Vec<Endpoint>,
 }
 
 /// A handshake message behind data in a train.
@@ -98,6 +100,7 @@ impl Inbound {
             coalescer: Coalescer::new(offloads.tso, offloads.uso),
             handshakes: Handshakes::default(),
             followers: Vec::new(),
+            strays: Vec::new(),
         }
     }
 
@@ -105,6 +108,10 @@ impl Inbound {
     pub fn turn(&mut self, turn: &Turn<'_>, socket: &Udp, arrivals: Arrivals) -> io::Result<()> {
         self.receive(turn, socket);
         self.open(turn, socket, arrivals);
+        if !self.strays.is_empty() {
+            turn.shared.unknown_indices(&self.strays, turn.now);
+            self.strays.clear();
+        }
         for number in 0..self.runs.len() {
             self.accept_run(turn, number);
         }
@@ -158,6 +165,7 @@ impl Inbound {
             index: &index,
             opened: &mut self.opened,
             runs: &mut self.runs,
+            strays: &mut self.strays,
             group: Group::new(),
         };
         let mut rest = &mut self.buffer[..];
@@ -224,7 +232,7 @@ impl Inbound {
             .endpoint()
             .is_some_and(|known| known.same_path(&run.from))
         {
-            peer.set_endpoint(run.from);
+            turn.shared.set_endpoint(peer, run.from);
         }
         let dropped = peer.keypairs.lock().received_with(&run.session);
         if let Some(dropped) = dropped {
@@ -301,6 +309,7 @@ struct Decryption<'a> {
     index: &'a IndexTable<Arc<Peer>>,
     opened: &'a mut Vec<Opened>,
     runs: &'a mut Vec<Run>,
+    strays: &'a mut Vec<Endpoint>,
     /// The last packets of the last run, which are not decrypted yet.
     group: Group<'a>,
 }
@@ -347,6 +356,9 @@ impl<'a> Decryption<'a> {
         if !continues {
             let Some(Entry::Session(peer, session)) = self.index.get(receiver) else {
                 self.turn.shared.discard(Discard::UnknownIndex, 1, None);
+                if self.strays.last() != Some(&train.from) {
+                    self.strays.push(train.from); // no more than there are trains
+                }
                 return None;
             };
             self.finish();

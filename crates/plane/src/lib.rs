@@ -18,6 +18,7 @@ mod cookie_generator;
 mod debts;
 mod discard;
 mod endpoint;
+mod endpoints;
 mod events;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz_properties;

@@ -13,6 +13,7 @@ use crate::cookie_generator::CookieGenerator;
 use crate::debts::Debts;
 use crate::discard::Discards;
 use crate::endpoint::Endpoint;
+use crate::endpoints::INTERVAL;
 use crate::keypairs::Keypairs;
 use crate::session::Session;
 
@@ -40,6 +41,8 @@ pub struct Peer {
     sent: AtomicU64,
     session_needed_armed: AtomicBool,
     to_flush: AtomicBool,
+    /// When data under an unknown index was last reported; 0 if never.
+    unknown_index_at: AtomicU64,
 }
 
 /// How to reach a peer.
@@ -78,6 +81,7 @@ impl Peer {
             sent: AtomicU64::new(0),
             session_needed_armed: AtomicBool::new(true),
             to_flush: AtomicBool::new(false),
+            unknown_index_at: AtomicU64::new(0),
         }
     }
 
@@ -93,8 +97,9 @@ impl Peer {
         self.location.lock().endpoint
     }
 
-    /// Set the endpoint: it was configured, or an authentic packet came from there.
-    pub fn set_endpoint(&self, mut endpoint: Endpoint) {
+    /// Set the endpoint, and return the one before: it was configured, or an authentic packet came from
+    /// there. `Shared::set_endpoint` calls it.
+    pub fn set_endpoint(&self, mut endpoint: Endpoint) -> Option<Endpoint> {
         let mut location = self.location.lock();
         if location
             .asymmetric
@@ -102,7 +107,7 @@ impl Peer {
         {
             endpoint.local = None;
         }
-        location.endpoint = Some(endpoint);
+        location.endpoint.replace(endpoint)
     }
 
     /// Let the kernel choose the local address again.
@@ -203,6 +208,16 @@ impl Peer {
     pub fn disarm_session_needed(&self) -> bool {
         self.session_needed_armed.load(Ordering::Relaxed)
             && self.session_needed_armed.swap(false, Ordering::AcqRel)
+    }
+
+    /// Note that data under an unknown index came, and return whether to report it.
+    #[must_use]
+    pub fn report_unknown_index(&self, now: Nanos) -> bool {
+        let last = self.unknown_index_at.load(Ordering::Relaxed);
+        let is_due = last == 0 || now >= last.saturating_add(INTERVAL);
+        let (set, get) = (Ordering::AcqRel, Ordering::Relaxed);
+        let swap = || self.unknown_index_at.compare_exchange(last, now, set, get);
+        is_due && swap().is_ok()
     }
 
     /// Set whether it is on the list of peers to flush, and return whether it was.

@@ -1,6 +1,6 @@
 //! The state that the shard and the brain's threads share.
 //!
-//! Order of locks: `sockets`, `routes`, `icmp_sockets`, `index`, then those of a peer. Each is taken once
+//! Order of locks: `sockets`, `routes`, `icmp_sockets`, `index`, `endpoints`, then those of a peer. Each is taken once
 //! per batch, and never twice by one thread.
 
 use std::collections::HashMap;
@@ -14,6 +14,8 @@ use crate::allowed_ips::AllowedIps;
 use crate::clock::{Nanos, SECOND};
 use crate::cookie_checker::{CookieChecker, system_random};
 use crate::discard::{Discard, Discards};
+use crate::endpoint::Endpoint;
+use crate::endpoints::Endpoints;
 use crate::events::{Event, Events};
 use crate::icmp_sockets::IcmpSockets;
 use crate::index::IndexTable;
@@ -35,6 +37,7 @@ pub struct Shared {
     pub reports_unreachable: AtomicBool,
     /// The peers and sessions of local indices.
     pub index: RwLock<IndexTable<Arc<Peer>>>,
+    endpoints: Mutex<Endpoints>,
     /// Checks handshake messages before the brain gets them.
     pub cookie_checker: Mutex<CookieChecker>,
     /// All peers, by number.
@@ -70,6 +73,7 @@ impl Shared {
             icmp_sockets: Mutex::default(),
             reports_unreachable: AtomicBool::new(false),
             index: RwLock::new(IndexTable::new()),
+            endpoints: Mutex::default(),
             cookie_checker: Mutex::new(CookieChecker::new(system_random())),
             peers: Mutex::default(),
             events: Events::new()?,
@@ -99,6 +103,31 @@ impl Shared {
         if peer.disarm_session_needed() {
             self.events.push(Event::SessionNeeded(peer.id()));
         }
+    }
+
+    /// Report the peers without a session from whose endpoints data came under indices that no session
+    /// has. They may have one that we lost when we were restarted.
+    pub fn unknown_indices(&self, from: &[Endpoint], now: Nanos) {
+        let endpoints = self.endpoints.lock();
+        for peer in from
+            .iter()
+            .filter_map(|from| endpoints.without_session(from, now))
+        {
+            self.events.push(Event::UnknownIndex(peer.id()));
+        }
+    }
+
+    /// Set a peer's endpoint: it was configured, or an authentic packet came from there.
+    pub fn set_endpoint(&self, peer: &Arc<Peer>, endpoint: Endpoint) {
+        let before = peer.set_endpoint(endpoint);
+        if before != Some(endpoint) {
+            self.endpoints.lock().change(peer, before, Some(endpoint));
+        }
+    }
+
+    /// Take a peer that is removed out of the table of endpoints.
+    pub fn forget_endpoint(&self, peer: &Arc<Peer>) {
+        self.endpoints.lock().change(peer, peer.endpoint(), None);
     }
 
     /// Update the debts after sending authentic packets.

@@ -14,6 +14,7 @@ use holloway_packet::offload::VNET_HEADER;
 use libc::{Ioctl, c_int, c_short, c_uint};
 
 use crate::channel_tun::{self, ChannelTun, LinkEndpoint};
+use crate::interface;
 
 /// Room for one read of the interface: a vnet_hdr and the largest IP packet.
 pub const READ_SIZE: usize = VNET_HEADER + 65535;
@@ -48,7 +49,7 @@ pub struct Offloads {
 }
 
 impl Tun {
-    /// Create an interface, or attach to a persistent one, and set its MTU.
+    /// Create an interface with this MTU, or attach to a persistent one, which keeps its own.
     pub fn create(name: &str, mtu: u32) -> io::Result<Self> {
         let file = OpenOptions::new()
             .read(true)
@@ -56,12 +57,15 @@ impl Tun {
             .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
             .open("/dev/net/tun")?;
         let mut request = interface_request(name)?;
+        let exists = interface::index_of(name).is_some();
         let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
         request.ifr_ifru.ifru_flags = flags as c_short;
         // SAFETY: TUNSETIFF reads and writes one ifreq.
         unsafe { ioctl(&file, libc::TUNSETIFF, &raw mut request)? };
         let tun = Self::configured(file, true)?;
-        tun.set_mtu(mtu)?;
+        if !exists {
+            tun.set_mtu(mtu)?;
+        }
         Ok(tun)
     }
 
@@ -123,6 +127,19 @@ impl Tun {
         let bytes = request.ifr_name.iter().map(|&byte| byte.cast_unsigned());
         let name = bytes.take_while(|&byte| byte != 0).collect();
         String::from_utf8(name).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
+    }
+
+    /// Set whether the interface outlives the last of its descriptors, with its addresses and routes.
+    pub fn set_persistent(&self, persistent: bool) -> io::Result<()> {
+        // SAFETY: TUNSETPERSIST takes its argument by value.
+        let result = unsafe {
+            libc::ioctl(
+                self.as_raw_fd(),
+                libc::TUNSETPERSIST,
+                c_int::from(persistent),
+            )
+        };
+        check(result)
     }
 
     /// The offloads that the kernel granted.

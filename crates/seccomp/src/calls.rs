@@ -167,7 +167,7 @@ const FATAL: &[c_long] = &[
     libc::SYS_clock_settime,
 ];
 
-/// The requests of `ioctl` that a device makes; none of them changes an interface.
+/// The requests of `ioctl` that a device makes; none changes an interface, except how it ends.
 const REQUESTS: &[u32] = &[
     0x5401,      // TCGETS: whether a file is a terminal (asm-generic/ioctls.h)
     0x802c_542a, // TCGETS2, which newer C libraries use for that
@@ -181,6 +181,7 @@ const REQUESTS: &[u32] = &[
     0x8921,      // SIOCGIFMTU
     0x8933,      // SIOCGIFINDEX
     0x8004_54d2, // TUNGETIFF (linux/if_tun.h)
+    0x4004_54cb, // TUNSETPERSIST
 ];
 
 /// What sockets are made for: clients of the UAPI and systemd, the underlay, and netlink.

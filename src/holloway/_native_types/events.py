@@ -9,6 +9,7 @@ from holloway._native import (
     Handshake,
     SendFailing,
     SessionNeeded,
+    UnknownIndex,
     Unreachable,
 )
 
@@ -21,5 +22,6 @@ __all__ = [
     "Handshake",
     "SendFailing",
     "SessionNeeded",
+    "UnknownIndex",
     "Unreachable",
 ]

@@ -13,6 +13,7 @@ __all__ = [
     "Handshake",
     "SendFailing",
     "SessionNeeded",
+    "UnknownIndex",
     "Unreachable",
 ]
 
@@ -58,6 +59,17 @@ class CookieReceived:
     def peer(self) -> int: ...
 
 @final
+class UnknownIndex:
+    """Data came from the endpoint of a peer without a session, under an index that no session has.
+
+    The peer may have a session that was lost in a restart. The data is not authentic: anybody can
+    forge its source. There is at most one event in five seconds for each peer.
+    """
+
+    @property
+    def peer(self) -> int: ...
+
+@final
 class SendFailing:
     """Sending UDP began to fail with `errno`, or works again (0). There is one event per change.
 
@@ -93,6 +105,7 @@ Event = (
     | DebtBegan
     | Confirmed
     | CookieReceived
+    | UnknownIndex
     | SendFailing
     | Unreachable
     | Died

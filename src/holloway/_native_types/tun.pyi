@@ -9,7 +9,7 @@ class Tun:
     """A TUN interface with vnet_hdr and, if the kernel has them, TSO and USO offloads."""
 
     def __new__(cls, name: str, mtu: int = 1420) -> Tun:
-        """Create the interface, or attach to a persistent one, and set its MTU (OSError)."""
+        """Create the interface, or attach to a persistent one, which keeps its MTU (OSError)."""
 
     @staticmethod
     def from_fd(fd: int) -> Tun:
@@ -22,6 +22,9 @@ class Tun:
     @property
     def offloads(self) -> tuple[str, ...]:
         """Those of "vnet_hdr", "tso" and "uso" that are on."""
+
+    def set_persistent(self, persistent: bool, /) -> None:
+        """Set whether the interface outlives the last of its file descriptors (OSError)."""
 
     def fileno(self) -> int:
         """The file descriptor, for ioctls; the plane reads and writes it."""

@@ -1,25 +1,28 @@
 """`holloway-device [-f] INTERFACE`: starts a device as wireguard-go does.
 
 Reads the arguments and the environment, opens the TUN and the socket so that their errors reach
-the caller, then forks unless it is to stay in the foreground. `daemon` does the rest.
+the caller, then forks unless it is to stay in the foreground. Then it starts the monitor, and only
+then loads what the monitor does not need: `daemon` does the rest.
 """
 
 from __future__ import annotations
 
+import _socket
 import gc
-import logging
 import os
-import socket
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
 
+from holloway.put_off import put_off
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import NoReturn
 
     from holloway._native import Tun
     from holloway.device.log import DeviceLog
 
+DEFAULT_MTU = 1420  # wireguard-go, kernel device.c: 1500 less the overhead over IPv6
 USAGE = "Usage: holloway-device [-f|--foreground] INTERFACE-NAME"
 HELP = f"""{USAGE}
 
@@ -37,6 +40,8 @@ Environment:
   WG_PROCESS_FOREGROUND=1     like --foreground
   WG_TUN_FD, WG_UAPI_FD       open file descriptors to use for the TUN and the listening socket
   WG_TUN_NAME_FILE            write the interface's name to this file
+  HOLLOWAY_PERSISTENT=1       keep the interface if the device is killed, for the next one
+  HOLLOWAY_RECONNECT=off      begin no sessions for those that a restart has lost
   HOLLOWAY_CONFINEMENT=off    keep all privileges instead of dropping them
 
 Examples:
@@ -79,20 +84,31 @@ def start(name: str, *, foreground: bool) -> int:
     return _serve_in_background(tun, listener)
 
 
-def _prepare(name: str) -> tuple[Tun, socket.socket]:
+def _prepare(name: str) -> tuple[Tun, _socket.socket]:
     gc.disable()  # nothing to collect while modules are loaded; `daemon.serve` enables it again
-    # The device has no TLS, and asyncio does without: a tenth of what there is to load.
-    sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]
     from holloway import _native
-    from holloway.device import daemon, uapi_server
+    from holloway.device.uapi_listener import claim
 
     tun_fd = os.environ.get("WG_TUN_FD")
-    tun = daemon.open_tun(name) if not tun_fd else _native.Tun.from_fd(int(tun_fd))
+    tun = _native.Tun.from_fd(int(tun_fd)) if tun_fd else open_tun(name)
     uapi_fd = os.environ.get("WG_UAPI_FD")
-    listener = socket.socket(fileno=int(uapi_fd)) if uapi_fd else uapi_server.claim(tun.name)
+    listener = _socket.socket(fileno=int(uapi_fd)) if uapi_fd else claim(tun.name)
     if name_file := os.environ.get("WG_TUN_NAME_FILE"):
-        Path(name_file).write_text(f"{tun.name}\n")
+        with open(name_file, "w") as file:
+            file.write(f"{tun.name}\n")
     return tun, listener
+
+
+def open_tun(name: str) -> Tun:
+    """Make an interface that looks like the kernel's; raises OSError."""
+    from holloway import _native
+    from holloway.device.tun_settings import configure_tun
+
+    tun = _native.Tun(name, DEFAULT_MTU)
+    configure_tun(tun.name)
+    if os.environ.get("HOLLOWAY_PERSISTENT") == "1":
+        tun.set_persistent(True)
+    return tun
 
 
 def _explain(error: OSError, name: str) -> str:
@@ -104,7 +120,7 @@ def _explain(error: OSError, name: str) -> str:
     return f"Unable to create {name}: {error.strerror}"
 
 
-def _serve_in_background(tun: Tun, listener: socket.socket) -> int:
+def _serve_in_background(tun: Tun, listener: _socket.socket) -> int:
     """Fork; the parent returns when the child's socket answers or the child fails."""
     read_end, write_end = os.pipe()
     if os.fork() == 0:
@@ -120,7 +136,7 @@ def _serve_in_background(tun: Tun, listener: socket.socket) -> int:
     return 1
 
 
-def _become_daemon(tun: Tun, listener: socket.socket, write_end: int) -> NoReturn:
+def _become_daemon(tun: Tun, listener: _socket.socket, write_end: int) -> NoReturn:
     """Leave the caller's session, directory and, unless LOG_LEVEL is set, its output."""
     status = 1
     try:
@@ -145,13 +161,21 @@ def _report_ready(write_end: int) -> None:
     os.close(write_end)
 
 
-def _serve(tun: Tun, listener: socket.socket, ready: Callable[[], None]) -> int:
-    from holloway.device import daemon
+def _serve(tun: Tun, listener: _socket.socket, ready: Callable[[], None]) -> int:
+    from holloway.device.monitor import start_monitor
+    from holloway.device.uapi_listener import UapiSocket
 
-    device_log = _make_log(tun.name)
     try:
-        daemon.serve(tun, listener, device_log, ready)
+        uapi = UapiSocket(listener)
+        privileged = start_monitor(tun, uapi)
+        put_off()
+        from holloway.device import daemon
+
+        device_log = _make_log(tun.name)
+        daemon.serve(tun, uapi, privileged, device_log, ready)
     except OSError as error:
+        import logging
+
         logging.getLogger(__name__).error("%s", error)
         return 1
     return 0

@@ -20,6 +20,8 @@ RENEW_ON_RECEIVE_TIME: Final = Nanoseconds(
 )
 ERASE_AFTER_TIME: Final = Nanoseconds(3 * REJECT_AFTER_TIME)  # paper, 6.3: 540 s
 HANDSHAKE_ATTEMPTS: Final = REKEY_ATTEMPT_TIME // REKEY_TIMEOUT  # kernel timers.c: 18
+RECONNECT_SPACING: Final = Nanoseconds(SECOND // 1000)
+"""Between initiations that no packet of ours asks for: at most 1,000 a second."""
 INITIATION_INTERVAL: Final = Nanoseconds(SECOND // 50)  # kernel messages.h: 50 a second
 MAX_PEERS: Final = (
     65536  # kernel messages.h: MAX_PEERS_PER_DEVICE is 1 << 20; wireguard-go: 1 << 16

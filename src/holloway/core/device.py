@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Generic
 
 from holloway import model
 from holloway.core import noise
 from holloway.core.change import DeviceChange, PeerChange
-from holloway.core.constants import MAX_PEERS, Nanoseconds
+from holloway.core.constants import MAX_PEERS, REJECT_AFTER_TIME, Nanoseconds
 from holloway.core.discard import Discard, tally
 from holloway.core.indices import Indices
 from holloway.core.peer import DeviceContext, Peer
@@ -57,6 +57,8 @@ class Device(Generic[EndpointType]):
         self._peers: dict[bytes, Peer[EndpointType]] = {}
         self._by_id: dict[int, Peer[EndpointType]] = {}
         self._discards: Counter[Discard] = Counter()
+        self._had_session: dict[bytes, EndpointType] = {}
+        self._had_session_until = Nanoseconds(0)
 
     @property
     def running(self) -> bool:
@@ -67,6 +69,11 @@ class Device(Generic[EndpointType]):
     def port_and_mark(self) -> tuple[int, int]:
         """The source port and the firewall mark of sent packets."""
         return self._listen_port, self._fwmark
+
+    @property
+    def sessions_begun(self) -> int:
+        """How many sessions have begun so far, of all peers."""
+        return self._context.sessions_begun
 
     @property
     def peer_count(self) -> int:
@@ -80,7 +87,7 @@ class Device(Generic[EndpointType]):
         self._listen_port = self._plane.bind(self._listen_port, self._fwmark)
         self._context.running = True
         for peer in self._peers.values():
-            peer.start(now)
+            self._start(now, peer)
 
     def down(self, now: Nanoseconds) -> None:
         """Close the sockets and forget all sessions (wg_stop)."""
@@ -148,6 +155,10 @@ class Device(Generic[EndpointType]):
         """Handle `CookieReceived`: this peer wants our initiation again, with its cookie."""
         self._handle(now, peer, Peer.handle_cookie_received, retry=Timer.RETRANSMIT)
 
+    def handle_unknown_index(self, now: Nanoseconds, peer: int) -> None:
+        """Handle `UnknownIndex`: this peer may have a session that we lost in a restart."""
+        self._handle(now, peer, Peer.reconnect, retry=Timer.LOOK)
+
     def handle_timeout(self, now: Nanoseconds) -> None:
         """Handle all expired timers; if one raises, those after it are left to the next call."""
         for peer, timer in self._context.timers.expired(now):
@@ -177,6 +188,18 @@ class Device(Generic[EndpointType]):
             self._set_private_key(now, Key(change.private_key) or None)
         for peer_change in peers:
             self._apply(now, peer_change)
+
+    def remember(self, now: Nanoseconds, had_session: Mapping[bytes, EndpointType]) -> None:
+        """Initiate to these peers once they are set and running: they have a session that we lost.
+
+        By public key, with the endpoint where the peer was last, for one that is given none.
+        """
+        self._had_session = dict(had_session)
+        self._had_session_until = Nanoseconds(now + REJECT_AFTER_TIME)
+
+    def with_session(self, now: Nanoseconds) -> list[Peer[EndpointType]]:
+        """Return the peers with a session that is not known to be dead."""
+        return [peer for peer in self._peers.values() if peer.has_session(now)]
 
     def snapshot(self) -> DeviceSnapshot:
         """Return the brain's half of the device's state."""
@@ -315,9 +338,19 @@ class Device(Generic[EndpointType]):
         if change.allowed_ips is not None:
             peer.plane.change_allowed_ips(change.allowed_ips)
         if new and self.running:
-            peer.start(now)
+            self._start(now, peer)
         if change.persistent_keepalive is not None:
             peer.change_persistent_keepalive(now, change.persistent_keepalive)
+
+    def _start(self, now: Nanoseconds, peer: Peer[EndpointType]) -> None:
+        peer.start(now)
+        # Not taken away: an interface that goes down and up again has lost the new session too.
+        endpoint = self._had_session.get(peer.public_key)
+        if endpoint is None or now >= self._had_session_until:
+            return
+        if peer.plane.endpoint is None:
+            peer.change_endpoint(now, endpoint)
+        peer.reconnect(now)
 
     def _is_own(self, public_key: bytes) -> bool:
         """Whether a key is our own: such a peer is silently skipped (netlink.c).

@@ -12,7 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Generic
+from typing import Final, Generic
 
 from holloway import model
 from holloway.core import noise, tai64n
@@ -23,6 +23,7 @@ from holloway.core.constants import (
     KEEPALIVE_TIMEOUT,
     NEVER,
     NEW_HANDSHAKE_TIME,
+    RECONNECT_SPACING,
     REJECT_AFTER_TIME,
     REKEY_AFTER_TIME,
     REKEY_TIMEOUT,
@@ -39,6 +40,9 @@ from holloway.core.timers import Timer, Timers
 from holloway.core.wire import Response
 
 log = logging.getLogger(__name__)
+
+ONLY_ATTEMPT: Final = HANDSHAKE_ATTEMPTS + 2
+"""The count of attempts of an initiation that is not to be sent again; see `Peer.reconnect`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,14 @@ class DeviceContext(Generic[EndpointType]):
     timers: Timers[Peer[EndpointType]] = field(default_factory=Timers)
     identity: noise.Identity | None = None
     running: bool = False
+    sessions_begun: int = 0
+    free_slot: int = 0
+
+    def reconnect_slot(self, now: Nanoseconds) -> Nanoseconds:
+        """Reserve the time of an initiation that no packet of ours asks for."""
+        slot = Nanoseconds(max(now, self.free_slot))
+        self.free_slot = slot + RECONNECT_SPACING
+        return slot
 
 
 class Peer(Generic[EndpointType]):
@@ -92,7 +104,7 @@ class Peer(Generic[EndpointType]):
         self._attempts = 0
         self._allowed_at = Nanoseconds(0)  # when we may next send an initiation
         self._not_before = Nanoseconds(0)  # the same, because of an earlier device with our keys
-        self._initiate_at: Nanoseconds | None = None  # an initiation waits for `_not_before`
+        self._initiate_at: Nanoseconds | None = None  # an initiation that waits for its time
         self._unanswered_since: Nanoseconds | None = None  # the first of our initiations in a row
         self._session_ends_at = Nanoseconds(0)
         self._wanted = False  # we had to initiate, but had no key or no endpoint
@@ -166,6 +178,11 @@ class Peer(Generic[EndpointType]):
         """Whether a session lives, and an attempt to renew it has not been unanswered for long."""
         return now < self._session_ends_at and self.unanswered(now) < REKEY_TIMEOUT
 
+    @property
+    def session_ends_at(self) -> Nanoseconds:
+        """When the last session ends, or has ended; 0 if there is none."""
+        return self._session_ends_at
+
     def unanswered(self, now: Nanoseconds) -> int:
         """Return how long our initiations have had no answer; 0 if there is none."""
         return 0 if self._unanswered_since is None else now - self._unanswered_since
@@ -199,6 +216,23 @@ class Peer(Generic[EndpointType]):
         match self._handshake:
             case Initiated():
                 self._initiate(now)
+
+    def reconnect(self, now: Nanoseconds) -> None:
+        """Initiate once, because the peer may have a session with us that we do not have.
+
+        Nothing of ours waits for it, so it is not repeated: if the peer is there and sends, its
+        data leads here again (`handle_unknown_index` of the device).
+        """
+        if (
+            self.has_session(now)
+            or self._handshake != Idle()
+            or self._initiate_at is not None
+            or now < self._allowed_at
+        ):
+            return
+        self._attempts = ONLY_ATTEMPT
+        self._initiate_at = self._context.reconnect_slot(now)
+        self._look_again(self._context.timers.deadline(self, Timer.LOOK))
 
     def handle_timer(self, now: Nanoseconds, timer: Timer) -> None:
         """Handle an expired timer."""
@@ -276,6 +310,7 @@ class Peer(Generic[EndpointType]):
             self._initiate_at = self._not_before
             self._look_again(self._context.timers.deadline(self, Timer.LOOK))
             return
+        self._initiate_at = None
         self._forget_handshake()
         self._last_timestamp = tai64n.advance(self._context.wall(), self._last_timestamp)
         self._context.sent_initiations.record(
@@ -342,6 +377,7 @@ class Peer(Generic[EndpointType]):
         self._context.timers.cancel(self, Timer.RETRANSMIT)
         self._attempts = 0
         self.latest_handshake = self._context.wall()
+        self._context.sessions_begun += 1
 
     def _retransmit(self, now: Nanoseconds) -> None:
         """Retry an unanswered message 1, or give up after 90 s (paper, 6.4)."""
@@ -350,6 +386,9 @@ class Peer(Generic[EndpointType]):
             # for the next packet to start another; we only delay it.
             later = Nanoseconds(self._allowed_at + self._jitter())
             self._context.timers.set(self, Timer.RETRANSMIT, later)
+        elif self._attempts == ONLY_ATTEMPT:
+            log.debug("Handshake for peer %s did not complete, giving up", self)
+            self._give_up(now)
         elif self._attempts > HANDSHAKE_ATTEMPTS:
             log.debug(
                 "Handshake for peer %s did not complete after %d attempts, giving up",

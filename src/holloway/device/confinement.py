@@ -9,19 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import logging
 import os
 import resource
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
 
-from holloway import _native
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-log = logging.getLogger(__name__)
+    from collections.abc import Callable, Iterable
+    from typing import Final
 
 VARIABLE: Final = "HOLLOWAY_CONFINEMENT"
 
@@ -59,21 +53,21 @@ def wanted() -> bool:
 def confine_device() -> None:
     """Become a process that has packets and keys, and no other right over the host."""
     _disable_core_dumps()
-    _lock_memory()
-    _empty_bounding_set()
-    _change_user()
+    _attempt("The memory is not locked", _lock_memory)
+    _attempt("The bounding set stays", _empty_bounding_set)
+    if os.geteuid() == 0:
+        _attempt("The user stays 0", _change_user)
     _keep_capabilities(DEVICE_CAPABILITIES)
     _never_gain_privileges()
-    try:
-        _native.confine_system_calls()
-    except OSError as error:
-        log.error("System calls are not filtered: %s", error.strerror or error)
+    from holloway import _native
+
+    _attempt("System calls are not filtered", _native.confine_system_calls, is_error=True)
 
 
 def confine_monitor() -> None:
     """Keep the rights that the monitor's calls need."""
     _disable_core_dumps()
-    _empty_bounding_set()
+    _attempt("The bounding set stays", _empty_bounding_set)
     _keep_capabilities(MONITOR_CAPABILITIES)
     _never_gain_privileges()
 
@@ -89,50 +83,51 @@ def _lock_memory() -> None:
     allocation then; with none, only CAP_IPC_LOCK, which is kept, lets this and all others succeed.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
-    with _logged("The memory is not locked"):
-        if soft != resource.RLIM_INFINITY:
-            resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, hard))
-        _call("mlockall", MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)
+    if soft != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, hard))
+    _call("mlockall", MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)
 
 
 def _empty_bounding_set() -> None:
     """Let no program that this process could execute have a capability."""
-    with _logged("The bounding set stays"):
-        for capability in range(64):
-            try:
-                _call("prctl", PR_CAPBSET_DROP, capability)
-            except OSError as error:
-                if error.errno == errno.EINVAL:
-                    return  # the kernel knows no higher ones
-                raise
+    for capability in range(64):
+        try:
+            _call("prctl", PR_CAPBSET_DROP, capability)
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                return  # the kernel knows no higher ones
+            raise
 
 
 def _change_user() -> None:
     """Become the device's user; in a user namespace there may be none but root."""
-    if os.geteuid() != 0:
-        return
-    account = _account()
-    with _logged(f"The user stays {os.geteuid()}"):
-        # Else the change would drop all capabilities.
-        _call("prctl", PR_SET_KEEPCAPS, 1)
-        os.setgroups([])
-        os.setresgid(account.gid, account.gid, account.gid)
-        os.setresuid(account.uid, account.uid, account.uid)
+    uid, gid = _account()
+    # Else the change would drop all capabilities.
+    _call("prctl", PR_SET_KEEPCAPS, 1)
+    os.setgroups([])
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
 
 
-class _Account(NamedTuple):
-    uid: int
-    gid: int
+def _account() -> tuple[int, int]:
+    """Read the device's user from /etc/passwd alone: a directory server may be behind a tunnel.
 
-
-def _account() -> _Account:
-    """Read the device's user from /etc/passwd alone: a directory server may be behind a tunnel."""
-    found: dict[str, _Account] = {}
-    with suppress(OSError):
-        for line in Path("/etc/passwd").read_text(errors="replace").splitlines():
-            name, *fields = line.split(":")
-            if name in USERS and len(fields) >= 3 and fields[1].isdigit() and fields[2].isdigit():
-                found.setdefault(name, _Account(int(fields[1]), int(fields[2])))
+    Returns its numbers of user and group.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    try:
+        with open("/etc/passwd", errors="replace") as file:
+            for line in file:
+                name, *fields = line.split(":")
+                if (
+                    name in USERS
+                    and len(fields) >= 3
+                    and fields[1].isdigit()
+                    and fields[2].isdigit()
+                ):
+                    found.setdefault(name, (int(fields[1]), int(fields[2])))
+    except OSError:
+        pass
     return next((found[name] for name in USERS if name in found), OVERFLOW)
 
 
@@ -177,17 +172,19 @@ def _call(function: str, *arguments: object) -> None:
         raise OSError(number, os.strerror(number))
 
 
-@contextmanager
-def _logged(sentence: str) -> Iterator[None]:
-    """Log that the system refuses a step, and go on without it."""
+def _attempt(sentence: str, step: Callable[[], None], *, is_error: bool = False) -> None:
+    """Take a step; if the system refuses it, log a sentence and go on without it."""
     try:
-        yield
+        step()
     except OSError as error:
-        log.debug("%s: %s", sentence, error.strerror)
+        import logging  # not before: the monitor would have it, too
+
+        level = logging.ERROR if is_error else logging.DEBUG
+        logging.getLogger(__name__).log(level, "%s: %s", sentence, error.strerror or error)
 
 
 _LIBRARY: Final = ctypes.CDLL(None, use_errno=True)
-OVERFLOW: Final = _Account(65534, 65534)  # the kernel's own user of those that have none
+OVERFLOW: Final = (65534, 65534)  # the kernel's own user of those that have none
 MCL_CURRENT: Final = 1  # linux/mman.h
 MCL_FUTURE: Final = 2
 MCL_ONFAULT: Final = 4

@@ -7,7 +7,6 @@ a `Monitor` next to it keeps some. `cli.device` reads the environment, forks and
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import gc
@@ -19,29 +18,33 @@ import socket
 from typing import TYPE_CHECKING
 
 from holloway import _native
-from holloway.device import confinement, link
+from holloway.device import confinement, session_record
 from holloway.device.link import LinkWatch
-from holloway.device.monitor import Monitor
-from holloway.device.privileged import PrivilegedCalls
-from holloway.device.tunnel import Tunnel
-from holloway.device.uapi_server import SocketWatch, UapiConnection
+from holloway.device.loop import DeviceLoop
+from holloway.device.privileged import record_path
+from holloway.device.resident import Resident
+from holloway.device.session_record import Session, SessionRecord, load
+from holloway.device.stream import Server
+from holloway.device.tunnel import Tunnel, now
+from holloway.device.uapi_server import UapiConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from holloway.device.log import DeviceLog
+    from holloway.device.loop import Timer
     from holloway.device.privileged import Privileged
+    from holloway.device.uapi_listener import SocketWatch, UapiSocket
     from holloway.netlink.socket import Watch
 
 log = logging.getLogger(__name__)
 
-DEFAULT_MTU = 1420  # wireguard-go, kernel device.c: 1500 less the overhead over IPv6
 GC_THRESHOLD = 100_000
 """Allocations between two runs of the cycle collector; Python's default is 700."""
 LOADED_LATE = (
     "holloway.device.routes",
+    "holloway.device.underlay",
     "holloway.netlink.listen_port",
-    "holloway.text.convert",
     "holloway.text.discards",
 )
 """The modules that `tunnel` and the modules below it import within functions."""
@@ -49,52 +52,41 @@ RETRY_SECONDS = 5
 """The wait before a device that could not come up tries again."""
 
 
-def open_tun(name: str) -> _native.Tun:
-    """Create the interface with the settings of a WireGuard interface."""
-    tun = _native.Tun(name, DEFAULT_MTU)
-    link.configure_tun(tun.name)
-    return tun
-
-
 def serve(
-    tun: _native.Tun, listener: socket.socket, device_log: DeviceLog, ready: Callable[[], None]
+    tun: _native.Tun,
+    uapi: UapiSocket,
+    privileged: Privileged,
+    device_log: DeviceLog,
+    ready: Callable[[], None],
 ) -> None:
-    """Run a device until it ends; `ready` is called once its socket answers."""
+    """Run a device until it ends; `ready` is called once its socket answers.
+
+    Drops all privileges but those of the calls of `privileged`.
+    """
     # Peers live long and contain hardly any cycles. With Python's default threshold the collector
     # would scan them again and again while ten thousand peers are set.
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
     gc.enable()
-    path = listener.getsockname()
-    watch = SocketWatch(path)
-    privileged = drop_privileges(PrivilegedCalls(tun, path), listener, watch)
-
-    async def run() -> None:
-        await Daemon(tun, listener, watch, privileged, device_log).run(ready)
-
+    listener = socket.socket(fileno=uapi.listener.detach())
+    had_session = load(record_path(uapi.path), now()) if session_record.wanted() else {}
     try:
-        asyncio.run(run())
+        load_all()
+        resident = Resident()
+        resident.release()
+        if confinement.wanted():
+            confinement.confine_device()
+        Daemon(tun, listener, uapi.watch, privileged, device_log).run(ready, resident, had_session)
     finally:
         privileged.end()
 
 
-def drop_privileges(calls: Privileged, listener: socket.socket, watch: SocketWatch) -> Privileged:
-    """Confine this process, and return the calls, which a monitor makes from now on."""
-    if not confinement.wanted():
-        return calls
-
-    def prepare() -> None:
-        listener.close()  # else clients could connect to a device that is gone
-        watch.close()
-        confinement.confine_monitor()
-
-    _load_all()
-    monitor = Monitor.start(calls, prepare)
-    confinement.confine_device()
-    return monitor
+def is_persistent() -> bool:
+    """Whether the environment wants the interface to outlive a device that is killed."""
+    return os.environ.get("HOLLOWAY_PERSISTENT") == "1"
 
 
-def _load_all() -> None:
+def load_all() -> None:
     """Load what would else be loaded when it is first used.
 
     The device's user may be unable to read Python's files, as in a home directory of root's.
@@ -104,7 +96,7 @@ def _load_all() -> None:
 
 
 class Daemon:
-    """One device from start to end. Create it inside the event loop."""
+    """One device from start to end."""
 
     def __init__(
         self,
@@ -114,47 +106,70 @@ class Daemon:
         privileged: Privileged,
         device_log: DeviceLog,
     ) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop = DeviceLoop()
         self._tun = tun
         self._listener = listener
         self._socket_watch = socket_watch
         self._privileged = privileged
         self._log = device_log
-        self._ended = asyncio.Event()
         self._last_error: str | None = None
-        self._retry: asyncio.TimerHandle | None = None
+        self._is_deleted = False
+        self._death = 0
+        self._retry: Timer | None = None
+        self._record: SessionRecord | None = None
 
-    async def run(self, ready: Callable[[], None]) -> None:
+    def run(
+        self,
+        ready: Callable[[], None],
+        resident: Resident,
+        had_session: Mapping[bytes, _native.Endpoint],
+    ) -> None:
         """Serve until a signal, or until the interface or the socket is gone.
 
-        `ready` is called once the socket answers.
+        `ready` is called once the socket answers. `had_session` is what an earlier device recorded.
         """
         with contextlib.ExitStack() as stack:
+            stack.callback(self._loop.close)
             self._start_tunnel(stack)
+            self._start_record(stack, had_session)
             self._watch_link(stack)
             self._watch_socket(stack)
             for number in (signal.SIGTERM, signal.SIGINT):
-                self._loop.add_signal_handler(number, self._ended.set)
-            # Not `create_unix_server`: that of Python 3.13 wants to remove the socket's file.
-            server = await self._loop.create_server(
-                lambda: UapiConnection(self._tunnel, self._log), sock=self._listener
+                self._loop.add_signal_handler(number, self._loop.stop)
+            server = Server(
+                self._loop, self._listener, lambda: UapiConnection(self._tunnel, self._log)
             )
             stack.callback(server.close)
             log.info("UAPI listener started")
             ready()
             notify("READY=1")
-            await self._ended.wait()
+            resident.release()
+            self._loop.run()
             notify("STOPPING=1")
             self._report_discards()
+            self._release()
             log.info("Shutting down")
         log.debug("Interface destroyed")
 
     def _start_tunnel(self, stack: contextlib.ExitStack) -> None:
-        self._tunnel = Tunnel(self._tun, self._privileged.port_holder)
+        self._tunnel = Tunnel(self._tun, self._privileged.port_holder, self._loop)
         stack.callback(self._tunnel.close)
-        self._tunnel.died.add_done_callback(lambda _: self._ended.set())
+        self._tunnel.on_death = self._die
         self._log.observe(self._tunnel.log_level_changed)
         log.debug("Interface created")
+
+    def _start_record(
+        self, stack: contextlib.ExitStack, had_session: Mapping[bytes, _native.Endpoint]
+    ) -> None:
+        self._tunnel.reconnects = session_record.wanted()
+        if not self._tunnel.reconnects:
+            return
+        self._tunnel.remember(had_session)
+        self._record = SessionRecord(
+            self._loop, self._privileged, lambda: map(Session._make, self._tunnel.sessions())
+        )
+        self._tunnel.session_began = self._record.schedule
+        stack.callback(self._record.close)
 
     def _watch_link(self, stack: contextlib.ExitStack) -> None:
         self._link = LinkWatch(self._tun.fileno(), self._open_link_sockets)
@@ -177,7 +192,7 @@ class Daemon:
             state = self._link.state()
         except OSError as error:
             if error.errno == errno.EBADFD:
-                self._ended.set()
+                self._delete()
                 return
             self._retry_later(f"Unable to follow the interface: {error.strerror}")
         else:
@@ -200,6 +215,33 @@ class Daemon:
             self._retry.cancel()
         self._retry = self._loop.call_later(RETRY_SECONDS, self._update_link_state)
 
+    def _die(self, number: int) -> None:
+        self._death = number
+        self._loop.stop()
+
+    def _delete(self) -> None:
+        """End, because the interface or the socket was removed."""
+        self._is_deleted = True
+        self._loop.stop()
+
+    def _release(self) -> None:
+        """Leave what belongs to an end, rather than to a crash.
+
+        After a signal another device may follow, so the sessions are written down; it makes the
+        interface anew.
+        """
+        number = self._death
+        if number and number != errno.EBADFD:
+            raise OSError(number, f"The packet thread ended: {os.strerror(number)}")
+        if self._record is not None:
+            if self._is_deleted or number:
+                self._record.remove()
+            else:
+                self._record.write()
+        if is_persistent():
+            with contextlib.suppress(OSError):  # the interface is gone
+                self._tun.set_persistent(False)
+
     def _report_discards(self) -> None:
         """Log how many packets the device discarded, by reason."""
         counts = self._tunnel.discards()
@@ -213,7 +255,7 @@ class Daemon:
 
         def check() -> None:
             if watch.removed():
-                self._ended.set()
+                self._delete()
 
         self._loop.add_reader(watch.fileno(), check)
         stack.callback(self._loop.remove_reader, watch.fileno())

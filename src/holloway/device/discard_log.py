@@ -6,13 +6,13 @@ runs, so an idle device does not wake up. It never sees packets. `tunnel` has on
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from holloway.device.event_loop import EventLoop, TimerHandle
     from holloway.text.discards import Counts
 
     OfPeers = Iterable[tuple[int, str, Counts]]
@@ -28,11 +28,13 @@ LOGGED_BY_ITSELF: Final = frozenset({"no_peer", "no_endpoint"})
 class DiscardLog:
     """Compares the counters of one device and logs the differences."""
 
-    def __init__(self, of_device: Callable[[], Counts], of_peers: Callable[[], OfPeers]) -> None:
-        self._loop = asyncio.get_running_loop()
+    def __init__(
+        self, loop: EventLoop, of_device: Callable[[], Counts], of_peers: Callable[[], OfPeers]
+    ) -> None:
+        self._loop = loop
         self._of_device = of_device
         self._of_peers = of_peers
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: TimerHandle | None = None
         self._device: Counter[str] = Counter()
         self._peers: dict[int, Counter[str]] = {}
 

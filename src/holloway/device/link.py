@@ -1,8 +1,8 @@
-"""The TUN interface as the kernel sees it: set up at its creation, then followed.
+"""The TUN interface as the kernel sees it.
 
-`configure_tun` makes a new TUN look like a WireGuard interface. `LinkWatch` reports up, down, MTU
-and name and keeps the segmentation limit, also after the interface was moved into another network
-namespace. It knows nothing of peers or packets; `daemon` and `privileged` call it.
+`LinkWatch` reports up, down, MTU and name and keeps the segmentation limit, also after the
+interface was moved into another network namespace. It knows nothing of peers or packets; `daemon`
+calls it.
 """
 
 from __future__ import annotations
@@ -18,15 +18,12 @@ from typing import Final
 from holloway.device.gso import gso_max_size
 from holloway.netlink import rtnetlink
 from holloway.netlink.attributes import messages, u32
-from holloway.netlink.route import RouteSocket
 from holloway.netlink.socket import Watch
 
 SIOCGIFFLAGS: Final = 0x8913
 SIOCGIFMTU: Final = 0x8921
 SIOCGIFINDEX: Final = 0x8933
 TUNGETIFF: Final = 0x800454D2  # linux/if_tun.h
-QUEUE_LENGTH: Final = 1000  # kernel, DEFAULT_TX_QUEUE_LEN
-NO_DISCIPLINE: Final = "noqueue"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,40 +35,6 @@ class LinkState:
     mtu: int
     was_down: bool = False
     """Whether it was down for a moment since it was last read."""
-
-
-def configure_tun(name: str) -> None:
-    """Make a TUN look like the kernel's WireGuard interface.
-
-    No multicast, no link-local address, no queueing discipline, queue length 1000. What an older
-    kernel refuses is left as it is: none of it changes which packets pass. A TUN never stops its
-    queue (tun.c, tun_net_xmit), so a discipline would only be one more lock.
-    """
-    with RouteSocket() as kernel:
-        changes: tuple[Callable[[], None], ...] = (
-            lambda: kernel.set_queue_length(name, QUEUE_LENGTH),
-            lambda: kernel.disable_multicast(name),
-            lambda: kernel.disable_link_local(name),
-            lambda: kernel.replace_qdisc(name, NO_DISCIPLINE),
-        )
-        for change in changes:
-            # Refused too if the interface was moved or renamed meanwhile.
-            with contextlib.suppress(OSError):
-                change()
-    _disable_redirects(name)
-
-
-def _disable_redirects(name: str) -> None:
-    """Keep the host from redirecting one peer to another: there is no way but through us.
-
-    For the interface and for all, of which either would do: kernel, device.c, wg_open.
-    """
-    for which in (name, "all"):
-        with (
-            contextlib.suppress(OSError),
-            open(f"/proc/sys/net/ipv4/conf/{which}/send_redirects", "w") as setting,
-        ):
-            setting.write("0\n")
 
 
 class LinkWatch:

@@ -14,13 +14,18 @@ from holloway.netlink import rtnetlink
 from holloway.netlink.route import RouteSocket
 
 
-class Path(Protocol):
-    """Where a peer is, the local address it last wrote to, and the interface where that came."""
+class Destination(Protocol):
+    """Where a peer is."""
 
     @property
     def host(self) -> str: ...
     @property
     def port(self) -> int: ...
+
+
+class Path(Destination, Protocol):
+    """Where a peer is, the local address it last wrote to, and the interface where that came."""
+
     @property
     def local(self) -> str | None: ...
     @property
@@ -58,6 +63,15 @@ class Routes:
         flow = self._flow + rtnetlink.destination_port(path.port)
         found = self._kernel.path_of(remote, local, flow)
         return None if found is None else found.link in (path.interface, LOOPBACK)
+
+    def is_reachable(self, endpoint: Destination) -> bool:
+        """Whether there is a route to an endpoint, from whatever address of ours."""
+        try:
+            remote = _packed(endpoint.host)
+        except OSError:
+            return True  # it has a zone, which is the route
+        flow = self._flow + rtnetlink.destination_port(endpoint.port)
+        return self._kernel.path_of(remote, flow=flow) is not None
 
 
 def _packed(address: str) -> bytes:

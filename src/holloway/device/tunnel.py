@@ -1,4 +1,4 @@
-"""The asyncio shell of one device: brain, plane and a single timer.
+"""The shell of one device: brain, plane and a single timer.
 
 It passes the plane's events and the clock to `core.Device`, keeps local addresses in line with the
 routes, and is itself a `Control`: `get` returns the device, `set` changes it. Packets stay in the
@@ -7,13 +7,13 @@ plane. `daemon` and `net` run one.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import logging
 import os
+import socket
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from holloway import _native
 from holloway.core.constants import SECOND, Nanoseconds
@@ -27,12 +27,17 @@ from holloway.netlink.socket import Watch
 from holloway.text.native import State, Update, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from holloway import model
+    from holloway.core.peer import Peer
     from holloway.core.snapshot import HandshakeSnapshot
+    from holloway.device.event_loop import EventLoop, TimerHandle
+    from holloway.device.routes import Routes
+    from holloway.device.underlay import Underlay
 
 log = logging.getLogger(__name__)
+Item = TypeVar("Item")
 
 EVENTS_PER_TURN = 64
 """The most events handled before timers and the UAPI get their turn."""
@@ -44,6 +49,8 @@ SENT_INITIATIONS = SentInitiations()
 """Of all tunnels of this process."""
 PAUSE_FACTOR = 20
 """After a check of all routes, this many times its duration passes before the next one."""
+KEEPALIVE_PAUSE = 1.0
+"""The least wait after a check that has sent keepalives."""
 
 
 def find_holder(port: int) -> str | None:
@@ -54,12 +61,18 @@ def find_holder(port: int) -> str | None:
 
 
 class Tunnel:
-    """A running device. Create it inside the event loop that serves it."""
+    """A running device. Create it in the thread of the event loop that serves it.
+
+    That is asyncio's running loop if none is given.
+    """
 
     def __init__(
-        self, tun: _native.Tun, port_holder: Callable[[int], str | None] = find_holder
+        self,
+        tun: _native.Tun,
+        port_holder: Callable[[int], str | None] = find_holder,
+        loop: EventLoop | None = None,
     ) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop or _running_loop()
         self._tun = tun
         self._port_holder = port_holder
         self._plane = _native.Plane(tun)
@@ -69,19 +82,26 @@ class Tunnel:
             wall=time.time_ns,
             sent_initiations=SENT_INITIATIONS,
         )
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: TimerHandle | None = None
         # Without the brain's counts: it logs each message that it discards, with its sender.
-        self._discard_log = DiscardLog(self._plane.discards, self._plane_discards)
+        self._discard_log = DiscardLog(self._loop, self._plane.discards, self._plane_discards)
         self._error_log = ErrorLog(time.monotonic)
         self._is_up = False
         self._listen_error = 0  # why the port is not bound although the interface is up
         self.send_error = 0
         """The errno because of which the last UDP packets could not be sent; 0 if they were."""
-        self.died: asyncio.Future[int] = self._loop.create_future()
-        """Resolves to an errno when the plane has ended by itself."""
+        self.on_death: Callable[[int], object] = _ignore
+        """Called with an errno when the plane has ended by itself."""
         self._loop.add_reader(self._plane.fileno(), self._handle_events)
         self._routes: Watch | None = None
-        self._route_timer: asyncio.TimerHandle | None = None
+        self._route_timer: TimerHandle | None = None
+        self._underlay: Underlay | None = None
+        self.reconnects = True
+        """Whether data under an unknown index from a peer's endpoint starts a handshake."""
+        self.session_began: Callable[[], object] = lambda: None
+        """Called after one or more sessions have begun."""
+        self._sessions_begun = 0
+        self._keepalive_pause = 0.0
         # Without netlink, a peer that no longer answers is the only sign that a route has moved.
         with contextlib.suppress(OSError):
             self._routes = Watch(groups.ROUTES)
@@ -138,6 +158,17 @@ class Tunnel:
         """Return how it goes with the handshake of the peer with this id, if there is one."""
         return self._device.handshake(now(), peer)
 
+    def remember(self, had_session: Mapping[bytes, _native.Endpoint]) -> None:
+        """Initiate to these peers once they are set; see `core.Device.remember`."""
+        self._device.remember(now(), had_session)
+
+    def sessions(self) -> Iterator[tuple[bytes, str, int, Nanoseconds]]:
+        """Yield public key, endpoint and end of the session of each peer that has one."""
+        for peer in self._device.with_session(now()):
+            endpoint = peer.plane.endpoint
+            if endpoint is not None:
+                yield peer.public_key, endpoint.host, endpoint.port, peer.session_ends_at
+
     def link_changed(self, *, up: bool, mtu: int) -> None:
         """Follow the interface: sockets are open and timers run only while it is up.
 
@@ -172,6 +203,7 @@ class Tunnel:
 
     def close(self) -> None:
         """Stop. Session keys are zeroed; the TUN stays open."""
+        self.on_death = _ignore
         if self._timer is not None:
             self._timer.cancel()
         self._discard_log.enable(wanted=False)
@@ -236,6 +268,9 @@ class Tunnel:
             except Exception:  # a defect must not cost the events behind this one
                 self._error_log.log_exception(f"the event {type(event).__name__}")
         self._set_timer()
+        if self._sessions_begun != self._device.sessions_begun:
+            self._sessions_begun = self._device.sessions_begun
+            self.session_began()
 
     def _handle_event(self, event: _native.Event) -> None:
         match event:
@@ -249,6 +284,9 @@ class Tunnel:
                 self._device.handle_confirmed(now(), event.peer)
             case _native.CookieReceived():
                 self._device.handle_cookie_received(now(), event.peer)
+            case _native.UnknownIndex():
+                if self.reconnects:
+                    self._device.handle_unknown_index(now(), event.peer)
             case _native.SendFailing(errno=0):
                 self.send_error = 0
                 log.error("Sending works again")
@@ -262,13 +300,12 @@ class Tunnel:
                     "No valid endpoint has been configured or discovered for peer %d", event.peer
                 )
             case _native.Died():
-                self._resolve_died(event.errno)
+                self._report_death(event.errno)
 
-    def _resolve_died(self, number: int) -> None:
+    def _report_death(self, number: int) -> None:
         if number != errno.EBADFD:
             log.error("The packet thread ended: %s", os.strerror(number))
-        if not self.died.done():
-            self.died.set_result(number)
+        self.on_death(number)
 
     def _watch_routes(self) -> None:
         """Check the routes once they change.
@@ -281,8 +318,8 @@ class Tunnel:
 
     def _routes_changed(self, watching: Watch) -> None:
         def check() -> None:
-            watching.drain()
-            self._continue_route_check(self._validate_sources(), self._loop.time())
+            moved = self._may_have_moved(watching)
+            self._continue_route_check(self._follow_routes(moved=moved), self._loop.time())
 
         self._loop.remove_reader(watching)
         self._route_timer = self._loop.call_later(BURST_SECONDS, check)
@@ -297,23 +334,57 @@ class Tunnel:
         if goes_on:
             self._route_timer = self._loop.call_later(0, self._continue_route_check, checks, began)
         else:
-            pause = PAUSE_FACTOR * (self._loop.time() - began)
+            pause = max(PAUSE_FACTOR * (self._loop.time() - began), self._keepalive_pause)
+            self._keepalive_pause = 0.0
             self._route_timer = self._loop.call_later(pause, self._watch_routes)
 
-    def _validate_sources(self) -> Iterator[bool]:
-        """Check for each peer whether answers still take the path that its packets came by."""
+    def _may_have_moved(self, watching: Watch) -> bool:
+        """Take the messages, and return whether our address may be another one for the peers."""
+        from holloway.device.underlay import Underlay
+
+        if self._underlay is None:
+            self._underlay = Underlay()
+        try:
+            own = socket.if_nametoindex(self._tun.name)
+        except OSError:
+            own = 0  # it is in another namespace, or in this program
+        return self._underlay.changed(watching.drain(), own) or watching.has_lost
+
+    def _follow_routes(self, *, moved: bool) -> Iterator[bool]:
+        """Check the paths to all peers, a turn at a time; notify them if we may have moved."""
         paths = self._plane.sticky_sources()
-        if not paths:
+        peers = self._device.with_session(now()) if moved else []
+        if not paths and not peers:
             return
         from holloway.device import routes
 
         with routes.Routes(*self._device.port_and_mark) as kernel:
-            for start in range(0, len(paths), PATHS_A_TURN):
-                for peer, path in paths[start : start + PATHS_A_TURN]:
-                    valid = kernel.is_symmetric(path)
-                    if valid is not None:
-                        self._plane.set_source_valid(peer, path, valid)
+            for some in _turns(paths):
+                self._validate_sources(kernel, some)
                 yield True
+            for each in _turns(peers):
+                self._send_keepalives(kernel, each)
+                yield True
+
+    def _validate_sources(
+        self, kernel: Routes, paths: Iterable[tuple[int, _native.Endpoint]]
+    ) -> None:
+        """Check for each peer whether answers still take the path that its packets came by."""
+        for peer, path in paths:
+            valid = kernel.is_symmetric(path)
+            if valid is not None:
+                self._plane.set_source_valid(peer, path, valid)
+
+    def _send_keepalives(self, kernel: Routes, peers: Iterable[Peer[_native.Endpoint]]) -> None:
+        """Have peers learn where we are, as far as there is a route to them."""
+        for peer in peers:
+            endpoint = peer.plane.endpoint
+            # A session may have ended since the check began, or the peer be removed.
+            if endpoint is None or not peer.has_session(now()) or not kernel.is_reachable(endpoint):
+                continue
+            self._keepalive_pause = KEEPALIVE_PAUSE
+            peer.keep_alive(now(), at_once=True)
+        self._set_timer()
 
     def _set_timer(self) -> None:
         due = self._device.next_timeout()
@@ -331,6 +402,21 @@ class Tunnel:
         except Exception:  # the next turn handles the timers behind this one
             self._error_log.log_exception("an expired timer")
         self._set_timer()
+
+
+def _turns(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    """Split what is to be done for many peers into turns."""
+    return (items[start : start + PATHS_A_TURN] for start in range(0, len(items), PATHS_A_TURN))
+
+
+def _running_loop() -> EventLoop:
+    import asyncio  # a device has a loop of its own, and does without
+
+    return asyncio.get_running_loop()
+
+
+def _ignore(_: int) -> None:
+    """Nobody waits for the end of this tunnel."""
 
 
 def now() -> Nanoseconds:

@@ -1,4 +1,4 @@
-"""The UAPI socket of a running device: claimed, served, and watched for its removal.
+"""The UAPI socket of a running device: its protocol.
 
 A request becomes an `Update` or asks for an answer; what the device does with it is not known here.
 The protocol is WireGuard's cross-platform one: a blank line ends a request, a connection may carry
@@ -8,13 +8,8 @@ the log level, `log=follow` sends the log, and `discards=1` returns counters. `d
 
 from __future__ import annotations
 
-import asyncio
-import ctypes
 import errno
 import logging
-import os
-import socket
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from holloway.device.log import LEVELS
@@ -23,10 +18,10 @@ from holloway.text.native import State, UapiError, Update, read_request
 
 if TYPE_CHECKING:
     from holloway.device.log import DeviceLog
+    from holloway.device.stream import Transport
 
 log = logging.getLogger(__name__)
 
-SOCKET_DIRECTORY: Final = Path("/var/run/wireguard")
 MAX_REQUEST: Final = 256 << 20
 """The most bytes of one request: room for a million peers."""
 
@@ -39,70 +34,6 @@ LOG_OPERATION: Final = b"log="
 BEGINNINGS: Final = (*OPERATIONS, DISCARDS_OPERATION, LOG_OPERATION)
 MAX_BACKLOG: Final = 256 << 10
 """The most bytes queued for a slow follower of the log; further lines are left out."""
-IN_ATTRIB: Final = 0x4  # linux/inotify.h; an unlink changes the link count
-IN_DELETE_SELF: Final = 0x400
-
-
-def claim(name: str) -> socket.socket:
-    """Listen on an interface's socket, which only its owner may open.
-
-    A socket that nobody serves is replaced. Raises OSError (EADDRINUSE) if somebody does.
-    """
-    SOCKET_DIRECTORY.mkdir(mode=0o755, parents=True, exist_ok=True)
-    path = socket_path(name)
-    if path.exists():
-        _remove_stale(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    umask = os.umask(0o077)
-    try:
-        listener.bind(str(path))
-    finally:
-        os.umask(umask)
-    listener.listen()
-    return listener
-
-
-def socket_path(name: str) -> Path:
-    """Return the path where wg(8) looks for an interface."""
-    return SOCKET_DIRECTORY / f"{name}.sock"
-
-
-def _remove_stale(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink(missing_ok=True)
-            return
-    raise OSError(errno.EADDRINUSE, "unix socket in use", str(path))
-
-
-class SocketWatch:
-    """Detects that the socket's file is gone; `fileno` is readable when it may be."""
-
-    def __init__(self, path: str) -> None:
-        # The device may not look into the directory once it has dropped its privileges.
-        self._file = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        library = ctypes.CDLL(None, use_errno=True)
-        self._inotify = library.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
-        watch = library.inotify_add_watch(
-            self._inotify, os.fsencode(path), IN_ATTRIB | IN_DELETE_SELF
-        )
-        if self._inotify < 0 or watch < 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), path)
-
-    def fileno(self) -> int:
-        return int(self._inotify)
-
-    def removed(self) -> bool:
-        """Drain the events and return whether the file is gone."""
-        os.read(self._inotify, 65536)
-        return os.fstat(self._file).st_nlink == 0
-
-    def close(self) -> None:
-        os.close(self._inotify)
-        os.close(self._file)
 
 
 class UapiHandler(Protocol):
@@ -118,10 +49,10 @@ class UapiHandler(Protocol):
         """Apply an update whole, or raise (OSError, ConfigError) and change nothing."""
 
 
-class UapiConnection(asyncio.Protocol):
+class UapiConnection:
     """One client's connection. A malformed request closes it, a refused one is answered."""
 
-    _transport: asyncio.Transport
+    _transport: Transport
 
     def __init__(self, device: UapiHandler, device_log: DeviceLog) -> None:
         self._device = device
@@ -130,8 +61,7 @@ class UapiConnection(asyncio.Protocol):
         self._received = bytearray()
         self._searched = 0
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport: Transport) -> None:
         self._transport = transport
 
     def connection_lost(self, _: Exception | None) -> None:

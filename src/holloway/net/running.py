@@ -48,7 +48,7 @@ class Running:
         self.is_closed = False
         self._closing = asyncio.Lock()
         self._own = {str(address.ip) for address in settings.addresses}
-        self.tunnel.died.add_done_callback(self._tunnel_died)
+        self.tunnel.on_death = self._tunnel_died
         stack.died.add_done_callback(self._stack_died)
 
     @classmethod
@@ -138,7 +138,6 @@ class Running:
     def _close_tunnel(self) -> None:
         # A socket of the userspace stack refers to it, and must not keep the tunnel with it.
         self.stack.died.remove_done_callback(self._stack_died)
-        self.tunnel.died.remove_done_callback(self._tunnel_died)
         self.tunnel.close()
         self.stack.tun.close()
         self.is_closed = True
@@ -152,8 +151,8 @@ class Running:
     def _stack_died(self, died: asyncio.Future[OSError]) -> None:
         self._fail(died.result())
 
-    def _tunnel_died(self, died: asyncio.Future[int]) -> None:
-        self._fail(network_down(f"the packet thread ended: {os.strerror(died.result())}"))
+    def _tunnel_died(self, number: int) -> None:
+        self._fail(network_down(f"the packet thread ended: {os.strerror(number)}"))
 
     def _fail(self, reason: OSError) -> None:
         if not self.died.done():

@@ -11,7 +11,6 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 from holloway.netlink import kernel_devices
@@ -24,7 +23,7 @@ def holder(port: int) -> str | None:
     """
     inodes = {inode for table in _TABLES for inode in _inodes(table, port)}
     targets = {f"socket:[{inode}]" for inode in inodes}
-    for process in Path("/proc").glob("[0-9]*"):
+    for process in filter(str.isdigit, os.listdir("/proc")):
         descriptors = _descriptors(process)
         if targets.intersection(descriptors.values()):
             return _describe(process, descriptors)
@@ -65,10 +64,10 @@ def _bind(family: int, address: str, port: int) -> None:
         probe.bind((address, port))
 
 
-def _inodes(table: Path, port: int) -> Iterator[str]:
+def _inodes(table: str, port: int) -> Iterator[str]:
     """Read the inodes of the sockets that are bound to the port, on whatever address."""
     try:
-        lines = table.read_text().splitlines()[1:]
+        lines = _lines(table)[1:]
     except OSError:
         return  # no IPv6, or no /proc
     for line in lines:
@@ -77,34 +76,39 @@ def _inodes(table: Path, port: int) -> Iterator[str]:
             yield fields[_INODE]
 
 
-def _descriptors(process: Path) -> dict[str, str]:
+def _descriptors(process: str) -> dict[str, str]:
     """Map the numbers of a process's open files to what they are."""
     found = {}
     with suppress(OSError):  # it ended, or is somebody else's
-        for each in (process / "fd").iterdir():
+        for number in os.listdir(f"/proc/{process}/fd"):
             with suppress(OSError):
-                found[each.name] = os.readlink(each)
+                found[number] = os.readlink(f"/proc/{process}/fd/{number}")
     return found
 
 
-def _describe(process: Path, descriptors: dict[str, str]) -> str:
+def _describe(process: str, descriptors: dict[str, str]) -> str:
     """Name the interface that a process serves if it does, and the process."""
     try:
-        program = (process / "comm").read_text().strip()
-    except OSError:
+        (program,) = _lines(f"/proc/{process}/comm")
+    except (OSError, ValueError):
         program = "unknown program"
-    described = f"{program}, process {process.name}"
+    described = f"{program}, process {process}"
     for number, target in descriptors.items():
         if target == "/dev/net/tun":
             with suppress(OSError):
-                for line in (process / "fdinfo" / number).read_text().splitlines():
+                for line in _lines(f"/proc/{process}/fdinfo/{number}"):
                     if line.startswith("iff:"):
                         return f"{line.removeprefix('iff:').strip()} ({described})"
     return described
 
 
+def _lines(path: str) -> list[str]:
+    with open(path, errors="replace") as file:
+        return file.read().splitlines()
+
+
 _NO_SUCH_FAMILY: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 # Of this thread: a process's own /proc/net is its main thread's.
-_TABLES: Final = (Path("/proc/thread-self/net/udp"), Path("/proc/thread-self/net/udp6"))
+_TABLES: Final = ("/proc/thread-self/net/udp", "/proc/thread-self/net/udp6")
 _LOCAL_ADDRESS: Final = 1  # fields of a line, net/ipv4/udp.c, udp4_format_sock
 _INODE: Final = 9

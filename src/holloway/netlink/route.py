@@ -22,7 +22,7 @@ from ipaddress import (
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from holloway.netlink import rtnetlink
-from holloway.netlink.attributes import NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, u32
+from holloway.netlink.attributes import NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, u32
 from holloway.netlink.rtnetlink import AddressMessage, LinkMessage, RouteMessage, RuleMessage
 from holloway.netlink.socket import NETLINK_ROUTE, NetlinkSocket
 
@@ -140,24 +140,6 @@ class RouteSocket:
     def set_mtu(self, name: str, mtu: int) -> None:
         """`ip link set mtu MTU dev NAME`."""
         self._set_link(name, 0, 0, u32(rtnetlink.IFLA_MTU, mtu))
-
-    def set_queue_length(self, name: str, packets: int) -> None:
-        """`ip link set txqueuelen PACKETS dev NAME`."""
-        self._set_link(name, 0, 0, u32(rtnetlink.IFLA_TXQLEN, packets))
-
-    def disable_multicast(self, name: str) -> None:
-        """`ip link set multicast off dev NAME`."""
-        self._set_link(name, 0, rtnetlink.IFF_MULTICAST)
-
-    def disable_link_local(self, name: str) -> None:
-        """`ip link set addrgenmode none dev NAME`."""
-        self._set_link(name, 0, 0, rtnetlink.no_link_local())
-
-    def replace_qdisc(self, name: str, kind: str) -> None:
-        """`tc qdisc replace dev NAME root KIND`."""
-        flags = NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE
-        request = rtnetlink.qdisc(self._index(name), kind)
-        self._request(rtnetlink.RTM_NEWQDISC, request, flags)
 
     def _set_link(self, name: str, flags: int, change: int, *attributes: bytes) -> None:
         request = rtnetlink.link(self._index(name), flags, change, *attributes)

@@ -148,12 +148,15 @@ class Watch:
         kind = _socket.SOCK_RAW | _socket.SOCK_NONBLOCK
         self._socket = _socket.socket(AF_NETLINK, kind, NETLINK_ROUTE)
         self._socket.bind((0, groups))
+        self.has_lost = False
+        """Whether messages were lost before those that were last taken."""
 
     @classmethod
     def from_fd(cls, fd: int) -> Self:
         """Take over the descriptor of one, which another process opened."""
         watch = cls.__new__(cls)
         watch._socket = _socket.socket(fileno=fd)
+        watch.has_lost = False
         return watch
 
     def fileno(self) -> int:
@@ -172,6 +175,7 @@ class Watch:
         Some may have been lost: that there were any is what counts.
         """
         found: list[bytes] = []
+        self.has_lost = False
         while True:
             try:
                 datagram, (sender, *_) = self._socket.recvfrom(DATAGRAM_SIZE)
@@ -180,6 +184,7 @@ class Watch:
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
+                self.has_lost = True
                 continue
             if sender == 0:
                 found.append(datagram)

@@ -12,6 +12,7 @@ import sys
 
 from holloway.cli.wg.report import NAME, fail
 from holloway.cli.wg.report import print_out as _print
+from holloway.put_off import put_off
 
 SUBCOMMANDS = {
     "show": "Shows the current configuration and device information",
@@ -42,6 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run `wg` with the arguments after its name; returns the exit status."""
     arguments = sys.argv[1:] if argv is None else argv
     gc.disable()  # a run is too short to need it, and it makes one a third longer
+    put_off()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # Bytes of arguments and files are printed unchanged, whatever their encoding.
