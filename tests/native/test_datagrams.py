@@ -425,12 +425,17 @@ def test_handshakes_leave_with_their_own_traffic_class(near: End, far: Far) -> N
 
 
 def test_a_flood_is_answered_with_cookies_and_bounded(near: End, far: Far) -> None:
-    for _ in range(600):
-        far.send(with_macs(initiation()))
-    assert until(lambda: near.plane.discards()["cookie_required"] > 0)
+    flood = with_macs(initiation())
+
+    def answered() -> bool:
+        for _ in range(500):
+            far.send(flood)
+        return near.plane.discards()["cookie_required"] > 0
+
+    assert until(answered)
     reply = far.receive()
     assert (len(reply), reply[:8]) == (64, struct.pack("<II", 3, 5))
-    assert len(near.plane.events(10_000)) <= 520
+    assert len(near.plane.events(100_000)) <= 8192
 
 
 def test_a_cookie_reply_that_answers_nothing_is_counted(near: End, far: Far) -> None:

@@ -76,15 +76,15 @@ impl Events {
         self.add(&mut self.queue.lock(), event);
     }
 
-    /// Add a handshake message, unless the queue holds too many.
-    pub fn push_handshake(&self, handshake: Handshake) -> Result<(), Discard> {
+    /// Add a handshake message, unless the queue holds too many. Returns what `crowded` returns from now on.
+    pub fn push_handshake(&self, handshake: Handshake) -> Result<bool, Discard> {
         let mut queue = self.queue.lock();
         if queue.handshakes >= MAX_HANDSHAKES {
             return Err(Discard::QueueFull);
         }
         queue.handshakes += 1;
         self.add(&mut queue, Event::Handshake(handshake));
-        Ok(())
+        Ok(queue.handshakes >= CROWDED)
     }
 
     /// Whether the queue holds so many handshake messages that senders must prove their address.

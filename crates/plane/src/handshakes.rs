@@ -32,7 +32,7 @@ pub struct HandshakeBatch<'a> {
     index: &'a IndexTable<Arc<Peer>>,
     socket: &'a Udp,
     checker: Option<MutexGuard<'a, CookieChecker>>,
-    /// Many messages waited for the brain when the batch began.
+    /// Many messages wait for the brain.
     crowded: bool,
     replies: &'a mut Vec<(Endpoint, CookieReply)>,
 }
@@ -84,11 +84,15 @@ impl HandshakeBatch<'_> {
         let (now, crowded) = (self.turn.now, self.crowded);
         let verdict = self.checker().check(now, message, &from.remote, crowded);
         match verdict {
-            Verdict::Pass => self.turn.shared.events.push_handshake(Handshake {
-                message: message[..message.len() - MACS].to_vec(),
-                size: message.len(),
-                remote: *from,
-            }),
+            Verdict::Pass => {
+                // A batch can have thousands of messages, so what is known of the queue must not be old.
+                self.crowded = self.turn.shared.events.push_handshake(Handshake {
+                    message: message[..message.len() - MACS].to_vec(),
+                    size: message.len(),
+                    remote: *from,
+                })?;
+                Ok(())
+            }
             Verdict::Reply(reply) => {
                 self.replies.push((*from, reply));
                 if self.replies.len() == MAX_TRAINS {
