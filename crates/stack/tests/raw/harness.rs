@@ -233,7 +233,7 @@ impl Harness {
     /// Send packets to the stack, each with its vnet_hdr.
     pub fn give(&mut self, packets: &[Vec<u8>]) {
         for packet in packets {
-            let _ = self.tun.write(&[IoSlice::new(packet)]);
+            let _ = self.tun.write(0, &[IoSlice::new(packet)]);
         }
         self.turn();
     }
@@ -256,7 +256,7 @@ impl Harness {
     pub fn packets(&mut self) -> Vec<Vec<u8>> {
         let mut buffer = vec![0; READ_SIZE];
         let mut sent = Vec::new();
-        while let Ok(length) = self.tun.read(&mut buffer) {
+        while let Ok(length) = self.tun.read(0, &mut buffer) {
             sent.push(buffer[..length].to_vec());
         }
         sent
