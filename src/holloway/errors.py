@@ -25,8 +25,10 @@ def without_keys(text: str) -> str:
 
     text = re.sub(_SETTING, rf"\g<1>{HIDDEN}", text)
     text = re.sub(_RUN, lambda run: HIDDEN if _is_secret(run[0]) else run[0], text)
-    # A wrong character may be one that ends a word.
-    return re.sub(_BESIDE, HIDDEN, text)
+    # A wrong character may be one that ends a word, and there may be a piece on either side.
+    while (shorter := re.sub(_BESIDE, HIDDEN, text)) != text:
+        text = shorter
+    return text
 
 
 def _is_secret(run: str) -> bool:

@@ -145,6 +145,15 @@ def test_a_wrong_private_key_is_hidden_whatever_is_wrong_with_it(
         assert bad[-8:] not in without_keys(text)
 
 
+@given(key=keys, wrong=st.lists(st.integers(8, 35), min_size=2, max_size=2, unique=True))
+def test_pieces_on_both_sides_of_a_hidden_key_are_hidden(key: Key, wrong: list[int]) -> None:
+    first, second = (key.base64[:place] for place in wrong)
+    text = without_keys(f"{first},{key.base64},{second}")
+    for piece in (first, second):
+        if sum(map(str.isupper, piece[:8])) > 1:  # as of a key, not of a word
+            assert piece[:8] not in text
+
+
 @pytest.mark.parametrize(
     "body",
     [
