@@ -102,6 +102,8 @@ class Clients:
             slow = stack.enter_context(SlowProcessors(percent)) if percent else None
             host = stack.enter_context(Host("hub"))
             join(host, self.host)
+            # The kernel would remove it some time after the hub, and the next hub needs its name.
+            stack.callback(self.host.run, "ip", "link", "delete", "eth0")
             host.run("ip", "address", "add", f"{HUB_OUTSIDE}/24", "dev", "eth0")
             self.host.run("ip", "address", "add", "10.99.0.2/24", "dev", "eth0")
             host.run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
