@@ -17,7 +17,8 @@ to the first ping that is answered.
 - *The responder* is the right host, which learns the left one's endpoint from packets. Its device
   is ended for a second; the time includes the start and configuration of the next one.
 - *Another address*: the left host has none for two seconds and then another one, while only the
-  right host sends.
+  right host sends. Figures of this and of the one before are in
+  [decision 33](../decisions/0033-restart-is-not-silence.md), from a run of their own.
 - *A session begins*: the left host gets its peer anew, over a path that loses 30 of 100 packets
   each way, that delays each by up to 500 ms, or that has IPv6 only. An initiation or a response
   that is lost costs the five seconds until the next attempt (paper, 6.1), whatever the device. With

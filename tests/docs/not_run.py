@@ -41,6 +41,9 @@ NOT_RUN: dict[str, dict[str, str]] = {
         "python bench/floods.py --rounds 3 --seconds 12"
         " --out docs/benchmarks/floods.json": BENCHMARK,
     },
+    "docs/benchmarks/gateway.md": {
+        "python bench/gateway.py --out docs/benchmarks/gateway.json": BENCHMARK,
+    },
     "docs/benchmarks/mishaps.md": {
         "python bench/mishaps.py --out docs/benchmarks/mishaps.json": BENCHMARK,
         "python bench/clocks.py --out docs/benchmarks/clocks.json": BENCHMARK,
