@@ -35,7 +35,7 @@ NOT_RUN: dict[str, dict[str, str]] = {
     },
     "docs/benchmarks/quick.md": {"make bench-quick": BENCHMARK},
     "docs/benchmarks/idle.md": {
-        'make bench-idle BENCH="--rounds 6 --before BEFORE/src"': BENCHMARK,
+        'make bench-idle BENCH="--rounds 4 --before BEFORE/src"': BENCHMARK,
     },
     "docs/benchmarks/floods.md": {
         "python bench/floods.py --rounds 3 --seconds 12"
