@@ -14,14 +14,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import statistics
 import subprocess
 import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +34,7 @@ from gateway_testbed import cpu_seconds
 from many_peers import PATH, key, milliseconds
 from namespaces import network_of
 from progress import Progress
-from results import Report, machine
+from results import Report, about_run
 from rounds import measure_in_turn
 from samples import device_pids
 from tunnel import IMPLEMENTATIONS, device_memory, start_implementation
@@ -230,15 +228,13 @@ def main() -> int:
     """Measure, and return the exit status."""
     options = arguments()
     devices = options.devices.split(",")
-    about = {
-        "machine": machine(),
-        "date": datetime.now(UTC).date().isoformat(),
-        "command": shlex.join(["python", "bench/active_peers.py", *sys.argv[1:]]),
-        "versions": versions(devices),
-        "seconds": options.seconds,
-        "peers": options.peers,
-        "load": os.getloadavg()[0],
-    }
+    about = about_run(
+        "active_peers.py",
+        versions(devices),
+        seconds=options.seconds,
+        peers=options.peers,
+        load=os.getloadavg()[0],
+    )
     steps = [(device, name) for device in devices for name in MEASURES]
     progress = Progress(steps * options.rounds, guess=options.seconds)
     run = measure_in_turn(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway_report import measured
+
 if TYPE_CHECKING:
     from results import Report
 
@@ -38,23 +40,13 @@ NOTES = """\
 
 def page(report: Report) -> str:
     """Return the page with all results."""
-    about, run = report.about, report.run
+    peers = report.about["peers"]
     return "\n".join((
-        f"# {about['peers']:,} active peers, measured",
+        f"# {peers:,} active peers, measured",
         "",
-        f"{10 * about['peers']:,} allowed IPs.",
+        f"{10 * peers:,} allowed IPs.",
         "",
-        f"{report.machine()}, {about['date']}: {run.number()} interleaved rounds,",
-        f"{about['seconds']:g} seconds a load. The load average before the run was"
-        f" {about['load']:.1f}.",
-        "",
-        f"    {about['command']}",
-        "",
-        *(f"- {name}: {version}" for name, version in about["versions"].items()),
-        "",
-        "Medians with least and greatest in brackets, and ratios of our medians to the others'.",
-        "",
-        run.table(),
+        *measured(report, "a load"),
         "",
         NOTES,
     ))  # fmt: skip

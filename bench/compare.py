@@ -12,17 +12,15 @@ processes share the machine's processors: compare ratios of one run, never figur
 from __future__ import annotations
 
 import argparse
-import shlex
 import shutil
 import subprocess
 import sys
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 
 from measures import MEASURES, Figures
 from progress import Progress
-from results import Report, Run, machine
+from results import Report, Run, about_run
 from rounds import measure_in_turn
 from tunnel import IMPLEMENTATIONS, Tunnel
 
@@ -110,13 +108,7 @@ def main() -> int:
     options = arguments()
     devices = options.devices.split(",") + [ALSO[name] for name in options.also]
     # Recorded first, because the sources may change during the run.
-    about = {
-        "machine": machine(),
-        "date": datetime.now(UTC).date().isoformat(),
-        "command": shlex.join(["python", "bench/compare.py", *sys.argv[1:]]),
-        "versions": versions(devices),
-        "seconds": options.seconds,
-    }
+    about = about_run("compare.py", versions(devices), seconds=options.seconds)
     run = all_rounds(devices, options.rounds, options.seconds, options.measures.split(";"))
     print(run.table())
     if options.out is not None:

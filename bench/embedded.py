@@ -14,12 +14,10 @@ from __future__ import annotations
 import argparse
 import compileall
 import json
-import shlex
 import subprocess
 import sys
 import time
 from contextlib import ExitStack, suppress
-from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,7 +34,7 @@ from embedded_implementations import (
 from embedded_testbed import ENDPOINT, FAR, SINK, Testbed
 from processes import cpu_seconds
 from progress import Progress
-from results import Report, Run, machine
+from results import Report, Run, about_run
 from rounds import rotated
 
 import holloway
@@ -294,15 +292,9 @@ def main() -> int:
     # As pip does when it installs: the loads have no rights to write bytecode themselves.
     compileall.compile_dir(Path(holloway.__file__).parent, quiet=1)
     names = available(options.implementations.split(";"))
-    about = {
-        "machine": machine(),
-        "date": datetime.now(UTC).date().isoformat(),
-        "command": shlex.join(["python", "bench/embedded.py", *sys.argv[1:]]),
-        "versions": versions(names),
-        "reference": REFERENCE,
-        "seconds": options.seconds,
-        "congestion control": CONGESTION_CONTROL.read_text().strip(),
-    }
+    about = about_run(
+        "embedded.py", versions(names), reference=REFERENCE, seconds=options.seconds
+    ) | {"congestion control": CONGESTION_CONTROL.read_text().strip()}
     run = all_rounds(names, options)
     print(run.table())
     if options.out is not None:
@@ -324,9 +316,7 @@ def page(report: Report) -> str:
         f"the far end is wireguard-go on a TUN with nginx, for all the same; in `{OURS_FAR}` it is",
         "our device.",
         "",
-        f"    {about['command']}",
-        "",
-        *(f"- {name}: {version}" for name, version in about["versions"].items()),
+        *report.origin(),
         "",
         "Medians with least and greatest in brackets, and ratios of the first one's medians to the",
         "others'. Rates are better when larger, all else when smaller; 1 means that it survives.",

@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import statistics
 import sys
 import time
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +24,7 @@ from floods_clients import COUNT
 from floods_report import ENTERED, KEPT, LONGEST, ROWS, TYPICAL, table
 from floods_testbed import TARGET, FloodHosts, finish_json
 from progress import Progress
-from results import Report, Run, machine
+from results import Report, Run, about_run
 from rounds import rotated
 
 if TYPE_CHECKING:
@@ -165,15 +163,13 @@ def main() -> int:
     """Measure, and return the exit status."""
     options = arguments()
     devices = options.devices.split(",")
-    about = {
-        "machine": machine(),
-        "date": datetime.now(UTC).date().isoformat(),
-        "command": shlex.join(["python", "bench/floods.py", *sys.argv[1:]]),
-        "versions": versions(devices),
-        "seconds": options.seconds,
-        "clients": COUNT,
-        "load": os.getloadavg()[0],
-    }
+    about = about_run(
+        "floods.py",
+        versions(devices),
+        seconds=options.seconds,
+        clients=COUNT,
+        load=os.getloadavg()[0],
+    )
     rows = [ROWS[name] for name in options.rows]
     run = all_rounds(devices, rows, options.rounds, options.seconds)
     print(table(run, COUNT), run.table(), sep="\n\n")

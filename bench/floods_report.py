@@ -144,9 +144,7 @@ def page(report: Report) -> str:
         f"{about['seconds']:.0f} seconds. Medians. The load average before the run was"
         f" {about['load']:.1f}.",
         "",
-        f"    {about['command']}",
-        "",
-        *(f"- {name}: {version}" for name, version in about["versions"].items()),
+        *report.origin(),
         "",
         NOTES,
         "## All figures",

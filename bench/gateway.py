@@ -14,18 +14,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from compare import versions
 from gateway_report import FAIR, FAST, Setting, scaling
 from gateway_testbed import Clients, Hub, Load
 from progress import Progress
-from results import Report, machine
+from results import Report, about_run
 from rounds import measure_in_turn
 from slow_processors import unavailable
 from tunnel import IMPLEMENTATIONS, Implementation
@@ -124,14 +122,9 @@ def main() -> int:
         print(f"No slow processors: {reason}", file=sys.stderr)
         options.processors = []
     settings = all_settings(options.clients, options.processors, options.percent)
-    about = {
-        "machine": machine(),
-        "date": datetime.now(UTC).date().isoformat(),
-        "command": shlex.join(["python", "bench/gateway.py", *sys.argv[1:]]),
-        "versions": versions(devices),
-        "seconds": options.seconds,
-        "load": os.getloadavg()[0],
-    }
+    about = about_run(
+        "gateway.py", versions(devices), seconds=options.seconds, load=os.getloadavg()[0]
+    )
     steps = [(device, setting.name) for device in devices for setting in settings]
     progress = Progress(steps * options.rounds, guess=options.seconds + 2)
     with ExitStack() as stack:

@@ -90,7 +90,6 @@ def _multiples(run: Run, name: str, measures: list[str]) -> Iterator[str]:
 
 def page(report: Report) -> str:
     """Return the page with all results."""
-    about, run = report.about, report.run
     return "\n".join((
         "# A gateway, measured",
         "",
@@ -100,21 +99,27 @@ def page(report: Report) -> str:
         "",
         "Mbit/s, and in parentheses the multiple of one processor.",
         "",
-        scaling(run),
+        scaling(report.run),
         "",
         "## All figures",
         "",
+        *measured(report, "a measure"),
+        "",
+        NOTES,
+    ))  # fmt: skip
+
+
+def measured(report: Report, each: str) -> list[str]:
+    """Return the lines with the table of all figures, and what it was made with."""
+    about, run = report.about, report.run
+    return [
         f"{report.machine()}, {about['date']}: {run.number()} interleaved rounds,",
-        f"{about['seconds']:g} seconds a measure. The load average before the run was"
+        f"{about['seconds']:g} seconds {each}. The load average before the run was"
         f" {about['load']:.1f}.",
         "",
-        f"    {about['command']}",
-        "",
-        *(f"- {name}: {version}" for name, version in about["versions"].items()),
+        *report.origin(),
         "",
         "Medians with least and greatest in brackets, and ratios of our medians to the others'.",
         "",
         run.table(),
-        "",
-        NOTES,
-    ))  # fmt: skip
+    ]

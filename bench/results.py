@@ -10,8 +10,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import statistics
+import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +106,16 @@ class Report:
 
     def machine(self) -> str:
         """Describe the machine in a line."""
-        known = self.about["machine"]
-        return f"{known['processors']} processors of {known['processor']}, Linux {known['kernel']}"
+        return described(self.about["machine"])
+
+    def origin(self) -> list[str]:
+        """Return the lines of a page that name the command and the versions."""
+        versions = self.about["versions"].items()
+        return [
+            f"    {self.about['command']}",
+            "",
+            *(f"- {name}: {version}" for name, version in versions),
+        ]
 
 
 def _round(one: Round) -> str:
@@ -115,7 +126,23 @@ def _round(one: Round) -> str:
     return f'  {{"device": {json.dumps(one["device"])}, "results": {{\n{results}\n  }}}}'
 
 
-def machine() -> dict[str, object]:
+def about_run(program: str, versions: dict[str, str], **more: object) -> dict[str, object]:
+    """Return what a report says of a run that begins now; `program` is a file of this directory."""
+    return {
+        "machine": machine(),
+        "date": datetime.now(UTC).date().isoformat(),
+        "command": shlex.join(["python", f"bench/{program}", *sys.argv[1:]]),
+        "versions": versions,
+        **more,
+    }
+
+
+def described(known: dict[str, Any]) -> str:
+    """Describe a machine in a line."""
+    return f"{known['processors']} processors of {known['processor']}, Linux {known['kernel']}"
+
+
+def machine() -> dict[str, Any]:
     """Return the facts of the machine that this runs on."""
     facts: dict[str, str] = {}
     for line in Path("/proc/cpuinfo").read_text().splitlines():

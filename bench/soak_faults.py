@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from results import machine
+from results import described, machine
 from soak_hosts import Hub, Peer
 
 if TYPE_CHECKING:
@@ -164,8 +164,7 @@ def main() -> int:
     print(f"seed {seed}\n\n{table}")
     if options.out is not None:
         command = f"python bench/soak_faults.py --seconds {options.seconds:.0f} --seed {seed}"
-        known = machine()
-        where = f"{known['processors']} processors of {known['processor']}, Linux {known['kernel']}"
+        where = described(machine())
         text = f"# Soak with faults, measured\n\n{where}\n\n    {command}\n\n{table}"
         options.out.write_text(text)
     grew = after.memory - before.memory
