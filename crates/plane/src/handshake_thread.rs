@@ -1,8 +1,8 @@
 //! The thread that receives handshake messages: a flood of them costs it its time, and the shards none.
 //!
 //! It serves the sockets for everything but data (`sockets`), and says which half of all addresses may write
-//! while they have no room for all (`alternation`). A train there can have transport messages behind the first, which it decrypts as a shard does. It sends only cookie
-//! replies; other packets it leaves to the shards.
+//! while they have no room for all (`alternation`). A train there can have transport messages behind the
+//! first, which it decrypts as a shard does. It sends only cookie replies; other packets it leaves to the shards.
 
 use std::io;
 use std::os::fd::AsRawFd;

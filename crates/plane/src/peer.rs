@@ -1,6 +1,5 @@
 //! The plane's state of one peer, shared by the shards and the brain's threads. Each part has its own
-//! lock, and none is held while another is taken, except
-//! that of the staged packets while they are sent.
+//! lock, and none is held while another is taken, except that of the staged packets while they are sent.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The state that the shards and the brain's threads share.
 //!
-//! Order of locks: `sockets`, `routes`, `icmp_sockets`, `index`, `endpoints`, then those of a peer. Each is taken once
-//! per batch, and never twice by one thread.
+//! Order of locks: `sockets`, `routes`, `icmp_sockets`, `index`, `endpoints`, then those of a peer. Each is
+//! taken once per batch, and never twice by one thread.
 
 use std::collections::HashMap;
 use std::io;

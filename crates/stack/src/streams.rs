@@ -229,7 +229,7 @@ impl Streams {
         let outcome = stream.outcome(net.now);
         let is_orphan = matches!(stream.phase, Phase::Orphan);
         if let Some(end) = stream.is_full_first() {
-            // Without it the stream would wait for ever; it fails for a descriptor that is not watched only.
+            // This fails only if the end is not watched any more, and then the stream is over.
             let _ = net.epoll.watch_stream(end, id);
         }
         if net.link.is_refused {

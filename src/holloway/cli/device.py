@@ -110,11 +110,11 @@ def open_tun(name: str) -> Tun:
     """
     from holloway import _native
     from holloway.device import shards
-    from holloway.device.tun_settings import configure_tun
+    from holloway.device.tun_settings import configure_tun, is_persistent
 
     tun = _native.Tun(name, DEFAULT_MTU, shards.limit())
     configure_tun(tun.name)
-    if os.environ.get("HOLLOWAY_PERSISTENT") == "1":
+    if is_persistent():
         tun.set_persistent(True)
     return tun
 

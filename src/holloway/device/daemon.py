@@ -25,6 +25,7 @@ from holloway.device.privileged import record_path
 from holloway.device.resident import Resident
 from holloway.device.session_record import Session, SessionRecord, load
 from holloway.device.stream import Server
+from holloway.device.tun_settings import is_persistent
 from holloway.device.tunnel import Tunnel, now
 from holloway.device.uapi_server import UapiConnection
 
@@ -79,11 +80,6 @@ def serve(
         Daemon(tun, listener, uapi.watch, privileged, device_log).run(ready, resident, had_session)
     finally:
         privileged.end()
-
-
-def is_persistent() -> bool:
-    """Whether the environment wants the interface to outlive a device that is killed."""
-    return os.environ.get("HOLLOWAY_PERSISTENT") == "1"
 
 
 def load_all() -> None:

@@ -7,6 +7,7 @@ it, and `privileged` after a move to another namespace, which loses the settings
 from __future__ import annotations
 
 import _socket
+import os
 
 from holloway.netlink import rtnetlink
 from holloway.netlink.attributes import NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, u32
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 QUEUE_LENGTH: Final = 1000  # kernel, DEFAULT_TX_QUEUE_LEN
 NO_DISCIPLINE: Final = "noqueue"
+
+
+def is_persistent() -> bool:
+    """Whether the environment wants the interface to outlive a device that is killed."""
+    return os.environ.get("HOLLOWAY_PERSISTENT") == "1"
 
 
 def configure_tun(name: str) -> None:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from typing import Final
 
 SOCKET_DIRECTORY: Final = "/var/run/wireguard"
-
-
 IN_ATTRIB: Final = 0x4  # linux/inotify.h; an unlink changes the link count
 IN_DELETE_SELF: Final = 0x400
 

@@ -73,8 +73,7 @@ class Connecting:
         local = checked_address(local, "local_addr")
         async with Attempt(timeout, lambda: self._slow_lookup(host)) as attempt:
             first: OSError | None = None
-            is_name = numeric(host) is None
-            for address in await self.resolve(host) if is_name else (host,):
+            for address in await self.resolve(host):
                 try:
                     running = self._opened()
                     peer = running.check(address)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from holloway.core.snapshot import HandshakeSnapshot
-    from holloway.device.tunnel import Tunnel
     from holloway.net.running import Running
 
 PING_SECONDS: Final = 12.0
@@ -108,50 +107,38 @@ class Attempt:
     def to(self, running: Running, peer: int | None, address: str, port: int) -> Trial:
         """Bound one connection: without a timeout, by the wait for a handshake."""
         self._reason = functools.partial(no_answer, running, address, port)
-        if self._is_bounded or peer is None:
-            return Trial(self._reason, None)
-        # The next address of the host may belong to the same peer.
-        now = asyncio.get_running_loop().time()
-        end = self._ends.setdefault(peer, now + HANDSHAKE_SECONDS)
-        return Trial(self._reason, HandshakeLimit(running.tunnel, peer, end))
+        trial = Trial(running, address, port)
+        if peer is not None and not self._is_bounded:
+            # The next address of the host may belong to the same peer.
+            now = asyncio.get_running_loop().time()
+            end = self._ends.setdefault(peer, now + HANDSHAKE_SECONDS)
+            trial.await_handshake(peer, end)
+        return trial
 
 
 class Trial:
-    """One connection of an attempt: an async context manager. A class, since it costs less."""
+    """One connection of an attempt: an async context manager that says why it took too long.
 
-    def __init__(self, reason: Callable[[], str], limit: HandshakeLimit | None) -> None:
-        self._reason = reason
-        self._limit = limit
+    A class, because a generator and its wrappers cost a short connection more.
+    """
 
-    async def __aenter__(self) -> None:
-        if self._limit is not None:
-            await self._limit.__aenter__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        limit, self._limit = self._limit, None
-        try:
-            if limit is not None:
-                await limit.__aexit__(kind, error, traceback)
-        except TimeoutError:
-            kind = TimeoutError
-        if kind is not None and issubclass(kind, TimeoutError):
-            raise TimeoutError(errno.ETIMEDOUT, self._reason()) from None
-
-
-class HandshakeLimit:
-    """Ends the body as soon as a peer has had no session for long enough, from `end` on."""
-
-    def __init__(self, tunnel: Tunnel, peer: int, end: float) -> None:
+    def __init__(self, running: Running, address: str, port: int) -> None:
+        self._running = running
+        self._place = address, port
         self._limit = asyncio.timeout(None)
-        self._tunnel = tunnel
-        self._peer = peer
-        self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_at(end, self._check)
+        self._timer: asyncio.TimerHandle | None = None
+
+    def await_handshake(self, peer: int, end: float) -> None:
+        """From `end` on, end it as soon as a peer has no session."""
+        loop = asyncio.get_running_loop()
+
+        def check() -> None:
+            if self._running.tunnel.has_session(peer):
+                self._timer = loop.call_later(CHECK_SECONDS, check)
+            else:
+                self._limit.reschedule(loop.time())
+
+        self._timer = loop.call_at(end, check)
 
     async def __aenter__(self) -> None:
         await self._limit.__aenter__()
@@ -162,11 +149,11 @@ class HandshakeLimit:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._timer.cancel()
-        await self._limit.__aexit__(kind, error, traceback)
-
-    def _check(self) -> None:
-        if self._tunnel.has_session(self._peer):
-            self._timer = self._loop.call_later(CHECK_SECONDS, self._check)
-        else:
-            self._limit.reschedule(self._loop.time())
+        if self._timer is not None:
+            self._timer.cancel()
+        limit = self._limit
+        del self._limit  # as in `Attempt`
+        with explained(self._running, *self._place):
+            await limit.__aexit__(kind, error, traceback)
+            if isinstance(error, TimeoutError):
+                raise error
