@@ -43,7 +43,7 @@ Environment:
   HOLLOWAY_PERSISTENT=1       keep the interface if the device is killed, for the next one
   HOLLOWAY_RECONNECT=off      begin no sessions for those that a restart has lost
   HOLLOWAY_CONFINEMENT=off    keep all privileges instead of dropping them
-  HOLLOWAY_SHARDS             use at most so many threads for packets, a peer or more each
+  HOLLOWAY_SHARDS=N           use at most N threads for packets, each for one peer or more
 
 Examples:
   holloway-device wg0 && wg setconf wg0 /etc/wireguard/wg0.conf
